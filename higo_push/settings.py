@@ -1,0 +1,240 @@
+"""Settings, all from the environment; `docs/settings.md` explains each variable."""
+
+from django.templatetags.static import static
+from django.utils.translation import gettext_lazy as _
+
+from higo_push import env
+from higo_push.env import BASE_DIR
+from pushes import lanes
+
+SECRET_KEY = env.required("SECRET_KEY", "./push.sh setup writes one to .env.")
+DEBUG = env.boolean("DEBUG", False)
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+ENCRYPTION_KEYS = env.fernet_keys("ENCRYPTION_KEYS")
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_rq",
+    "pushes",
+    "chatscan",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "higo_push.urls"
+WSGI_APPLICATION = "higo_push.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'higo_push.sqlite3'}")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = env.zone("TIME_ZONE", "Asia/Shanghai")
+USE_TZ = True
+USE_I18N = True
+
+STATIC_URL = "static/"
+# Served straight from the packages: nothing to collect before a start, and no file can be missing.
+WHITENOISE_USE_FINDERS = True
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+
+# HTTPS: on by default; the demo and a plain intranet host turn it off with HTTPS=off.
+HTTPS = env.boolean("HTTPS", not DEBUG)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+# A probe on this machine speaks plain HTTP and cannot follow a redirect.
+SECURE_REDIRECT_EXEMPT = [r"^(api/v1/)?(healthz|readyz|metrics)$"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.boolean("BEHIND_PROXY", False) else None
+SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 31_536_000 if HTTPS else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_AGE = env.integer("SESSION_HOURS", 12, least=1) * 3600
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {
+        "handlers": ["console"],
+        "level": env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+    },
+    "loggers": {"rq.worker": {"level": "WARNING"}},
+}
+
+# --- services ---------------------------------------------------------------------------------
+REDIS_URL = env.url("REDIS_URL", "", ("redis", "rediss", "unix"))
+MONGO_URL = env.url("MONGO_URL", "", ("mongodb", "mongodb+srv"))
+SANDBOX_URL = env.url("SANDBOX_URL", "http://127.0.0.1:8790", ("http", "https"))
+
+# What /readyz asks besides the database and Redis: name to dotted path.
+READINESS_CHECKS = {"mongodb": "higo_push.readiness.check_mongodb"} if MONGO_URL else {}
+# What /metrics tells besides the platform's own: the source's name to the dotted path of what reads it.
+METRICS_READERS = {"scanners": "chatscan.metrics.read"}
+
+# --- lanes and workers ------------------------------------------------------------------------
+QUEUE_MAX = env.integer("QUEUE_MAX", 4, least=1, most=256)
+JOB_SIZE = env.integer("JOB_SIZE", 500, least=1, most=5_000)
+SEND_CONCURRENCY = env.integer("SEND_CONCURRENCY", 512, least=1, most=2_000)
+SEND_THREADS = env.integer("SEND_THREADS", 2, least=1, most=16)
+MULTI_PUSH_LEAST = env.integer("MULTI_PUSH_LEAST", 3, least=2)
+CALL_TIMEOUT_SECONDS = env.number("CALL_TIMEOUT_SECONDS", 10.0, least=0.1)
+LEASE_SECONDS = env.integer("LEASE_SECONDS", 60, least=5)
+SHARD_LEASE_SECONDS = env.number("SHARD_LEASE_SECONDS", 30.0, least=1)
+MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 6, least=1, most=30)
+RETRY_BASE_SECONDS = env.number("RETRY_BASE_SECONDS", 2.0, least=0.01)
+RETRY_MOST_SECONDS = env.number("RETRY_MOST_SECONDS", 300.0, least=0.01)
+BREAKER_FAILURES = env.integer("BREAKER_FAILURES", 20, least=1)
+BREAKER_BASE_SECONDS = env.number("BREAKER_BASE_SECONDS", 5.0, least=0.01)
+BREAKER_MOST_SECONDS = env.number("BREAKER_MOST_SECONDS", 120.0, least=0.01)
+SWEEP_INTERVAL = env.number("SWEEP_INTERVAL", 2.0, least=0.05)
+STUCK_SECONDS = env.number("STUCK_SECONDS", 15.0, least=0.1)
+RETENTION_DAYS = env.integer("RETENTION_DAYS", 90, least=1)
+BACKLOG_JOBS = env.integer("BACKLOG_JOBS", 400, least=1)
+RQ_QUEUES = {
+    name: {
+        "URL": REDIS_URL or "redis://127.0.0.1:6379/0",
+        "DEFAULT_TIMEOUT": 600,
+        "DEFAULT_RESULT_TTL": 60,
+        "SERIALIZER": "rq.serializers.JSONSerializer",
+    }
+    for lane in lanes.LANES
+    for name in lanes.queue_names(lane, QUEUE_MAX)
+}
+RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "rq.SimpleWorker"}
+
+# --- who is pushed to, and when ---------------------------------------------------------------
+DIRECTORY = env.text("DIRECTORY", "pushes.directory.TableDirectory")
+# Only for pushes.sqldirectory.SqlDirectory: somebody else's database, which is only read.
+if env.text("DIRECTORY_DATABASE_URL"):
+    DATABASES["directory"] = env.foreign_database("DIRECTORY_DATABASE_URL")
+    READINESS_CHECKS["directory"] = "higo_push.readiness.check_directory"
+DIRECTORY_ACCOUNTS_SQL = env.text("DIRECTORY_ACCOUNTS_SQL")
+DIRECTORY_DEVICES_SQL = env.text("DIRECTORY_DEVICES_SQL")
+DIRECTORY_ALL_DEVICES_SQL = env.text("DIRECTORY_ALL_DEVICES_SQL")
+PRESENCE_KEY = env.text("PRESENCE_KEY", "higo:online:{account_id}")
+DELIVERY_WINDOW = env.daily_window("DELIVERY_WINDOW", "08:00-23:00")
+# How long a chat push waits for somebody who is online: read meanwhile, it is dropped; offline, it goes at once.
+GRACE_SECONDS = {
+    lanes.GROUP: env.number("GROUP_GRACE_SECONDS", 0.0),
+    lanes.PRIVATE: env.number("PRIVATE_GRACE_SECONDS", 0.0),
+}
+READ_POSITION_KEY = env.text("READ_POSITION_KEY")
+COALESCE_SECONDS = env.number("COALESCE_SECONDS", 10.0)
+
+# --- intake and chat --------------------------------------------------------------------------
+INTAKE_HEARTBEAT_SECONDS = env.number("INTAKE_HEARTBEAT_SECONDS", 10.0, least=1)
+INTAKE_BATCH = env.integer("INTAKE_BATCH", 500, least=1, most=5_000)
+SCAN_INTERVAL = env.number("SCAN_INTERVAL", 10.0, least=0.05)
+SCAN_BATCH = env.integer("SCAN_BATCH", 500, least=1, most=5_000)
+CHAT_DATABASE = env.text("CHAT_DATABASE")
+CHAT_GROUP_DATABASE = env.text("CHAT_GROUP_DATABASE")
+CHAT_GROUP_COLLECTION = env.text("CHAT_GROUP_COLLECTION", "chats")
+CHAT_GROUP_FIELDS = env.pairs("CHAT_GROUP_FIELDS")
+CHAT_GROUP_APP = env.choice("CHAT_GROUP_APP", "higo", ("higo", "higirl"))
+CHAT_GROUP_AUDIENCE = env.choice("CHAT_GROUP_AUDIENCE", "members", ("members", "owner"))
+CHAT_PRIVATE_DATABASE = env.text("CHAT_PRIVATE_DATABASE")
+CHAT_PRIVATE_COLLECTION = env.text("CHAT_PRIVATE_COLLECTION", "private_chats")
+CHAT_PRIVATE_FIELDS = env.pairs("CHAT_PRIVATE_FIELDS")
+CHAT_PRIVATE_APP = env.choice("CHAT_PRIVATE_APP", "higo", ("higo", "higirl"))
+CHAT_GROUPS_DATABASE = env.text("CHAT_GROUPS_DATABASE")
+CHAT_GROUPS_COLLECTION = env.text("CHAT_GROUPS_COLLECTION", "groups")
+CHAT_GROUPS_FIELDS = env.pairs("CHAT_GROUPS_FIELDS")
+CHAT_GROUP_DIRECTORY = env.text("CHAT_GROUP_DIRECTORY", "chatscan.groups.MongoGroups")
+CHAT_GROUPS_SQL = env.text("CHAT_GROUPS_SQL")
+CHAT_GROUP_MEMBERS_SQL = env.text("CHAT_GROUP_MEMBERS_SQL")
+CHAT_GROUP_CACHE_SECONDS = env.number("CHAT_GROUP_CACHE_SECONDS", 10.0)
+CHAT_TYPES = env.pairs("CHAT_TYPES")
+CHAT_PREVIEWS = env.pairs("CHAT_PREVIEWS")
+CHAT_PRIVACY = env.choice("CHAT_PRIVACY", "preview", ("full", "preview", "hidden"))
+CHAT_PREVIEW_CHARS = env.integer("CHAT_PREVIEW_CHARS", 60, least=1, most=2_000)
+CHAT_DOORBELL = env.boolean("CHAT_DOORBELL", True)
+CHAT_DOORBELL_RETRY_SECONDS = env.number("CHAT_DOORBELL_RETRY_SECONDS", 60.0, least=0.1)
+CHAT_OVERLAP_SECONDS = env.integer("CHAT_OVERLAP_SECONDS", 60, most=86_400)
+CHAT_AHEAD_SECONDS = env.integer("CHAT_AHEAD_SECONDS", 60, most=86_400)
+CHAT_MAX_AGE_SECONDS = env.integer("CHAT_MAX_AGE_SECONDS", 86_400)
+CHAT_ODD_SECONDS = env.number("CHAT_ODD_SECONDS", 60.0, least=0.1)
+MONGO_TIMEOUT_SECONDS = env.number("MONGO_TIMEOUT_SECONDS", 10.0, least=0.1)
+
+# --- the operators' console -------------------------------------------------------------------
+#: Above this many devices a second person approves a broadcast; 0: never.
+BROADCAST_APPROVAL_ABOVE = env.integer("BROADCAST_APPROVAL_ABOVE", 10_000)
+UNFOLD = {
+    "SITE_TITLE": "HIGO Push",
+    "SITE_HEADER": "HIGO Push",
+    "SITE_SUBHEADER": _("operators' console"),
+    "SITE_SYMBOL": "notifications_active",
+    "SITE_URL": None,
+    "SHOW_LANGUAGES": True,
+    "SHOW_BACK_BUTTON": False,
+    "ENVIRONMENT": "pushes.admin.navigation.environment",
+    "DASHBOARD_CALLBACK": "pushes.admin.landing.context",
+    "STYLES": [lambda _request: static("pushes/console.css")],
+    "SCRIPTS": [
+        lambda _request: static("pushes/console.js"),
+        lambda _request: static("pushes/overview.js"),
+    ],
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("pushes/favicon.svg")},
+    ],
+    "BORDER_RADIUS": "6px",
+    "COLORS": {
+        "primary": {
+            "50": "#f0fdfa",
+            "100": "#ccfbf1",
+            "200": "#99f6e4",
+            "300": "#5eead4",
+            "400": "#2dd4bf",
+            "500": "#14b8a6",
+            "600": "#0f766e",
+            "700": "#115e59",
+            "800": "#134e4a",
+            "900": "#0f3f3c",
+            "950": "#042f2e",
+        },
+    },
+    "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": "pushes.admin.navigation.sidebar"},
+}
