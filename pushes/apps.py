@@ -1,0 +1,16 @@
+from django.apps import AppConfig
+from django.core.checks import register
+from django.db.models import BigAutoField
+from django.utils.translation import gettext_lazy as _
+
+from pushes.checks import check_directory
+from pushes.lookups import Among
+
+
+class PushesConfig(AppConfig):
+    name = "pushes"
+    verbose_name = _("Pushes")
+
+    def ready(self) -> None:
+        BigAutoField.register_lookup(Among)
+        register(check_directory)

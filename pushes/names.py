@@ -1,0 +1,175 @@
+"""The platform's vocabulary: every name that rows, queues, APIs and pages share.
+
+The values are a contract with producers, client apps and operators; rename none of them.
+"""
+
+from django.db.models import IntegerChoices, TextChoices
+from django.utils.translation import gettext_lazy as _
+
+
+class App(TextChoices):
+    HIGO = "higo", _("higo (buyers)")
+    HIGIRL = "higirl", _("higirl (merchants)")
+
+
+class Platform(TextChoices):
+    ANDROID = "android", _("Android")
+    IOS = "ios", _("iOS")
+
+
+class Environment(TextChoices):
+    PRODUCTION = "production", _("production")
+    LOCAL = "local", _("local (intranet test build)")
+
+
+class Kind(TextChoices):
+    """What kind of push; each kind has a lane of its own."""
+
+    SYSTEM = "system", _("system")
+    GROUP = "group", _("group chat")
+    PRIVATE = "private", _("private chat")
+    BROADCAST = "broadcast", _("broadcast")
+
+
+class ProviderKind(TextChoices):
+    XINGE_V2 = "xinge_v2", _("Xinge REST v2")
+    TPNS = "tpns", _("TPNS")
+    SANDBOX = "sandbox", _("sandbox")
+
+
+class PushType(IntegerChoices):
+    """Numbers that producers send and client apps act on."""
+
+    CHAT = 1, _("chat message")
+    NEW_ORDER = 5, _("new order")
+    GOODS_SOLDOUT = 6, _("sold out")
+    GOODS_SENT = 7, _("goods shipped")
+    BUYER_PAID = 8, _("buyer paid")
+    BUYER_CONFIRM = 9, _("buyer confirmed receipt")
+    SYS_CONFIRM = 10, _("receipt will be confirmed by the system")
+    SHOP_SENDGOODS = 11, _("reminder to ship")
+    SHOP_OK = 15, _("shop approved")
+    SHOP_REJ = 16, _("shop rejected")
+    GOODS_OFFSALE = 17, _("taken off sale")
+    BUYER_PERMIT = 18, _("purchasing agent certified")
+    BUYER_DENY = 19, _("purchasing agent refused")
+    GOODS_DETAIL = 20, _("shared item")
+    REPORTED = 30, _("user reported")
+    DEFAULT = 55, _("default (no action in the app)")
+
+
+class RecordStatus(TextChoices):
+    PENDING = "pending", _("waiting for distribution")
+    DISTRIBUTED = "distributed", _("distributed")
+    EXPIRED = "expired", _("expired before distribution")
+    CANCELLED = "cancelled", _("cancelled")
+    FAILED = "failed", _("could not be distributed")
+
+
+class Status(TextChoices):
+    """The state of one delivery."""
+
+    PENDING = "pending", _("pending")
+    HELD = "held", _("held for the delivery window")
+    SENDING = "sending", _("sending")
+    RETRYING = "retrying", _("waiting for a retry")
+    ACCEPTED = "accepted", _("accepted by the provider")
+    FAILED = "failed", _("failed")
+    UNKNOWN = "unknown", _("outcome unknown")
+    SKIPPED = "skipped", _("skipped")
+    EXPIRED = "expired", _("expired")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+#: States that nothing leaves any more (an operator's re-send makes a new record).
+TERMINAL = (
+    Status.ACCEPTED,
+    Status.FAILED,
+    Status.UNKNOWN,
+    Status.SKIPPED,
+    Status.EXPIRED,
+    Status.CANCELLED,
+)
+#: States from which a delivery may be claimed for sending once it is due.
+CLAIMABLE = (Status.PENDING, Status.RETRYING, Status.HELD)
+
+
+class Reason(TextChoices):
+    """Why a delivery was not sent, did not arrive, or waits. Stored on its row."""
+
+    # refused before sending (status `skipped`)
+    LOGGED_OUT = "logged_out", _("the account is logged out")
+    ONLINE = "online", _("the account is online and sees the message in the app")
+    NO_ACCOUNT = "no_account", _("no such account")
+    DO_NOT_DISTURB = "do_not_disturb", _("the account has turned pushes off")
+    MUTED = "muted", _("the account has muted this conversation")
+    BLOCKED = "blocked", _("the recipient has blocked the sender")
+    READ = "read", _("the message was read before it was sent")
+    NO_DEVICE = "no_device", _("the account has no active device in this app")
+    NO_APP_KEY = "no_app_key", _("no enabled app key for this app, platform and environment")
+    OUTSIDE_WINDOW = "outside_window", _("outside the delivery window")
+    COALESCED = "coalesced", _("counted in a later push of the same conversation")
+    TYPE_DISABLED = "type_disabled", _("this push type is turned off")
+    OWN_MESSAGE = "own_message", _("the account wrote this message itself")
+    DUPLICATE = "duplicate", _("already submitted under the same key")
+    # what became of the attempt
+    BAD_TOKEN = "bad_token", _("the provider does not know this device token")
+    BAD_PAYLOAD = "bad_payload", _("the provider refused the message itself")
+    BAD_CREDENTIALS = "bad_credentials", _("the provider refused the app key")
+    THROTTLED = "throttled", _("the provider or the key's own rate limit asked for a pause")
+    PROVIDER_BUSY = "provider_busy", _("the provider could not take the push just now")
+    UNREACHABLE = "unreachable", _("no connection to the provider")
+    NO_ANSWER = "no_answer", _("the call was made, but its answer never came")
+    CUT_OFF = "cut_off", _("the sending process ended during the call")
+    KEY_PAUSED = "key_paused", _("the app key is paused")
+    BROADCAST_PAUSED = "broadcast_paused", _("the broadcast is paused")
+    TOO_MANY_ATTEMPTS = "too_many_attempts", _("given up after the last permitted attempt")
+    TOO_LATE = "too_late", _("it would have arrived after its expiry")
+    CANCELLED = "cancelled", _("cancelled by an operator")
+
+
+class WindowPolicy(TextChoices):
+    """What happens to a push outside its delivery window."""
+
+    HOLD = "hold", _("hold until the window opens")
+    DROP = "drop", _("drop")
+    SEND = "send", _("send at any hour")
+
+
+class UnknownPolicy(TextChoices):
+    """What happens to a push whose fate cannot be known."""
+
+    KEEP = "keep", _("keep as unknown: rather a loss than a duplicate")
+    RESEND = "resend", _("send again: rather a duplicate than a loss")
+
+
+class BroadcastStatus(TextChoices):
+    DRAFT = "draft", _("draft")
+    WAITING = "waiting", _("waiting for approval")
+    SCHEDULED = "scheduled", _("scheduled")
+    SENDING = "sending", _("sending")
+    PAUSED = "paused", _("paused")
+    FINISHED = "finished", _("finished")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+class DeadLetterStatus(TextChoices):
+    NEW = "new", _("new")
+    REPLAYED = "replayed", _("replayed")
+    DISCARDED = "discarded", _("discarded")
+
+
+class DeviceEventKind(TextChoices):
+    REGISTERED = "registered", _("registered")
+    MOVED = "moved", _("moved to another account")
+    DEACTIVATED = "deactivated", _("deactivated")
+    REACTIVATED = "reactivated", _("reactivated")
+
+
+_PLATFORM_ALIASES = {"iphone": Platform.IOS, "ipad": Platform.IOS}
+
+
+def platform_of(value: str) -> Platform:
+    """`android`, `ios`, or the producers' `iphone`, which means `ios`. Raises ValueError."""
+    name = value.strip().lower()
+    return _PLATFORM_ALIASES.get(name) or Platform(name)

@@ -1,0 +1,32 @@
+"""The settings' system checks, by their stable ids."""
+
+from django.core.checks import run_checks
+from pytest_django import Settings
+
+from pushes.checks import check_directory
+
+
+def test_our_own_directory_needs_nothing():
+    assert check_directory() == []
+
+
+def test_a_directory_that_is_not_there(settings: Settings):
+    settings.DIRECTORY = "pushes.directory.Nowhere"
+    [error] = check_directory()
+    assert (error.id, "DIRECTORY='pushes.directory.Nowhere' cannot be imported" in error.msg) == ("pushes.E001", True)
+
+
+def test_a_directory_over_sql_says_what_it_lacks(settings: Settings):
+    settings.DIRECTORY = "pushes.sqldirectory.SqlDirectory"
+    errors = check_directory()
+    assert {error.id for error in errors} == {"pushes.E002"}
+    assert [error.msg.split()[0] for error in errors] == [
+        "DIRECTORY_DATABASE_URL",
+        "DIRECTORY_ACCOUNTS_SQL",
+        "DIRECTORY_DEVICES_SQL",
+    ]
+
+
+def test_manage_py_check_asks_it(settings: Settings):
+    settings.DIRECTORY = "pushes.directory.Nowhere"
+    assert "pushes.E001" in {message.id for message in run_checks()}
