@@ -1,0 +1,29 @@
+"""The rows that are the truth. No sending, no decisions: those live in the stages."""
+
+from pushes.models.broadcasts import Broadcast
+from pushes.models.counters import Counter, LatencyBucket, Lease
+from pushes.models.desk import ApiToken, DeadLetter
+from pushes.models.keys import AppKey
+from pushes.models.ledger import DeliveryResult, MultiPush, PushRecord, live
+from pushes.models.people import Account, Device, DeviceEvent, mask_token
+from pushes.models.rules import PushTypePolicy, policies
+
+__all__ = [
+    "Account",
+    "ApiToken",
+    "AppKey",
+    "Broadcast",
+    "Counter",
+    "DeadLetter",
+    "DeliveryResult",
+    "Device",
+    "DeviceEvent",
+    "LatencyBucket",
+    "Lease",
+    "MultiPush",
+    "PushRecord",
+    "PushTypePolicy",
+    "live",
+    "mask_token",
+    "policies",
+]

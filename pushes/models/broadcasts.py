@@ -1,0 +1,61 @@
+"""One message from an operator to many devices."""
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from pushes.names import App, BroadcastStatus, Platform, PushType
+
+
+class Broadcast(models.Model):
+    """One message from an operator to many devices."""
+
+    class AudienceKind(models.TextChoices):
+        APP = "app", _("every active device of the app")
+        ACCOUNTS = "accounts", _("a list of accounts")
+
+    title = models.CharField(_("title"), max_length=64)
+    text = models.TextField(_("text"))
+    data = models.JSONField(_("data for the client app"), default=dict, blank=True)
+    app = models.CharField(_("app"), max_length=8, choices=App)
+    platform = models.CharField(_("platform"), max_length=8, choices=Platform, blank=True, help_text=_("Empty: both."))
+    audience_kind = models.CharField(_("audience"), max_length=8, choices=AudienceKind, default=AudienceKind.APP)
+    accounts = models.JSONField(_("accounts"), default=list, blank=True)
+    push_type = models.PositiveSmallIntegerField(_("push type"), choices=PushType, default=PushType.DEFAULT)
+    status = models.CharField(
+        _("status"), max_length=10, choices=BroadcastStatus, default=BroadcastStatus.DRAFT, editable=False
+    )
+    status_reason = models.CharField(_("because"), max_length=200, blank=True, editable=False)
+    scheduled_at = models.DateTimeField(_("not before"), null=True, blank=True)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("by"),
+    )
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("approved by"),
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    started_at = models.DateTimeField(_("started at"), null=True, editable=False)
+    finished_at = models.DateTimeField(_("finished at"), null=True, editable=False)
+    estimate = models.PositiveIntegerField(_("estimated devices"), null=True, editable=False)
+    # How far the audience has been turned into deliveries: a device id, or a position in `accounts`.
+    cursor = models.PositiveBigIntegerField(default=0, editable=False)
+    is_expanded = models.BooleanField(default=False, editable=False)
+
+    class Meta:
+        verbose_name = _("broadcast")
+        verbose_name_plural = _("broadcasts")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.title}"

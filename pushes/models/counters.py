@@ -1,0 +1,65 @@
+"""What charts read, and what only one process does at a time."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from pushes.names import Kind
+
+
+class Counter(models.Model):
+    """How often something happened in one minute (or, once older than a day, one hour): what charts read."""
+
+    class Granularity(models.TextChoices):
+        MINUTE = "minute", _("minute")
+        HOUR = "hour", _("hour")
+
+    granularity = models.CharField(max_length=6, choices=Granularity)
+    bucket_at = models.DateTimeField()
+    kind = models.CharField(max_length=10, choices=Kind)
+    # A delivery status that was reached, or `submitted` for an accepted record.
+    event = models.CharField(max_length=10)
+    reason = models.CharField(max_length=20, blank=True)
+    app_key_id = models.BigIntegerField(default=0)
+    count = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["granularity", "bucket_at", "kind", "event", "reason", "app_key_id"], name="one_counter"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.bucket_at:%Y-%m-%d %H:%M} {self.kind} {self.event} {self.count}"
+
+
+class LatencyBucket(models.Model):
+    """How many pushes took at most `le_ms` milliseconds from accepted record to the provider's yes, and
+    longer than the next smaller bound; 0 stands for longer than all."""
+
+    BOUNDS_MS = (50, 100, 250, 500, 1_000, 2_500, 5_000, 15_000, 60_000)
+
+    granularity = models.CharField(max_length=6, choices=Counter.Granularity)
+    bucket_at = models.DateTimeField()
+    kind = models.CharField(max_length=10, choices=Kind)
+    le_ms = models.PositiveIntegerField()
+    count = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["granularity", "bucket_at", "kind", "le_ms"], name="one_latency_bucket")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.bucket_at:%Y-%m-%d %H:%M} {self.kind} ≤{self.le_ms} ms {self.count}"
+
+
+class Lease(models.Model):
+    """Something that only one process does at a time, until the lease ends."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    holder = models.CharField(max_length=64)
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.holder}"

@@ -1,0 +1,62 @@
+"""Dead letters and API tokens."""
+
+import hashlib
+import secrets
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from pushes.names import DeadLetterStatus
+
+
+class DeadLetter(models.Model):
+    """Input that could not become a push, kept to the byte with the reason."""
+
+    source = models.CharField(_("source"), max_length=32)
+    # Where exactly it stood, so that reading the same input again after a crash adds no second row.
+    position = models.CharField(_("position"), max_length=100, unique=True)
+    raw = models.BinaryField(_("raw bytes"))
+    reason = models.CharField(_("reason"), max_length=32)
+    detail = models.CharField(_("detail"), max_length=300, blank=True)
+    status = models.CharField(_("status"), max_length=10, choices=DeadLetterStatus, default=DeadLetterStatus.NEW)
+    created_at = models.DateTimeField(_("received at"), default=timezone.now)
+    resolved_at = models.DateTimeField(_("resolved at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("dead letter")
+        verbose_name_plural = _("dead letters")
+        indexes = [models.Index(fields=["status", "reason"], name="dead_letter_status_reason")]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.reason}"
+
+
+class ApiToken(models.Model):
+    """A bearer token of the HTTP API. Only its digest is kept."""
+
+    SCOPES = ("push", "read", "devices", "accounts", "presence", "metrics")
+
+    name = models.CharField(_("name"), max_length=64, unique=True)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = models.JSONField(_("scopes"), default=list)
+    is_enabled = models.BooleanField(_("enabled"), default=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    last_used_at = models.DateTimeField(_("last used at"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @staticmethod
+    def digest_of(token: str) -> str:
+        return hashlib.sha256(token.encode()).hexdigest()
+
+    @classmethod
+    def issue(cls, name: str, scopes: list[str]) -> tuple["ApiToken", str]:
+        """A new token and its clear text, which cannot be had again."""
+        clear = f"higo_{secrets.token_urlsafe(32)}"
+        return cls.objects.create(name=name, digest=cls.digest_of(clear), scopes=scopes), clear

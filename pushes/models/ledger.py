@@ -1,0 +1,150 @@
+"""Accepted messages and what became of them: the truth that everything else serves."""
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from pushes.models.broadcasts import Broadcast
+from pushes.models.keys import AppKey
+from pushes.models.people import mask_token
+from pushes.names import App, Environment, Kind, Platform, PushType, Reason, RecordStatus, Status
+
+
+class PushRecord(models.Model):
+    """One accepted message, whoever it is for. The dedupe key makes accepting it twice harmless."""
+
+    dedupe_key = models.CharField(_("dedupe key"), max_length=32, unique=True)
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind)
+    push_type = models.PositiveSmallIntegerField(_("push type"), choices=PushType)
+    app = models.CharField(_("app"), max_length=8, choices=App)
+    platform = models.CharField(_("platform"), max_length=8, choices=Platform, blank=True)
+    source = models.CharField(_("source"), max_length=16)
+    message_id = models.CharField(_("message id"), max_length=128, blank=True)
+    accounts = models.JSONField(_("accounts"), default=list)
+    broadcast = models.ForeignKey(
+        Broadcast, models.SET_NULL, null=True, blank=True, related_name="records", verbose_name=_("broadcast")
+    )
+    title = models.CharField(_("title"), max_length=128, blank=True)
+    text = models.TextField(_("text"))
+    data = models.JSONField(_("data"), default=dict)
+    conversation = models.CharField(_("conversation"), max_length=140, blank=True)
+    sender_id = models.CharField(_("sender"), max_length=64, blank=True)
+    sender_name = models.CharField(_("sender's name"), max_length=64, blank=True, default="", db_default="")
+    shard = models.PositiveSmallIntegerField(_("shard"), default=0)
+    # Database defaults below and in DeliveryResult spare the bulk inserts what is the same for every row.
+    status = models.CharField(
+        _("status"),
+        max_length=12,
+        choices=RecordStatus,
+        default=RecordStatus.PENDING,
+        db_default=RecordStatus.PENDING.value,
+    )
+    status_detail = models.CharField(_("detail"), max_length=200, blank=True, default="", db_default="")
+    occurred_at = models.DateTimeField(_("occurred at"))
+    created_at = models.DateTimeField(_("accepted at"))
+    distributed_at = models.DateTimeField(_("distributed at"), null=True)
+    expires_at = models.DateTimeField(_("expires at"))
+
+    class Meta:
+        verbose_name = _("push")
+        verbose_name_plural = _("pushes")
+        indexes = [
+            models.Index(fields=["status", "created_at"], name="record_status_created"),
+            models.Index(fields=["status", "kind", "shard"], name="record_status_lane"),
+            models.Index(fields=["message_id"], name="record_message_id"),
+            models.Index(fields=["created_at"], name="record_created"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.kind} {self.message_id}"
+
+
+class DeliveryResult(models.Model):
+    """One push to one device: its state now, and what the provider said.
+
+    A recipient that is skipped before a device was chosen has one row with an empty token. Names and
+    token are copied onto the row, so that the log can be searched without joins and outlives the device.
+    """
+
+    record = models.ForeignKey(
+        PushRecord,
+        models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="deliveries",
+        verbose_name=_("push"),
+    )
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind)
+    push_type = models.PositiveSmallIntegerField(_("push type"), choices=PushType)
+    shard = models.PositiveSmallIntegerField(default=0)
+    app = models.CharField(_("app"), max_length=8, choices=App)
+    platform = models.CharField(_("platform"), max_length=8, choices=Platform, blank=True)
+    environment = models.CharField(_("environment"), max_length=12, choices=Environment, blank=True)
+    account_id = models.CharField(_("account"), max_length=64)
+    device_id = models.BigIntegerField(_("device"), null=True)
+    token = models.CharField(_("token"), max_length=128, blank=True)
+    app_key_id = models.BigIntegerField(_("app key"), null=True)
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.PENDING)
+    reason = models.CharField(_("reason"), max_length=20, choices=Reason, blank=True)
+    # Not null only while the row is live and belongs to a conversation: the earliest row of a key goes first.
+    order_key = models.BigIntegerField(null=True)
+    due_at = models.DateTimeField(_("due at"))
+    expires_at = models.DateTimeField(_("expires at"))
+    claim = models.CharField(max_length=16, blank=True, default="", db_default="")
+    lease_until = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, db_default=0)
+    stands_for = models.PositiveIntegerField(_("messages"), default=1, db_default=1)
+    provider_code = models.IntegerField(_("provider's code"), null=True)
+    provider_text = models.CharField(_("provider's message"), max_length=200, blank=True, default="", db_default="")
+    provider_push_id = models.CharField(_("provider's push id"), max_length=32, blank=True, default="", db_default="")
+    created_at = models.DateTimeField(_("created at"))
+    sent_at = models.DateTimeField(_("last sent at"), null=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("delivery log")
+        constraints = [
+            models.UniqueConstraint(fields=["record", "account_id", "token"], name="one_delivery_per_target")
+        ]
+        # InnoDB and SQLite append the primary key to every index, so "newest first" costs nothing more.
+        indexes = [
+            models.Index(fields=["account_id"], name="delivery_account"),
+            models.Index(fields=["token"], name="delivery_token"),
+            models.Index(fields=["status", "due_at"], name="delivery_status_due"),
+            models.Index(fields=["created_at"], name="delivery_created"),
+            models.Index(fields=["order_key"], name="delivery_order"),
+            models.Index(fields=["record"], name="delivery_record"),
+            models.Index(fields=["provider_push_id"], name="delivery_push_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.account_id} {self.status}"
+
+    @property
+    def masked_token(self) -> str:
+        return mask_token(self.token)
+
+
+class MultiPush(models.Model):
+    """A message that was created at the provider once and is then sent to lists of tokens."""
+
+    record = models.ForeignKey(PushRecord, models.CASCADE, related_name="multi_pushes")
+    app_key = models.ForeignKey(AppKey, models.CASCADE, related_name="+")
+    # The same message with another count of coalesced messages is another message to the provider.
+    stands_for = models.PositiveIntegerField(default=1)
+    push_id = models.CharField(_("provider's push id"), max_length=32)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["record", "app_key", "stands_for"], name="one_multi_push_per_key")
+        ]
+
+    def __str__(self) -> str:
+        return self.push_id
+
+
+def live() -> models.Q:
+    """Deliveries that are not in a terminal state."""
+    return models.Q(status__in=(Status.PENDING, Status.HELD, Status.SENDING, Status.RETRYING))

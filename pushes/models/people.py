@@ -1,0 +1,82 @@
+"""Accounts, their devices, and what happened to those."""
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from pushes.names import App, DeviceEventKind, Environment, Platform, Reason
+
+
+class Account(models.Model):
+    """A user of either app, as far as pushing needs to know."""
+
+    account_id = models.CharField(_("account id"), max_length=64, primary_key=True)
+    login_status = models.PositiveSmallIntegerField(
+        _("login status"), default=1, choices=[(1, _("logged in")), (0, _("logged out"))]
+    )
+    push_status = models.PositiveSmallIntegerField(
+        _("push status"), default=1, choices=[(1, _("accepts pushes")), (0, _("do not disturb"))]
+    )
+    muted_conversations = models.JSONField(_("muted conversations"), default=list, blank=True)
+    blocked_accounts = models.JSONField(_("blocked accounts"), default=list, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("account")
+        verbose_name_plural = _("accounts")
+
+    def __str__(self) -> str:
+        return self.account_id
+
+
+class Device(models.Model):
+    """One installation of an app. Deactivated devices keep their row, reason and history."""
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="devices", verbose_name=_("account"))
+    app = models.CharField(_("app"), max_length=8, choices=App)
+    platform = models.CharField(_("platform"), max_length=8, choices=Platform)
+    environment = models.CharField(_("environment"), max_length=12, choices=Environment, default=Environment.PRODUCTION)
+    token = models.CharField(_("token"), max_length=128)
+    is_active = models.BooleanField(_("active"), default=True)
+    deactivated_reason = models.CharField(_("deactivated because"), max_length=24, blank=True, choices=Reason)
+    deactivated_at = models.DateTimeField(_("deactivated at"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    seen_at = models.DateTimeField(_("last registered at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("device")
+        verbose_name_plural = _("devices")
+        constraints = [models.UniqueConstraint(fields=["token", "app"], name="one_device_per_token_and_app")]
+        indexes = [models.Index(fields=["app", "is_active", "id"], name="device_app_active")]
+
+    def __str__(self) -> str:
+        return f"{self.app} {self.platform} {self.masked_token}"
+
+    @property
+    def masked_token(self) -> str:
+        """Enough to tell two tokens apart, not enough to push to one."""
+        return mask_token(self.token)
+
+
+class DeviceEvent(models.Model):
+    """The history of a device's token."""
+
+    device = models.ForeignKey(Device, models.CASCADE, related_name="events", verbose_name=_("device"))
+    event = models.CharField(_("event"), max_length=12, choices=DeviceEventKind)
+    reason = models.CharField(_("reason"), max_length=24, blank=True, choices=Reason)
+    detail = models.CharField(_("detail"), max_length=200, blank=True)
+    created_at = models.DateTimeField(_("at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("device event")
+        verbose_name_plural = _("device events")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.created_at:%Y-%m-%d %H:%M}"
+
+
+def mask_token(token: str) -> str:
+    """The ends of a device token."""
+    return f"{token[:4]}…{token[-4:]}" if len(token) > 12 else "…" if token else ""
