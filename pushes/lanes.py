@@ -1,0 +1,57 @@
+"""Lanes, shards and the names of the RQ queues. Pure: settings are built from it.
+
+The names are those of the system that this one replaces, so that dashboards and habits carry over.
+An RQ queue lives under `rq:queue:<name>`; the raw list `hg_message_queue` that the PHP backend
+writes is another key.
+"""
+
+from functools import lru_cache
+from zlib import crc32
+
+SYSTEM, GROUP, PRIVATE, BROADCAST = "system", "group", "private", "broadcast"
+LANES = (SYSTEM, GROUP, PRIVATE, BROADCAST)
+SHARDED = (GROUP, PRIVATE)
+
+RAW_LIST = "hg_message_queue"
+
+
+def shard_of(lane: str, conversation: str, queue_max: int) -> int:
+    """The shard that serves `conversation`: 1…queue_max, or 0 in a lane without shards.
+
+    The hash is stable across processes and releases, so a conversation keeps its queue and its order.
+    """
+    if lane not in SHARDED:
+        return 0
+    return crc32(conversation.encode()) % queue_max + 1
+
+
+def distribute_queue(lane: str, shard: int = 0) -> str:
+    if lane == SYSTEM:
+        return "hg_message_queue"
+    if lane == BROADCAST:
+        return "higo_broadcast_queue"
+    return f"higo_{lane}_chat_message{shard}"
+
+
+def send_queue(lane: str, shard: int = 0) -> str:
+    if lane == SYSTEM:
+        return "hg_xinge_queue"
+    if lane == BROADCAST:
+        return "higo_broadcast_xinge_queue"
+    return f"higo_{lane}_xinge_queue{shard}"
+
+
+def shards(lane: str, queue_max: int) -> list[int]:
+    return list(range(1, queue_max + 1)) if lane in SHARDED else [0]
+
+
+def queue_names(lane: str, queue_max: int) -> list[str]:
+    """Every RQ queue of a lane, sending first: what is nearest to the phone is finished first."""
+    numbers = shards(lane, queue_max)
+    return [send_queue(lane, n) for n in numbers] + [distribute_queue(lane, n) for n in numbers]
+
+
+@lru_cache(maxsize=4)
+def ordered_queues(queue_max: int) -> frozenset[str]:
+    """The send queues whose jobs must be done one after the other: those of the shards."""
+    return frozenset(send_queue(lane, n) for lane in SHARDED for n in shards(lane, queue_max))

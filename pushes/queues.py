@@ -1,0 +1,148 @@
+"""The only importer of django_rq: queue objects, and jobs that are enqueued after commit, always.
+
+A job carries row ids and nothing else. When Redis cannot be reached after a commit, that is logged and
+the sweeper enqueues the rows later: an accepted push never depends on Redis.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache, partial
+from itertools import islice
+from typing import Any, TypeVar
+
+import django_rq
+from django.conf import settings
+from django.db import transaction
+from redis import Redis, RedisError
+from rq import Queue, get_current_job
+from rq.timeouts import JobTimeoutException
+from rq.utils import as_text
+
+from pushes import lanes
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+DISTRIBUTE_JOB = "pushes.jobs.distribute"
+SEND_JOB = "pushes.jobs.send"
+EXPAND_JOB = "pushes.jobs.expand_broadcast"
+#: Raised in the middle of a job that takes longer than its time-out.
+JobTimeout: type[Exception] = JobTimeoutException
+FAILURE_SECONDS = 86_400  # a failed job is kept for people to look at; RQ would keep it for a year
+JOB_PATHS = (DISTRIBUTE_JOB, SEND_JOB, EXPAND_JOB)
+
+
+@lru_cache(maxsize=4)
+def _client(url: str) -> Redis:
+    return Redis.from_url(url, socket_timeout=5, socket_connect_timeout=3)
+
+
+def connection() -> Redis:
+    """The process's Redis client, for short commands. Every command may raise `redis.RedisError`."""
+    return _client(settings.RQ_QUEUES[lanes.send_queue(lanes.SYSTEM)]["URL"])
+
+
+@lru_cache(maxsize=512)
+def _queue(name: str, url: str) -> Queue:
+    found: Queue = django_rq.get_queue(name, connection=_client(url))
+    return found
+
+
+def queue(name: str) -> Queue:
+    return _queue(name, settings.RQ_QUEUES[name]["URL"])
+
+
+def current_queue() -> str:
+    """The name of the queue that the running job came from; "" outside jobs."""
+    job = get_current_job()
+    return job.origin if job is not None else ""
+
+
+def enqueue_distribute(lane: str, shard: int, record_ids: Sequence[int]) -> None:
+    """Have these records distributed once the current transaction has committed."""
+    _after_commit(lanes.distribute_queue(lane, shard), DISTRIBUTE_JOB, record_ids)
+
+
+def enqueue_send(lane: str, shard: int, delivery_ids: Sequence[int], *, app_key_id: int | None = None) -> None:
+    """Have these deliveries, all of one app key, sent once the current transaction has committed."""
+    _after_commit(lanes.send_queue(lane, shard), SEND_JOB, delivery_ids, app_key_id)
+
+
+def enqueue_expansion(broadcast_id: int) -> None:
+    """Have a launched broadcast's audience turned into deliveries, a chunk at a time."""
+    transaction.on_commit(
+        partial(_enqueue, lanes.distribute_queue(lanes.BROADCAST), EXPAND_JOB, [broadcast_id], split=False)
+    )
+
+
+def absorb_waiting(ids: Sequence[int]) -> list[int]:
+    """`ids` of the running job and those of the small jobs of the same kind and app key that wait next in its
+    queue, JOB_SIZE at most. A job costs the same whether it is about one row or hundreds, so under load small
+    jobs must become few. A crash in here loses jobs, not rows: the sweeper has them enqueued again.
+    Raises redis.RedisError."""
+    found, job = list(ids), get_current_job()
+    if job is None or len(found) * 2 > settings.JOB_SIZE:
+        return found
+    source = queue(job.origin)
+    client: Any = connection()
+    while (job_id := client.lpop(source.key)) is not None:
+        following = source.fetch_job(as_text(job_id))
+        if following is None:
+            continue
+        is_alike = (following.func_name, following.meta) == (job.func_name, job.meta)
+        if not is_alike or len(found) + len(following.args[0]) > settings.JOB_SIZE:
+            client.lpush(source.key, job_id)
+            break
+        found += following.args[0]
+        client.delete(following.key)
+    return found
+
+
+def _after_commit(queue_name: str, job_path: str, ids: Sequence[int], app_key_id: int | None = None) -> None:
+    if ids:
+        transaction.on_commit(partial(_enqueue, queue_name, job_path, list(ids), app_key_id=app_key_id))
+
+
+def _enqueue(
+    queue_name: str, job_path: str, ids: list[int], *, app_key_id: int | None = None, split: bool = True
+) -> None:
+    target = queue(queue_name)
+    try:
+        if not split:
+            target.enqueue(job_path, *ids, description=job_path, failure_ttl=FAILURE_SECONDS)
+            return
+        jobs = [
+            Queue.prepare_data(
+                job_path,
+                (chunk,),
+                description=f"{job_path} {len(chunk)}",
+                meta={"app_key_id": app_key_id},
+                result_ttl=60,
+                failure_ttl=FAILURE_SECONDS,
+                timeout=600,
+            )
+            for chunk in chunks(ids, settings.JOB_SIZE)
+        ]
+        target.enqueue_many(jobs)
+    except RedisError as error:
+        log.warning("%s: not enqueued, the sweeper will do it (%s)", queue_name, error)
+
+
+def chunks(ids: Iterable[T], size: int) -> Iterator[list[T]]:
+    """`ids` in lists of at most `size`."""
+    rest = iter(ids)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def depths(names: Sequence[str]) -> dict[str, int]:
+    """Jobs waiting in each of the named queues. Raises redis.RedisError."""
+    pipeline = connection().pipeline(transaction=False)
+    for name in names:
+        pipeline.llen(f"rq:queue:{name}")
+    return dict(zip(names, pipeline.execute(), strict=True))
+
+
+def lane_depth(lane: str) -> int:
+    """Jobs waiting in all queues of a lane. Raises redis.RedisError."""
+    return sum(depths(lanes.queue_names(lane, settings.QUEUE_MAX)).values())
