@@ -1,0 +1,238 @@
+"""The one front door: messages become PushRecord rows, under unique dedupe keys, in one transaction."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from datetime import timezone as tz
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.db import OperationalError, transaction
+from django.utils import timezone
+
+from pushes import bulk, counters, lanes, queues
+from pushes.models import DeadLetter, PushRecord, policies
+from pushes.names import App, Kind, PushType
+from pushes.values import Policy, PushMessage
+
+log = logging.getLogger(__name__)
+
+MAX_TEXT_BYTES = 65_536
+MAX_DATA_BYTES = 65_536
+DEADLOCK_CODES = (1205, 1213)
+DEADLOCK_TRIES = 4
+FIELDS = (
+    "dedupe_key",
+    "kind",
+    "push_type",
+    "app",
+    "platform",
+    "source",
+    "message_id",
+    "accounts",
+    "broadcast",
+    "title",
+    "text",
+    "data",
+    "conversation",
+    "sender_id",
+    "sender_name",
+    "shard",
+    "occurred_at",
+    "created_at",
+    "expires_at",
+)
+KINDS, APPS, PUSH_TYPES = frozenset(Kind.values), frozenset(App.values), frozenset(PushType.values)
+TEXTS = ("title", "text", "message_id", "conversation", "sender_id", "source", "identity")
+#: Greatest length in characters of what is stored in columns of limited width.
+LIMITS = {"title": 128, "message_id": 128, "conversation": 140, "sender_id": 64, "sender_name": 64, "source": 16}
+
+
+class InvalidMessageError(ValueError):
+    """A message that cannot be stored; names the field and the value."""
+
+    def __init__(self, field: str, value: object, reason: str) -> None:
+        super().__init__(f"{field}={str(value)[:80]!r}: {reason}")
+        self.field, self.value, self.reason = field, value, reason
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitResult:
+    """`record_ids` runs parallel to the messages; a duplicate has the id of the record it repeats."""
+
+    accepted: int
+    duplicates: int
+    record_ids: list[int]
+
+
+def submit(messages: Sequence[PushMessage], *, now: datetime | None = None) -> SubmitResult:
+    """Store `messages` and have them distributed after commit. Storing one twice does nothing.
+
+    Inside a caller's transaction it is part of that transaction; outside, it is one of its own, tried
+    again when the database chose it as a deadlock's victim. Raises InvalidMessageError before
+    anything is stored. Records are told to be new by their time of acceptance: with the same explicit
+    `now` twice, both calls count them as accepted.
+    """
+    if not messages:
+        return SubmitResult(0, 0, [])
+    for message in messages:
+        validate(message)
+    now = now or timezone.now()
+    if transaction.get_connection().in_atomic_block:
+        return _store(messages, now)
+    return _store_retrying(messages, now)
+
+
+def _store_retrying(messages: Sequence[PushMessage], now: datetime) -> SubmitResult:
+    for tries_left in reversed(range(DEADLOCK_TRIES)):
+        try:
+            return _store(messages, now)
+        except OperationalError as error:
+            if not tries_left or error.args[:1] not in {(code,) for code in DEADLOCK_CODES}:
+                raise
+            log.info("submit met a deadlock; trying again")
+    raise AssertionError("unreachable")  # pragma: no cover
+
+
+@transaction.atomic
+def _store(messages: Sequence[PushMessage], now: datetime) -> SubmitResult:
+    rules = policies()
+    keys = [message.dedupe_key for message in messages]
+    # Of messages with the same key the first is stored, in one batch as in two.
+    firsts: dict[str, PushMessage] = {}
+    for key, message in zip(keys, messages, strict=True):
+        firsts.setdefault(key, message)
+    rows = [_row(key, message, rules[message.push_type], now) for key, message in firsts.items()]
+    bulk.insert_rows(PushRecord, FIELDS, rows, ignore_conflicts=True)
+    stored = {
+        key: (record_id, kind, shard, created_at)
+        for record_id, key, kind, shard, created_at in PushRecord.objects.filter(dedupe_key__in=firsts).values_list(
+            "id", "dedupe_key", "kind", "shard", "created_at"
+        )
+    }
+    # Ours are those with our own time of acceptance, to the microsecond.
+    fresh = [(record_id, kind, shard) for record_id, kind, shard, created_at in stored.values() if created_at == now]
+    _enqueue(fresh)
+    counters.add(Counter((kind, counters.SUBMITTED, "", 0) for _, kind, _ in fresh), now)
+    return SubmitResult(
+        accepted=len(fresh),
+        duplicates=len(messages) - len(fresh),
+        record_ids=[stored[key][0] for key in keys],
+    )
+
+
+def _enqueue(fresh: list[tuple[int, str, int]]) -> None:
+    by_queue: dict[tuple[str, int], list[int]] = {}
+    for record_id, kind, shard in fresh:
+        by_queue.setdefault((kind, shard), []).append(record_id)
+    for (kind, shard), record_ids in by_queue.items():
+        queues.enqueue_distribute(kind, shard, sorted(record_ids))
+
+
+def _row(key: str, message: PushMessage, policy: Policy, now: datetime) -> tuple[Any, ...]:
+    expires_at = message.expires_at or now + timedelta(seconds=policy.ttl_seconds)
+    return (
+        key,
+        message.kind.value,
+        int(message.push_type),
+        message.app.value,
+        message.audience.platform.value if message.audience.platform else "",
+        message.source,
+        message.message_id,
+        orjson.dumps(message.audience.accounts).decode(),
+        message.broadcast_id,
+        message.title,
+        message.text,
+        orjson.dumps(message.data, option=orjson.OPT_NON_STR_KEYS).decode(),
+        message.conversation,
+        message.sender_id,
+        message.sender_name,
+        lanes.shard_of(message.kind, message.conversation, settings.QUEUE_MAX),
+        bulk.db_datetime(message.occurred_at or now),
+        bulk.db_datetime(now),
+        bulk.db_datetime(expires_at),
+    )
+
+
+def validate(message: PushMessage) -> None:
+    """Raises InvalidMessageError for a message that `submit` would refuse."""
+    if message.kind not in KINDS:
+        raise InvalidMessageError("kind", message.kind, f"must be one of {', '.join(Kind.values)}")
+    if message.app not in APPS:
+        raise InvalidMessageError("app", message.app, f"must be one of {', '.join(App.values)}")
+    if message.push_type not in PUSH_TYPES:
+        raise InvalidMessageError("push_type", message.push_type, "is not a known push type")
+    if not message.identity:
+        raise InvalidMessageError("identity", message.identity, "must not be empty")
+    _validate_texts(message)
+    _validate_audience(message)
+    _validate_sizes(message)
+    _validate_instants(message)
+
+
+def _validate_texts(message: PushMessage) -> None:
+    """Half a surrogate pair (JSON's "\\ud800") is text in Python and nowhere else."""
+    values = [*(getattr(message, field) for field in TEXTS), *message.audience.accounts]
+    if _is_unicode("".join(values)):
+        return
+    for field in TEXTS:
+        if not _is_unicode(getattr(message, field)):
+            raise InvalidMessageError(field, getattr(message, field), "is no valid Unicode text")
+    raise InvalidMessageError("accounts", message.audience.accounts, "is no valid Unicode text")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _validate_audience(message: PushMessage) -> None:
+    if not message.audience.accounts and message.broadcast_id is None:
+        raise InvalidMessageError("accounts", "", "at least one recipient is needed")
+    for account_id in message.audience.accounts:
+        if not account_id or len(account_id) > 64:
+            raise InvalidMessageError("accounts", account_id, "an account id has 1 to 64 characters")
+
+
+def _validate_sizes(message: PushMessage) -> None:
+    for field, limit in LIMITS.items():
+        value = getattr(message, field)
+        if len(value) > limit:
+            raise InvalidMessageError(field, value, f"is longer than {limit} characters")
+    if len(message.text.encode()) > MAX_TEXT_BYTES:
+        raise InvalidMessageError("text", message.text, f"is longer than {MAX_TEXT_BYTES} bytes")
+    if not isinstance(message.data, dict):
+        raise InvalidMessageError("data", message.data, "must be a dict")
+    try:
+        encoded = orjson.dumps(message.data, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError as error:
+        raise InvalidMessageError("data", message.data, f"cannot be written as JSON: {error}") from None
+    if len(encoded) > MAX_DATA_BYTES:
+        raise InvalidMessageError("data", message.data, f"is longer than {MAX_DATA_BYTES} bytes as JSON")
+
+
+def _validate_instants(message: PushMessage) -> None:
+    for field in ("occurred_at", "expires_at"):
+        value = getattr(message, field)
+        if value is not None and value.tzinfo is None:
+            raise InvalidMessageError(field, value, "has no time zone")
+
+
+def dead_letter(source: str, position: str, raw: bytes, reason: str, detail: str) -> None:
+    """Keep input that cannot become a push. The same position twice is one row."""
+    now = timezone.now().astimezone(tz.utc)
+    DeadLetter.objects.bulk_create(
+        [DeadLetter(source=source, position=position, raw=raw, reason=reason, detail=detail[:300], created_at=now)],
+        ignore_conflicts=True,
+    )
+
+
+def is_backlogged(kind: str) -> bool:
+    """Whether the lane is so deep in work that its producers should wait. Raises redis.RedisError."""
+    return queues.lane_depth(kind) >= settings.BACKLOG_JOBS
