@@ -1,0 +1,124 @@
+from typing import Any
+
+import pytest
+
+from pushes.names import App, Kind, Platform, PushType
+from pushes.orders import OrderError, read
+from pushes.values import PushMessage
+
+FIELDS = {"to_id": 7, "app": "higo", "message": "您有新的订单"}
+
+
+def message_of(**fields: Any) -> PushMessage:
+    return read(FIELDS | fields, source="intake", identity="batch:0")
+
+
+def test_the_least_order_is_a_default_system_push():
+    message = read(FIELDS, source="intake", identity="batch:0")
+    assert (message.kind, message.push_type, message.app) == (Kind.SYSTEM, PushType.DEFAULT, App.HIGO)
+    assert (message.audience.accounts, message.audience.platform) == (("7",), None)
+    assert (message.title, message.text, message.data, message.message_id) == ("", "您有新的订单", {}, "")
+
+
+@pytest.mark.parametrize("number", PushType.values)
+def test_every_push_type_is_known_as_number_and_as_text(number: int):
+    assert message_of(type=number).push_type == message_of(type=str(number)).push_type == number
+
+
+@pytest.mark.parametrize(
+    ("to_id", "accounts"),
+    [
+        ("10086", ("10086",)),
+        (10086, ("10086",)),
+        (10086.0, ("10086",)),
+        ([1, "2", 1], ("1", "2")),
+        ({"0": "a", "2": "b"}, ("a", "b")),
+    ],
+)
+def test_recipients_are_one_account_or_a_list_without_repetitions(to_id: Any, accounts: tuple[str, ...]):
+    assert message_of(to_id=to_id).audience.accounts == accounts
+
+
+@pytest.mark.parametrize(("via", "platform"), [("iphone", Platform.IOS), ("Android", Platform.ANDROID), ("", None)])
+def test_via_limits_the_platform(via: str, platform: Platform | None):
+    assert message_of(via=via).audience.platform == platform
+
+
+def test_optional_fields_may_be_null():
+    assert message_of(type=None, via=None, title=None, data=None, msg_id=None) == message_of()
+
+
+def test_without_a_msg_id_the_position_identifies_the_message():
+    assert message_of().identity == "batch:0"
+
+
+def test_a_msg_id_identifies_the_message_wherever_it_stands():
+    first = read(FIELDS | {"msg_id": 99}, source="intake", identity="batch:0")
+    second = read(FIELDS | {"msg_id": "99"}, source="intake", identity="batch:1")
+    assert first.dedupe_key == second.dedupe_key
+    assert first.message_id == "99"
+
+
+def test_a_msg_id_never_meets_a_position():
+    assert message_of(msg_id="batch:0").dedupe_key != message_of().dedupe_key
+
+
+def test_a_number_is_a_text():
+    assert message_of(message=1234).text == "1234"
+
+
+def test_a_list_as_data_is_numbered_as_php_does():
+    assert message_of(data=["a", {"b": 1}]).data == {"0": "a", "1": {"b": 1}}
+
+
+@pytest.mark.parametrize("empty", [None, "", []])
+def test_empty_data_is_an_empty_object(empty: Any):
+    assert message_of(data=empty).data == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "field"),
+    [
+        ({"type": 2}, "unknown_type", "type"),
+        ({"type": "五"}, "unknown_type", "type"),
+        ({"type": "5.5"}, "unknown_type", "type"),
+        ({"type": True}, "unknown_type", "type"),
+        ({"type": [5]}, "unknown_type", "type"),
+        ({"app": "hogi"}, "unknown_app", "app"),
+        ({"app": None}, "unknown_app", "app"),
+        ({"app": 1}, "unknown_app", "app"),
+        ({"via": "windows"}, "bad_via", "via"),
+        ({"via": 1}, "bad_via", "via"),
+        ({"to_id": None}, "no_recipient", "to_id"),
+        ({"to_id": ""}, "no_recipient", "to_id"),
+        ({"to_id": []}, "no_recipient", "to_id"),
+        ({"to_id": True}, "bad_recipient", "to_id"),
+        ({"to_id": 1.5}, "bad_recipient", "to_id"),
+        ({"to_id": "x" * 65}, "bad_recipient", "to_id"),
+        ({"to_id": [1, None]}, "bad_recipient", "to_id"),
+        ({"to_id": [[1]]}, "bad_recipient", "to_id"),
+        ({"message": None}, "no_message", "message"),
+        ({"message": "  "}, "no_message", "message"),
+        ({"message": ["a"]}, "no_message", "message"),
+        ({"title": "x" * 129}, "bad_title", "title"),
+        ({"title": ["a"]}, "bad_title", "title"),
+        ({"data": "text"}, "bad_data", "data"),
+        ({"msg_id": "x" * 129}, "bad_msg_id", "msg_id"),
+        ({"msg_id": []}, "bad_msg_id", "msg_id"),
+    ],
+)
+def test_what_cannot_be_used_names_reason_and_field(fields: dict[str, Any], reason: str, field: str):
+    with pytest.raises(OrderError) as caught:
+        message_of(**fields)
+    assert (caught.value.reason, caught.value.field) == (reason, field)
+
+
+def test_an_error_names_the_value_and_what_is_accepted():
+    with pytest.raises(OrderError, match="app: 'hogi' is no app; accepted: higo, higirl"):
+        message_of(app="hogi")
+
+
+def test_an_error_repeats_no_text_of_a_message():
+    with pytest.raises(OrderError) as caught:
+        message_of(title="秘密" * 100)
+    assert "秘密" not in str(caught.value)
