@@ -1,0 +1,121 @@
+"""The Redis half of the intake: batches leave the producers' list atomically and stay in Redis until
+they are stored.
+
+Keys, all beside the list itself:
+- `<list>:taken`: hash of batch id → owner, every batch that is not finished;
+- `<list>:taken:<batch id>`: the batch's raw messages;
+- `<list>:intake:<owner>`: exists while the owner lives; without it, its batches may be taken over.
+
+Every method may raise redis.RedisError. Needs Redis 6.2 or newer (BLMOVE).
+"""
+
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from typing import Any, cast
+
+from redis import Redis
+
+from pushes import lanes
+
+HEARTBEAT_SECONDS = 10.0
+
+_TAKE = """
+local raws = redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)
+if #raws == 0 then return raws end
+redis.call('SET', KEYS[4], '1', 'PX', ARGV[4])
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+redis.call('RPUSH', KEYS[3], unpack(raws))
+redis.call('LTRIM', KEYS[1], ARGV[1], -1)
+return raws
+"""
+_TAKE_OVER = """
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return false end
+if ARGV[2] ~= ARGV[3] and redis.call('EXISTS', KEYS[3]) == 1 then return false end
+redis.call('SET', KEYS[4], '1', 'PX', ARGV[4])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return redis.call('LRANGE', KEYS[2], 0, -1)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Raw messages under a name that never recurs: `<batch_id>:<index>` identifies each of them."""
+
+    batch_id: str
+    raws: list[bytes]
+
+
+class RawList:
+    """One intake's view of the list. `client` must answer bytes and wait longer than `wait` blocks."""
+
+    def __init__(
+        self, client: Redis, *, name: str = lanes.RAW_LIST, heartbeat_seconds: float = HEARTBEAT_SECONDS
+    ) -> None:
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._client = client
+        self._name = name
+        self._registry = f"{name}:taken"
+        self._heartbeat_ms = int(heartbeat_seconds * 1000)
+        self._take = client.register_script(_TAKE)
+        self._take_over = client.register_script(_TAKE_OVER)
+
+    def wait(self, seconds: int) -> bool:
+        """Block until the list holds something, or `seconds` have passed. Takes nothing.
+
+        Moving the first element to where it stands changes nothing, but blocks on an empty list.
+        """
+        return self._client.blmove(self._name, self._name, seconds, "LEFT", "LEFT") is not None
+
+    def take(self, most: int) -> Batch | None:
+        """The first `most` messages, moved into a batch of this owner; None when the list is empty."""
+        batch_id = secrets.token_hex(16)
+        raws = self._take(
+            keys=[self._name, self._registry, self._batch_key(batch_id), self._heartbeat_key(self.owner)],
+            args=[most, batch_id, self.owner, self._heartbeat_ms],
+        )
+        return Batch(batch_id, cast("list[bytes]", raws)) if raws else None
+
+    def finish(self, batch: Batch) -> None:
+        """Forget a batch that has been stored."""
+        pipeline = self._client.pipeline(transaction=True)
+        pipeline.delete(self._batch_key(batch.batch_id))
+        pipeline.hdel(self._registry, batch.batch_id)
+        pipeline.execute()
+
+    def orphans(self) -> list[Batch]:
+        """Batches whose owner is dead, and this owner's own that it never got to know of because the
+        answer was lost on the way; they belong to this owner now. Never a living intake's batch.
+
+        Call it only between batches: a batch of one's own in progress would be among them.
+        """
+        taken = cast("dict[bytes, bytes]", self._client.hgetall(self._registry))
+        found = [self._claim(batch_id.decode(), owner.decode()) for batch_id, owner in taken.items()]
+        return [batch for batch in found if batch is not None]
+
+    def beat(self) -> None:
+        """Say that this owner lives, for another `heartbeat_seconds`."""
+        self._client.set(self._heartbeat_key(self.owner), b"1", px=self._heartbeat_ms)
+
+    def retire(self) -> None:
+        """This owner ends: what it leaves may be taken over at once."""
+        self._client.delete(self._heartbeat_key(self.owner))
+
+    def _claim(self, batch_id: str, owner: str) -> Batch | None:
+        raws: Any = self._take_over(
+            keys=[
+                self._registry,
+                self._batch_key(batch_id),
+                self._heartbeat_key(owner),
+                self._heartbeat_key(self.owner),
+            ],
+            args=[batch_id, owner, self.owner, self._heartbeat_ms],
+        )
+        return None if raws is None else Batch(batch_id, cast("list[bytes]", raws))
+
+    def _batch_key(self, batch_id: str) -> str:
+        return f"{self._registry}:{batch_id}"
+
+    def _heartbeat_key(self, owner: str) -> str:
+        return f"{self._name}:intake:{owner}"
