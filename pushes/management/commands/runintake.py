@@ -1,0 +1,38 @@
+import signal
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+from redis import RedisError
+
+from pushes import memory
+from pushes.intake import Intake, connect
+from pushes.rawlist import RawList
+
+
+class Command(BaseCommand):
+    help = "Turn what producers put on the raw list hg_message_queue into pushes (PHP serialize() or JSON)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--once", action="store_true", help="store what is there, print the counts and end")
+
+    def handle(self, *, once: bool, **_options: Any) -> None:
+        heartbeat = settings.INTAKE_HEARTBEAT_SECONDS
+        intake = Intake(
+            RawList(connect(), heartbeat_seconds=heartbeat),
+            batch_size=settings.INTAKE_BATCH,
+            beat_seconds=heartbeat / 4,
+            recovery_seconds=heartbeat / 2,
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: intake.stop())
+        memory.settle()
+        if not once:
+            intake.run()
+            return
+        try:
+            self.stdout.write(str(intake.drain()))
+        except (RedisError, DatabaseError) as error:
+            raise CommandError(f"Stopped after {intake.counts}; the rest is still in Redis. {error}") from error
