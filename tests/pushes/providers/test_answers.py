@@ -1,0 +1,87 @@
+from datetime import datetime, timezone
+from email.utils import format_datetime
+
+import pytest
+
+from pushes.names import Reason
+from pushes.providers.answers import parse, retry_after
+from pushes.providers.base import HttpResponse, TransportFailure
+from pushes.values import Outcome, Scope, Verdict
+
+
+def outcome_of(answer) -> Outcome:
+    parsed = parse(answer)
+    assert isinstance(parsed, Outcome)
+    return parsed
+
+
+def test_a_json_object_is_handed_on():
+    assert parse(HttpResponse(200, b'{"ret_code":0}')) == {"ret_code": 0}
+
+
+def test_what_never_left_is_tried_again_and_counts_against_the_key():
+    outcome = outcome_of(TransportFailure(was_sent=False, text="refused"))
+    assert (outcome.verdict, outcome.reason, outcome.scope) == (Verdict.RETRY, Reason.UNREACHABLE, Scope.KEY)
+
+
+def test_what_left_without_an_answer_is_unknown():
+    outcome = outcome_of(TransportFailure(was_sent=True, text="timed out"))
+    assert (outcome.verdict, outcome.reason, outcome.text) == (Verdict.UNKNOWN, Reason.NO_ANSWER, "timed out")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"ok"', b"\xff\xfe", b'{"ret_code":0'])
+def test_a_200_that_says_nothing_readable_is_unknown(body):
+    assert outcome_of(HttpResponse(200, body)).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "reason", "scope"),
+    [
+        (302, Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY),
+        (400, Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE),
+        (401, Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY),
+        (403, Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY),
+        (404, Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY),
+        (408, Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.TARGET),
+        (413, Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE),
+        (429, Verdict.RETRY, Reason.THROTTLED, Scope.KEY),
+        (500, Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
+        (502, Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
+        (503, Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.KEY),
+        (504, Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
+        (599, Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
+    ],
+)
+def test_each_status_has_its_meaning(status, verdict, reason, scope):
+    outcome = outcome_of(HttpResponse(status, b"<html>"))
+    assert (outcome.verdict, outcome.reason, outcome.scope, outcome.code) == (verdict, reason, scope, status)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_pause_that_the_provider_wants_is_handed_on(status):
+    assert outcome_of(HttpResponse(status, b"", {"retry-after": "7"})).retry_after_seconds == 7.0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("", None), ("soon", None), ("-5", None), ("²", None), ("0", 0.0), ("120", 120.0), ("999999", 3600.0)],
+)
+def test_seconds_to_wait(value, seconds):
+    assert retry_after({"retry-after": value}) == seconds
+
+
+def test_a_date_to_wait_for():
+    date = format_datetime(datetime.fromtimestamp(1_700_000_090, timezone.utc), usegmt=True)
+    assert retry_after({"retry-after": date}, now=1_700_000_000) == 90.0
+
+
+def test_a_date_in_the_past_means_at_once():
+    assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0.0
+
+
+def test_without_the_header_there_is_no_wish():
+    assert retry_after({}) is None
+
+
+def test_long_words_of_the_provider_are_shortened():
+    assert len(outcome_of(TransportFailure(was_sent=True, text="x" * 1000)).text) == 200
