@@ -1,0 +1,250 @@
+"""Tencent Xinge REST v2: signed forms over HTTP, a JSON answer with a `ret_code`.
+
+A push to one device differs from the next in little: so the message is encoded and percent-encoded once,
+piece by piece, and a request is put together from pieces.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from pushes.names import Environment, Platform, ProviderKind
+from pushes.providers import answers, xinge_codes
+from pushes.providers.base import Answer, HttpRequest, MessageTooLargeError, PreparedMessage, Provider
+from pushes.providers.text import clean, encoded_size, fit, quote_plus, to_json
+from pushes.values import Credentials, Notification, Outcome
+
+DEFAULT_URL = "http://openapi.xg.qq.com"
+MOST_MESSAGE_BYTES = 4096
+#: Xinge adds its own `xg` object to an APNs payload, whose limit counts it too.
+APNS_RESERVE_BYTES = 96
+MOST_EXPIRE_SECONDS = 259_200
+HEADERS = ("Content-Type: application/x-www-form-urlencoded",)
+#: Keys of an iOS payload that belong to Apple and to Xinge.
+RESERVED_KEYS = frozenset({"aps", "xg", "accept_time"})
+
+# A notification that opens the app. Ring and vibrate are said although they are the server's defaults, because
+# the official SDKs' defaults are the opposite.
+_ANDROID_HEAD = '{"title":"'
+_ANDROID_CONTENT = '","content":"'
+_ANDROID_ID = '","builder_id":0,"ring":1,"vibrate":1,"clearable":1,"n_id":'
+_ANDROID_CUSTOM = ',"action":{"action_type":1,"activity":""},"custom_content":'
+_IOS_HEAD = '{"aps":{"alert":{"title":"'
+_IOS_BODY = '","body":"'
+_IOS_SOUND = '"},"sound":"default"'
+_QUOTED = {
+    piece: quote_plus(piece)
+    for piece in (
+        _ANDROID_HEAD,
+        _ANDROID_CONTENT,
+        _ANDROID_ID,
+        _ANDROID_CUSTOM,
+        _IOS_HEAD,
+        _IOS_BODY,
+        _IOS_SOUND,
+    )
+}
+
+
+def sign(method: str, host: str, path: str, params: Mapping[str, object], secret: str) -> str:
+    """The signature of a call: MD5 over the raw values in the order of their names.
+
+    `host` is without its port, `path` without a query.
+    """
+    pairs = "".join(f"{name}={params[name]}" for name in sorted(params))
+    return hashlib.md5(f"{method}{host}{path}{pairs}{secret}".encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the calls of one key go, and the host name that they are signed with."""
+
+    base_url: str
+    host: str
+    base_path: str
+
+    @classmethod
+    def of(cls, url: str) -> "Endpoint":
+        """Raises ValueError for an URL without a host."""
+        parts = urlsplit(url)
+        if not parts.hostname:
+            raise ValueError(f"endpoint_url={url!r} names no host")
+        # As it stands in the Host header, which the server signs with: urlsplit would fold its case.
+        host = parts.netloc.rpartition("@")[2]
+        if parts.port is not None or host.endswith(":"):
+            host = host.rpartition(":")[0]
+        return cls(f"{parts.scheme}://{parts.netloc}", host, parts.path.rstrip("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class XingeMessage(PreparedMessage):
+    """`signed` and `form` are the parameters from `environment` (or `expire_time`) to `multi_pkg`, which stand together
+    in the order of names, as they are signed and as they are sent."""
+
+    signed: str = field(default="", repr=False)
+    form: str = field(default="", repr=False)
+
+
+class XingeV2(Provider):
+    kind: ClassVar[ProviderKind] = ProviderKind.XINGE_V2
+    list_limit: ClassVar[int] = 1000
+
+    def __init__(self, default_url: str = DEFAULT_URL) -> None:
+        self._default_url = default_url
+        self._endpoints: dict[str, Endpoint] = {}
+
+    def prepare(self, credentials: Credentials, notification: Notification) -> XingeMessage:
+        is_ios = credentials.platform == Platform.IOS
+        message, quoted = (_ios_message if is_ios else _android_message)(notification)
+        environment = _environment(credentials)
+        expire_seconds = max(1, min(notification.expire_seconds, MOST_EXPIRE_SECONDS))
+        message_type = 0 if is_ios else 1
+        return XingeMessage(
+            credentials,
+            message,
+            expire_seconds,
+            f"environment={environment}expire_time={expire_seconds}message={message}"
+            f"message_type={message_type}multi_pkg=0",
+            f"&environment={environment}&expire_time={expire_seconds}&message={quoted}"
+            f"&message_type={message_type}&multi_pkg=0",
+        )
+
+    def to_device(self, message: PreparedMessage, token: str, *, now: int) -> HttpRequest:
+        body = _own(message)
+        signed = f"device_token={token}{body.signed}"
+        form = f"&device_token={_quoted_token(token)}{body.form}"
+        return self._request(body.credentials, "/v2/push/single_device", signed, form, now)
+
+    def create_list(self, message: PreparedMessage, *, now: int) -> HttpRequest:
+        body = _own(message)
+        return self._request(body.credentials, "/v2/push/create_multipush", body.signed, body.form, now)
+
+    def to_list(self, message: PreparedMessage, push_id: str, tokens: Sequence[str], *, now: int) -> HttpRequest:
+        if not 0 < len(tokens) <= self.list_limit:
+            raise ValueError(f"tokens: {len(tokens)} are given, 1 to {self.list_limit} are possible")
+        device_list = to_json(list(tokens))
+        signed = f"device_list={device_list}push_id={push_id}"
+        form = f"&device_list={quote_plus(device_list)}&push_id={quote_plus(push_id)}"
+        return self._request(message.credentials, "/v2/push/device_list_multiple", signed, form, now)
+
+    def to_all(self, message: PreparedMessage, *, now: int) -> HttpRequest:
+        body = _own(message)
+        return self._request(body.credentials, "/v2/push/all_device", body.signed, body.form, now)
+
+    def check(self, credentials: Credentials, *, now: int) -> HttpRequest:
+        return self._request(credentials, "/v2/application/get_app_device_num", "", "", now)
+
+    def read(self, answer: Answer) -> Outcome:
+        parsed = answers.parse(answer)
+        if isinstance(parsed, Outcome):
+            return parsed
+        code = parsed.get("ret_code")
+        if type(code) is not int:
+            return xinge_codes.unreadable()
+        if code == 0:
+            return _accepted(parsed)
+        return xinge_codes.outcome(code, answers.shorten(parsed.get("err_msg", "")))
+
+    def _request(self, credentials: Credentials, path: str, signed: str, form: str, now: int) -> HttpRequest:
+        """`signed` and `form` hold the call's own parameters in the order of names; all of them lie between
+        `access_id` and `timestamp`."""
+        endpoint = self._endpoint(credentials.endpoint_url or self._default_url)
+        path = endpoint.base_path + path
+        access_id = credentials.access_id
+        source = f"POST{endpoint.host}{path}access_id={access_id}{signed}timestamp={now}{credentials.secret}"
+        signature = hashlib.md5(source.encode(), usedforsecurity=False).hexdigest()
+        body = f"access_id={access_id}{form}&timestamp={now}&sign={signature}"
+        return HttpRequest(endpoint.base_url + path, body.encode(), HEADERS)
+
+    def _endpoint(self, url: str) -> Endpoint:
+        endpoint = self._endpoints.get(url)
+        if endpoint is None:
+            endpoint = self._endpoints[url] = Endpoint.of(url)
+        return endpoint
+
+
+def _own(message: PreparedMessage) -> XingeMessage:
+    if not isinstance(message, XingeMessage):
+        raise TypeError(f"{type(message).__name__} was not prepared by this provider")
+    return message
+
+
+def _accepted(parsed: Mapping[str, Any]) -> Outcome:
+    result = parsed.get("result")
+    if not isinstance(result, dict) or "push_id" not in result:
+        return xinge_codes.ACCEPTED
+    return Outcome(xinge_codes.ACCEPTED.verdict, code=0, push_id=str(result["push_id"]))
+
+
+def _environment(credentials: Credentials) -> int:
+    """Android has no environments; the official SDKs send 0 for it."""
+    if credentials.platform != Platform.IOS:
+        return 0
+    return 1 if credentials.environment == Environment.PRODUCTION else 2
+
+
+def _quoted_token(token: str) -> str:
+    return token if token.isalnum() and token.isascii() else quote_plus(token)
+
+
+def _android_message(notification: Notification) -> tuple[str, str]:
+    """The message as JSON, and the same percent-encoded."""
+    n_id = str(notification.replace_id % 2**31)  # negative ids would clear other notifications
+    custom = to_json({str(key): _as_text(value) for key, value in notification.custom.items()})
+    frame = _ANDROID_HEAD + _ANDROID_CONTENT + _ANDROID_ID + n_id + _ANDROID_CUSTOM + custom + "}"
+    title, content = _fitted(notification, MOST_MESSAGE_BYTES - len(frame.encode()))
+    return (
+        f"{_ANDROID_HEAD}{title}{_ANDROID_CONTENT}{content}{_ANDROID_ID}{n_id}{_ANDROID_CUSTOM}{custom}}}",
+        f"{_QUOTED[_ANDROID_HEAD]}{quote_plus(title)}{_QUOTED[_ANDROID_CONTENT]}{quote_plus(content)}"
+        f"{_QUOTED[_ANDROID_ID]}{n_id}{_QUOTED[_ANDROID_CUSTOM]}{quote_plus(custom)}%7D",
+    )
+
+
+def _ios_message(notification: Notification) -> tuple[str, str]:
+    badge = "" if notification.badge is None else f',"badge":{notification.badge}'
+    rest = to_json(ios_custom(notification))[1:]
+    tail = f"{badge}}},{rest}" if rest != "}" else f"{badge}}}}}"
+    frame = _IOS_HEAD + _IOS_BODY + _IOS_SOUND + tail
+    title, content = _fitted(notification, MOST_MESSAGE_BYTES - APNS_RESERVE_BYTES - len(frame.encode()))
+    return (
+        f"{_IOS_HEAD}{title}{_IOS_BODY}{content}{_IOS_SOUND}{tail}",
+        f"{_QUOTED[_IOS_HEAD]}{quote_plus(title)}{_QUOTED[_IOS_BODY]}{quote_plus(content)}"
+        f"{_QUOTED[_IOS_SOUND]}{quote_plus(tail)}",
+    )
+
+
+def ios_custom(notification: Notification) -> dict[str, Any]:
+    """The keys beside `aps`. One that would override Apple's or Xinge's own is carried as `custom_<key>`.
+
+    iOS has no notification ids to replace by, so the app gets the id as `n_id` and can tell a repeated push.
+    """
+    custom: dict[str, Any] = {"n_id": notification.replace_id} if notification.replace_id else {}
+    for key, value in notification.custom.items():
+        custom[f"custom_{key}" if key in RESERVED_KEYS else str(key)] = value
+    return custom
+
+
+def _as_text(value: Any) -> str:
+    """The values of `custom_content` are strings."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else to_json(value)
+
+
+def _fitted(notification: Notification, room: int) -> tuple[str, str]:
+    """Title and content as the insides of JSON strings that have `room` bytes together.
+
+    The content gives way first, the title only when nothing of the content is left.
+    """
+    title = clean(notification.title)
+    content = clean(notification.content)
+    if room < 0:
+        raise MessageTooLargeError(f"the data for the app is {-room} bytes too large for {MOST_MESSAGE_BYTES} bytes")
+    encoded = to_json(title)[1:-1], to_json(content)[1:-1]
+    if len(encoded[0].encode()) + len(encoded[1].encode()) <= room:
+        return encoded
+    title = fit(title, room)
+    content = fit(content, room - encoded_size(title))
+    return to_json(title)[1:-1], to_json(content)[1:-1]
