@@ -1,0 +1,77 @@
+"""Run the sandbox provider."""
+
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+
+from pushes import vault
+from pushes.models import AppKey
+from pushes.sandbox import server
+from pushes.sandbox.faults import PROFILES, Faults, Profile
+from pushes.sandbox.keys import KeyRing
+from pushes.sandbox.store import DEFAULT_KEEP, Received
+from pushes.sandbox.world import CODE_SETS, LEGACY, World
+
+
+def key_argument(text: str) -> tuple[int, str]:
+    """`ACCESS_ID:SECRET`; the value is not repeated in an error, since it holds a secret."""
+    access_id, colon, secret = text.partition(":")
+    if not colon or not secret or not access_id.isdigit():
+        raise ArgumentTypeError("write a key as ACCESS_ID:SECRET, the access id in digits")
+    return int(access_id), secret
+
+
+def load_keys() -> Mapping[int, str]:
+    """Access ids and secrets of the AppKey table; a secret that cannot be decrypted is left out."""
+    keys: dict[int, str] = {}
+    try:
+        for key in AppKey.objects.all():
+            try:
+                keys[key.access_id] = key.credentials().secret
+            except vault.SecretUnreadableError:
+                continue
+    finally:
+        # It runs in a thread that may not come back: no connection stays behind.
+        connections.close_all()
+    return keys
+
+
+class Command(BaseCommand):
+    help = "Run the sandbox: an HTTP server that speaks Xinge v2 and TPNS, and shows what phones would show."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8790, help="0 takes any free port (default: 8790)")
+        parser.add_argument("--latency-ms", type=float, default=0.0, help="added to every answer")
+        parser.add_argument("--profile", choices=PROFILES, default="ok", help="the fault profile to start with")
+        parser.add_argument("--codes", choices=CODE_SETS, default=LEGACY, help="whose return codes Xinge v2 uses")
+        parser.add_argument("--key", type=key_argument, action="append", default=[], metavar="ACCESS_ID:SECRET")
+        parser.add_argument("--keep", type=int, default=DEFAULT_KEEP, help="received pushes to remember")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        if options["latency_ms"] < 0:
+            raise CommandError(f"--latency-ms={options['latency_ms']}: it cannot be negative")
+        if options["keep"] < 1:
+            raise CommandError(f"--keep={options['keep']}: at least 1 is needed")
+
+        def make_world() -> World:
+            return World(
+                KeyRing(dict(options["key"]), load_keys),
+                Received(options["keep"]),
+                Faults(Profile(name=options["profile"])),
+                options["latency_ms"],
+                options["codes"],
+            )
+
+        try:
+            server.run(make_world, options["host"], options["port"], self._announce)
+        except OSError as error:
+            raise CommandError(f"cannot listen on {options['host']}:{options['port']}: {error}") from None
+
+    def _announce(self, address: str) -> None:
+        self.stdout.write(f"sandbox listening on {address}")
+        self.stdout.flush()

@@ -1,0 +1,96 @@
+"""Where every request arrives: which protocol it speaks, which fault it meets, and how late its answer is."""
+
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any
+
+from pushes.sandbox import tpns, xinge
+from pushes.sandbox.control import Control
+from pushes.sandbox.faults import Fault, Profile
+from pushes.sandbox.pages import Pages
+from pushes.sandbox.refusals import RefusedError, StaleKeyError
+from pushes.sandbox.wire import Ending, Reply, Request
+from pushes.sandbox.world import World
+
+CONTROL_PREFIX = "/_sandbox/"
+GARBAGE = b"\x1f\x8b<html>{{{ 502 \xff\xfe"
+
+
+class Desk:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._xinge = xinge.Xinge(world)
+        self._tpns = tpns.Tpns(world)
+        self._control = Control(world)
+        self._pages = Pages(world)
+
+    def answer(self, request: Request) -> Reply | Coroutine[Any, Any, Reply]:
+        path = request.path
+        if path.startswith(xinge.PREFIX):
+            return self._provide(xinge.open_call(request))
+        if path.startswith(tpns.PREFIX):
+            return self._provide(tpns.open_call(request))
+        if path.startswith(CONTROL_PREFIX):
+            return self._control.answer(request)
+        return self._pages.answer(request)
+
+    def _provide(self, call: xinge.Call | tpns.Call) -> Reply | Coroutine[Any, Any, Reply]:
+        self._world.calls[call.request.path] += 1
+        fault, profile = self._world.faults.pick(call.access_id)
+        spoilt = _spoilt_before(fault, profile)
+        if spoilt is not None:
+            self._world.answers[fault.value] += 1
+            return self._late(spoilt, fault, profile)
+        try:
+            reply = self._speak(call, fault)
+        except StaleKeyError:
+            return self._provide_with_new_keys(call, fault, profile)
+        return self._late(_spoilt_after(reply, fault), fault, profile)
+
+    async def _provide_with_new_keys(self, call: xinge.Call | tpns.Call, fault: Fault, profile: Profile) -> Reply:
+        await self._world.keys.refresh()
+        try:
+            reply = self._speak(call, fault)
+        except StaleKeyError as stale:
+            # The table has just been read: what is wrong now is wrong.
+            reply = self._refused(call, stale)
+        return self._late(_spoilt_after(reply, fault), fault, profile)
+
+    def _speak(self, call: xinge.Call | tpns.Call, fault: Fault) -> Reply:
+        if isinstance(call, xinge.Call):
+            return self._xinge.answer(call, fault)
+        return self._tpns.answer(call, fault)
+
+    def _refused(self, call: xinge.Call | tpns.Call, stale: StaleKeyError) -> Reply:
+        refused = stale.args[0]
+        if isinstance(refused, RefusedError):
+            return self._xinge.refuse(refused)
+        return self._tpns.refuse(call.request.path, refused)
+
+    def _late(self, reply: Reply, fault: Fault, profile: Profile) -> Reply:
+        milliseconds = self._world.latency_ms + (profile.latency_ms if fault is Fault.SLOW else 0)
+        return replace(reply, delay_seconds=milliseconds / 1000) if milliseconds else reply
+
+
+def _spoilt_before(fault: Fault, profile: Profile) -> Reply | None:
+    """The answer of a service that does not get as far as reading the call."""
+    if fault is Fault.OK:
+        return None
+    if fault is Fault.ERROR500:
+        return Reply(b"<html>error</html>", profile.status)
+    if fault is Fault.BUSY503:
+        return Reply(b"", 503, headers=(("Retry-After", profile.retry_after),))
+    if fault is Fault.HANG:
+        return Reply(b"", ending=Ending.NEVER)
+    if fault is Fault.CUT:
+        return Reply(b"", ending=Ending.CUT)
+    return Reply(GARBAGE) if fault is Fault.GARBAGE else None
+
+
+_ENDINGS = {Fault.HANG_AFTER: Ending.NEVER, Fault.CUT_AFTER: Ending.CUT, Fault.HALF_AFTER: Ending.HALF}
+
+
+def _spoilt_after(reply: Reply, fault: Fault) -> Reply:
+    """The call was read and acted upon; its answer is lost on the way."""
+    ending = _ENDINGS.get(fault)
+    return reply if ending is None else replace(reply, ending=ending)
