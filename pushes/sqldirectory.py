@@ -1,0 +1,179 @@
+"""Accounts and devices read from an existing SQL schema, so that nobody has to copy a user table.
+
+DIRECTORY_DATABASE_URL is the second database, which is only read; the DIRECTORY_…_SQL settings are its queries.
+docs/directory.md lists their places and columns.
+"""
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from django.db.models import QuerySet
+
+from pushes import sqlsource
+from pushes.devices import MAX_TOKEN
+from pushes.directory import DevicePage, DirectoryError, UnlistableError, online
+from pushes.models import Device
+from pushes.names import Environment, Platform, platform_of
+from pushes.sqlsource import Places, Query, is_on, text
+from pushes.values import AccountFacts, DeviceTarget
+
+log = logging.getLogger(__name__)
+
+ACCOUNTS = Query("DIRECTORY_ACCOUNTS_SQL", ("ids",), ("account_id", "login_status", "push_status"))
+DEVICES = Query("DIRECTORY_DEVICES_SQL", ("ids",), ("account_id", "platform", "token"), optional=("app",))
+ALL_DEVICES = Query(
+    "DIRECTORY_ALL_DEVICES_SQL",
+    ("after", "limit"),
+    ("row_id", "account_id", "platform", "token"),
+    optional=("app",),
+)
+#: Asked for as a page's size when the pages are only counted.
+ALL_ROWS = 2**31 - 1
+
+
+class SqlDirectory:
+    """A directory (see `pushes.directory`) over the `directory` database.
+
+    Tokens that a provider has refused stay refused: they are remembered as inactive devices of our own,
+    since we do not write to a database that is not ours. A device that cannot be pushed to (an unknown
+    platform, no token) is left out, and the log says so once.
+    """
+
+    @staticmethod
+    def check() -> list[str]:
+        return check()
+
+    def accounts(self, account_ids: Sequence[str]) -> dict[str, AccountFacts]:
+        if not account_ids:
+            return {}
+        rows = sqlsource.ask(ACCOUNTS, {"ids": account_ids})
+        return {facts.account_id: facts for facts in map(_facts, rows)}
+
+    def devices(self, account_ids: Sequence[str], app: str) -> dict[str, list[DeviceTarget]]:
+        if not account_ids:
+            return {}
+        found: dict[str, list[DeviceTarget]] = defaultdict(list)
+        for device in _usable(sqlsource.ask(DEVICES, {"ids": account_ids, "app": [app]}), app):
+            found[device.account_id].append(device)
+        return found
+
+    def online(self, account_ids: Sequence[str]) -> set[str]:
+        return online(account_ids)
+
+    def page(self, app: str, platform: str, *, after: int, limit: int) -> DevicePage:
+        _refuse_without_query()
+        rows = sqlsource.ask(ALL_DEVICES, {"app": [app], "after": [after], "limit": [limit]})
+        found = [device for device in _usable(rows, app) if not platform or device.platform == platform]
+        return DevicePage(found, _last_position(rows, after), len(rows) < limit)
+
+    def count(self, app: str, platform: str) -> int:
+        """Refused tokens of the whole app are subtracted, so that it never counts the dead."""
+        _refuse_without_query()
+        places: Places = {"app": [app], "after": [0], "limit": [ALL_ROWS]}
+        found = sqlsource.count_by(ALL_DEVICES, "platform", places)
+        wanted = [number for value, number in found if (known := _platform(text(value))) and platform in ("", known)]
+        refused = _refused(app).filter(platform=platform) if platform else _refused(app)
+        return max(0, sum(wanted) - refused.count())
+
+
+def check() -> list[str]:
+    """What is wrong with the settings of this directory, for the system check; empty when all is well."""
+    problems = [] if sqlsource.is_configured() else [sqlsource.NO_DATABASE]
+    for query in (ACCOUNTS, DEVICES):
+        problems += sqlsource.problems(query)
+    if ALL_DEVICES.text:
+        problems += sqlsource.problems(ALL_DEVICES)
+    return problems
+
+
+def _refuse_without_query() -> None:
+    if not ALL_DEVICES.text:
+        raise UnlistableError(
+            f"the devices are in another database, and {ALL_DEVICES.setting} is not set: without that query "
+            "“every device of the app” would reach nobody"
+        )
+
+
+def _last_position(rows: Sequence[Mapping[str, Any]], after: int) -> int:
+    """Where the next page begins. Raises DirectoryError when the query does not move on in order."""
+    for row in rows:
+        position = row["row_id"]
+        if not isinstance(position, int) or position <= after:
+            raise DirectoryError(
+                f"{ALL_DEVICES.setting}: row_id {position!r} comes after {after}: it must be a whole number that "
+                "rises from row to row (WHERE … > {after} ORDER BY …)"
+            )
+        after = position
+    return after
+
+
+def _facts(row: Mapping[str, Any]) -> AccountFacts:
+    return AccountFacts(
+        account_id=text(row["account_id"]),
+        is_logged_in=is_on(row["login_status"]),
+        accepts_pushes=is_on(row["push_status"]),
+        muted=_names(row.get("muted_conversations")),
+        blocked=_names(row.get("blocked_accounts")),
+    )
+
+
+def _names(value: object) -> frozenset[str]:
+    """A JSON array or a list with commas; nothing for NULL, and for what is no JSON after all."""
+    shown = text(value).strip()
+    if not shown.startswith("["):
+        return frozenset(item.strip() for item in shown.split(",") if item.strip())
+    try:
+        return frozenset(str(item).strip() for item in json.loads(shown))
+    except ValueError:
+        _say_once(f"{ACCOUNTS.setting}: a list is no JSON array, and taken as empty: {shown[:60]!r}")
+        return frozenset()
+
+
+def _usable(rows: Sequence[Mapping[str, Any]], app: str) -> list[DeviceTarget]:
+    """The devices that can be pushed to, each once, without those that a provider has refused."""
+    found = [device for device in map(_target, rows) if device]
+    tokens = [device.token for device in found]
+    refused = set(_refused(app).filter(token__in=tokens).values_list("token", flat=True))
+    return list(dict.fromkeys(device for device in found if device.token not in refused))
+
+
+def _target(row: Mapping[str, Any]) -> DeviceTarget | None:
+    token, account_id = text(row["token"]), text(row["account_id"])
+    platform = _platform(text(row["platform"]))
+    environment = _environment(text(row.get("environment")))
+    if not (token and account_id and platform and environment):
+        return None
+    if len(token) > MAX_TOKEN:
+        _say_once(f"a device of account {account_id!r} is left out: its token is longer than {MAX_TOKEN} characters")
+        return None
+    return DeviceTarget(None, account_id, platform, environment, token)
+
+
+def _platform(value: str) -> Platform | None:
+    try:
+        return platform_of(value)
+    except ValueError as error:
+        _say_once(f"devices of a platform are left out: {error}")
+        return None
+
+
+def _environment(value: str) -> Environment | None:
+    try:
+        return Environment(value or Environment.PRODUCTION)
+    except ValueError:
+        _say_once(f"devices of environment {value!r} are left out: it must be one of {', '.join(Environment.values)}")
+        return None
+
+
+@lru_cache(maxsize=200)
+def _say_once(problem: str) -> None:
+    """Once per process: the same column says the same of a million rows."""
+    log.warning("directory: %s", problem)
+
+
+def _refused(app: str) -> "QuerySet[Device]":
+    return Device.objects.filter(app=app, is_active=False)
