@@ -1,0 +1,57 @@
+import sys
+from argparse import ArgumentParser
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import IntegrityError
+
+from pushes import deviceimport
+
+MOST_SHOWN = 50
+
+
+class Command(BaseCommand):
+    help = (
+        "Import devices from a CSV file: account_id,app,platform,environment,token[,login_status,push_status]. "
+        "A first line with these names is recognised and may change their order."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", help="the CSV file in UTF-8; - for standard input")
+        parser.add_argument("--skip-bad", action="store_true", help="import the good lines although there are bad ones")
+
+    def handle(self, *, file: str, skip_bad: bool, **_options: Any) -> None:
+        parsed = self._parse(file)
+        self._show(parsed.bad)
+        if parsed.bad and not skip_bad:
+            raise CommandError(
+                f"{len(parsed.bad)} bad lines: nothing was imported. Correct them, or leave them out with --skip-bad."
+            )
+        try:
+            counts = deviceimport.store(parsed.rows)
+        except IntegrityError as error:
+            raise CommandError(
+                f"Nothing was imported, because some of these devices registered meanwhile. Run it again. ({error})"
+            ) from error
+        events = ", ".join(f"{counts[event]} {event}" for event in ("registered", "moved", "reactivated", "unchanged"))
+        self.stdout.write(
+            f"{len(parsed.rows)} devices: {events}; {counts['accounts']} accounts created, "
+            f"{len(parsed.bad)} bad lines left out"
+        )
+
+    def _parse(self, file: str) -> deviceimport.Parsed:
+        try:
+            with nullcontext(sys.stdin) if file == "-" else Path(file).open(encoding="utf-8-sig", newline="") as lines:
+                return deviceimport.parse(lines)
+        except OSError as error:
+            raise CommandError(f"{file} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise CommandError(f"{file} is not UTF-8: {error}") from error
+
+    def _show(self, bad: list[deviceimport.BadLine]) -> None:
+        for line in bad[:MOST_SHOWN]:
+            self.stderr.write(str(line))
+        if len(bad) > MOST_SHOWN:
+            self.stderr.write(f"… and {len(bad) - MOST_SHOWN} more")
