@@ -1,0 +1,174 @@
+"""The legacy system's ini with its app keys: preview what an import would do, then do it.
+
+The file has no section header; `;` begins a comment; every app key is a pair of lines. Values are
+never repeated, in no message and no repr.
+"""
+
+import re
+from dataclasses import dataclass, field, replace
+
+from django.db import transaction
+
+from pushes.models import AppKey
+from pushes.names import App, Environment, Platform, ProviderKind
+from pushes.vault import SecretUnreadableError
+
+#: The pairs of the legacy file: `<prefix>_appid` and `<prefix>_skey`.
+SCOPES = {
+    "android_higo": (App.HIGO, Platform.ANDROID, Environment.PRODUCTION),
+    "android_higirl": (App.HIGIRL, Platform.ANDROID, Environment.PRODUCTION),
+    "ios_higo": (App.HIGO, Platform.IOS, Environment.PRODUCTION),
+    "ios_higirl": (App.HIGIRL, Platform.IOS, Environment.PRODUCTION),
+    "local_ios_higo": (App.HIGO, Platform.IOS, Environment.LOCAL),
+    "local_ios_higirl": (App.HIGIRL, Platform.IOS, Environment.LOCAL),
+}
+NEW, CHANGED, SAME, ERROR = "new", "changed", "same", "error"
+
+_LINE = re.compile(r"(?P<name>[^=]*?)\s*=\s*(?P<value>.*)")
+_NAME = re.compile(r"[a-z_]{1,40}")
+_ACCESS_ID = re.compile(r"[1-9][0-9]{3,17}")
+_SECRET = re.compile(r"[0-9a-fA-F]{32}")
+
+
+class LegacyIniError(ValueError):
+    """The file has errors, so nothing was imported. `problems` are sentences that name line and name."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One app key of the file, or one problem. `detail` says what changes, or what is wrong and where."""
+
+    scope: str
+    access_id: int | None
+    state: str
+    detail: str = ""
+    prefix: str = ""
+    secret: str = field(default="", repr=False)
+
+
+@dataclass(slots=True)
+class _Half:
+    line: int
+    value: str = field(repr=False)
+
+
+def preview(text: str, *, endpoint_url: str | None = None, provider: ProviderKind | None = None) -> list[Entry]:
+    """What importing `text` would do, without doing it; the errors come last."""
+    halves, problems = _read(text)
+    entries: list[Entry] = []
+    for prefix in SCOPES:
+        appid, skey = halves.get(f"{prefix}_appid"), halves.get(f"{prefix}_skey")
+        if appid is None and skey is None:
+            continue
+        problem = _problem(prefix, appid, skey)
+        if problem or appid is None or skey is None:
+            problems.append(Entry(_shown(prefix), None, ERROR, problem, prefix))
+        else:
+            entry = Entry(_shown(prefix), int(appid.value), NEW, "", prefix, skey.value)
+            entries.append(_compared(entry, endpoint_url, provider))
+    if not entries and not problems:
+        problems.append(Entry("", None, ERROR, "the file holds no app key: android_higo_appid = … is looked for"))
+    return entries + problems
+
+
+@transaction.atomic
+def apply(text: str, *, endpoint_url: str | None = None, provider: ProviderKind | None = None) -> list[Entry]:
+    """Import all keys of `text` or, when anything in it is wrong, none; importing it twice changes nothing.
+
+    `endpoint_url` and `provider` apply to every key of the file; None keeps what an existing key has
+    (a new one: Xinge v2 at the provider's own address). A changed key is no longer paused, since it is
+    a change that its pause waited for. Returns what was done. Raises LegacyIniError.
+    """
+    entries = preview(text, endpoint_url=endpoint_url, provider=provider)
+    problems = [
+        f"{entry.scope}: {entry.detail}" if entry.scope else entry.detail for entry in entries if entry.state == ERROR
+    ]
+    if problems:
+        raise LegacyIniError(problems)
+    for entry in entries:
+        if entry.state != SAME:
+            _save(entry, endpoint_url, provider)
+    return entries
+
+
+def _read(text: str) -> tuple[dict[str, _Half], list[Entry]]:
+    known = {f"{prefix}_{half}" for prefix in SCOPES for half in ("appid", "skey")}
+    halves: dict[str, _Half] = {}
+    problems: list[Entry] = []
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
+        content = line.split(";", 1)[0].strip()
+        if not content:
+            continue
+        match = _LINE.fullmatch(content)
+        name = match["name"] if match else ""
+        if match is None or not _NAME.fullmatch(name):
+            problems.append(Entry("", None, ERROR, f"line {number}: a line like android_higo_appid = … is needed"))
+        elif name not in known:
+            problems.append(Entry("", None, ERROR, f"line {number}: {name} is no name of an app key"))
+        elif name in halves:
+            problems.append(Entry("", None, ERROR, f"line {number}: {name} stands on line {halves[name].line} already"))
+        else:
+            halves[name] = _Half(number, match["value"].strip().strip("\"'"))
+    return halves, problems
+
+
+def _problem(prefix: str, appid: _Half | None, skey: _Half | None) -> str:
+    if appid is None:
+        return f"{prefix}_appid is missing (line {skey.line if skey else 0} has {prefix}_skey)"
+    if skey is None:
+        return f"{prefix}_skey is missing (line {appid.line} has {prefix}_appid)"
+    if not _ACCESS_ID.fullmatch(appid.value):
+        return f"line {appid.line}: {prefix}_appid must be a number such as the console shows as access id"
+    if not _SECRET.fullmatch(skey.value):
+        return (
+            f"line {skey.line}: {prefix}_skey must be 32 hexadecimal characters, "
+            f"but has {len(skey.value)} characters{'' if len(skey.value) != 32 else ', some not hexadecimal'}"
+        )
+    return ""
+
+
+def _shown(prefix: str) -> str:
+    return " ".join(SCOPES[prefix])
+
+
+def _stored(prefix: str) -> AppKey | None:
+    app, platform, environment = SCOPES[prefix]
+    return AppKey.objects.filter(app=app, platform=platform, environment=environment).first()
+
+
+def _compared(entry: Entry, endpoint_url: str | None, provider: ProviderKind | None) -> Entry:
+    key = _stored(entry.prefix)
+    if key is None:
+        return entry
+    changes = [
+        "access id" if key.access_id != entry.access_id else "",
+        "secret" if _secret_of(key) != entry.secret else "",
+        "endpoint" if endpoint_url is not None and key.endpoint_url != endpoint_url else "",
+        "provider" if provider is not None and key.provider != provider else "",
+    ]
+    detail = ", ".join(filter(None, changes))
+    return replace(entry, state=CHANGED if detail else SAME, detail=detail)
+
+
+def _secret_of(key: AppKey) -> str | None:
+    try:
+        return key.credentials().secret
+    except SecretUnreadableError:
+        return None
+
+
+def _save(entry: Entry, endpoint_url: str | None, provider: ProviderKind | None) -> None:
+    app, platform, environment = SCOPES[entry.prefix]
+    key = _stored(entry.prefix) or AppKey(app=app, platform=platform, environment=environment)
+    key.access_id = entry.access_id or 0
+    key.set_secret(entry.secret)
+    if endpoint_url is not None:
+        key.endpoint_url = endpoint_url
+    if provider is not None:
+        key.provider = provider
+    key.paused_at, key.paused_reason = None, ""
+    key.save()
