@@ -1,0 +1,56 @@
+"""Does the provider accept an app key? One harmless signed call, and a verdict that people understand."""
+
+import time
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from pushes import vault
+from pushes.models import AppKey
+from pushes.names import Reason
+from pushes.providers.http import call
+from pushes.providers.registry import UnknownProviderError, provider
+from pushes.values import Outcome, Scope, Verdict
+
+#: Codes of Xinge v2 for a clock that is wrong and for an expired APNs certificate.
+CLOCK_CODES = frozenset({-2, -102})
+CERTIFICATE_CODES = frozenset({100, -106, 1008013, 1008020, 1008021, 1008022, 1008023})
+
+
+def check(app_key: AppKey) -> Outcome:
+    """What the provider says of the key. It changes nothing, pushes nothing, and raises for no key."""
+    try:
+        credentials = app_key.credentials()
+        own = provider(app_key.provider)
+        request = own.check(credentials, now=int(time.time()))
+    except (vault.SecretUnreadableError, UnknownProviderError, ValueError) as error:
+        return Outcome(Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, text=str(error))
+    return own.read(call(request, settings.CALL_TIMEOUT_SECONDS))
+
+
+def is_good(outcome: Outcome) -> bool:
+    return outcome.verdict is Verdict.ACCEPTED
+
+
+def explain(outcome: Outcome) -> str:
+    """The verdict in words, in the language of whoever asks, with the provider's own words behind it."""
+    said = " ".join(str(part) for part in (outcome.code, outcome.text) if part not in (None, ""))
+    return f"{_meaning(outcome)} ({said})" if said and not is_good(outcome) else _meaning(outcome)
+
+
+def _meaning(outcome: Outcome) -> str:
+    if is_good(outcome):
+        return _("accepted: the access id and the secret are right")
+    if outcome.code in CLOCK_CODES:
+        return _("refused: this machine's clock differs too much from the provider's")
+    if outcome.code in CERTIFICATE_CODES:
+        return _("refused: the provider has a problem with the app's APNs certificate")
+    if outcome.reason is Reason.BAD_CREDENTIALS:
+        return _("refused: check the access id, the secret and the endpoint URL")
+    if outcome.reason is Reason.UNREACHABLE:
+        return _("no connection to the provider: check the endpoint URL and the network")
+    if outcome.verdict is Verdict.UNKNOWN:
+        return _("no usable answer: check that the endpoint URL speaks this provider's protocol")
+    if outcome.verdict is Verdict.RETRY:
+        return _("the provider could not answer just now: try again later")
+    return _("refused for another reason")
