@@ -1,0 +1,107 @@
+"""Bursts in one conversation: the first message goes at once, the following ones become one push with a count.
+
+A delivery that waits (for the end of its burst, or for the delivery window to open) is replaced by the next
+one of the same conversation on the same device, which then stands for one message more. What was replaced is
+`skipped` as `coalesced`: counted, never lost. When a burst began is remembered in Redis; forgetting it costs
+one push too many.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from pushes import bulk, queues
+from pushes.drafts import Draft
+from pushes.models import DeliveryResult
+from pushes.names import Reason, Status
+
+MARK = "higo:burst:{order_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A stored delivery that has not left yet and can still be replaced."""
+
+    id: int
+    due_at: datetime
+    reason: Reason | None
+    stands_for: int
+
+
+def coalesce(
+    drafts: Sequence[Draft], waiting: dict[int, Waiting], ends: dict[int, datetime], now: datetime, window: timedelta
+) -> list[int]:
+    """Decide for each draft, in the order of their messages, and change it in place. Pure but for that.
+
+    `waiting` holds the replaceable deliveries by order key, `ends` when the current burst of an order key
+    ends. Returns the ids of stored deliveries that were replaced; a replaced draft becomes `skipped`.
+    """
+    replaced: list[int] = []
+    latest: dict[int, Draft] = {}
+    for draft in drafts:
+        key = draft.order_key
+        if key is None or draft.status not in (Status.PENDING, Status.HELD):
+            continue
+        before: Draft | Waiting | None = latest.get(key) or waiting.get(key)
+        if isinstance(before, Waiting):
+            replaced.append(before.id)
+        if before is not None:
+            draft.stands_for = before.stands_for + 1
+            draft.status, draft.reason = Status.HELD, before.reason
+            draft.due_at = max(before.due_at, draft.due_at)
+        elif draft.status is Status.PENDING and now < ends.get(key, now):
+            draft.status, draft.reason, draft.due_at = Status.HELD, Reason.COALESCED, ends[key]
+        elif draft.status is Status.PENDING:
+            ends[key] = now + window
+            continue
+        if isinstance(before, Draft):
+            before.status, before.reason, before.order_key = Status.SKIPPED, Reason.COALESCED, None
+        latest[key] = draft
+    return replaced
+
+
+def apply(drafts: Sequence[Draft], now: datetime) -> int:
+    """Coalesce what is about to be stored with what is stored, inside the caller's transaction. Returns how
+    many stored deliveries were replaced. Raises redis.RedisError."""
+    keys = {draft.order_key for draft in drafts if draft.order_key is not None}
+    if not keys or not settings.COALESCE_SECONDS:
+        return 0
+    ends = _ends(keys)
+    known = dict(ends)
+    replaced = coalesce(drafts, _waiting(keys), ends, now, timedelta(seconds=settings.COALESCE_SECONDS))
+    _remember({key: end for key, end in ends.items() if known.get(key) != end}, now)
+    return DeliveryResult.objects.filter(id__among=replaced).update(
+        status=Status.SKIPPED, reason=Reason.COALESCED, order_key=None, finished_at=now
+    )
+
+
+def _waiting(keys: Iterable[int]) -> dict[int, Waiting]:
+    """Locked until the transaction ends, so that nobody claims what is being replaced."""
+    held = bulk.locked(DeliveryResult.objects.filter(order_key__in=keys, status=Status.HELD))
+    rows = held.order_by("id").values_list("order_key", "id", "due_at", "reason", "stands_for")
+    return {
+        key: Waiting(pk, due_at, Reason(reason) if reason else None, stands_for)
+        for key, pk, due_at, reason, stands_for in rows
+    }
+
+
+def _ends(keys: Iterable[int]) -> dict[int, datetime]:
+    asked = sorted(keys)
+    found: Any = queues.connection().mget([MARK.format(order_key=key) for key in asked])
+    return {
+        key: datetime.fromtimestamp(float(value), timezone.get_default_timezone())
+        for key, value in zip(asked, found, strict=True)
+        if value is not None
+    }
+
+
+def _remember(ends: dict[int, datetime], now: datetime) -> None:
+    pipeline = queues.connection().pipeline(transaction=False)
+    for key, end in ends.items():
+        milliseconds = max(1, int((end - now).total_seconds() * 1_000))
+        pipeline.set(MARK.format(order_key=key), end.timestamp(), px=milliseconds)
+    pipeline.execute()

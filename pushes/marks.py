@@ -1,0 +1,84 @@
+"""The few marks that pages share: badges, links, moments. It imports nothing of the theme, because the theme
+renders a template, and with it loads every template library, while it is being imported."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from pushes.names import BroadcastStatus, DeadLetterStatus, RecordStatus, Status
+
+#: The colour of every state, in the theme's words. The words themselves always stand beside it.
+STATUS_COLOURS: dict[str, str] = {
+    Status.PENDING: "info",
+    Status.HELD: "info",
+    Status.SENDING: "primary",
+    Status.RETRYING: "warning",
+    Status.ACCEPTED: "success",
+    Status.FAILED: "danger",
+    Status.UNKNOWN: "warning",
+    Status.SKIPPED: "",
+    Status.EXPIRED: "warning",
+    Status.CANCELLED: "",
+    RecordStatus.DISTRIBUTED: "success",
+    BroadcastStatus.DRAFT: "",
+    BroadcastStatus.WAITING: "warning",
+    BroadcastStatus.SCHEDULED: "info",
+    BroadcastStatus.PAUSED: "warning",
+    BroadcastStatus.FINISHED: "success",
+    DeadLetterStatus.NEW: "danger",
+    DeadLetterStatus.REPLAYED: "success",
+    DeadLetterStatus.DISCARDED: "",
+}
+
+
+def badge(text: object, colour: str = "", title: str = "") -> SafeString:
+    """A coloured word: success, danger, warning, info, primary, or plain."""
+    return format_html('<span class="badge badge-{}" title="{}">{}</span>', colour or "plain", title, text)
+
+
+def status_badge(value: str, text: object) -> SafeString:
+    return badge(text, STATUS_COLOURS.get(value, ""))
+
+
+def device_badge(is_active: bool, reason: object) -> SafeString:
+    """Active, or inactive with the reason spelt out."""
+    if is_active:
+        return badge(_("active"), "success")
+    return format_html("{} {}", badge(_("inactive"), "danger"), reason)
+
+
+def link(url: str, text: object) -> SafeString:
+    return format_html('<a class="console-link" href="{}">{}</a>', url, text)
+
+
+def when(moment: Any) -> SafeString | str:
+    """A moment in the reader's zone, to the second, with its age on hover."""
+    if moment is None:
+        return "–"
+    local = timezone.localtime(moment)
+    return format_html(
+        '<time class="nowrap" datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        age(timezone.now() - moment),
+        date_format(local, "Y-m-d H:i:s"),
+    )
+
+
+def age(span: timedelta) -> str:
+    """`span` in the largest sensible unit, as `3 min ago` or `in 2 h`."""
+    words = {"amount": amount(abs(span))}
+    return _("%(amount)s ago") % words if span >= timedelta() else _("in %(amount)s") % words
+
+
+def amount(span: timedelta) -> str:
+    """`span`, which is not negative, in the largest sensible unit, as `3 min`."""
+    seconds = span.total_seconds()
+    for size, unit in ((86_400, _("d")), (3_600, _("h")), (60, _("min"))):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} {_('s')}"
