@@ -1,0 +1,114 @@
+"""The claim ledger: every change of a delivery's state, as a conditional update.
+
+    pending | retrying | held ──claim──▶ sending ──settle──▶ accepted | failed | unknown | retrying | …
+                                         │  └─release──▶ retrying                (the call was not made)
+                                         └─lease runs out (sweeper)──▶ pending | unknown | retrying
+
+A `pending` row has a job of its own; a `retrying` or `held` one has none, and waits for its `due_at` and the
+sweeper.
+
+A claim marks rows with a random token and a lease; only its holder can settle them. `begin` is written
+before the first byte leaves, so that after a crash a claimed row that was not begun is known never to
+have left.
+"""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db.models import F, Min, QuerySet
+
+from pushes.models import DeliveryResult
+from pushes.names import CLAIMABLE, Reason, Status
+
+
+class Claimed(NamedTuple):
+    """What sending needs of a claimed delivery. `attempts` does not yet count the coming one."""
+
+    id: int
+    record_id: int
+    kind: str
+    push_type: int
+    account_id: str
+    device_id: int | None
+    token: str
+    attempts: int
+    stands_for: int
+    created_at: datetime
+    expires_at: datetime
+
+    @property
+    def wording(self) -> tuple[int, int]:
+        """Rows with the same wording show the same words: one record, one count of coalesced messages."""
+        return self.record_id, self.stands_for
+
+
+def claim(delivery_ids: Sequence[int], *, now: datetime, lease_seconds: float) -> tuple[str, list[Claimed]]:
+    """Take those of the rows that are due, unexpired, and first of their conversation.
+
+    Returns the claim's token and the rows taken, by id. Losing a row to another worker is normal.
+    """
+    token = secrets.token_hex(8)
+    ids = _first_of_their_order(delivery_ids)
+    due = DeliveryResult.objects.filter(id__among=set(ids), status__in=CLAIMABLE, due_at__lte=now, expires_at__gt=now)
+    taken = due.update(
+        status=Status.SENDING, claim=token, lease_until=now + timedelta(seconds=lease_seconds), sent_at=None
+    )
+    if not taken:
+        return token, []
+    mine = DeliveryResult.objects.filter(id__among=set(ids), claim=token, status=Status.SENDING).order_by("id")
+    return token, [Claimed(*row) for row in mine.values_list(*Claimed._fields)]
+
+
+def _first_of_their_order(delivery_ids: Sequence[int]) -> list[int]:
+    """Leave out rows that an earlier, still live row of the same conversation and device must precede."""
+    asked = DeliveryResult.objects.filter(id__among=set(delivery_ids), order_key__isnull=False)
+    ordered = dict(asked.values_list("id", "order_key"))
+    if not ordered:
+        return list(delivery_ids)
+    first = dict(
+        DeliveryResult.objects.filter(order_key__in=set(ordered.values()))
+        .values_list("order_key")
+        .annotate(first=Min("id"))
+    )
+    return [pk for pk in delivery_ids if pk not in ordered or first.get(ordered[pk]) == pk]
+
+
+def begin(delivery_ids: Sequence[int], claim_token: str, *, now: datetime) -> set[int]:
+    """Write down that the provider calls for these rows are about to be made, and count the attempt.
+
+    Returns the ids that are still ours and unexpired: call for no other. One that is missing was given back
+    by the sweeper, or has expired while the window was being prepared.
+    """
+    ours = _held(delivery_ids, claim_token)
+    begun = ours.filter(expires_at__gt=now).update(sent_at=now, attempts=F("attempts") + 1)
+    if begun == len(delivery_ids):
+        return set(delivery_ids)
+    return set(ours.filter(sent_at__isnull=False).values_list("id", flat=True))
+
+
+def settle(delivery_ids: Sequence[int], claim_token: str, **changes: Any) -> int:
+    """Move claimed rows on. A terminal status must come with `order_key=None` and `finished_at`.
+
+    Rows that the sweeper took away meanwhile stay as the sweeper left them.
+    """
+    return _held(delivery_ids, claim_token).update(claim="", lease_until=None, **changes)
+
+
+def release(
+    delivery_ids: Sequence[int], claim_token: str, *, due_at: datetime, reason: Reason, is_begun: bool = False
+) -> int:
+    """Put back rows whose call was not made, until `due_at`. One that was begun gets its attempt back."""
+    changes: dict[str, Any] = {"attempts": F("attempts") - 1} if is_begun else {}
+    return settle(delivery_ids, claim_token, status=Status.RETRYING, due_at=due_at, reason=reason, **changes)
+
+
+def postpone(delivery_ids: Sequence[int], *, due_at: datetime, reason: Reason) -> int:
+    """Let rows that nobody has claimed wait until `due_at`, or longer if they are due later anyway."""
+    waiting = DeliveryResult.objects.filter(id__among=set(delivery_ids), status__in=(Status.PENDING, Status.RETRYING))
+    return waiting.filter(due_at__lt=due_at).update(status=Status.RETRYING, due_at=due_at, reason=reason)
+
+
+def _held(delivery_ids: Sequence[int], claim_token: str) -> "QuerySet[DeliveryResult]":
+    return DeliveryResult.objects.filter(id__among=set(delivery_ids), claim=claim_token, status=Status.SENDING)
