@@ -1,0 +1,81 @@
+"""What follows from an outcome. Pure, and the only place that decides on another attempt."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pushes.names import Reason, Status, UnknownPolicy
+from pushes.values import Outcome, Scope, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Exponential back-off: `base_seconds` doubled with every attempt, up to `most_seconds`, then spread
+    over 50 to 100 % of that, so that what failed together does not come back together."""
+
+    base_seconds: float
+    most_seconds: float
+    max_attempts: int
+
+    def delay(self, attempt: int, random: Callable[[], float]) -> float:
+        """Seconds to wait after the `attempt`-th attempt (from 1); `random` gives 0 ≤ x < 1."""
+        longest: float = min(self.most_seconds, self.base_seconds * 2 ** min(attempt - 1, 40))
+        return longest * (0.5 + 0.5 * random())
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The facts of one finished attempt that the decision needs. `attempts` counts this one."""
+
+    attempts: int
+    expires_at: datetime
+    unknown_policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class NextState:
+    """The state a delivery takes; `counts` is False when the attempt was none of its own doing."""
+
+    status: Status
+    reason: Reason | None = None
+    due_at: datetime | None = None
+    counts: bool = True
+
+
+def next_state(
+    outcome: Outcome, attempt: Attempt, schedule: Schedule, now: datetime, random: Callable[[], float]
+) -> NextState:
+    """The state that `outcome` leads to.
+
+    - accepted → accepted; a bad target or a refused message → failed;
+    - refused credentials → retrying, uncounted: the key is paused, its pushes wait;
+    - throttled → retrying, uncounted, after the provider's own delay: throttled is not failed;
+    - busy or unreachable → retrying until the attempts or the time run out;
+    - unknown → unknown, or by the type's policy like busy.
+    """
+    if outcome.verdict is Verdict.ACCEPTED:
+        return NextState(Status.ACCEPTED)
+    if outcome.verdict is Verdict.FAILED and outcome.scope is Scope.KEY:
+        return NextState(Status.RETRYING, outcome.reason, now, counts=False)
+    if outcome.verdict in (Verdict.BAD_TARGET, Verdict.FAILED):
+        return NextState(Status.FAILED, outcome.reason)
+    if outcome.verdict is Verdict.UNKNOWN and attempt.unknown_policy != UnknownPolicy.RESEND:
+        return NextState(Status.UNKNOWN, outcome.reason)
+    return _again(outcome, attempt, schedule, now, random)
+
+
+def _again(
+    outcome: Outcome, attempt: Attempt, schedule: Schedule, now: datetime, random: Callable[[], float]
+) -> NextState:
+    is_throttled = outcome.reason is Reason.THROTTLED
+    if attempt.attempts >= schedule.max_attempts and not is_throttled:
+        # The last word on a push that may have arrived is that nobody knows, not that it failed.
+        status = Status.UNKNOWN if outcome.verdict is Verdict.UNKNOWN else Status.FAILED
+        return NextState(status, Reason.TOO_MANY_ATTEMPTS)
+    wait = schedule.delay(attempt.attempts, random)
+    due_at = now + timedelta(seconds=max(wait, outcome.retry_after_seconds or 0.0))
+    if due_at >= attempt.expires_at:
+        if outcome.verdict is Verdict.UNKNOWN:
+            return NextState(Status.UNKNOWN, outcome.reason)
+        return NextState(Status.EXPIRED, Reason.TOO_LATE)
+    return NextState(Status.RETRYING, outcome.reason, due_at, counts=not is_throttled)
