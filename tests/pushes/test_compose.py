@@ -1,0 +1,61 @@
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pushes.compose import compose
+from pushes.values import Content, Policy
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+POLICY = Policy(5, "新订单", 86_400, True, False, False, True, "hold", "off", "resend")
+
+
+def content(**changes) -> Content:
+    return Content(7, 5, "标题", "正文", {"order": 9}, "", NOW, NOW + timedelta(hours=1))._replace(**changes)
+
+
+def test_title_text_and_id_are_the_records_own():
+    made = compose(content(), POLICY, NOW)
+    assert (made.title, made.content, made.replace_id) == ("标题", "正文", 7)
+
+
+def test_the_app_finds_the_push_type_beside_the_producers_data():
+    assert compose(content(), POLICY, NOW).custom == {"order": 9, "type": 5}
+
+
+def test_the_push_type_cannot_be_overridden_by_data():
+    assert compose(content(data={"type": 99}), POLICY, NOW).custom == {"type": 5}
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "shown"),
+    [("", "正文", ("新订单", "正文")), ("标题", "", ("标题", "标题")), ("", "", ("新订单", "新订单"))],
+)
+def test_what_is_missing_comes_from_the_push_type(title: str, text: str, shown: tuple[str, str]):
+    made = compose(content(title=title, text=text), POLICY, NOW)
+    assert (made.title, made.content) == shown
+
+
+@pytest.mark.parametrize(
+    ("left", "seconds"),
+    [
+        (timedelta(hours=1), 3600),
+        (timedelta(seconds=5), 60),
+        (timedelta(seconds=-5), 60),
+        (timedelta(days=3), 259_200),
+        (timedelta(days=30), 259_200),
+    ],
+)
+def test_the_provider_keeps_it_until_its_expiry_within_its_limits(left: timedelta, seconds: int):
+    assert compose(content(expires_at=NOW + left), POLICY, NOW).expire_seconds == seconds
+
+
+@given(st.integers(1, 2**63 - 1))
+def test_the_replace_id_is_always_a_positive_31_bit_number(record_id: int):
+    assert 0 < compose(content(id=record_id), POLICY, NOW).replace_id < 2**31
+
+
+def test_a_second_delivery_has_the_same_replace_id():
+    later = compose(content(), POLICY, NOW + timedelta(minutes=9))
+    assert later.replace_id == compose(content(), POLICY, NOW).replace_id
