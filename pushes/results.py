@@ -1,0 +1,198 @@
+"""Outcomes → rows: delivery states in one statement per group, dead tokens, halted messages, paused keys."""
+
+import logging
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import F
+from django.utils import timezone
+from redis import RedisError
+
+from pushes import claims, counters, devices, keygate
+from pushes.claims import Claimed
+from pushes.models import AppKey, DeliveryResult
+from pushes.names import CLAIMABLE, TERMINAL, Reason, Status
+from pushes.retry import Attempt, NextState, Schedule, next_state
+from pushes.values import Content, Outcome, Policy, Scope, Verdict
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: Why pushes wait for their key, and for nothing of their own.
+WAITING_FOR_KEY = (Reason.KEY_PAUSED, Reason.BAD_CREDENTIALS, Reason.THROTTLED)
+Finished = Sequence[tuple[Claimed, Outcome]]
+#: What one statement can write: the next state and the provider's words.
+Group = tuple[NextState, str, int | None, str, str]
+
+
+def settle(
+    key: AppKey,
+    claim: str,
+    finished: Finished,
+    policies: dict[int, Policy],
+    contents: Mapping[int, Content],
+    *,
+    is_begun: bool = True,
+) -> bool:
+    """Write what became of these claimed rows. Returns whether the key may go on sending.
+
+    `is_begun` says whether `claims.begin` has counted the attempt already.
+    """
+    now = timezone.now()
+    latencies = [
+        (row.kind, (now - contents[row.record_id].created_at).total_seconds())
+        for row, outcome in finished
+        if outcome.verdict is Verdict.ACCEPTED
+    ]
+    groups = _groups(finished, policies)
+    surely(lambda: _write(groups, claim, key, latencies, is_begun))
+    _deactivate_bad_targets(key, finished)
+    _halt_poisoned_records(key, finished)
+    return _judge_key(key, finished)
+
+
+def _groups(finished: Finished, policies: dict[int, Policy]) -> dict[Group, list[int]]:
+    schedule = Schedule(settings.RETRY_BASE_SECONDS, settings.RETRY_MOST_SECONDS, settings.MAX_ATTEMPTS)
+    now = timezone.now()
+    groups: dict[Group, list[int]] = defaultdict(list)
+    # Retries of one settlement share a random spread of some steps, so that they stay few statements.
+    steps = [random.random() for _ in range(8)]
+    for row, outcome in finished:
+        attempt = Attempt(row.attempts + 1, row.expires_at, policies[row.push_type].unknown_policy)
+        state = next_state(outcome, attempt, schedule, now, partial(steps.__getitem__, row.id % len(steps)))
+        groups[state, row.kind, outcome.code, outcome.text[:200], outcome.push_id].append(row.id)
+    return groups
+
+
+@transaction.atomic
+def _write(
+    groups: dict[Group, list[int]], claim: str, key: AppKey, latencies: Sequence[tuple[str, float]], is_begun: bool
+) -> None:
+    now = timezone.now()
+    events: Counter[tuple[str, str, str, int]] = Counter()
+    for (state, kind, code, text, push_id), delivery_ids in groups.items():
+        changes: dict[str, Any] = {
+            "status": state.status,
+            "reason": state.reason or "",
+            "provider_code": code,
+            "provider_text": text,
+            "provider_push_id": push_id[:32],
+        }
+        if state.status in TERMINAL:
+            changes |= {"order_key": None, "finished_at": now}
+        if state.due_at:
+            changes["due_at"] = state.due_at
+        if state.counts != is_begun:
+            changes["attempts"] = F("attempts") + (1 if state.counts else -1)
+        settled = claims.settle(delivery_ids, claim, **changes)
+        events[kind, state.status, state.reason or "", key.pk] += settled
+    counters.add_latencies(latencies, now)
+    counters.add(events, now)
+
+
+def surely(write: Callable[[], T]) -> T:
+    """Run a database write whose loss would leave pushes in doubt, again for up to half a lease while
+    the database is away (restarted, deadlocked). Inside a caller's transaction it runs once."""
+    deadline = time.monotonic() + settings.LEASE_SECONDS / 2
+    while True:
+        try:
+            return write()
+        except (OperationalError, InterfaceError) as error:
+            if connection.in_atomic_block or time.monotonic() > deadline:
+                raise
+            log.warning("the database did not take the outcomes; trying again (%s)", error)
+            connection.close()
+            time.sleep(0.2)
+
+
+def _deactivate_bad_targets(key: AppKey, finished: Finished) -> None:
+    """Each refused token alone, with the provider's words: our device, or one that another directory keeps."""
+    by_answer: dict[str, list[Claimed]] = defaultdict(list)
+    for row, outcome in finished:
+        if outcome.verdict is Verdict.BAD_TARGET:
+            by_answer[f"{outcome.code} {outcome.text}".strip()[:200]].append(row)
+    for detail, rows in by_answer.items():
+        ours = [row.device_id for row in rows if row.device_id is not None]
+        others = {row.token: row.account_id for row in rows if row.device_id is None}
+        if ours:
+            surely(partial(devices.deactivate, ours, Reason.BAD_TOKEN, detail))
+        if others:
+            scope = (key.app, key.platform, key.environment)
+            surely(partial(devices.refuse, others, *scope, Reason.BAD_TOKEN, detail))
+
+
+def _halt_poisoned_records(key: AppKey, finished: Finished) -> None:
+    """A message that the provider refuses is refused for every device: spare it the rest. No token is
+    touched, and no other record."""
+    poisoned: dict[int, Outcome] = {}
+    for row, outcome in finished:
+        if outcome.verdict is Verdict.FAILED and outcome.scope is Scope.MESSAGE:
+            poisoned[row.record_id] = outcome
+    for record_id, outcome in poisoned.items():
+        rest = DeliveryResult.objects.filter(record_id=record_id, app_key_id=key.pk, status__in=CLAIMABLE)
+        refused: dict[str, Any] = {
+            "status": Status.FAILED,
+            "reason": Reason.BAD_PAYLOAD,
+            "provider_code": outcome.code,
+            "provider_text": outcome.text[:200],
+            "order_key": None,
+            "finished_at": timezone.now(),
+        }
+        surely(partial(rest.update, **refused))
+
+
+def _judge_key(key: AppKey, finished: Finished) -> bool:
+    refusals = [o for _, o in finished if o.verdict is Verdict.FAILED and o.scope is Scope.KEY]
+    if refusals:
+        pause_key(key, f"{refusals[0].code} {refusals[0].text}".strip())
+        return False
+    outcomes = {id(o): o for _, o in finished}.values()  # one a call, however many rows it decided
+    failures = [o for o in outcomes if _is_failure_of_provider(o)]
+    throttled = [o for o in failures if o.reason is Reason.THROTTLED]
+    pause = max((o.retry_after_seconds or settings.BREAKER_BASE_SECONDS for o in throttled), default=0.0)
+    answered, failed = len(outcomes) - len(failures), len(failures) - len(throttled)
+    try:
+        tripped = keygate.report(key.pk, answered=answered, failed=failed, pause_seconds=pause)
+    except RedisError as error:
+        # The calls are made and written down; the gate is soft state, and the rest of the answers still come.
+        log.warning("app key %s: its gate could not be told how the calls went (%s)", key, error)
+        return True
+    if tripped:
+        log.warning("app key %s: the breaker is open, its pushes wait", key)
+    return not tripped and not pause
+
+
+def _is_failure_of_provider(outcome: Outcome) -> bool:
+    """No answer, or one that concerns every call alike; a busy phone says nothing about the provider."""
+    return outcome.verdict is Verdict.UNKNOWN or (outcome.verdict is Verdict.RETRY and outcome.scope is Scope.KEY)
+
+
+def pause_key(key: AppKey, reason: str) -> None:
+    """Stop sending under this key until an operator resumes it. Its pushes wait; they do not burn."""
+    paused = AppKey.objects.filter(pk=key.pk, paused_at__isnull=True).update(
+        paused_at=timezone.now(), paused_reason=reason[:200] or "refused by the provider"
+    )
+    if paused:
+        log.error("app key %s paused: %s", key, reason)
+
+
+def resume_key(key: AppKey) -> None:
+    """Let a paused key send again; what waited goes out with the sweeper's next round. Raises
+    redis.RedisError when the breaker could not be reset; the key is resumed all the same."""
+    AppKey.objects.filter(pk=key.pk).update(paused_at=None, paused_reason="")
+    waiting = DeliveryResult.objects.filter(app_key_id=key.pk, status=Status.RETRYING, reason__in=WAITING_FOR_KEY)
+    waiting.filter(due_at__gt=timezone.now()).update(due_at=timezone.now())
+    keygate.forget(key.pk)
+
+
+def refuse(delivery_ids: Sequence[int], reason: Reason) -> int:
+    """Skip rows that can no longer be sent at all (their key was removed or disabled)."""
+    return DeliveryResult.objects.filter(id__among=set(delivery_ids), status__in=CLAIMABLE).update(
+        status=Status.SKIPPED, reason=reason, order_key=None, finished_at=timezone.now()
+    )
