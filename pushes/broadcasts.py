@@ -1,0 +1,285 @@
+"""Broadcasts: launch, pause, resume, cancel, progress, and the expansion into deliveries."""
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count
+from django.utils import timezone
+
+from pushes import distribute, lanes, queues
+from pushes.directory import DirectoryError, UnlistableError, directory
+from pushes.drafts import Pending
+from pushes.models import Broadcast, DeliveryResult, PushRecord
+from pushes.names import CLAIMABLE, App, BroadcastStatus, Kind, Platform, Reason, Status
+from pushes.submit import InvalidMessageError, submit, validate
+from pushes.values import Audience, PushMessage, Recipient
+
+log = logging.getLogger(__name__)
+
+EXPANSIONS = lanes.distribute_queue(lanes.BROADCAST)
+EXPAND_DEVICES = 2_000
+EXPAND_ACCOUNTS = 1_000
+STARTABLE = (BroadcastStatus.DRAFT, BroadcastStatus.WAITING, BroadcastStatus.SCHEDULED)
+FAR_FUTURE_DAYS = 3_650
+
+
+class BroadcastStateError(Exception):
+    """The broadcast is not in a state that allows the wanted step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Counts of deliveries by status. `total` grows until `is_expanded`."""
+
+    counts: dict[str, int]
+    total: int
+    done: int
+    is_expanded: bool
+
+
+def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
+    """Start sending, or wait for `scheduled_at`. Launching twice sends once.
+
+    Raises BroadcastStateError unless the broadcast is a draft, approved, or due by its schedule, and
+    submit.InvalidMessageError when it cannot be sent as it is.
+    """
+    with transaction.atomic():
+        broadcast = _locked(broadcast_id)
+        if broadcast.status not in STARTABLE:
+            raise BroadcastStateError(f"broadcast #{broadcast_id} is {broadcast.status}: it cannot be launched")
+        message = _message(broadcast)
+        validate(message)
+        size = _estimate_if_possible(broadcast)
+        if by is not None:
+            broadcast.approved_by = by
+        now = timezone.now()
+        if broadcast.scheduled_at and broadcast.scheduled_at > now:
+            broadcast.status = BroadcastStatus.SCHEDULED
+            broadcast.save()
+            return broadcast
+        broadcast.status = BroadcastStatus.SENDING
+        broadcast.started_at = now
+        broadcast.estimate = size
+        broadcast.save()
+        submit([message], now=now)
+    return broadcast
+
+
+def _message(broadcast: Broadcast) -> PushMessage:
+    return PushMessage(
+        kind=Kind.BROADCAST,
+        app=App(broadcast.app),
+        audience=Audience((), Platform(broadcast.platform) if broadcast.platform else None),
+        text=broadcast.text,
+        title=broadcast.title,
+        data=broadcast.data,
+        push_type=broadcast.push_type,
+        source="broadcast",
+        identity=str(broadcast.pk),
+        message_id=f"broadcast-{broadcast.pk}",
+        expires_at=broadcast.expires_at,
+        broadcast_id=broadcast.pk,
+    )
+
+
+def estimate(broadcast: Broadcast) -> int:
+    """How many active devices the audience has right now. Raises submit.InvalidMessageError when the directory
+    cannot list that audience, and directory.DirectoryError when it is away."""
+    known = directory()
+    if broadcast.audience_kind == Broadcast.AudienceKind.APP:
+        try:
+            return known.count(broadcast.app, broadcast.platform)
+        except UnlistableError as error:
+            raise InvalidMessageError("audience_kind", broadcast.audience_kind, str(error)) from None
+    ids = dict.fromkeys(str(account_id) for account_id in broadcast.accounts)
+    return sum(
+        not broadcast.platform or device.platform == broadcast.platform
+        for chunk in queues.chunks(ids, EXPAND_ACCOUNTS)
+        for devices in known.devices(chunk, broadcast.app).values()
+        for device in devices
+    )
+
+
+def _estimate_if_possible(broadcast: Broadcast) -> int | None:
+    try:
+        return estimate(broadcast)
+    except DirectoryError as error:
+        # Its audience is read page by page as soon as the directory is back.
+        log.warning("broadcast #%s starts without an estimate: %s", broadcast.pk, error)
+        return None
+
+
+def expand(broadcast_id: int) -> int:
+    """Turn the next chunk of the audience into deliveries. Rows and cursor move in one transaction, so a
+    chunk is made once, whoever runs this and however often. Returns the number of rows."""
+    with transaction.atomic():
+        broadcast = _locked(broadcast_id)
+        if broadcast.status != BroadcastStatus.SENDING or broadcast.is_expanded:
+            return 0
+        record = Pending(*PushRecord.objects.values_list(*Pending._fields).get(broadcast=broadcast))
+        batch = distribute.look_up(timezone.now())
+        if broadcast.audience_kind == Broadcast.AudienceKind.APP:
+            recipients, broadcast.cursor, broadcast.is_expanded = _device_page(broadcast)
+        else:
+            recipients, broadcast.cursor, broadcast.is_expanded = _account_page(broadcast)
+        drafts = [draft for recipient in recipients for draft in distribute.drafts_for(record, recipient, batch)]
+        broadcast.save(update_fields=["cursor", "is_expanded"])
+        newest = DeliveryResult.objects.order_by("-id").values_list("id", flat=True).first()
+        distribute.store(drafts, [record.id], batch.now, after_id=newest or 0)
+        if not broadcast.is_expanded:
+            queues.enqueue_expansion(broadcast_id)
+    return len(drafts)
+
+
+def _device_page(broadcast: Broadcast) -> tuple[list[Recipient], int, bool]:
+    known = directory()
+    page = known.page(broadcast.app, broadcast.platform, after=broadcast.cursor, limit=EXPAND_DEVICES)
+    facts = known.accounts(list({device.account_id for device in page.devices}))
+    recipients = [
+        Recipient(device.account_id, facts.get(device.account_id), False, (device,)) for device in page.devices
+    ]
+    return recipients, page.cursor, page.is_last
+
+
+def _account_page(broadcast: Broadcast) -> tuple[list[Recipient], int, bool]:
+    ids = list(dict.fromkeys(str(account_id) for account_id in broadcast.accounts))
+    page = ids[broadcast.cursor : broadcast.cursor + EXPAND_ACCOUNTS]
+    known = directory()
+    facts, devices = known.accounts(page), known.devices(page, broadcast.app)
+    recipients = [
+        Recipient(account_id, facts.get(account_id), False, tuple(devices.get(account_id, ()))) for account_id in page
+    ]
+    cursor = broadcast.cursor + len(page)
+    return recipients, cursor, cursor >= len(ids)
+
+
+def pause(broadcast_id: int, *, by: Any = None, reason: str = "") -> Broadcast:
+    """Hold everything that has not left. Raises BroadcastStateError unless it is sending."""
+    with transaction.atomic():
+        broadcast = _moved(
+            broadcast_id, (BroadcastStatus.SENDING,), BroadcastStatus.PAUSED, reason or _by("paused", by)
+        )
+        far = timezone.now() + timedelta(days=FAR_FUTURE_DAYS)
+        _unsent(broadcast).update(status=Status.HELD, reason=Reason.BROADCAST_PAUSED, due_at=far)
+    return broadcast
+
+
+def resume(broadcast_id: int, *, by: Any = None) -> Broadcast:
+    """Go on where `pause` stopped. Raises BroadcastStateError unless it is paused."""
+    with transaction.atomic():
+        broadcast = _moved(broadcast_id, (BroadcastStatus.PAUSED,), BroadcastStatus.SENDING, _by("resumed", by))
+        now = timezone.now()
+        decision = distribute.look_up(now).decisions[broadcast.push_type]
+        # Due long ago, unless the delivery window is shut: the sweeper's next round sends them.
+        due_at = decision.hold_until or now - timedelta(seconds=settings.STUCK_SECONDS)
+        _unsent(broadcast).filter(reason=Reason.BROADCAST_PAUSED).update(
+            status=Status.HELD, reason=Reason.OUTSIDE_WINDOW if decision.hold_until else "", due_at=due_at
+        )
+        queues.enqueue_expansion(broadcast_id)
+    return broadcast
+
+
+def cancel(broadcast_id: int, *, by: Any = None) -> Broadcast:
+    """End it; what has not left never will. Raises BroadcastStateError when it is already over."""
+    open_states = (*STARTABLE, BroadcastStatus.SENDING, BroadcastStatus.PAUSED)
+    with transaction.atomic():
+        broadcast = _moved(broadcast_id, open_states, BroadcastStatus.CANCELLED, _by("cancelled", by))
+        now = timezone.now()
+        Broadcast.objects.filter(pk=broadcast_id).update(finished_at=now)
+        _unsent(broadcast).update(status=Status.CANCELLED, reason=Reason.CANCELLED, order_key=None, finished_at=now)
+    return broadcast
+
+
+def progress(broadcast_id: int) -> Progress:
+    """Raises Broadcast.DoesNotExist."""
+    broadcast = Broadcast.objects.get(pk=broadcast_id)
+    counts = dict(
+        DeliveryResult.objects.filter(record__in=broadcast.records.values("id"))
+        .values_list("status")
+        .annotate(number=Count("id"))
+    )
+    live = sum(counts.get(status, 0) for status in (*CLAIMABLE, Status.SENDING))
+    total = sum(counts.values())
+    return Progress(counts, total, total - live, broadcast.is_expanded)
+
+
+def states(record_ids: Collection[int], *, lock: bool = False) -> dict[int, str]:
+    """The status of each record's broadcast. With `lock`, in the caller's transaction, it stays so."""
+    of_records = dict(PushRecord.objects.filter(id__in=record_ids).values_list("id", "broadcast_id"))
+    found = Broadcast.objects.filter(id__in=set(of_records.values()))
+    if lock:
+        found = found.select_for_update()
+    by_id = dict(found.values_list("id", "status"))
+    return {record_id: by_id[pk] for record_id, pk in of_records.items() if pk in by_id}
+
+
+def finish_done() -> int:
+    """Mark broadcasts finished whose every delivery is over. Returns how many."""
+    finished = 0
+    for broadcast in Broadcast.objects.filter(status=BroadcastStatus.SENDING, is_expanded=True):
+        if not _live(broadcast).exists():
+            finished += Broadcast.objects.filter(pk=broadcast.pk, status=BroadcastStatus.SENDING).update(
+                status=BroadcastStatus.FINISHED, finished_at=timezone.now()
+            )
+    return finished
+
+
+def put_back() -> None:
+    """Launch what is due by its schedule, and wake expansions that a crash left asleep. Raises
+    redis.RedisError after the launches."""
+    now = timezone.now()
+    for pk in Broadcast.objects.filter(status=BroadcastStatus.SCHEDULED, scheduled_at__lte=now).values_list(
+        "pk", flat=True
+    ):
+        _launch_scheduled(pk)
+    if queues.depths([EXPANSIONS])[EXPANSIONS]:
+        return
+    for pk in Broadcast.objects.filter(
+        status=BroadcastStatus.SENDING,
+        is_expanded=False,
+        started_at__lte=now - timedelta(seconds=settings.STUCK_SECONDS),
+    ).values_list("pk", flat=True):
+        queues.enqueue_expansion(pk)
+
+
+def _launch_scheduled(broadcast_id: int) -> None:
+    try:
+        launch(broadcast_id)
+    except BroadcastStateError as error:
+        log.info("not launched: %s", error)
+    except InvalidMessageError as error:
+        log.warning("broadcast #%s cannot be sent and is cancelled: %s", broadcast_id, error)
+        _moved(broadcast_id, (BroadcastStatus.SCHEDULED,), BroadcastStatus.CANCELLED, str(error))
+
+
+def _locked(broadcast_id: int) -> Broadcast:
+    return Broadcast.objects.select_for_update().get(pk=broadcast_id)
+
+
+@transaction.atomic
+def _moved(broadcast_id: int, allowed: tuple[str, ...], status: BroadcastStatus, reason: str) -> Broadcast:
+    broadcast = _locked(broadcast_id)
+    if broadcast.status not in allowed:
+        raise BroadcastStateError(f"broadcast #{broadcast_id} is {broadcast.status}: it cannot become {status.value}")
+    broadcast.status, broadcast.status_reason = status, reason[:200]
+    broadcast.save(update_fields=["status", "status_reason"])
+    return broadcast
+
+
+def _unsent(broadcast: Broadcast) -> Any:
+    return DeliveryResult.objects.filter(record__in=broadcast.records.values("id"), status__in=CLAIMABLE)
+
+
+def _live(broadcast: Broadcast) -> Any:
+    return DeliveryResult.objects.filter(
+        record__in=broadcast.records.values("id"), status__in=(*CLAIMABLE, Status.SENDING)
+    )
+
+
+def _by(what: str, user: Any) -> str:
+    return f"{what} by {user}" if user is not None else what
