@@ -1,0 +1,311 @@
+"""One send job: claim a window, call the provider concurrently, hand the outcomes to `results`.
+
+The order of steps is what makes the promises hold: claim (nobody else sends it), ask who has come online
+meanwhile, ask the key's gate, write `begin` (from here on a crash means "unknown"), call, settle.
+"""
+
+import logging
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Generator, Hashable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TypeVar
+
+from django.conf import settings
+from django.utils import timezone
+
+from pushes import claims, compose, keygate, queues, recheck, results, vault
+from pushes.claims import Claimed
+from pushes.models import AppKey, DeliveryResult, MultiPush, PushRecord, policies
+from pushes.names import Reason
+from pushes.providers.base import HttpRequest, MessageTooLargeError, PreparedMessage, Provider
+from pushes.providers.http import HttpWindow
+from pushes.providers.registry import provider
+from pushes.values import Content, Credentials, Outcome, Policy, Scope, Verdict
+
+log = logging.getLogger(__name__)
+T = TypeVar("T", bound=Hashable)
+#: A record and a count of coalesced messages: the same words.
+Wording = tuple[int, int]
+
+COLLECT_SECONDS = 0.25
+SETTLE_SIZE = 256
+
+
+@dataclass(slots=True)
+class Call:
+    """One provider call and the deliveries whose fate it decides; several rows make it a list call."""
+
+    rows: list[Claimed]
+    message: PreparedMessage
+    is_list: bool = False
+    push_id: str = ""
+
+
+@dataclass(slots=True)
+class KeyWork:
+    """Everything that the calls under one app key share during one job."""
+
+    key: AppKey
+    credentials: Credentials
+    provider: Provider
+    policies: dict[int, Policy]
+    claim: str = ""
+    contents: dict[int, Content] = field(default_factory=dict)
+    messages: dict[Wording, PreparedMessage] = field(default_factory=dict)
+    is_halted: bool = False
+
+
+class _Connections(threading.local):
+    """Each sending thread's own connections; they outlive the job, so that they stay alive."""
+
+    window: HttpWindow | None = None
+
+
+_connections = _Connections()
+
+
+def concurrency() -> int:
+    """Calls under way at once in one thread: its share of the process's SEND_CONCURRENCY."""
+    return max(1, int(settings.SEND_CONCURRENCY) // int(settings.SEND_THREADS))
+
+
+def _window() -> HttpWindow:
+    if _connections.window is None:
+        _connections.window = HttpWindow(concurrency(), settings.CALL_TIMEOUT_SECONDS)
+    return _connections.window
+
+
+def deliver(delivery_ids: Sequence[int]) -> int:
+    """Send those of the deliveries that are due. Safe to run twice. Returns how many were attempted."""
+    known = DeliveryResult.objects.filter(id__among=set(delivery_ids), app_key_id__isnull=False).order_by("id")
+    by_key: dict[int, list[int]] = defaultdict(list)
+    for key_id, delivery_id in known.values_list("app_key_id", "id"):
+        by_key[key_id or 0].append(delivery_id)
+    rules = policies()
+    keys = AppKey.objects.in_bulk(by_key)
+    return sum(_deliver_under(keys.get(key_id), ids, rules) for key_id, ids in by_key.items())
+
+
+def _deliver_under(key: AppKey | None, delivery_ids: list[int], rules: dict[int, Policy]) -> int:
+    """Send under one key, a window at a time, until the rows are through or the key says no."""
+    if key is None or not key.is_enabled:
+        return results.refuse(delivery_ids, Reason.NO_APP_KEY)
+    if _is_shut(key, delivery_ids):
+        return 0
+    try:
+        work = KeyWork(key, key.credentials(), provider(key.provider), rules)
+    except vault.SecretUnreadableError as error:
+        results.pause_key(key, str(error))
+        _is_shut(key, delivery_ids)
+        return 0
+    waiting, attempted = deque(delivery_ids), 0
+    while waiting and not work.is_halted:
+        ids = [waiting.popleft() for _ in range(min(len(waiting), concurrency()))]
+        rows = _claim(work, ids)
+        attempted += _send_window(work, rows) if rows else 0
+        if rows and len(rows) < len(ids):
+            # Rows that waited for an earlier one of their conversation may be free now.
+            waiting.extendleft(reversed([pk for pk in ids if pk not in {row.id for row in rows}]))
+    if waiting:
+        _is_shut(key, list(waiting))
+    return attempted
+
+
+def _is_shut(key: AppKey, delivery_ids: list[int]) -> bool:
+    """Whether the key lets nothing through just now. The deliveries then wait, and say why; no job is about
+    them any more, so the sweeper brings them back."""
+    now = timezone.now()
+    if AppKey.objects.filter(pk=key.pk, paused_at__isnull=False).exists():
+        claims.postpone(delivery_ids, due_at=now, reason=Reason.KEY_PAUSED)
+        return True
+    seconds = keygate.seconds_shut(key.pk)
+    if seconds:
+        claims.postpone(delivery_ids, due_at=now + timedelta(seconds=seconds), reason=Reason.THROTTLED)
+    return seconds > 0
+
+
+def _claim(work: KeyWork, ids: list[int]) -> list[Claimed]:
+    now = timezone.now()
+    work.claim, rows = claims.claim(ids, now=now, lease_seconds=settings.LEASE_SECONDS)
+    missing = {row.record_id for row in rows} - work.contents.keys()
+    found = PushRecord.objects.filter(id__among=missing).values_list(*Content._fields)
+    work.contents.update((content.id, content) for content in map(Content._make, found))
+    return rows
+
+
+def _send_window(work: KeyWork, rows: list[Claimed]) -> int:
+    """One claimed window from presence to settled rows; whatever goes wrong, unbegun rows go back."""
+    claimed, begun = [row.id for row in rows], set[int]()
+    try:
+        window = recheck.Claim(work.claim, work.key.app, work.key.pk, timezone.now())
+        calls = _calls(work, recheck.still_wanted(rows, window, work.policies))
+        calls = _created(work, _admitted(work, calls))
+        begun = claims.begin([row.id for call in calls for row in call.rows], work.claim, now=timezone.now())
+        for call in calls:
+            call.rows = [row for row in call.rows if row.id in begun]
+        _perform(work, [call for call in calls if call.rows])
+    finally:
+        unbegun = [pk for pk in claimed if pk not in begun]
+        if unbegun:
+            claims.release(unbegun, work.claim, due_at=timezone.now(), reason=Reason.CUT_OFF)
+    return len(begun)
+
+
+def _calls(work: KeyWork, rows: Iterable[Claimed]) -> list[Call]:
+    """Group rows of one message into list calls; the few and the many different go one by one."""
+    by_wording: dict[Wording, list[Claimed]] = defaultdict(list)
+    for row in rows:
+        by_wording[row.wording].append(row)
+    calls: list[Call] = []
+    for wording, group in by_wording.items():
+        message = _prepared(work, wording, group)
+        if message is None:
+            continue
+        if work.provider.list_limit and len(group) >= settings.MULTI_PUSH_LEAST:
+            calls += [Call(part, message, is_list=True) for part in queues.chunks(group, work.provider.list_limit)]
+        else:
+            calls += [Call([row], message) for row in group]
+    return calls
+
+
+def _prepared(work: KeyWork, wording: Wording, group: list[Claimed]) -> PreparedMessage | None:
+    """The record's message in the provider's format. One that cannot be written fails that record alone."""
+    if wording in work.messages:
+        return work.messages[wording]
+    record_id, stands_for = wording
+    content = work.contents[record_id]
+    policy = work.policies[content.push_type]
+    notification = compose.compose(content, policy, timezone.now(), stands_for=stands_for)
+    try:
+        work.messages[wording] = work.provider.prepare(work.credentials, notification)
+    except MessageTooLargeError as error:
+        outcome = Outcome(Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE, text=str(error))
+        _settle(work, [(row, outcome) for row in group], is_begun=False)
+        return None
+    return work.messages[wording]
+
+
+def _admitted(work: KeyWork, calls: list[Call], *, is_begun: bool = False) -> list[Call]:
+    """Those calls that the key's gate lets through; the rest goes back, spread over time at its rate."""
+    if not calls:
+        return []
+    admission = keygate.admit(work.key.pk, len(calls), work.key.rate_per_second)
+    refused: dict[int, list[int]] = defaultdict(list)
+    for position, call in enumerate(calls[admission.granted :]):
+        refused[int(position * admission.spacing_seconds)] += [row.id for row in call.rows]
+    for seconds, delivery_ids in refused.items():
+        due_at = timezone.now() + timedelta(seconds=admission.wait_seconds + seconds)
+        claims.release(delivery_ids, work.claim, due_at=due_at, reason=Reason.THROTTLED, is_begun=is_begun)
+    return calls[: admission.granted]
+
+
+def _created(work: KeyWork, calls: list[Call]) -> list[Call]:
+    """Give every list call the id under which its message was created at the provider, creating those
+    that no earlier job has. A message that could not be created settles its rows and leaves the list."""
+    lists = [call for call in calls if call.is_list]
+    if not lists or not work.provider.lists_need_creation:
+        return calls
+    wordings = {call.rows[0].wording for call in lists}
+    made = MultiPush.objects.filter(record_id__in={record_id for record_id, _ in wordings}, app_key=work.key)
+    known = {
+        (record_id, stands_for): push_id
+        for record_id, stands_for, push_id in made.values_list("record_id", "stands_for", "push_id")
+    }
+    to_create = {wording: work.messages[wording] for wording in sorted(wordings - known.keys())}
+    now = int(time.time())
+    requests = {pk: work.provider.create_list(message, now=now) for pk, message in to_create.items()}
+    failed: dict[Wording, Outcome] = {}
+    with closing(_outcomes(work, requests)) as outcomes:
+        answers = list(outcomes)
+    for wording, outcome in answers:
+        if outcome.verdict is Verdict.ACCEPTED and outcome.push_id:
+            known[wording] = outcome.push_id
+        else:
+            failed[wording] = _not_created(outcome)
+    MultiPush.objects.bulk_create(
+        [
+            MultiPush(record_id=wording[0], stands_for=wording[1], app_key=work.key, push_id=known[wording])
+            for wording in to_create
+            if wording in known
+        ],
+        ignore_conflicts=True,
+    )
+    unsent = [(row, failed[row.wording]) for call in lists for row in call.rows if row.wording in failed]
+    _settle(work, unsent, is_begun=False)
+    for call in lists:
+        call.push_id = known.get(call.rows[0].wording, "")
+    return [call for call in calls if not call.is_list or call.push_id]
+
+
+def _not_created(outcome: Outcome) -> Outcome:
+    """Creating pushes nothing, so an unknown fate, or a yes that names no id, may simply be tried again."""
+    if outcome.verdict is Verdict.ACCEPTED:
+        return replace(outcome, verdict=Verdict.RETRY, reason=Reason.PROVIDER_BUSY, text="created without a push id")
+    if outcome.verdict is Verdict.UNKNOWN:
+        return replace(outcome, verdict=Verdict.RETRY, scope=Scope.KEY)
+    return outcome
+
+
+def _perform(work: KeyWork, calls: list[Call]) -> None:
+    """Make the calls and settle their rows as the answers come in."""
+    now = int(time.time())
+    requests = {number: _request(work.provider, call, now) for number, call in enumerate(calls)}
+    finished: list[tuple[Claimed, Outcome]] = []
+    refused_lists: list[Call] = []
+    with closing(_outcomes(work, requests)) as outcomes:
+        for number, outcome in outcomes:
+            call = calls[number]
+            if call.is_list and outcome.verdict is Verdict.BAD_TARGET:
+                refused_lists.append(call)
+                continue
+            finished += [(row, _of_row(row, outcome)) for row in call.rows]
+            if len(finished) >= SETTLE_SIZE:
+                _settle(work, finished)
+                finished = []
+    _settle(work, finished)
+    if refused_lists:
+        # The provider refused whole lists for a token in them without saying which: ask one by one.
+        singles = [Call([row], call.message) for call in refused_lists for row in call.rows]
+        _perform(work, _admitted(work, singles, is_begun=True))
+
+
+def _of_row(row: Claimed, outcome: Outcome) -> Outcome:
+    """A list call's outcome for one of its rows: the provider may have named tokens that it left out."""
+    if row.token not in outcome.bad_tokens:
+        return outcome
+    return replace(outcome, verdict=Verdict.BAD_TARGET, reason=Reason.BAD_TOKEN, bad_tokens=())
+
+
+def _request(sender: Provider, call: Call, now: int) -> HttpRequest:
+    if call.is_list:
+        return sender.to_list(call.message, call.push_id, [row.token for row in call.rows], now=now)
+    return sender.to_device(call.message, call.rows[0].token, now=now)
+
+
+def _outcomes(work: KeyWork, requests: dict[T, HttpRequest]) -> Generator[tuple[T, Outcome], None, None]:
+    """Run the requests, as many at once as the window holds, and read each answer as it comes. To be closed."""
+    window = _window()
+    waiting = deque(requests.items())
+    try:
+        while waiting or window.in_flight:
+            while waiting and window.free:
+                number, request = waiting.popleft()
+                window.add(number, request)
+            for tag, answer in window.collect(COLLECT_SECONDS):
+                yield tag, work.provider.read(answer)
+    finally:
+        if window.in_flight:
+            # Left by an error: the next job must not take these calls' answers for those to its own.
+            _connections.window = None
+            window.close()
+
+
+def _settle(work: KeyWork, finished: list[tuple[Claimed, Outcome]], *, is_begun: bool = True) -> None:
+    if not finished:
+        return
+    goes_on = results.settle(work.key, work.claim, finished, work.policies, work.contents, is_begun=is_begun)
+    work.is_halted |= not goes_on
