@@ -1,0 +1,98 @@
+"""Threads of a worker process in which send jobs wait for the provider, so that distribution need not.
+
+RQ runs one job at a time in a process. A send job spends most of its time waiting for answers, so a worker
+process hands it to one of a few threads and takes the next job. What is handed over is bounded: when every
+thread is busy and has one job waiting, the worker waits too. A crash loses nothing that a crash of the job
+itself would not: the claims in the database say what was under way.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+from zlib import crc32
+
+from django import db
+
+log = logging.getLogger(__name__)
+
+Work = Callable[[], Any]
+
+
+class Threads:
+    """`count` threads with a place for one waiting piece of work each."""
+
+    def __init__(self, count: int) -> None:
+        self._room = threading.Condition()  # told whenever a place becomes free
+        self._queues: list[queue.Queue[Work | None]] = [queue.Queue(maxsize=1) for _ in range(count)]
+        self._threads = [
+            threading.Thread(target=_work_off, args=(waiting, self._room), name=f"send-{number}", daemon=True)
+            for number, waiting in enumerate(self._queues, start=1)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def run(self, work: Work, *, in_order_with: str = "") -> None:
+        """Have `work` done; waits while there is no place for it. Work with the same `in_order_with` is done
+        by one thread, one after the other; other work by whichever thread has a place first."""
+        if in_order_with:
+            self._queues[crc32(in_order_with.encode()) % len(self._queues)].put(work)
+            return
+        with self._room:
+            while not self._placed(work):
+                self._room.wait()
+
+    def _placed(self, work: Work) -> bool:
+        for waiting in sorted(self._queues, key=lambda one: one.unfinished_tasks):
+            try:
+                waiting.put_nowait(work)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def drain(self) -> None:
+        """Wait until everything handed over is done, and end the threads."""
+        for waiting in self._queues:
+            waiting.put(None)
+        for thread in self._threads:
+            thread.join()
+
+
+def _work_off(waiting: "queue.Queue[Work | None]", room: threading.Condition) -> None:
+    while True:
+        work = waiting.get()
+        with room:
+            room.notify_all()
+        if work is None:
+            db.connections.close_all()
+            return
+        db.close_old_connections()
+        try:
+            work()
+        except Exception:
+            # Rows that were not begun were given back; the sweeper finds the rest by its lease.
+            log.exception("a send job ended early")
+        finally:
+            waiting.task_done()
+
+
+class _Process:
+    """What this process has started."""
+
+    threads: Threads | None = None
+
+
+def start(count: int) -> Threads:
+    """Make this process send in the background. Call it after a fork, not before."""
+    _Process.threads = Threads(count)
+    return _Process.threads
+
+
+def run(work: Work, *, in_order_with: str = "") -> None:
+    """Do `work` in the background where that was started, and here and now everywhere else."""
+    if _Process.threads is None:
+        work()
+    else:
+        _Process.threads.run(work, in_order_with=in_order_with)

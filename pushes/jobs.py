@@ -1,0 +1,27 @@
+"""RQ's entry points. Thin, safe to run twice, and imported by nobody: `queues` names them by path."""
+
+from functools import partial
+
+from django.conf import settings
+from django.db import close_old_connections
+
+from pushes import background, broadcasts, deliver, lanes, queues
+from pushes import distribute as distribution
+
+
+def distribute(record_ids: list[int]) -> None:
+    close_old_connections()
+    distribution.distribute(queues.absorb_waiting(record_ids))
+
+
+def send(delivery_ids: list[int]) -> None:
+    origin = queues.current_queue()
+    is_ordered = origin in lanes.ordered_queues(settings.QUEUE_MAX)
+    background.run(
+        partial(deliver.deliver, queues.absorb_waiting(delivery_ids)), in_order_with=origin if is_ordered else ""
+    )
+
+
+def expand_broadcast(broadcast_id: int) -> None:
+    close_old_connections()
+    broadcasts.expand(broadcast_id)

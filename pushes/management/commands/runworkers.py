@@ -1,0 +1,31 @@
+"""`manage.py runworkers LANE…`: RQ workers that distribute and send, one or more processes a lane."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from pushes import lanes, workers
+
+
+class Command(BaseCommand):
+    help = "Distribute and send: workers for the named lanes, each lane in processes of its own."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("lanes", nargs="+", metavar="LANE", help=f"{', '.join(lanes.LANES)}, or all")
+        parser.add_argument("--burst", action="store_true", help="stop when the queues are empty")
+        parser.add_argument(
+            "--processes", type=int, default=1, metavar="N", help="processes per lane (default 1); shards are divided"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        names = list(lanes.LANES) if "all" in options["lanes"] else list(dict.fromkeys(options["lanes"]))
+        for name in names:
+            if name not in lanes.LANES:
+                raise CommandError(f"LANE {name!r}: must be one of {', '.join(lanes.LANES)}, or all")
+        if options["processes"] < 1:
+            raise CommandError(f"--processes {options['processes']}: at least 1 is needed")
+        if not settings.REDIS_URL:
+            raise CommandError("REDIS_URL is not set: workers need the Redis server that holds the queues.")
+        workers.run(names, processes=options["processes"], burst=options["burst"])

@@ -1,0 +1,205 @@
+"""Worker processes: which queues each serves, and the RQ worker that takes a shard only while it owns it.
+
+A few processes serve many queues. What a conversation's order needs is that its shard is served by one
+worker at a time, so a worker owns its shards by leases in Redis: a second `runworkers` on another machine
+takes over shards whose owner is gone, and otherwise leaves them alone.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from django import db
+from django.conf import settings
+from redis import Redis, RedisError
+from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
+
+from pushes import background, lanes, memory
+
+log = logging.getLogger(__name__)
+
+LEASE_KEY = "higo:shard:{name}"
+PARENT_SECONDS = 1.0
+WORKER_SECONDS = 25  # RQ waits 15 s less than this for a job before it looks around
+
+# Take the lease when it is free or ours already.
+_HOLD = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+_LET_GO = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+class ShardLeases:
+    """Ownership of sharded queues, renewed in the background while the process lives."""
+
+    def __init__(self, client: Redis, names: Sequence[str]) -> None:
+        self.holder = f"{socket.gethostname()}:{os.getpid()}"
+        self.names = list(names)
+        self.owned: set[str] = set()
+        self._hold, self._let_go = client.register_script(_HOLD), client.register_script(_LET_GO)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="shard-leases", daemon=True)
+
+    def start(self) -> None:
+        self.renew()
+        if self.names:
+            self._thread.start()
+
+    def stand_by(self, burst: bool) -> bool:
+        """Wait until one of the queues is ours; with `burst`, only look."""
+        while self.names and not self.owned and not burst:
+            time.sleep(0.5)
+        return bool(self.owned or not self.names)
+
+    def renew(self) -> None:
+        """Take what is free, keep what is ours. Raises redis.RedisError."""
+        self.owned = {
+            name
+            for name in self.names
+            if self._hold(
+                keys=[LEASE_KEY.format(name=name)], args=[self.holder, int(settings.SHARD_LEASE_SECONDS * 1_000)]
+            )
+        }
+
+    def release(self) -> None:
+        self._stop.set()
+        for name in self.owned:
+            self._let_go(keys=[LEASE_KEY.format(name=name)], args=[self.holder])
+
+    def _renew(self) -> None:
+        while not self._stop.wait(settings.SHARD_LEASE_SECONDS / 6):
+            try:
+                self.renew()
+            except RedisError as error:
+                # Without Redis there are no jobs either; whoever comes back first goes on.
+                log.warning("shard leases not renewed: %s", error)
+
+
+class ShardWorker(SimpleWorker):
+    """A SimpleWorker (it keeps the provider's connections alive between jobs) that looks only into those
+    sharded queues whose lease its process holds."""
+
+    leases: ShardLeases | None = None
+
+    @property
+    def _ordered_queues(self) -> list[Queue]:
+        """RQ asks for this before every wait for a job. Without any queue left the worker ends, and its
+        successor stands by until a lease is free."""
+        leases = self.leases
+        if leases is None:
+            return list(self.queues)
+        found = [q for q in self.queues if q.name not in leases.names or q.name in leases.owned]
+        if not found:
+            raise StopRequested
+        return found
+
+    @_ordered_queues.setter
+    def _ordered_queues(self, _queues: list[Queue]) -> None:
+        """RQ keeps its dequeue order here; ours follows from the leases."""
+
+
+def assignments(lane: str, processes: int) -> list[list[str]]:
+    """The queues of each process of a lane: shards divided evenly, a lane without shards shared."""
+    numbers = lanes.shards(lane, settings.QUEUE_MAX)
+    if lane not in lanes.SHARDED:
+        return [lanes.queue_names(lane, settings.QUEUE_MAX)] * processes
+    parts = [numbers[start::processes] for start in range(min(processes, len(numbers)))]
+    return [
+        [lanes.send_queue(lane, n) for n in part] + [lanes.distribute_queue(lane, n) for n in part] for part in parts
+    ]
+
+
+def run(names: Sequence[str], *, processes: int, burst: bool) -> None:
+    """Serve the lanes until SIGTERM or SIGINT (or, with `burst`, until their queues are empty).
+
+    Exits with status 1 when a process ended by itself, so that the supervisor starts all anew.
+    """
+    work = [(lane, part) for lane in names for part in assignments(lane, processes)]
+    if len(work) == 1:
+        serve(*work[0], burst=burst)
+        return
+    db.connections.close_all()
+    context = multiprocessing.get_context("fork")
+    children = [
+        context.Process(target=_serve_child, args=(os.getpid(), lane, part, burst), name=f"{lane}-{number}")
+        for number, (lane, part) in enumerate(work, start=1)
+    ]
+    for child in children:
+        child.start()
+    sys.exit(_supervise(children, burst))
+
+
+def _supervise(children: list[Any], burst: bool) -> int:
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    while any(child.is_alive() for child in children):
+        ended = [child for child in children if not child.is_alive()]
+        if stopping.is_set() or (ended and not burst):
+            break
+        stopping.wait(0.2)
+    failed = not stopping.is_set() and (not burst or any(child.exitcode for child in children))
+    for child in children:
+        if child.is_alive():
+            child.terminate()
+    for child in children:
+        child.join()
+    return 1 if failed else 0
+
+
+def _serve_child(parent: int, lane: str, names: Sequence[str], burst: bool) -> None:
+    """`serve`, until the process that started it is gone: killed, it could not end its children itself, and
+    they would keep their shards from their successors."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="watch-parent", daemon=True).start()
+    serve(lane, names, burst=burst)
+
+
+def serve(lane: str, names: Sequence[str], *, burst: bool) -> None:
+    """One worker on these queues, in this process."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Until RQ has handlers of its own; so that leases that are taken by then are given back.
+        signal.signal(number, lambda *_: sys.exit(0))
+    client = Redis.from_url(settings.REDIS_URL, health_check_interval=30)
+    leases = ShardLeases(client, [name for name in names if lane in lanes.SHARDED])
+    try:
+        leases.start()
+        if leases.stand_by(burst):
+            _work(lane, names, client, leases, burst)
+    finally:
+        leases.release()
+
+
+def _work(lane: str, names: Sequence[str], client: Redis, leases: ShardLeases, burst: bool) -> None:
+    worker = ShardWorker(
+        [Queue(name, connection=client, serializer="json") for name in names],
+        connection=client,
+        serializer="json",
+        name=f"{lane}-{socket.gethostname()}-{os.getpid()}",
+        worker_ttl=WORKER_SECONDS,
+        maintenance_interval=30,
+    )
+    worker.leases = leases
+    worker.log_result_lifespan = False
+    sending = background.start(settings.SEND_THREADS)
+    memory.settle()
+    try:
+        worker.work(burst=burst, logging_level="WARNING")
+    finally:
+        sending.drain()
