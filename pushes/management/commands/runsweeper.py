@@ -1,0 +1,57 @@
+"""`manage.py runsweeper`: every few seconds, put back what is due."""
+
+import logging
+import signal
+import threading
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+from redis import RedisError
+
+from pushes.sweep import sweep
+
+log = logging.getLogger(__name__)
+
+THOROUGH_ROUNDS = 15
+
+
+class Command(BaseCommand):
+    help = "Puts back due retries, expired claims, stuck records and due broadcasts; expires and retains."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--once", action="store_true", help="one round, then exit and print what it did")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["once"]:
+            swept = sweep()
+            self.stdout.write(str(swept) if swept else "another sweeper holds the lease; nothing was done")
+            return
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        run_until(stop)
+
+
+def run_until(stop: threading.Event) -> None:
+    """Sweep every SWEEP_INTERVAL seconds; a service that is away is waited for."""
+    thorough_at, trouble = 0.0, ""
+    while not stop.is_set():
+        close_old_connections()
+        thorough = time.monotonic() >= thorough_at
+        try:
+            swept = sweep(thorough=thorough)
+            trouble = ""
+            if thorough:
+                thorough_at = time.monotonic() + THOROUGH_ROUNDS * settings.SWEEP_INTERVAL
+            if swept and str(swept) != "nothing to do":
+                log.info("swept: %s", swept)
+        except (RedisError, DatabaseError) as error:
+            if str(error) != trouble:
+                trouble = str(error)
+                log.warning("a round was cut short, trying again: %s", error)
+        stop.wait(settings.SWEEP_INTERVAL)

@@ -1,0 +1,195 @@
+"""Put back what is due. The database is asked, Redis is told; safe to run twice.
+
+RQ only wakes workers, so whatever Redis forgets (a flush, a crash between commit and enqueue, a job killed
+half-way) shows up here as rows that are due while their lane's queues are quiet. What was put off knowingly has a
+reason and a time on its row, and is enqueued at that time however busy its lane is.
+"""
+
+import logging
+import secrets
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from pushes import broadcasts, counters, distribute, lanes, queues
+from pushes.directory import directory
+from pushes.models import AppKey, DeadLetter, DeliveryResult, DeviceEvent, Lease, PushRecord, policies
+from pushes.names import CLAIMABLE, DeadLetterStatus, Reason, RecordStatus, Status, UnknownPolicy
+
+log = logging.getLogger(__name__)
+
+LEASE_NAME = "sweeper"
+HOLDER = secrets.token_hex(8)
+ROWS_A_ROUND = 20_000
+CHUNK = 5_000
+#: A lane whose queues hold more jobs than this is busy, not stuck.
+QUIET_JOBS = 4
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one round did, in rows."""
+
+    leases_to_pending: int = 0
+    leases_to_unknown: int = 0
+    leases_to_retry: int = 0
+    sends_enqueued: int = 0
+    records_enqueued: int = 0
+    expired: int = 0
+    broadcasts_finished: int = 0
+    deleted: int = 0
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {number}" for name, number in asdict(self).items() if number) or "nothing to do"
+
+
+def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None:
+    """One round; None when another sweeper holds the lease. `thorough` adds expiry and retention,
+    which read more and are not urgent. Raises redis.RedisError after the database part is done."""
+    now = now or timezone.now()
+    if not take_lease(now):
+        return None
+    swept = Swept()
+    _expired_leases(now, swept)
+    if thorough:
+        swept.expired = _expire(now)
+        swept.deleted = _retain(now)
+        counters.roll_up(now)
+    swept.broadcasts_finished = broadcasts.finish_done()
+    broadcasts.put_back()
+    quiet = [lane for lane in lanes.LANES if queues.lane_depth(lane) <= QUIET_JOBS]
+    swept.records_enqueued = _stuck_records(now, quiet)
+    _wake_gone_readers(now)
+    swept.sends_enqueued = _due_deliveries(now, quiet)
+    return swept
+
+
+def take_lease(now: datetime) -> bool:
+    """One sweeper at a time: hold, renew or inherit the lease."""
+    until = now + timedelta(seconds=max(2.0, settings.SWEEP_INTERVAL * 5))
+    free = Q(holder=HOLDER) | Q(until__lte=now)
+    if Lease.objects.filter(free, name=LEASE_NAME).update(holder=HOLDER, until=until):
+        return True
+    try:
+        with transaction.atomic():
+            Lease.objects.create(name=LEASE_NAME, holder=HOLDER, until=until)
+    except IntegrityError:
+        return False
+    return True
+
+
+def _expired_leases(now: datetime, swept: Swept) -> None:
+    """Rows whose sender died. Not begun: provably never left. Begun: nobody knows, so the push type's
+    policy says whether a duplicate or a loss is worse."""
+    lost = DeliveryResult.objects.filter(status=Status.SENDING, lease_until__lte=now)
+    unbegun = _rows(lost.filter(sent_at__isnull=True))
+    swept.leases_to_pending = lost.filter(sent_at__isnull=True, id__in=[row[-1] for row in unbegun]).update(
+        status=Status.PENDING, claim="", lease_until=None, due_at=now
+    )
+    distribute.enqueue_by_key(unbegun)
+    resend = [number for number, rule in policies().items() if rule.unknown_policy == UnknownPolicy.RESEND]
+    begun, due_at = lost.filter(sent_at__isnull=False), now + timedelta(seconds=settings.RETRY_BASE_SECONDS)
+    swept.leases_to_retry = begun.filter(
+        push_type__in=resend, attempts__lt=settings.MAX_ATTEMPTS, expires_at__gt=due_at
+    ).update(status=Status.RETRYING, reason=Reason.CUT_OFF, claim="", lease_until=None, due_at=due_at)
+    swept.leases_to_unknown = begun.update(
+        status=Status.UNKNOWN, reason=Reason.CUT_OFF, claim="", lease_until=None, order_key=None, finished_at=now
+    )
+
+
+def _wake_gone_readers(now: datetime) -> None:
+    """Chat pushes that wait because their reader was online: who has gone offline gets them at once."""
+    if not any(settings.GRACE_SECONDS.values()):
+        return
+    held = DeliveryResult.objects.filter(status=Status.HELD, reason=Reason.ONLINE, due_at__gt=now)
+    rows = list(held.order_by("due_at").values_list("id", "account_id")[:ROWS_A_ROUND])
+    online = directory().online(list(dict.fromkeys(account_id for _, account_id in rows)))
+    gone = [pk for pk, account_id in rows if account_id not in online]
+    for chunk in queues.chunks(gone, CHUNK):
+        held.filter(id__in=chunk).update(due_at=now)
+
+
+def _due_deliveries(now: datetime, quiet: Iterable[str]) -> int:
+    """Enqueue retries, held pushes and what was put back, once each when due, however busy their lane is; and,
+    in quiet lanes, pending ones that no job seems to be about."""
+    closed = AppKey.objects.filter(paused_at__isnull=False).values_list("id", flat=True)
+    sendable = DeliveryResult.objects.filter(expires_at__gt=now).exclude(app_key_id__in=list(closed))
+    waiting = Q(status__in=(Status.RETRYING, Status.HELD), due_at__lte=now)
+    due = _rows(sendable.filter(waiting))
+    stuck = now - timedelta(seconds=settings.STUCK_SECONDS)
+    lost = _rows(sendable.filter(kind__in=list(quiet), status=Status.PENDING, due_at__lte=stuck))
+    found = dict.fromkeys([*due, *lost, *_followers(due, now)])
+    distribute.enqueue_by_key(sorted(found, key=lambda row: row[-1]))
+    for chunk in queues.chunks([delivery_id for *_, delivery_id in due], CHUNK):
+        # They have a job now. One that has begun meanwhile is no longer in this state.
+        DeliveryResult.objects.filter(waiting, id__in=chunk).update(status=Status.PENDING, reason="", due_at=now)
+    return len(found)
+
+
+Row = tuple[str, int, int | None, int]
+
+
+def _rows(due: "QuerySet[DeliveryResult]") -> list[Row]:
+    return list(due.order_by("due_at", "id").values_list("kind", "shard", "app_key_id", "id")[:ROWS_A_ROUND])
+
+
+def _followers(first: Iterable[Row], now: datetime) -> list[Row]:
+    """What waits behind these rows in their conversations: its own jobs have come and gone without it."""
+    found: list[Row] = []
+    chats = [delivery_id for kind, _, _, delivery_id in first if kind in lanes.SHARDED]
+    for chunk in queues.chunks(chats, CHUNK):
+        keys = DeliveryResult.objects.filter(id__in=chunk, order_key__isnull=False).values_list("order_key", flat=True)
+        behind = DeliveryResult.objects.filter(order_key__in=list(keys), status=Status.PENDING, due_at__lte=now)
+        found += _rows(behind)
+    return found
+
+
+def _stuck_records(now: datetime, quiet: Iterable[str]) -> int:
+    stuck = now - timedelta(seconds=settings.STUCK_SECONDS)
+    found = list(
+        PushRecord.objects.filter(status=RecordStatus.PENDING, created_at__lte=stuck, kind__in=list(quiet))
+        .order_by("id")
+        .values_list("kind", "shard", "id")[:ROWS_A_ROUND]
+    )
+    by_queue: dict[tuple[str, int], list[int]] = {}
+    for kind, shard, record_id in found:
+        by_queue.setdefault((kind, shard), []).append(record_id)
+    for (kind, shard), record_ids in by_queue.items():
+        queues.enqueue_distribute(kind, shard, record_ids)
+    return len(found)
+
+
+def _expire(now: datetime) -> int:
+    """Nothing is sent after its expiry (claims see to that); this only says so on the row."""
+    late = DeliveryResult.objects.filter(status__in=CLAIMABLE, expires_at__lte=now)
+    ids = list(late.order_by().values_list("id", flat=True)[:CHUNK])
+    PushRecord.objects.filter(
+        id__in=list(
+            PushRecord.objects.filter(status=RecordStatus.PENDING, expires_at__lte=now).values_list("id", flat=True)[
+                :CHUNK
+            ]
+        )
+    ).update(status=RecordStatus.EXPIRED)
+    return late.filter(id__in=ids).update(
+        status=Status.EXPIRED, reason=Reason.TOO_LATE, order_key=None, finished_at=now
+    )
+
+
+def _retain(now: datetime) -> int:
+    """Delete what is older than RETENTION_DAYS, a chunk at a time, deliveries before their records."""
+    oldest = now - timedelta(days=settings.RETENTION_DAYS)
+    deleted, deliveries = 0, DeliveryResult.objects.filter(record_id=OuterRef("pk"))
+    for rows in (
+        DeliveryResult.objects.filter(created_at__lt=oldest),
+        PushRecord.objects.filter(~Exists(deliveries), created_at__lt=oldest),
+        DeviceEvent.objects.filter(created_at__lt=oldest),
+        DeadLetter.objects.filter(created_at__lt=oldest).exclude(status=DeadLetterStatus.NEW),
+    ):
+        ids = list(rows.order_by("id").values_list("id", flat=True)[:CHUNK])
+        deleted += rows.model._default_manager.filter(id__in=ids).delete()[0] if ids else 0
+    return deleted
