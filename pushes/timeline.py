@@ -1,0 +1,310 @@
+"""Why did this account get, or not get, this message? One readable answer from one look-up per table."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from redis import RedisError
+
+from pushes import lanes, queues
+from pushes.directory import DirectoryError, directory
+from pushes.models import AppKey, DeadLetter, DeliveryResult, PushRecord
+from pushes.names import PushType, Reason, RecordStatus, Status
+
+MOST_RECORDS = 20
+MOST_DELIVERIES = 100
+#: Raw bytes have no index, so only the newest dead letters are looked through.
+MOST_DEAD_LETTERS = 2_000
+#: When several devices were pushed to, the first of these that occurs is the answer.
+_ORDER = (
+    "accepted",
+    "sending",
+    "pending",
+    "key_paused",
+    "retrying",
+    "held",
+    "unknown",
+    "failed",
+    "expired",
+    "cancelled",
+    "skipped",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happened, or that is the case. `code` is for programs, `text` for people."""
+
+    at: datetime | None
+    code: str
+    text: str
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        at = self.at.isoformat() if self.at else None
+        return {"at": at, "code": self.code, "text": self.text, "reason": self.reason or None}
+
+
+@dataclass(slots=True)
+class Timeline:
+    """`outcome` is the answer as a code, `summary` as a sentence, `next_step` what will (or should) follow."""
+
+    account_id: str
+    message: str
+    outcome: str = ""
+    summary: str = ""
+    next_step: str = ""
+    steps: list[Step] = field(default_factory=list)
+    record_ids: list[int] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "account_id": self.account_id,
+            "message": self.message,
+            "outcome": self.outcome,
+            "summary": self.summary,
+            "next_step": self.next_step,
+            "record_ids": self.record_ids,
+            "steps": [step.as_dict() for step in self.steps],
+        }
+
+
+def timeline(account_id: str, message: str) -> Timeline:
+    """Everything known about `message` for `account_id`. `message` is the producer's or the chat's message
+    id, a push as `#123`, or a dedupe key. Raises DatabaseError only."""
+    account_id, message = account_id.strip(), message.strip()
+    found = Timeline(account_id, message)
+    records = _records(message)
+    if not records:
+        _never_received(found)
+        return found
+    # Several pushes can carry one message id (two sources, a re-send); this account's are meant.
+    mine = [record for record in records if account_id in record.accounts] or records
+    found.record_ids = [record.pk for record in mine]
+    answers = [_record_answer(found, record) for record in mine]
+    code, next_step = min(answers, key=lambda answer: _rank(answer[0]))
+    found.outcome, found.next_step = code, next_step
+    found.summary = next(step.text for step in reversed(found.steps) if step.code == code)
+    found.steps += _account_now(account_id)
+    return found
+
+
+def _rank(code: str) -> int:
+    return _ORDER.index(code) if code in _ORDER else len(_ORDER)
+
+
+def _records(message: str) -> list[PushRecord]:
+    rows = PushRecord.objects.defer("text", "data").order_by("pk")
+    if re.fullmatch(r"#[0-9]{1,18}", message):
+        return list(rows.filter(pk=int(message[1:])))
+    found = list(rows.filter(message_id=message)[:MOST_RECORDS]) if message else []
+    if not found and re.fullmatch(r"[0-9a-f]{32}", message):
+        found = list(rows.filter(dedupe_key=message))
+    return found
+
+
+# --- one record --------------------------------------------------------------------------------
+def _record_answer(found: Timeline, record: PushRecord) -> tuple[str, str]:
+    """Adds the record's steps; its answer's code, and what follows."""
+    found.steps.extend(_received(record))
+    rows = _deliveries(record.pk, found.account_id)
+    if rows:
+        keys = AppKey.objects.in_bulk({row.app_key_id for row in rows if row.app_key_id})
+        answers = [_delivery(row, keys.get(row.app_key_id or 0)) for row in rows]
+        found.steps.extend(step for step, _next in answers)
+        step, next_step = min(answers, key=lambda answer: _rank(answer[0].code))
+        return step.code, next_step
+    step, next_step = _without_delivery(record, found.account_id)
+    found.steps.append(step)
+    return step.code, next_step
+
+
+def _deliveries(record_id: int, account_id: str) -> list[DeliveryResult]:
+    rows: QuerySet[DeliveryResult] = DeliveryResult.objects.filter(record_id=record_id, account_id=account_id)
+    return list(rows.order_by("pk")[:MOST_DELIVERIES])
+
+
+def _received(record: PushRecord) -> Iterator[Step]:
+    if (record.created_at - record.occurred_at).total_seconds() >= 1:
+        yield Step(record.occurred_at, "occurred", _("The message was made at its source."))
+    names = {
+        "source": record.source,
+        "id": record.pk,
+        "kind": record.get_kind_display(),
+        "type": _type_name(record.push_type),
+        "app": record.app,
+        "count": len(record.accounts),
+    }
+    text = _("Received from %(source)s as push #%(id)s: %(kind)s, %(type)s, %(app)s, %(count)s accounts.") % names
+    yield Step(record.created_at, "received", text)
+    if record.distributed_at:
+        yield Step(record.distributed_at, "distributed", _("Recipients, devices and app keys were looked up."))
+
+
+def _type_name(number: int) -> str:
+    return f"{number} {PushType(number).label}" if number in PushType.values else str(number)
+
+
+def _without_delivery(record: PushRecord, account_id: str) -> tuple[Step, str]:
+    """Why there is no delivery for this account."""
+    is_meant = account_id in record.accounts or record.broadcast_id is not None
+    if not is_meant:
+        text = _("Push #%(id)s is not for %(account)s: it is not among its accounts.")
+        step = Step(None, "not_addressed", text % {"id": record.pk, "account": account_id})
+        return step, _("Nothing: ask the producer whom it meant.")
+    if record.status == RecordStatus.PENDING:
+        text = _("It waits for distribution; it expires at %(time)s.") % {"time": _local(record.expires_at)}
+        return Step(None, "waiting", text), _("A distribute worker takes it; if one lost it, the sweeper puts it back.")
+    if record.status == RecordStatus.DISTRIBUTED:
+        text = _("Nothing was made for %(account)s when it was distributed.") % {"account": account_id}
+        return Step(None, "no_delivery", text), _("Nothing. (Deliveries are removed after RETENTION_DAYS.)")
+    detail = f" {record.status_detail}" if record.status_detail else ""
+    text = f"{_('The whole push ended before distribution:')} {record.get_status_display()}.{detail}"
+    return Step(None, str(record.status), text), _("Nothing: this is final.")
+
+
+# --- one delivery ------------------------------------------------------------------------------
+def _delivery(row: DeliveryResult, key: AppKey | None) -> tuple[Step, str]:
+    step, next_step = _delivery_state(row, key)
+    device = _("To device %(token)s: ") % {"token": row.masked_token} if row.token else ""
+    return replace(step, text=device + step.text, reason=row.reason), next_step
+
+
+def _delivery_state(row: DeliveryResult, key: AppKey | None) -> tuple[Step, str]:
+    facts = {
+        "because": _because(row),
+        "due": _local(row.due_at),
+        "attempts": row.attempts,
+        "said": _said(row),
+        "push_id": row.provider_push_id or "–",
+    }
+    final = _("Nothing: this is final.")
+    if row.status in (Status.PENDING, Status.RETRYING) and key is not None and key.is_paused:
+        text = _("waits, because the app key %(key)s is paused since %(time)s: %(reason)s.") % {
+            "key": key,
+            "time": _local(key.paused_at),
+            "reason": key.paused_reason or "–",
+        }
+        return Step(key.paused_at, "key_paused", text), _("Correct and resume the app key; it goes out by itself then.")
+    texts: dict[str, tuple[datetime | None, str, str]] = {
+        Status.PENDING: (row.created_at, _("waits to be sent, due %(due)s%(because)s."), _("A send worker takes it.")),
+        Status.HELD: (
+            row.created_at,
+            _("held until %(due)s%(because)s."),
+            _("It is sent at that time, unless it has expired."),
+        ),
+        Status.RETRYING: (
+            row.sent_at,
+            _("tried %(attempts)s times, not successful yet%(because)s%(said)s."),
+            _("Next try at %(due)s."),
+        ),
+        Status.SENDING: (
+            row.sent_at,
+            _("is being sent just now (attempt %(attempts)s)."),
+            _("If its worker died, the sweeper decides when the lease has run out."),
+        ),
+        Status.ACCEPTED: (
+            row.finished_at,
+            _("accepted by the provider, push id %(push_id)s%(said)s."),
+            _("The provider delivers it when the phone is reachable and its user allows notifications."),
+        ),
+        Status.FAILED: (row.finished_at, _("failed after %(attempts)s attempts%(because)s%(said)s."), final),
+        Status.UNKNOWN: (
+            row.finished_at,
+            _("it was sent, but nobody knows whether it arrived%(because)s%(said)s."),
+            _("Nothing, because a second try could show it twice."),
+        ),
+        Status.SKIPPED: (row.finished_at or row.created_at, _("not sent%(because)s."), final),
+        Status.EXPIRED: (row.finished_at, _("expired before it could be sent%(because)s."), final),
+        Status.CANCELLED: (row.finished_at, _("cancelled%(because)s."), final),
+    }
+    at, text, next_step = texts[row.status]
+    return Step(at, str(row.status), text % facts), next_step % facts
+
+
+def _because(row: DeliveryResult) -> str:
+    return f": {Reason(row.reason).label}" if row.reason in Reason.values else ""
+
+
+def _said(row: DeliveryResult) -> str:
+    """The provider's own words."""
+    if row.provider_code is None and not row.provider_text:
+        return ""
+    code = "" if row.provider_code is None else f"{row.provider_code} "
+    return _("; the provider said: %(words)s") % {"words": f"{code}{row.provider_text}".strip()}
+
+
+# --- not received, and the account as it is -----------------------------------------------------
+def _never_received(found: Timeline) -> None:
+    letter = _dead_letter(found.message)
+    if letter:
+        text = _("It came, but could not be used: %(reason)s, %(detail)s (dead letter #%(id)s, %(state)s).") % {
+            "reason": letter.reason,
+            "detail": letter.detail,
+            "id": letter.pk,
+            "state": letter.get_status_display(),
+        }
+        found.outcome, found.next_step = "dead_letter", _("Correct and replay the dead letter, or discard it.")
+        found.steps.append(Step(letter.created_at, "dead_letter", text, letter.reason))
+    else:
+        found.outcome = "never_received"
+        found.next_step = _("Ask its producer whether it was sent, and under which id.")
+        found.steps.append(Step(None, "never_received", _("No push with this id was ever received.")))
+    found.summary = found.steps[-1].text
+    found.steps.extend(_raw_list_now())
+
+
+def _dead_letter(message: str) -> DeadLetter | None:
+    """The newest of the latest dead letters whose bytes contain the id."""
+    if not message:
+        return None
+    # Whole, so that order 12 is not found in order 123.
+    wanted = re.compile(rb"(?<![0-9A-Za-z_-])" + re.escape(message.encode()) + rb"(?![0-9A-Za-z_-])")
+    newest = DeadLetter.objects.order_by("-pk").values_list("pk", "raw")[:MOST_DEAD_LETTERS]
+    for pk, raw in newest.iterator(chunk_size=100):
+        if wanted.search(bytes(raw)):
+            return DeadLetter.objects.defer("raw").get(pk=pk)
+    return None
+
+
+def _raw_list_now() -> Iterator[Step]:
+    client: Any = queues.connection()
+    try:
+        waiting, taken = client.llen(lanes.RAW_LIST), client.hlen(f"{lanes.RAW_LIST}:taken")
+    except RedisError:
+        return
+    if waiting or taken:
+        text = _("%(count)s messages still wait in %(list)s, so it may be among them: is the intake running?")
+        yield Step(None, "raw_list", text % {"count": waiting, "list": lanes.RAW_LIST})
+
+
+def _account_now(account_id: str) -> list[Step]:
+    """One step, or none while the directory is away: the timeline's own rows can be read all the same."""
+    try:
+        facts = directory().accounts([account_id]).get(account_id)
+    except DirectoryError:
+        return []
+    if facts is None:
+        return [Step(timezone.now(), "account_now", _("The account is unknown now."))]
+    text = _("The account now: %(login)s, %(pushes)s, %(online)s.") % {
+        "login": _("logged in") if facts.is_logged_in else _("logged out"),
+        "pushes": _("accepts pushes") if facts.accepts_pushes else _("do not disturb"),
+        "online": _presence(account_id),
+    }
+    return [Step(timezone.now(), "account_now", text)]
+
+
+def _presence(account_id: str) -> str:
+    try:
+        return _("online") if directory().online([account_id]) else _("offline")
+    except RedisError:
+        return _("presence unknown")
+
+
+def _local(moment: datetime | None) -> str:
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S}" if moment else "–"
