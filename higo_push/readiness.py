@@ -1,0 +1,27 @@
+"""What `/readyz` asks besides the database and Redis (the READINESS_CHECKS setting names these)."""
+
+from django.conf import settings
+from django.db import connections
+
+from chatscan import store
+from pushes import sqlsource
+
+TIMEOUT_SECONDS = 1.5
+
+
+def check_mongodb() -> None:
+    """Raises whatever keeps MongoDB from answering a ping."""
+    with store.connect(settings.MONGO_URL, TIMEOUT_SECONDS) as client:
+        client.admin.command("ping")
+
+
+def check_directory() -> None:
+    """Raises django.db.Error when the directory's database does not answer."""
+    connection = connections[sqlsource.ALIAS]
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+    finally:
+        # This thread's own connection: asking anew each time is the point.
+        connection.close()

@@ -1,0 +1,69 @@
+"""PUT and DELETE /devices/{token}."""
+
+from django.http import HttpResponse
+
+from pushes import devices
+from pushes.api.endpoint import Call, answer, no_content
+from pushes.api.errors import ApiError, invalid, not_found
+from pushes.api.fields import object_of, text
+from pushes.models import Device
+from pushes.names import App, DeviceEventKind, Environment, platform_of
+
+MAX_BODY = 4 * 1024
+FIELDS = ("account_id", "app", "platform", "environment")
+
+
+def register(call: Call, token: str) -> HttpResponse:
+    """This token belongs to this account from now on."""
+    body = object_of(call.body, FIELDS)
+    account_id = body.get("account_id")
+    if isinstance(account_id, int) and not isinstance(account_id, bool):
+        account_id = str(account_id)
+    try:
+        device, event = devices.register(
+            text({**body, "account_id": account_id}, "account_id"),
+            _app(text(body, "app")),
+            platform_of(text(body, "platform")),
+            _environment(text(body, "environment", default=Environment.PRODUCTION)),
+            token,
+        )
+    except devices.InvalidDeviceError as error:
+        raise invalid(error.field, f"{error}.") from None
+    except ValueError:
+        raise invalid("platform", f"{body['platform']!r:.60} is no platform; accepted: android, ios, iphone.") from None
+    return answer(201 if event == DeviceEventKind.REGISTERED else 200, _shown(device))
+
+
+def remove(call: Call, token: str) -> HttpResponse:
+    """Nothing is pushed to this token any more, in one app or (without `?app=`) in both."""
+    found = Device.objects.filter(token=token)
+    if app := call.request.GET.get("app"):
+        found = found.filter(app=_app(app, status=400))
+    ids = list(found.values_list("pk", flat=True))
+    if not ids:
+        raise not_found("device")
+    devices.deactivate(ids, None, f"removed through the API by {call.token.name if call.token else ''}")
+    return no_content()
+
+
+def _app(value: str, *, status: int = 422) -> App:
+    if value not in App.values:
+        raise ApiError(status, "invalid", f"{value!r:.60} is no app; accepted: {', '.join(App.values)}.", field="app")
+    return App(value)
+
+
+def _environment(value: str) -> Environment:
+    if value not in Environment.values:
+        raise invalid("environment", f"{value!r:.60} is no environment; accepted: {', '.join(Environment.values)}.")
+    return Environment(value)
+
+
+def _shown(device: Device) -> dict[str, object]:
+    return {
+        "token": device.masked_token,
+        "account_id": device.account_id,
+        "app": device.app,
+        "platform": device.platform,
+        "environment": device.environment,
+        "is_active": device.is_active,
+    }

@@ -1,0 +1,115 @@
+"""From an HTTP request to a handler's call, and from what it returns or raises to an HTTP response.
+
+The order of the refusals: method, token, scope, content type, size, JSON. Whatever happens, the answer
+is JSON.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
+from redis import RedisError
+
+from pushes.api import auth
+from pushes.api.errors import ApiError, error_response, json_response
+from pushes.models import ApiToken
+from pushes.phparray import PayloadError, parse_json
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = "5"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a handler gets. `token` is None only on an endpoint without scope; `body` where there is none."""
+
+    request: HttpRequest = field(repr=False)
+    token: ApiToken | None
+    body: Any = None
+
+
+Handler = Callable[..., HttpResponse]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of a resource. `max_bytes` 0: no body; `body_optional`: an empty one means None."""
+
+    handler: Handler
+    scope: str = ""
+    max_bytes: int = 0
+    body_optional: bool = False
+
+
+class Resource:
+    """The view of one URL, with an operation for each HTTP method."""
+
+    # Bearer tokens are never sent by a browser on its own, so there is nothing to forge.
+    csrf_exempt = True
+
+    def __init__(self, **operations: Operation) -> None:
+        self.operations = operations
+
+    def __call__(self, request: HttpRequest, **where: Any) -> HttpResponse:
+        try:
+            return _call(self.operations, request, where)
+        except ApiError as error:
+            return error_response(error)
+        except (DatabaseError, RedisError) as error:
+            log.warning("%s %s: %s: %s", request.method, _route(request), type(error).__name__, error)
+            message = "A service behind the API cannot be used just now; try again."
+            return error_response(ApiError(503, "unavailable", message, headers={"Retry-After": RETRY_SECONDS}))
+        except Exception:
+            log.exception("%s %s failed", request.method, _route(request))
+            return error_response(ApiError(500, "internal", "The server made a mistake; it is in its log."))
+
+
+def _route(request: HttpRequest) -> str:
+    """The address's pattern, because the address itself may hold a device token."""
+    return request.resolver_match.route if request.resolver_match else ""
+
+
+def _call(operations: dict[str, Operation], request: HttpRequest, where: dict[str, Any]) -> HttpResponse:
+    # The server drops the body of an answer to HEAD.
+    operation = operations.get("GET" if request.method == "HEAD" else request.method or "")
+    if operation is None:
+        allowed = ", ".join(sorted(operations))
+        message = f"{request.method} is not possible here; {allowed} is."
+        raise ApiError(405, "method_not_allowed", message, headers={"Allow": allowed})
+    token = auth.authenticate(request, operation.scope) if operation.scope else None
+    body = _body(request, operation) if operation.max_bytes else None
+    return operation.handler(Call(request, token, body), **where)
+
+
+def _body(request: HttpRequest, operation: Operation) -> Any:
+    raw = _raw(request, operation.max_bytes)
+    if not raw and operation.body_optional:
+        return None
+    if request.content_type != "application/json":
+        raise ApiError(415, "unsupported_media_type", "The body must be JSON: Content-Type: application/json")
+    try:
+        return parse_json(raw)
+    except PayloadError as error:
+        raise ApiError(400, "bad_json", f"The body cannot be read: {error.detail} ({error.reason}).") from None
+
+
+def _raw(request: HttpRequest, most: int) -> bytes:
+    """The body. One that is too large is refused before it is read, as far as its length was told."""
+    told = request.META.get("CONTENT_LENGTH") or "0"
+    if told.isdigit() and int(told) <= most:
+        raw = request.read(most + 1)
+        if len(raw) <= most:
+            return bytes(raw)
+    raise ApiError(413, "too_large", f"The body may have at most {most} bytes.")
+
+
+def answer(status: int, content: Any) -> HttpResponse:
+    return json_response(status, content)
+
+
+def no_content() -> HttpResponse:
+    return HttpResponse(status=204)

@@ -1,0 +1,72 @@
+"""GET /healthz (this process answers) and GET /readyz (so does everything that it depends on)."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.http import HttpResponse
+from django.utils.module_loading import import_string
+from redis import Redis
+
+from pushes import lanes
+from pushes.api.endpoint import Call, answer
+
+TIMEOUT_SECONDS = 2.0
+#: A dependency that hangs keeps its thread; the pool bounds how many such threads there can be.
+_pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="readyz")
+
+
+def live(_call: Call) -> HttpResponse:
+    return answer(200, {"status": "ok"})
+
+
+def ready(_call: Call) -> HttpResponse:
+    """200 when every dependency answers within two seconds, else 503; which one does not is in the body."""
+    pending = {name: _pool.submit(_timed, check) for name, check in checks().items()}
+    wait_for(pending.values(), timeout=TIMEOUT_SECONDS)
+    results = {name: _result(future) for name, future in pending.items()}
+    is_ready = all(result["ok"] for result in results.values())
+    return answer(200 if is_ready else 503, {"status": "ready" if is_ready else "not ready", "checks": results})
+
+
+def checks() -> dict[str, Callable[[], None]]:
+    """By name; each returns, or raises whatever is wrong. READINESS_CHECKS adds to them by dotted path."""
+    more: dict[str, str] = settings.READINESS_CHECKS
+    return {"database": _ask_database, "redis": _ask_redis} | {name: import_string(path) for name, path in more.items()}
+
+
+def _timed(check: Callable[[], None]) -> float:
+    started = time.monotonic()
+    check()
+    return (time.monotonic() - started) * 1000
+
+
+def _result(future: "Future[float]") -> dict[str, Any]:
+    if not future.done():
+        future.cancel()
+        return {"ok": False, "error": f"no answer within {TIMEOUT_SECONDS:.0f} s"}
+    error = future.exception()
+    if error is not None:
+        # The class alone: messages name hosts and users, and this page asks for no token.
+        return {"ok": False, "error": type(error).__name__}
+    return {"ok": True, "ms": round(future.result(), 1)}
+
+
+def _ask_database() -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+    finally:
+        # This thread's own connection: asking anew each time is the point.
+        connection.close()
+
+
+def _ask_redis() -> None:
+    url = str(settings.RQ_QUEUES[lanes.send_queue(lanes.SYSTEM)]["URL"])
+    with Redis.from_url(url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS) as client:
+        client.ping()

@@ -1,0 +1,204 @@
+"""GET /metrics for Prometheus: what is waiting, how old it is, what became of the recent past.
+
+Everything is read when it is asked for, with queries whose cost does not grow with the log.
+"""
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from itertools import accumulate
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.db.models import QuerySet, Sum
+from django.http import HttpResponse
+from django.utils import timezone
+from django.utils.module_loading import import_string
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+from redis import RedisError
+
+from pushes import keygate, lanes, queues
+from pushes.api import auth
+from pushes.api.endpoint import Call
+from pushes.models import AppKey, Counter, DeadLetter, DeliveryResult, LatencyBucket, PushRecord
+from pushes.names import CLAIMABLE, DeadLetterStatus, RecordStatus, Status
+
+RECENT_MINUTES = 5
+#: Counting stops here: "at least so many" is enough for an alarm, and costs the same on any table.
+MOST_COUNTED = 100_000
+
+
+def show(call: Call) -> HttpResponse:
+    """For a token with scope `metrics`, or without one from this machine itself."""
+    if not _is_local(call):
+        auth.authenticate(call.request, "metrics")
+    registry = CollectorRegistry()
+    registry.register(Platform())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _is_local(call: Call) -> bool:
+    """Asked on this machine, for this machine. What a proxy passes on comes from loopback too, and the web
+    server may have removed the proxy's marks: hence the host, which is then the public one."""
+    meta = call.request.META
+    passed_on = settings.SECURE_PROXY_SSL_HEADER is not None or any(
+        name in meta for name in ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+    )
+    host = re.sub(r":[0-9]+$", "", meta.get("HTTP_HOST", ""))
+    is_loopback = meta.get("REMOTE_ADDR") in ("127.0.0.1", "::1") and host in ("127.0.0.1", "localhost", "[::1]")
+    return is_loopback and not passed_on and "HTTP_AUTHORIZATION" not in meta
+
+
+class Platform(Collector):
+    """The platform's state, group by group; a group whose source is away is left out and said to be."""
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("higo_source_up", "Whether this source of metrics answered.", labels=["source"])
+        seconds = GaugeMetricFamily("higo_scrape_seconds", "Time that reading it took.", labels=["source"])
+        for source, read in _sources().items():
+            started = time.perf_counter()
+            try:
+                yield from list(read())
+            except (RedisError, DatabaseError):
+                up.add_metric([source], 0)
+            else:
+                up.add_metric([source], 1)
+            seconds.add_metric([source], time.perf_counter() - started)
+        yield up
+        yield seconds
+
+
+def _sources() -> dict[str, Callable[[], Iterable[Metric]]]:
+    """By name; each yields, or raises RedisError or DatabaseError. METRICS_READERS adds to them by dotted path."""
+    more: dict[str, str] = settings.METRICS_READERS
+    ours: dict[str, Callable[[], Iterable[Metric]]] = {"redis": _queues, "database": _rows, "app_keys": _gates}
+    return ours | {name: import_string(path) for name, path in more.items()}
+
+
+def _queues() -> Iterator[Metric]:
+    depth = GaugeMetricFamily("higo_queue_jobs", "Jobs waiting in an RQ queue.", labels=["lane", "queue"])
+    for lane in lanes.LANES:
+        for name, jobs in queues.depths(lanes.queue_names(lane, settings.QUEUE_MAX)).items():
+            depth.add_metric([lane, name], jobs)
+    yield depth
+    client: Any = queues.connection()
+    waiting = GaugeMetricFamily("higo_raw_messages", "Producers' messages that the intake has not taken yet.")
+    waiting.add_metric([], client.llen(lanes.RAW_LIST))
+    yield waiting
+    taken = GaugeMetricFamily("higo_raw_batches", "Batches that an intake has taken and not finished.")
+    taken.add_metric([], client.hlen(f"{lanes.RAW_LIST}:taken"))
+    yield taken
+
+
+def _rows() -> Iterator[Metric]:
+    readers: tuple[Callable[[], Metric], ...] = (
+        _oldest,
+        _live_deliveries,
+        _recent_events,
+        _recent_latency,
+        _paused_keys,
+        _dead_letters,
+    )
+    for read in readers:
+        yield read()
+
+
+def _oldest() -> Metric:
+    metric = GaugeMetricFamily("higo_oldest_seconds", "Age of the oldest that waits; 0: none does.", labels=["waiting"])
+    now = timezone.now()
+    pending = PushRecord.objects.filter(status=RecordStatus.PENDING).order_by("created_at")
+    first = pending.values_list("created_at", flat=True).first()
+    metric.add_metric(["distribution"], (now - first).total_seconds() if first else 0)
+    overdue = [
+        due
+        for status in CLAIMABLE
+        if (
+            due := DeliveryResult.objects.filter(status=status)
+            .order_by("due_at")
+            .values_list("due_at", flat=True)
+            .first()
+        )
+    ]
+    # Counted from when it was due: a push held until the morning is not late.
+    metric.add_metric(["delivery"], max((now - min(overdue)).total_seconds(), 0) if overdue else 0)
+    return metric
+
+
+def _live_deliveries() -> Metric:
+    metric = GaugeMetricFamily(
+        "higo_live_deliveries", f"Deliveries that are not finished (counted up to {MOST_COUNTED}).", labels=["status"]
+    )
+    for status in (Status.PENDING, Status.HELD, Status.SENDING, Status.RETRYING):
+        metric.add_metric([status.value], _bounded_count(DeliveryResult.objects.filter(status=status)))
+    return metric
+
+
+def _recent_events() -> Metric:
+    metric = GaugeMetricFamily(
+        "higo_recent_events",
+        f"Pushes submitted, and deliveries by the status they reached, in the last {RECENT_MINUTES} minutes.",
+        labels=["kind", "event", "reason"],
+    )
+    since = timezone.now() - timedelta(minutes=RECENT_MINUTES)
+    rows = Counter.objects.filter(granularity=Counter.Granularity.MINUTE, bucket_at__gte=since)
+    for kind, event, reason, total in rows.values_list("kind", "event", "reason").annotate(Sum("count")).order_by():
+        metric.add_metric([kind, event, reason], total)
+    return metric
+
+
+def _recent_latency() -> Metric:
+    """A histogram's buckets: each also counts what was faster."""
+    metric = GaugeMetricFamily(
+        "higo_recent_latency_bucket",
+        "Accepted pushes by the seconds from accepted record to the provider's yes, at most `le`, in the last "
+        f"{RECENT_MINUTES} minutes.",
+        labels=["kind", "le"],
+    )
+    since = timezone.now() - timedelta(minutes=RECENT_MINUTES)
+    rows = LatencyBucket.objects.filter(granularity=Counter.Granularity.MINUTE, bucket_at__gte=since)
+    by_kind: dict[str, dict[int, int]] = defaultdict(dict)
+    for kind, le_ms, total in rows.values_list("kind", "le_ms").annotate(Sum("count")).order_by():
+        by_kind[kind][le_ms] = total
+    # 0 stands for longer than all.
+    bounds = (*LatencyBucket.BOUNDS_MS, 0)
+    for kind, counts in by_kind.items():
+        for bound, total in zip(bounds, accumulate(counts.get(bound, 0) for bound in bounds), strict=True):
+            metric.add_metric([kind, f"{bound / 1000:g}" if bound else "+Inf"], total)
+    return metric
+
+
+def _gates() -> Iterator[Metric]:
+    """Known to Redis, named by the database: a source of its own, so that neither takes the other along."""
+    names = ["app", "platform", "environment"]
+    tripped = GaugeMetricFamily("higo_app_key_breaker", "1 while the app key's breaker is open.", labels=names)
+    shut = GaugeMetricFamily("higo_app_key_shut_seconds", "How long the key still lets nothing through.", labels=names)
+    for key in AppKey.objects.filter(is_enabled=True):
+        state = keygate.state(key.pk)
+        tripped.add_metric([key.app, key.platform, key.environment], int(state.is_tripped))
+        shut.add_metric([key.app, key.platform, key.environment], state.seconds_left)
+    yield from (tripped, shut)
+
+
+def _paused_keys() -> Metric:
+    metric = GaugeMetricFamily(
+        "higo_app_key_paused", "1 while the app key is paused.", labels=["app", "platform", "environment"]
+    )
+    for key in AppKey.objects.filter(is_enabled=True):
+        metric.add_metric([key.app, key.platform, key.environment], int(key.is_paused))
+    return metric
+
+
+def _dead_letters() -> Metric:
+    metric = GaugeMetricFamily("higo_dead_letters", f"Dead letters to be looked at (counted up to {MOST_COUNTED}).")
+    metric.add_metric([], _bounded_count(DeadLetter.objects.filter(status=DeadLetterStatus.NEW)))
+    return metric
+
+
+def _bounded_count(rows: "QuerySet[Any]") -> int:
+    return rows.order_by()[:MOST_COUNTED].count()

@@ -1,0 +1,208 @@
+"""POST /pushes, GET /pushes/{id}, GET /pushes/{id}/deliveries."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count
+from django.http import HttpResponse
+from django.utils import timezone
+from redis import RedisError
+
+from pushes import orders, submit
+from pushes.api.endpoint import RETRY_SECONDS, Call, answer
+from pushes.api.errors import ApiError, invalid, not_found
+from pushes.api.fields import MOST_ID, moment, object_of, query_integer
+from pushes.models import DeliveryResult, PushRecord
+from pushes.names import Kind, Status
+from pushes.values import PushMessage
+
+SOURCE = "api"
+MAX_BODY = 4 * 1024 * 1024
+MAX_ITEMS = 1_000
+MAX_KEY = 128
+MAX_PAGE, DEFAULT_PAGE = 500, 100
+FIELDS = ("type", "to_id", "app", "via", "title", "message", "data", "msg_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one item: the id of its push, or an error."""
+
+    status: str
+    record_id: int | None = None
+    error: ApiError | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        if self.error:
+            return {"status": "error", "error": self.error.as_dict()}
+        return {"status": self.status, "id": self.record_id}
+
+
+def create(call: Call) -> HttpResponse:
+    """One push, or a list of up to 1,000: each item of a list is accepted or refused on its own."""
+    _refuse_backlog()
+    key = _idempotency_key(call)
+    if not isinstance(call.body, list):
+        (result,) = _submit(call, [call.body], key)
+        if result.error:
+            raise result.error
+        return answer(202, result.as_dict())
+    if not call.body:
+        raise ApiError(422, "empty_list", "The list holds no push.")
+    if len(call.body) > MAX_ITEMS:
+        raise ApiError(413, "too_many_items", f"A list may hold {MAX_ITEMS} pushes, this one holds {len(call.body)}.")
+    results = _submit(call, call.body, key)
+    counts = {name: sum(result.status == name for result in results) for name in ("accepted", "duplicate", "error")}
+    return answer(202, {"results": [result.as_dict() for result in results], "counts": counts})
+
+
+def _refuse_backlog() -> None:
+    try:
+        is_backlogged = submit.is_backlogged(Kind.SYSTEM)
+    except RedisError:
+        # What is stored now is distributed when Redis is back: an accepted push does not need it.
+        return
+    if is_backlogged:
+        message = "More pushes wait than can be worked off soon; send fewer, later."
+        raise ApiError(429, "backlogged", message, headers={"Retry-After": RETRY_SECONDS})
+
+
+def _idempotency_key(call: Call) -> str:
+    key = call.request.headers.get("Idempotency-Key")
+    if key is None:
+        return ""
+    if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
+        raise ApiError(
+            400, "bad_idempotency_key", f"Idempotency-Key must have 1 to {MAX_KEY} visible ASCII characters."
+        )
+    return key
+
+
+def _submit(call: Call, items: list[Any], key: str) -> list[Result]:
+    """A result for each item. Ids are a token's own: two clients may use the same `msg_id`."""
+    base = key or secrets.token_hex(16)
+    token_id = call.token.pk if call.token else 0
+    read = [_read(item, f"{token_id}:{base}:{index}", token_id) for index, item in enumerate(items)]
+    firsts: dict[str, PushMessage] = {}
+    for message in read:
+        if isinstance(message, PushMessage):
+            firsts.setdefault(message.dedupe_key, message)
+    now = timezone.now()
+    record_ids = submit.submit(list(firsts.values()), now=now).record_ids
+    rows = PushRecord.objects.in_bulk(record_ids)
+    stored = {key: rows[record_id] for key, record_id in zip(firsts, record_ids, strict=True)}
+    results: list[Result] = []
+    for message in read:
+        if isinstance(message, ApiError):
+            results.append(Result("error", error=message))
+            continue
+        record = stored[message.dedupe_key]
+        is_ours = record.created_at == now and firsts.pop(message.dedupe_key, None) is not None
+        results.append(_result(message, record, is_ours=is_ours))
+    return results
+
+
+def _read(item: Any, identity: str, token_id: int) -> PushMessage | ApiError:
+    try:
+        fields = object_of(item, FIELDS)
+        message = orders.read(fields, source=SOURCE, identity=identity, owner=str(token_id))
+        submit.validate(message)
+    except ApiError as error:
+        return error
+    except orders.OrderError as error:
+        return invalid(error.field, f"{error.field}: {error.detail}.", code=error.reason)
+    except submit.InvalidMessageError as error:
+        field = {"accounts": "to_id", "text": "message"}.get(error.field, error.field)
+        return invalid(field, f"{field}: {error.reason}.")
+    return message
+
+
+def _result(message: PushMessage, record: PushRecord, *, is_ours: bool) -> Result:
+    if is_ours:
+        return Result("accepted", record.pk)
+    if not _is_same(message, record):
+        text = f"This id or key was used for another push already (#{record.pk})."
+        return Result("error", error=ApiError(409, "conflict", text))
+    return Result("duplicate", record.pk)
+
+
+def _is_same(message: PushMessage, record: PushRecord) -> bool:
+    return (
+        message.push_type,
+        message.app,
+        message.title,
+        message.text,
+        dict(message.data),
+        list(message.audience.accounts),
+    ) == (record.push_type, record.app, record.title, record.text, record.data, record.accounts)
+
+
+def show(_call: Call, record_id: int) -> HttpResponse:
+    """State and counts of one push; never its text."""
+    record = _record(record_id)
+    counts = DeliveryResult.objects.filter(record_id=record_id).values_list("status").annotate(Count("id")).order_by()
+    return answer(
+        200,
+        {
+            "id": record.pk,
+            "kind": record.kind,
+            "type": record.push_type,
+            "app": record.app,
+            "via": record.platform or None,
+            "source": record.source,
+            "msg_id": record.message_id or None,
+            "status": record.status,
+            "detail": record.status_detail or None,
+            "recipients": len(record.accounts),
+            "created_at": moment(record.created_at),
+            "distributed_at": moment(record.distributed_at),
+            "expires_at": moment(record.expires_at),
+            "deliveries": dict(counts),
+        },
+    )
+
+
+def deliveries(call: Call, record_id: int) -> HttpResponse:
+    """A page of one push's deliveries, by id; `next` is the `after` of the next page, null on the last."""
+    _record(record_id)
+    query = call.request.GET
+    after = query_integer(query.get("after"), "after", default=0, least=0, most=MOST_ID)
+    limit = query_integer(query.get("limit"), "limit", default=DEFAULT_PAGE, least=1, most=MAX_PAGE)
+    rows = DeliveryResult.objects.filter(record_id=record_id, pk__gt=after).order_by("pk")
+    if status := query.get("status"):
+        if status not in Status.values:
+            raise ApiError(400, "invalid", f"status must be one of {', '.join(Status.values)}.", field="status")
+        rows = rows.filter(status=status)
+    page = list(rows[: limit + 1])
+    more = len(page) > limit
+    return answer(
+        200, {"items": [_delivery(row) for row in page[:limit]], "next": page[limit - 1].pk if more else None}
+    )
+
+
+def _record(record_id: int) -> PushRecord:
+    record = PushRecord.objects.defer("text", "data").filter(pk=record_id).first() if record_id <= MOST_ID else None
+    if record is None:
+        raise not_found("push")
+    return record
+
+
+def _delivery(row: DeliveryResult) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "account_id": row.account_id,
+        "platform": row.platform or None,
+        "environment": row.environment or None,
+        "token": row.masked_token or None,
+        "status": row.status,
+        "reason": row.reason or None,
+        "attempts": row.attempts,
+        "provider_code": row.provider_code,
+        "provider_text": row.provider_text or None,
+        "provider_push_id": row.provider_push_id or None,
+        "created_at": moment(row.created_at),
+        "due_at": moment(row.due_at),
+        "sent_at": moment(row.sent_at),
+        "finished_at": moment(row.finished_at),
+    }

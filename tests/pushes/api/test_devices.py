@@ -1,0 +1,89 @@
+from typing import Any
+
+import pytest
+
+from pushes.models import Device, DeviceEvent
+from tests.make import make_account, make_device
+from tests.pushes.api.conftest import Api
+
+BODY = {"account_id": "7", "app": "higo", "platform": "iphone"}
+TOKEN = "abcd" + "0" * 32 + "wxyz"
+
+
+def test_a_new_device_is_created(api: Api):
+    status, answer = api.call("PUT", f"/devices/{TOKEN}", BODY)
+    assert status == 201
+    assert answer == {
+        "token": "abcd…wxyz",
+        "account_id": "7",
+        "app": "higo",
+        "platform": "ios",
+        "environment": "production",
+        "is_active": True,
+    }
+    assert Device.objects.get().token == TOKEN
+
+
+def test_registering_again_is_fine(api: Api):
+    api.call("PUT", f"/devices/{TOKEN}", BODY)
+    assert api.call("PUT", f"/devices/{TOKEN}", BODY)[0] == 200
+
+
+def test_a_device_moves_to_the_account_that_registers_it(api: Api):
+    make_device(make_account("8"), token=TOKEN)
+    status, answer = api.call("PUT", f"/devices/{TOKEN}", BODY | {"account_id": 9})
+    assert (status, answer["account_id"]) == (200, "9")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"account_id": ""}, "account_id"),
+        ({"account_id": None}, "account_id"),
+        ({"account_id": True}, "account_id"),
+        ({"account_id": "x" * 65}, "account_id"),
+        ({"app": "x"}, "app"),
+        ({"app": 1}, "app"),
+        ({"platform": "windows"}, "platform"),
+        ({"environment": "test"}, "environment"),
+        ({"token": "other"}, "token"),
+    ],
+)
+def test_a_bad_field_is_named(api: Api, change: dict[str, Any], field: str):
+    status, answer = api.call("PUT", f"/devices/{TOKEN}", BODY | change)
+    assert (status, answer["error"]["field"]) == (422, field)
+
+
+@pytest.mark.parametrize("token", ["short", "x" * 129, "中文中文中文中文"])
+def test_a_bad_token_is_refused_without_repeating_it(api: Api, token: str):
+    status, answer = api.call("PUT", f"/devices/{token}", BODY)
+    assert (status, answer["error"]["field"]) == (422, "token")
+    assert token not in str(answer)
+
+
+def test_a_token_with_a_slash_is_a_token(api: Api):
+    assert api.call("PUT", "/devices/abcd/efgh+ijkl=", BODY)[0] == 201
+
+
+def test_removing_deactivates_with_history(api: Api):
+    device = make_device(token=TOKEN)
+    assert api.call("DELETE", f"/devices/{TOKEN}") == (204, None)
+    device.refresh_from_db()
+    assert not device.is_active
+    assert DeviceEvent.objects.get().detail.startswith("removed through the API by token")
+
+
+def test_removing_twice_is_fine(api: Api):
+    make_device(token=TOKEN)
+    assert [api.call("DELETE", f"/devices/{TOKEN}")[0] for _ in range(2)] == [204, 204]
+
+
+def test_removing_can_be_limited_to_an_app(api: Api):
+    make_device(token=TOKEN)
+    assert api.call("DELETE", f"/devices/{TOKEN}?app=higirl")[0] == 404
+    assert api.call("DELETE", f"/devices/{TOKEN}?app=x")[0] == 400
+    assert Device.objects.get().is_active
+
+
+def test_an_unknown_device_cannot_be_removed(api: Api):
+    assert api.call("DELETE", f"/devices/{TOKEN}")[0] == 404

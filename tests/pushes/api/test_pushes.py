@@ -1,0 +1,193 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from higo_push import processes
+from pushes import lanes
+from pushes.models import DeliveryResult, PushRecord
+from tests.pushes.api.conftest import Api
+
+PUSH = {"to_id": "7", "app": "higo", "message": "你好"}
+
+
+def error_of(answer: Any) -> tuple[str, str | None]:
+    return answer["error"]["code"], answer["error"].get("field")
+
+
+def submit(api: Api, body: Any, **headers: str) -> tuple[int, Any]:
+    return api.call("POST", "/pushes", body, **headers)
+
+
+def make_delivery(record_id: int, **fields: Any) -> DeliveryResult:
+    now = timezone.now()
+    values = {"kind": "system", "push_type": 55, "app": "higo", "account_id": "7", "due_at": now, "expires_at": now}
+    return DeliveryResult.objects.create(record_id=record_id, created_at=now, **(values | fields))
+
+
+class TestOne:
+    def test_it_is_accepted_and_stored(self, api: Api):
+        status, answer = submit(
+            api, PUSH | {"type": 5, "title": "T", "via": "iphone", "data": {"a": [1]}, "msg_id": "m"}
+        )
+        record = PushRecord.objects.get()
+        assert (status, answer) == (202, {"status": "accepted", "id": record.pk})
+        assert (record.kind, record.push_type, record.platform, record.source) == ("system", 5, "ios", "api")
+        assert (record.accounts, record.text, record.data) == (["7"], "你好", {"a": [1]})
+
+    def test_without_an_id_equal_pushes_are_different(self, api: Api):
+        assert submit(api, PUSH)[1]["id"] != submit(api, PUSH)[1]["id"]
+
+    @pytest.mark.parametrize("how", [{"msg_id": "m"}, {"Idempotency-Key": "k"}])
+    def test_repeated_under_the_same_id_it_is_a_duplicate(self, api: Api, how: dict[str, str]):
+        headers = {name: value for name, value in how.items() if name == "Idempotency-Key"}
+        body = PUSH | {name: value for name, value in how.items() if name == "msg_id"}
+        first, second = (submit(api, body, **headers) for _ in range(2))
+        assert second == (202, {"status": "duplicate", "id": first[1]["id"]})
+        assert PushRecord.objects.count() == 1
+
+    def test_another_push_under_the_same_id_is_a_conflict(self, api: Api):
+        submit(api, PUSH, **{"Idempotency-Key": "k"})
+        status, answer = submit(api, PUSH | {"message": "other"}, **{"Idempotency-Key": "k"})
+        assert (status, answer["error"]["code"]) == (409, "conflict")
+
+    def test_a_msg_id_and_a_key_of_the_same_text_are_two_things(self, api: Api):
+        submit(api, PUSH | {"msg_id": "x"})
+        assert submit(api, PUSH, **{"Idempotency-Key": "x"})[1]["status"] == "accepted"
+
+    def test_two_tokens_may_use_the_same_id(self, api: Api, make_api: Callable[..., Api]):
+        submit(api, PUSH | {"msg_id": "m"})
+        assert submit(make_api("push"), PUSH | {"msg_id": "m"})[1]["status"] == "accepted"
+
+    @pytest.mark.parametrize("key", ["", "x" * 129, "a\tb", "ключ"])
+    def test_a_key_that_cannot_be_used_is_refused(self, api: Api, key: str):
+        assert submit(api, PUSH, **{"Idempotency-Key": key})[0] == 400
+
+    @pytest.mark.parametrize(
+        ("change", "code", "field"),
+        [
+            ({"type": 2}, "unknown_type", "type"),
+            ({"app": "x"}, "unknown_app", "app"),
+            ({"via": "x"}, "bad_via", "via"),
+            ({"to_id": []}, "no_recipient", "to_id"),
+            ({"to_id": {"a": None}}, "bad_recipient", "to_id"),
+            ({"message": ""}, "no_message", "message"),
+            ({"data": 1}, "bad_data", "data"),
+            ({"msg_id": "x" * 129}, "bad_msg_id", "msg_id"),
+            ({"titel": "T"}, "unknown_field", "titel"),
+            ({"message": "x" * 65_537}, "invalid", "message"),
+            ({"data": {"x": "x" * 65_537}}, "invalid", "data"),
+        ],
+    )
+    def test_a_bad_field_is_named(self, api: Api, change: dict[str, Any], code: str, field: str):
+        status, answer = submit(api, PUSH | change)
+        assert (status, *error_of(answer)) == (422, code, field)
+        assert not PushRecord.objects.exists()
+
+    @pytest.mark.parametrize("body", ["text", 5, True])
+    def test_what_is_no_object_is_refused(self, api: Api, body: Any):
+        assert submit(api, body)[0] == 422
+
+    def test_a_full_lane_asks_to_come_later(self, api: Api, redis_client: Any, settings: Settings):
+        settings.BACKLOG_JOBS = 1
+        redis_client.rpush(f"rq:queue:{lanes.send_queue('system')}", "job")
+        response = api.raw("POST", "/pushes", PUSH)
+        assert (response.status_code, response["Retry-After"]) == (429, "5")
+
+    def test_without_redis_a_push_is_accepted_all_the_same(self, api: Api, settings: Settings):
+        address = {"URL": f"redis://127.0.0.1:{processes.free_port()}/0"}
+        settings.RQ_QUEUES = {name: queue | address for name, queue in settings.RQ_QUEUES.items()}
+        assert submit(api, PUSH)[0] == 202
+
+
+class TestList:
+    def test_each_item_has_a_result(self, api: Api):
+        submit(api, PUSH | {"msg_id": "old"})
+        status, answer = submit(api, [PUSH, PUSH | {"msg_id": "old"}, PUSH | {"app": "x"}, "text"])
+        assert status == 202
+        assert [item["status"] for item in answer["results"]] == ["accepted", "duplicate", "error", "error"]
+        assert error_of(answer["results"][2]) == ("unknown_app", "app")
+        assert answer["counts"] == {"accepted": 1, "duplicate": 1, "error": 2}
+        assert PushRecord.objects.count() == 2
+
+    def test_the_same_msg_id_twice_in_a_list_is_one_push(self, api: Api):
+        item = PUSH | {"msg_id": "m"}
+        _, answer = submit(api, [item, item, item | {"message": "other"}])
+        assert [result["status"] for result in answer["results"]] == ["accepted", "duplicate", "error"]
+        assert PushRecord.objects.get().text == "你好"
+
+    def test_a_key_covers_the_whole_list(self, api: Api):
+        submit(api, [PUSH, PUSH], **{"Idempotency-Key": "k"})
+        _, answer = submit(api, [PUSH, PUSH], **{"Idempotency-Key": "k"})
+        assert answer["counts"] == {"accepted": 0, "duplicate": 2, "error": 0}
+
+    def test_a_thousand_take_as_many_queries_as_two(self, api: Api, django_assert_max_num_queries: Any):
+        with django_assert_max_num_queries(20):
+            _, answer = submit(api, [PUSH | {"msg_id": str(number)} for number in range(1000)])
+        assert answer["counts"]["accepted"] == 1000
+
+    def test_more_than_a_thousand_are_refused(self, api: Api):
+        status, answer = submit(api, [PUSH] * 1001)
+        assert (status, answer["error"]["code"]) == (413, "too_many_items")
+
+    def test_an_empty_list_is_refused(self, api: Api):
+        assert submit(api, [])[0] == 422
+
+
+class TestShow:
+    def test_it_tells_state_and_counts_but_not_the_text(self, api: Api):
+        record_id = submit(api, PUSH | {"msg_id": "m"})[1]["id"]
+        make_delivery(record_id, status="accepted")
+        make_delivery(record_id, status="skipped", reason="no_device", token="x")
+        status, answer = api.call("GET", f"/pushes/{record_id}")
+        assert (status, answer["status"], answer["msg_id"]) == (200, "pending", "m")
+        assert answer["deliveries"] == {"accepted": 1, "skipped": 1}
+        assert "你好" not in str(answer)
+
+    @pytest.mark.parametrize("path", ["/pushes/999", f"/pushes/{2**63}", "/pushes/999/deliveries"])
+    def test_an_unknown_push_is_not_found(self, api: Api, path: str):
+        assert api.call("GET", path)[0] == 404
+
+
+class TestDeliveries:
+    def test_they_come_page_by_page(self, api: Api):
+        record_id = submit(api, PUSH)[1]["id"]
+        rows = [make_delivery(record_id, token=f"{number:040}") for number in range(5)]
+        make_delivery(record_id + 1)
+        seen: list[int] = []
+        after: int | None = 0
+        while after is not None:
+            _, page = api.call("GET", f"/pushes/{record_id}/deliveries?limit=2&after={after}")
+            seen += [item["id"] for item in page["items"]]
+            after = page["next"]
+        assert seen == [row.pk for row in rows]
+
+    def test_tokens_are_masked(self, api: Api):
+        record_id = submit(api, PUSH)[1]["id"]
+        make_delivery(record_id, token="abcd" + "0" * 32 + "wxyz")
+        _, page = api.call("GET", f"/pushes/{record_id}/deliveries")
+        assert page["items"][0]["token"] == "abcd…wxyz"
+
+    def test_they_can_be_filtered_by_status(self, api: Api):
+        record_id = submit(api, PUSH)[1]["id"]
+        make_delivery(record_id, status="accepted", token="a")
+        make_delivery(record_id, status="failed", token="b")
+        _, page = api.call("GET", f"/pushes/{record_id}/deliveries?status=failed")
+        assert [item["status"] for item in page["items"]] == ["failed"]
+
+    @pytest.mark.parametrize(
+        ("query", "field"),
+        [
+            ("limit=0", "limit"),
+            ("limit=501", "limit"),
+            ("limit=x", "limit"),
+            ("after=-1", "after"),
+            ("status=x", "status"),
+        ],
+    )
+    def test_a_bad_query_is_named(self, api: Api, query: str, field: str):
+        record_id = submit(api, PUSH)[1]["id"]
+        status, answer = api.call("GET", f"/pushes/{record_id}/deliveries?{query}")
+        assert (status, *error_of(answer)) == (400, "invalid", field)
