@@ -1,0 +1,37 @@
+"""The scanners' vocabulary: how a scanner hears of new messages, and why one was not pushed."""
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+
+class Mode(TextChoices):
+    """How a scanner learns that there is something to read."""
+
+    STARTING = "starting", _("starting")
+    DOORBELL = "doorbell", _("change stream (at once)")
+    POLLING = "polling", _("polling")
+    BACKLOGGED = "backlogged", _("waiting: the lane is too deep")
+    FAILING = "failing", _("trying again after an error")
+    STOPPED = "stopped", _("stopped")
+
+
+class Refusal(TextChoices):
+    """Why a chat document did not become a push."""
+
+    # not for pushing: counted, nothing kept
+    SILENT_KIND = "silent_kind", _("a kind that is never pushed (system, recall, typing …)")
+    EMPTY = "empty", _("a text message without text")
+    NO_RECIPIENT = "no_recipient", _("nobody but the sender to push to")
+    TOO_OLD = "too_old", _("older than CHAT_MAX_AGE_SECONDS when it was read")
+    # broken or not understood: kept as a dead letter
+    MISSING_FIELD = "missing_field", _("a field that is needed is missing or unusable")
+    BAD_TIME = "bad_time", _("the creation time cannot be read")
+    FUTURE_TIME = "future_time", _("the creation time lies too far in the future; read when its time comes")
+    UNKNOWN_TYPE = "unknown_type", _("a message type that CHAT_TYPES does not know")
+    UNKNOWN_GROUP = "unknown_group", _("the group is not in the group directory")
+    INVALID = "invalid", _("the platform refuses the message made of it")
+    UNEXPECTED = "unexpected", _("it broke the program that read it")
+
+
+#: Refusals that are an answer, not a fault.
+QUIET = frozenset({Refusal.SILENT_KIND, Refusal.EMPTY, Refusal.NO_RECIPIENT, Refusal.TOO_OLD})
