@@ -1,0 +1,72 @@
+"""Where each scanner stands, and who turned it back."""
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from chatscan.names import Mode
+from pushes.names import Kind
+
+
+class ScannerPosition(models.Model):
+    """How far one scanner has read, and how it is doing.
+
+    `cursors` and `floors` map a scale of creation times to a cursor as `store.encode` writes it. The columns
+    down to `late` change only together with the records that they cover, by compare-and-set on `version`.
+    The others are news about the process; they may be overwritten at any time.
+    """
+
+    kind = models.CharField(
+        _("scanner"),
+        max_length=10,
+        primary_key=True,
+        choices=[(Kind.GROUP.value, Kind.GROUP.label), (Kind.PRIVATE.value, Kind.PRIVATE.label)],
+    )
+    version = models.PositiveBigIntegerField(_("version"), default=0)
+    cursors = models.JSONField(_("position"), default=dict)
+    # Nothing before these is ever read again: where the first start or a rewind put the scanner.
+    floors = models.JSONField(_("read from"), default=dict)
+    position_at = models.DateTimeField(_("read up to"), null=True)
+    read = models.PositiveBigIntegerField(_("documents read"), default=0)
+    accepted = models.PositiveBigIntegerField(_("pushes submitted"), default=0)
+    duplicates = models.PositiveBigIntegerField(_("already submitted before"), default=0)
+    refused = models.JSONField(_("refused, by reason"), default=dict)
+    late = models.PositiveBigIntegerField(_("found late"), default=0)
+
+    mode = models.CharField(_("mode"), max_length=10, choices=Mode, default=Mode.STARTING)
+    mode_detail = models.CharField(_("because"), max_length=300, blank=True)
+    lag_seconds = models.FloatField(_("lag (s)"), default=0)
+    per_second = models.FloatField(_("messages per second"), default=0)
+    odd = models.PositiveIntegerField(_("documents outside any position"), default=0)
+    last_error = models.CharField(_("last error"), max_length=300, blank=True)
+    last_error_at = models.DateTimeField(_("last error at"), null=True)
+    started_at = models.DateTimeField(_("process started at"), null=True)
+    scanned_at = models.DateTimeField(_("last read at"), null=True)
+    heartbeat_at = models.DateTimeField(_("last sign of life"), null=True)
+    interval_seconds = models.FloatField(_("interval (s)"), default=0)
+    created_at = models.DateTimeField(_("first started at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("scanner")
+        verbose_name_plural = _("scanners")
+
+    def __str__(self) -> str:
+        return self.kind
+
+
+class Rewind(models.Model):
+    """One change of a scanner's position by a person."""
+
+    scanner = models.ForeignKey(ScannerPosition, models.CASCADE, related_name="rewinds", verbose_name=_("scanner"))
+    to_time = models.DateTimeField(_("back to"))
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("by"))
+    cursors_before = models.JSONField(_("position before"), default=dict)
+    created_at = models.DateTimeField(_("at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("rewind")
+        verbose_name_plural = _("rewinds")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.scanner_id} → {self.to_time:%Y-%m-%d %H:%M:%S}"
