@@ -1,0 +1,316 @@
+"""The only importer of pymongo: what is read from the chat database, in bounded pieces along an index.
+
+Every read names its index, so that MongoDB refuses it (and we say why) rather than scan the collection.
+Every call is bounded in time. All errors are ChatStoreErrors; their text holds no password.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson import json_util
+from bson.codec_options import CodecOptions, DatetimeConversion
+from pymongo import MongoClient
+from pymongo.change_stream import CollectionChangeStream
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
+from pymongo.monitoring import CommandListener
+from pymongo.uri_parser import parse_uri
+
+from chatscan.instants import FIRST_MILLISECOND, FIRST_SECOND, Cursor, Scale, bound, start_of
+
+DEFAULT_DATABASE = "higo"
+#: How long a ring is waited for in one call, and so how late a stop can be noticed.
+BELL_SECONDS = 1.0
+#: At most so many documents of each kind of oddity are looked at.
+ODD_LIMIT = 100
+#: BSON types in the order in which MongoDB sorts them, by the aliases that `$type` takes.
+_TYPE_ORDER = ("null", "number", "string", "object", "array", "binData", "objectId", "bool", "date", "timestamp")
+_TYPES_WITHOUT_SCALE = ("object", "array", "binData", "objectId", "bool", "timestamp", "regex")
+_TYPE_OF_CLASS = {"str": "string", "dict": "object", "bytes": "binData", "Binary": "binData", "UUID": "binData"}
+_TYPE_OF_CLASS |= {"ObjectId": "objectId", "bool": "bool", "datetime": "date", "Timestamp": "timestamp"}
+_TYPE_OF_CLASS |= dict.fromkeys(("int", "float", "Int64", "Decimal128"), "number")
+# Odd bytes in one document must not stop the batch it is in.
+_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    unicode_decode_error_handler="replace",
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+
+Document = Mapping[str, Any]
+Client = MongoClient[dict[str, Any]]
+
+
+class ChatStoreError(Exception):
+    """The chat database could not be asked; the text says what and where."""
+
+
+class MissingIndexError(ChatStoreError):
+    """There is no index on the position field, so nothing is read. The text has the command that creates it."""
+
+
+class DoorbellError(ChatStoreError):
+    """There is no change stream (a standalone server, no permission), or it broke."""
+
+
+def connect(url: str, timeout_seconds: float, listeners: Sequence[CommandListener] = ()) -> Client:
+    """A client that has not connected yet. Raises ChatStoreError for an URL that cannot be used."""
+    milliseconds = int(timeout_seconds * 1000)
+    with _translated("MONGO_URL"):
+        return MongoClient(
+            url,
+            appname="higo-push",
+            serverSelectionTimeoutMS=milliseconds,
+            connectTimeoutMS=milliseconds,
+            socketTimeoutMS=milliseconds + int(BELL_SECONDS * 1000),
+            event_listeners=list(listeners),
+        )
+
+
+def database_of(url: str, configured: str) -> str:
+    """The database to read: the setting's, else the URL's, else `higo`."""
+    with _translated("MONGO_URL"):
+        return configured or parse_uri(url, validate=False)["database"] or DEFAULT_DATABASE
+
+
+def encode(cursor: Cursor) -> list[str]:
+    """A cursor as two JSON texts that keep the BSON types, to be stored."""
+    options = json_util.CANONICAL_JSON_OPTIONS
+    parts = (cursor.value,) if cursor.document_id is None else (cursor.value, cursor.document_id)
+    return [json_util.dumps(part, json_options=options) for part in parts]
+
+
+def decode(parts: Sequence[str]) -> Cursor:
+    """What `encode` made."""
+    options = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL, tz_aware=True)
+    return Cursor(*(json_util.loads(part, json_options=options) for part in parts))
+
+
+def raw(document: Document, most: int) -> bytes:
+    """The document as extended JSON for people to read, at most `most` bytes of it."""
+    return json_util.dumps(document, ensure_ascii=False).encode(errors="replace")[:most]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A document without its body."""
+
+    document_id: Any
+    value: Any
+
+
+class ChatStore:
+    """One chat collection, read by its position field."""
+
+    def __init__(self, client: Client, database: str, collection: str, time_field: str) -> None:
+        self.name = f"{database}.{collection}"
+        self._collection = client[database].get_collection(collection, codec_options=_CODEC)
+        self._timeout_ms = int((client.options.server_selection_timeout or 10) * 1000)
+        self._time = time_field
+        self._index = ""
+
+    def is_empty(self) -> bool:
+        """Whether it holds no document (or does not exist). Costs one document, with or without an index."""
+        with _translated(self.name):
+            return self._collection.find_one({}, {"_id": 1}, max_time_ms=self._timeout_ms) is None
+
+    def check_index(self) -> str:
+        """Find the index to read by; returns advice if there is a better one, else "". Raises MissingIndexError."""
+        wanted = ([(self._time, 1), ("_id", 1)], [(self._time, -1), ("_id", -1)])
+        enough = ([(self._time, 1)], [(self._time, -1)])
+        with _translated(self.name):
+            usable = {name: list(spec["key"].items()) for name, spec in self._indexes() if _is_whole(spec)}
+        for choice, advice in ((wanted, ""), (enough, f"catching up would be faster with {self._create_index}")):
+            for name, key in usable.items():
+                if key in choice:
+                    self._index = name
+                    return advice
+        raise MissingIndexError(
+            f"{self.name} has no index on {self._time!r} and is never read without one. "
+            f"Create it in the mongo shell: {self._create_index}"
+        )
+
+    def newest(self, scale: Scale, before: Any) -> Cursor | None:
+        """The place of the newest document of a scale, up to `before` (exclusive)."""
+        document = next(self._find({self._time: {"$gte": start_of(scale), "$lt": before}}, -1, 1, (self._time,)), None)
+        return None if document is None else Cursor(_at(document, self._time), document["_id"])
+
+    def read_after(
+        self, scale: Scale, cursor: Cursor | None, *, before: Any, limit: int, fields: Iterable[str] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """At most `limit` documents after `cursor` and up to `before` (exclusive), by creation time, then `_id`."""
+        cursor = cursor or Cursor(start_of(scale))
+        if cursor.document_id is None:
+            yield from self._find({self._time: {"$gte": cursor.value, "$lt": before}}, 1, limit, fields)
+            return
+        # Two reads, because an `$or` of both would have MongoDB sort what an index has in order already.
+        for document in self._find({self._time: cursor.value, **_later(cursor.document_id)}, 1, limit, fields):
+            limit -= 1
+            yield document
+        if limit > 0:
+            yield from self._find({self._time: {"$gt": cursor.value, "$lt": before}}, 1, limit, fields)
+
+    def keys(self, low: Any, high: Any) -> Iterator[Key]:
+        """Documents with a creation time from `low` to `high`, both inclusive, without their bodies."""
+        for document in self._find({self._time: {"$gte": low, "$lte": high}}, 1, 0, (self._time,)):
+            yield Key(document["_id"], _at(document, self._time))
+
+    def by_id(self, ids: Sequence[Any], fields: Iterable[str]) -> list[dict[str, Any]]:
+        """The documents with these ids, in no order."""
+        condition = {"_id": {"$in": list(ids)}}
+        with _translated(self.name):
+            return list(self._collection.find(condition, _projection(fields), max_time_ms=self._timeout_ms))
+
+    def odd(self, second: int, fields: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """Documents that no position reaches: no creation time, or one in or after the Unix second `second`.
+
+        The newest ODD_LIMIT of each sort of oddity.
+        """
+        ranges: list[dict[str, Any]] = [
+            {self._time: None},
+            {self._time: {"$lt": start_of(Scale.TEXT)}},
+            {self._time: {"$gte": bound(Scale.TEXT, second)}},
+            {self._time: {"$lt": FIRST_SECOND}},
+            {self._time: {"$gte": bound(Scale.SECONDS, second), "$lt": FIRST_MILLISECOND}},
+            {self._time: {"$gte": bound(Scale.MILLISECONDS, second)}},
+            {self._time: {"$lt": start_of(Scale.DATE)}},
+            {self._time: {"$gte": bound(Scale.DATE, second)}},
+            {self._time: float("nan")},
+            *({self._time: {"$type": name}} for name in _TYPES_WITHOUT_SCALE),
+        ]
+        for condition in ranges:
+            yield from self._find(condition, -1, ODD_LIMIT, fields)
+
+    def count(self, low: Any, high: Any, most: int) -> int:
+        """How many documents lie from `low` to `high` (exclusive), counted up to `most`."""
+        condition = {self._time: {"$gte": low, "$lt": high}}
+        with self._reading():
+            return self._collection.count_documents(condition, hint=self._index, limit=most, maxTimeMS=self._timeout_ms)
+
+    def open_doorbell(self, wait_seconds: float = BELL_SECONDS) -> "Doorbell":
+        """Raises DoorbellError where there are no change streams."""
+        pipeline: list[dict[str, Any]] = [{"$match": {"operationType": "insert"}}, {"$project": {"documentKey": 1}}]
+        milliseconds = max(1, int(min(wait_seconds, BELL_SECONDS) * 1000))
+        with _translated(self.name, DoorbellError):
+            return Doorbell(self._collection.watch(pipeline, max_await_time_ms=milliseconds), self.name)
+
+    def _find(self, condition: dict[str, Any], order: int, limit: int, fields: Iterable[str] | None) -> Iterator[Any]:
+        with self._reading():
+            yield from self._collection.find(
+                condition,
+                _projection(fields),
+                sort=[(self._time, order), ("_id", order)],
+                limit=limit,
+                hint=self._index,
+                max_time_ms=self._timeout_ms,
+            )
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        if not self._index:
+            self.check_index()
+        try:
+            with _translated(self.name):
+                yield
+        except ChatStoreError as error:
+            if isinstance(error.__cause__, OperationFailure) and "hint" in str(error):
+                self._index = ""
+            raise
+
+    def _indexes(self) -> list[tuple[str, dict[str, Any]]]:
+        return [(spec["name"], dict(spec)) for spec in self._collection.list_indexes()]
+
+    @property
+    def _create_index(self) -> str:
+        return _create_index(self.name, {self._time: 1, "_id": 1})
+
+
+class Doorbell:
+    """A change stream that only says that there is something to read; what it carries is not used but the ids."""
+
+    def __init__(self, stream: "CollectionChangeStream[dict[str, Any]]", name: str) -> None:
+        self._stream, self._name = stream, name
+
+    def wait(self, is_known: Callable[[Any], bool], is_over: Callable[[], bool]) -> Any | None:
+        """The `_id` of an inserted document that is not known yet; None when `is_over`. Raises DoorbellError."""
+        while not is_over():
+            with _translated(self._name, DoorbellError):
+                event = self._stream.try_next()
+            if event is not None and not is_known(event["documentKey"]["_id"]):
+                return event["documentKey"]["_id"]
+            if not self._stream.alive:
+                raise DoorbellError(f"{self._name}: the change stream was closed (collection dropped or renamed?)")
+        return None
+
+    def close(self) -> None:
+        with contextlib.suppress(PyMongoError):
+            self._stream.close()
+
+
+class GroupStore:
+    """The groups' collection."""
+
+    def __init__(self, client: Client, database: str, collection: str, id_field: str) -> None:
+        self.name, self._id = f"{database}.{collection}", id_field
+        self._collection = client[database].get_collection(collection, codec_options=_CODEC)
+        self._timeout_ms = int((client.options.server_selection_timeout or 10) * 1000)
+
+    def find(self, group_ids: Collection[str], fields: Iterable[str]) -> list[dict[str, Any]]:
+        """The groups with these ids, whether they are stored as text or as numbers."""
+        numbers = [int(group_id) for group_id in group_ids if group_id.isascii() and group_id.isdecimal()]
+        wanted = [*group_ids, *(number for number in numbers if number < 2**63)]
+        condition = {self._id: {"$in": wanted}}
+        with _translated(self.name):
+            return list(self._collection.find(condition, _projection(fields), max_time_ms=self._timeout_ms))
+
+    def index_advice(self) -> str:
+        """The command for an index on the group id, if there is none; else ""."""
+        with _translated(self.name):
+            keys = [next(iter(spec["key"])) for spec in self._collection.list_indexes()]
+        return "" if self._id in keys else _create_index(self.name, {self._id: 1})
+
+
+def _create_index(name: str, key: Mapping[str, int]) -> str:
+    """The mongo shell's command."""
+    database, _, collection = name.partition(".")
+    return f'db.getSiblingDB("{database}").getCollection("{collection}").createIndex({json.dumps(key)})'
+
+
+def _is_whole(spec: Mapping[str, Any]) -> bool:
+    """Whether an index holds every document in the plain order of values."""
+    return not any(spec.get(option) for option in ("sparse", "partialFilterExpression", "collation", "hidden"))
+
+
+def _later(document_id: Any) -> dict[str, Any]:
+    """The condition for ids that sort after `document_id`, ids of other types included."""
+    name = _TYPE_OF_CLASS.get(type(document_id).__name__, "null")
+    types = _TYPE_ORDER[_TYPE_ORDER.index(name) + 1 :]
+    after: list[dict[str, Any]] = [{"_id": {"$gt": document_id}}, {"_id": {"$type": list(types)}}]
+    return {"$or": after}
+
+
+def _projection(fields: Iterable[str] | None) -> dict[str, int] | None:
+    return None if fields is None else {"_id": 1, **dict.fromkeys(fields, 1)}
+
+
+def _at(document: Document, path: str) -> Any:
+    value: Any = document
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+@contextlib.contextmanager
+def _translated(name: str, error_class: type[ChatStoreError] = ChatStoreError) -> Iterator[None]:
+    try:
+        yield
+    except (PyMongoError, ValueError) as error:
+        raise error_class(f"{name}: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    # pymongo appends its view of every server, and some messages quote the whole answer.
+    text = str(error).split(", Timeout:")[0].split(", full error:")[0]
+    hint = " (is it an URL as mongodb://host:27017/database?)" if isinstance(error, ConfigurationError) else ""
+    return f"{text[:300]}{hint}"
