@@ -1,0 +1,99 @@
+"""Who is in a group: looked up in bulk, remembered for a few seconds."""
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from chatscan import config
+from chatscan.documents import account_id, at, clean
+from chatscan.store import Client, GroupStore, database_of
+from pushes.names import App
+
+#: Groups remembered at once; with 10,000 members each this is about 100 MB at worst.
+CACHE_SIZE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One chat group. `app` is None when the directory does not say."""
+
+    group_id: str
+    name: str
+    owner_id: str
+    app: App | None
+    members: tuple[str, ...]
+
+
+class GroupDirectory(Protocol):
+    """What CHAT_GROUP_DIRECTORY names: a class that is called with the chat database's client."""
+
+    def load(self, group_ids: Collection[str]) -> dict[str, Group]:
+        """The groups that exist, by id, with one query for all."""
+
+    def advice(self) -> str:
+        """What would make it faster, for the operator; "" if nothing."""
+
+
+class MongoGroups:
+    """Groups from a MongoDB collection. Raises ChatStoreError."""
+
+    def __init__(self, client: Client) -> None:
+        self._fields = config.group_fields()
+        database = database_of(settings.MONGO_URL, settings.CHAT_GROUPS_DATABASE or settings.CHAT_DATABASE)
+        self._store = GroupStore(client, database, settings.CHAT_GROUPS_COLLECTION, self._fields.group_id)
+
+    def load(self, group_ids: Collection[str]) -> dict[str, Group]:
+        paths = [getattr(self._fields, name) for name in config.field_names(config.GroupFields)]
+        documents = self._store.find(group_ids, {path.split(".")[0] for path in paths})
+        return {group.group_id: group for group in map(self._group, documents)}
+
+    def advice(self) -> str:
+        command = self._store.index_advice()
+        return f"{self._store.name} has no index on the group id; create it: {command}" if command else ""
+
+    def _group(self, document: Mapping[str, Any]) -> Group:
+        fields = self._fields
+        members, app = at(document, fields.members), at(document, fields.app)
+        ids = map(account_id, members if isinstance(members, list) else [])
+        return Group(
+            group_id=account_id(at(document, fields.group_id)),
+            name=clean(at(document, fields.name), 64),
+            owner_id=account_id(at(document, fields.owner_id)),
+            app=App(app) if app in App.values else None,
+            members=tuple(dict.fromkeys(member for member in ids if member)),
+        )
+
+
+class CachedGroups:
+    """A directory in front of another that remembers each group for a while. Unknown groups are asked for again."""
+
+    def __init__(self, directory: GroupDirectory, seconds: float) -> None:
+        self._directory, self._seconds = directory, seconds
+        self._kept: dict[str, tuple[float, Group]] = {}
+
+    def load(self, group_ids: Collection[str]) -> dict[str, Group]:
+        now = time.monotonic()
+        fresh = {key: kept[1] for key in group_ids if (kept := self._kept.get(key)) and kept[0] > now}
+        wanted = set(group_ids) - set(fresh)
+        if not wanted:
+            return fresh
+        found = self._directory.load(wanted)
+        self._keep(found, now)
+        return fresh | found
+
+    def advice(self) -> str:
+        return self._directory.advice()
+
+    def _keep(self, found: Mapping[str, Group], now: float) -> None:
+        kept = {key: pair for key, pair in self._kept.items() if pair[0] > now}
+        kept |= {key: (now + self._seconds, group) for key, group in found.items()}
+        self._kept = dict(list(kept.items())[-CACHE_SIZE:])
+
+
+def group_directory(client: Client) -> GroupDirectory:
+    """The configured directory, with its cache."""
+    return CachedGroups(import_string(settings.CHAT_GROUP_DIRECTORY)(client), settings.CHAT_GROUP_CACHE_SECONDS)

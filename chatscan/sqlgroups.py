@@ -1,0 +1,61 @@
+"""Groups from an existing SQL schema: the second database of `pushes.sqlsource`, and two configured queries."""
+
+from collections import defaultdict
+from collections.abc import Collection
+
+from chatscan.documents import clean
+from chatscan.groups import Group
+from chatscan.store import Client
+from pushes import sqlsource
+from pushes.names import App
+from pushes.sqlsource import Query, Row, text
+
+GROUPS = Query("CHAT_GROUPS_SQL", ("ids",), ("group_id", "name", "owner_id"))
+MEMBERS = Query("CHAT_GROUP_MEMBERS_SQL", ("ids",), ("group_id", "account_id"))
+
+
+class SqlGroups:
+    """A group directory (see `chatscan.groups`). Raises pushes.directory.DirectoryError while the database is
+    away; the scanner then stays where it is and tries again."""
+
+    def __init__(self, _client: Client) -> None:
+        """Takes what every group directory is called with; MongoDB is not asked."""
+
+    @staticmethod
+    def check() -> list[str]:
+        """What is wrong with the settings; empty when all is well."""
+        problems = [] if sqlsource.is_configured() else [sqlsource.NO_DATABASE]
+        return problems + sqlsource.problems(GROUPS) + sqlsource.problems(MEMBERS)
+
+    def load(self, group_ids: Collection[str]) -> dict[str, Group]:
+        if not group_ids:
+            return {}
+        rows = sqlsource.ask(GROUPS, {"ids": list(group_ids)})
+        if not rows:
+            return {}
+        members = _members([text(row["group_id"]) for row in rows])
+        return {group.group_id: group for group in (_group(row, members) for row in rows)}
+
+    def advice(self) -> str:
+        """Indexes of a schema that is not ours are its owner's affair: docs/chat.md names the ones needed."""
+        return ""
+
+
+def _members(group_ids: list[str]) -> dict[str, dict[str, None]]:
+    """The accounts of each group, once each and in the order of the rows."""
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for row in sqlsource.ask(MEMBERS, {"ids": group_ids}):
+        if account_id := text(row["account_id"]):
+            found[text(row["group_id"])][account_id] = None
+    return found
+
+
+def _group(row: Row, members: dict[str, dict[str, None]]) -> Group:
+    group_id, app = text(row["group_id"]), text(row.get("app"))
+    return Group(
+        group_id=group_id,
+        name=clean(text(row["name"]), 64),
+        owner_id=text(row["owner_id"]),
+        app=App(app) if app in App.values else None,
+        members=tuple(members.get(group_id, ())),
+    )
