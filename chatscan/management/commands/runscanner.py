@@ -1,0 +1,56 @@
+"""`manage.py runscanner group|private`: push new chat messages until SIGTERM or Ctrl-C."""
+
+import signal
+import threading
+from argparse import ArgumentParser, ArgumentTypeError
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from chatscan.config import KINDS
+from chatscan.positions import open_scanner
+from chatscan.runner import PASSING, Runner, describe
+
+
+def seconds(text: str) -> float:
+    """A duration for --interval."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds") from None
+    if not 0.05 <= value <= 3600:
+        raise ArgumentTypeError(f"{text!r} must lie between 0.05 and 3600 seconds")
+    return value
+
+
+class Command(BaseCommand):
+    help = "Read new chat messages from MongoDB and submit them as pushes."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("kind", choices=[kind.value for kind in KINDS])
+        parser.add_argument("--once", action="store_true", help="read what is there, then end")
+        parser.add_argument(
+            "--interval",
+            type=seconds,
+            default=settings.SCAN_INTERVAL,
+            help=f"seconds between two looks without a ring (default: SCAN_INTERVAL, {settings.SCAN_INTERVAL:g})",
+        )
+        parser.add_argument("--no-doorbell", action="store_true", help="poll only; use no change stream")
+
+    def handle(self, *args: Any, kind: str, once: bool, interval: float, no_doorbell: bool, **options: Any) -> None:
+        if not settings.MONGO_URL:
+            raise CommandError("MONGO_URL is not set: it names the chat database, as mongodb://host:27017/database")
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        has_doorbell = settings.CHAT_DOORBELL and not no_doorbell
+        try:
+            with open_scanner(kind) as (scanner, chats):
+                runner = Runner(scanner, chats, stop, interval=interval, has_doorbell=has_doorbell)
+                if once:
+                    self.stdout.write(f"{kind}: {runner.once()} submitted")
+                else:
+                    runner.run()
+        except PASSING as error:
+            raise CommandError(describe(error)) from None

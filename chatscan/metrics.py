@@ -1,0 +1,79 @@
+"""What /metrics tells of the scanners (the METRICS_READERS setting names this): one row each, as they report it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.utils import timezone
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from chatscan.models import ScannerPosition
+from chatscan.names import Mode
+
+
+def read() -> Iterator[Metric]:
+    """Raises django.db.DatabaseError."""
+    rows = list(ScannerPosition.objects.defer("cursors", "floors"))
+    yield _lag(rows)
+    yield _ages(rows)
+    yield _modes(rows)
+    yield _odd(rows)
+    yield from _totals(rows)
+
+
+def _lag(rows: list[ScannerPosition]) -> Metric:
+    metric = GaugeMetricFamily(
+        "higo_scanner_lag_seconds",
+        "Age of the oldest message not yet read, as of the scanner's last report.",
+        labels=["scanner"],
+    )
+    for row in rows:
+        metric.add_metric([row.kind], row.lag_seconds)
+    return metric
+
+
+def _ages(rows: list[ScannerPosition]) -> Metric:
+    metric = GaugeMetricFamily(
+        "higo_scanner_age_seconds",
+        "Time since the scanner's last sign of life (heartbeat), and since its last successful look (read).",
+        labels=["scanner", "of"],
+    )
+    now = timezone.now()
+    for row in rows:
+        for name, moment in (("heartbeat", row.heartbeat_at), ("read", row.scanned_at)):
+            metric.add_metric([row.kind, name], _age(now, moment or row.created_at))
+    return metric
+
+
+def _age(now: datetime, moment: datetime) -> float:
+    return max(0.0, (now - moment).total_seconds())
+
+
+def _modes(rows: list[ScannerPosition]) -> Metric:
+    metric = GaugeMetricFamily(
+        "higo_scanner_mode", "1 for the mode that the scanner is in, 0 for the others.", labels=["scanner", "mode"]
+    )
+    for row in rows:
+        for mode in Mode.values:
+            metric.add_metric([row.kind, mode], int(row.mode == mode))
+    return metric
+
+
+def _odd(rows: list[ScannerPosition]) -> Metric:
+    metric = GaugeMetricFamily("higo_scanner_odd", "Documents that no position reaches.", labels=["scanner"])
+    for row in rows:
+        metric.add_metric([row.kind], row.odd)
+    return metric
+
+
+def _totals(rows: list[ScannerPosition]) -> Iterator[Metric]:
+    documents = CounterMetricFamily("higo_scanner_documents", "Chat documents read.", labels=["scanner"])
+    submitted = CounterMetricFamily("higo_scanner_submitted", "Pushes submitted for them.", labels=["scanner"])
+    refused = CounterMetricFamily(
+        "higo_scanner_refused", "Chat documents that did not become a push.", labels=["scanner", "reason"]
+    )
+    for row in rows:
+        documents.add_metric([row.kind], row.read)
+        submitted.add_metric([row.kind], row.accepted)
+        for reason, number in sorted(row.refused.items()):
+            refused.add_metric([row.kind, reason], number)
+    yield from (documents, submitted, refused)

@@ -1,0 +1,243 @@
+"""The loop around a scanner: rings and intervals, waiting while the lane is deep, going on after outages."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connections
+from django.utils import timezone
+from redis import RedisError
+
+from chatscan import watermarks
+from chatscan.names import Mode
+from chatscan.scanner import Scanner
+from chatscan.store import BELL_SECONDS, ChatStore, ChatStoreError, Doorbell, DoorbellError
+from chatscan.watermarks import PositionLostError
+from pushes import submit
+
+log = logging.getLogger(__name__)
+
+#: What passes by itself: the scanner waits and tries again.
+PASSING = (ChatStoreError, DatabaseError, InterfaceError, RedisError, PositionLostError)
+BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
+HEARTBEAT_SECONDS = 5.0
+BACKLOG_PAUSE_SECONDS = 1.0
+_RATE_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Outage:
+    """Something that the scanner cannot do without is away."""
+
+    error_class: type[Exception]
+    since: float
+    tries: int = 0
+
+
+class Runner:
+    """Runs one scanner until `stop` is set. `interval` is the time between two looks without a ring, in seconds."""
+
+    def __init__(
+        self, scanner: Scanner, chats: ChatStore, stop: threading.Event, *, interval: float, has_doorbell: bool
+    ) -> None:
+        self._scanner, self._chats, self._stop = scanner, chats, stop
+        self._kind = scanner.config.kind
+        self._interval, self._has_doorbell = interval, has_doorbell
+        self._bell: Doorbell | None = None
+        self._bell_retry_at, self._bell_tries, self._bell_error = 0.0, 0, ""
+        self._rung: Any = None
+        self._look_back_at = self._look_aside_at = self._heartbeat_at = 0.0
+        self._outage: Outage | None = None
+        self._unsaid_error: dict[str, Any] = {}
+        self._is_prepared, self._advice = False, ""
+        self._mode = Mode.STARTING
+        self._recent: deque[tuple[float, int]] = deque()
+        self._lag = 0.0
+        self._odd = 0
+
+    def run(self) -> None:
+        """Return after `stop` was set, with the batch in hand finished."""
+        self._started_at = timezone.now()
+        try:
+            while not self._stop.is_set():
+                try:
+                    self._turn()
+                except PASSING as error:
+                    self._back_off(error)
+        finally:
+            self._close_bell()
+            self._say_stopped()
+
+    def once(self) -> int:
+        """Read everything that is there, look back and aside, and return the number of pushes. Raises PASSING."""
+        self._started_at = timezone.now()
+        self._prepare()
+        accepted = self._read_on()
+        accepted += self._scanner.look_back(timezone.now())
+        self._odd = self._scanner.look_aside(timezone.now())
+        self._report(Mode.STOPPED, force=True)
+        return accepted
+
+    def _turn(self) -> None:
+        if not self._is_prepared:
+            self._prepare()
+        self._open_bell()
+        if submit.is_backlogged(self._kind):
+            self._report(Mode.BACKLOGGED, "the lane has more jobs than BACKLOG_JOBS")
+            self._stop.wait(BACKLOG_PAUSE_SECONDS)
+            return
+        self._read_on()
+        self._answer_ring()
+        self._look_around()
+        self._recovered()
+        self._report(Mode.DOORBELL if self._bell else Mode.POLLING, self._bell_error)
+        self._wait()
+
+    def _read_on(self) -> int:
+        accepted = 0
+        while not self._stop.is_set():
+            step = self._scanner.forward(timezone.now())
+            accepted += step.accepted
+            self._lag = step.lag_seconds
+            self._recent.append((time.monotonic(), step.read))
+            if step.is_caught_up:
+                break
+            if submit.is_backlogged(self._kind):
+                break
+            self._report(Mode.DOORBELL if self._bell else Mode.POLLING, self._bell_error)
+        return accepted
+
+    def _look_around(self) -> None:
+        now = time.monotonic()
+        if now >= self._look_back_at:
+            self._scanner.look_back(timezone.now())
+            self._look_back_at = now + self._interval
+        if now >= self._look_aside_at:
+            self._odd = self._scanner.look_aside(timezone.now())
+            self._look_aside_at = now + settings.CHAT_ODD_SECONDS
+
+    def _wait(self) -> None:
+        """Until a document that we do not know yet rings, or the interval is over."""
+        over_at = time.monotonic() + self._interval
+        if self._bell is None:
+            self._stop.wait(self._interval)
+            return
+        try:
+            rung = self._bell.wait(self._scanner.is_handled, lambda: self._stop.is_set() or time.monotonic() >= over_at)
+        except DoorbellError as error:
+            self._no_bell(error)
+            return
+        self._bell_tries = 0
+        self._rung = rung
+
+    def _answer_ring(self) -> None:
+        """What rang was not beyond the position: then it must lie before it (or nowhere)."""
+        if self._rung is not None and not self._scanner.is_handled(self._rung):
+            self._look_back_at = 0.0
+        self._rung = None
+
+    def _open_bell(self) -> None:
+        if not self._has_doorbell or self._bell is not None or time.monotonic() < self._bell_retry_at:
+            return
+        try:
+            self._bell = self._chats.open_doorbell(min(self._interval, BELL_SECONDS))
+        except DoorbellError as error:
+            self._no_bell(error)
+            return
+        if self._bell_error:
+            log.info("%s: the change stream is back", self._kind)
+        self._bell_error = ""
+
+    def _no_bell(self, error: DoorbellError) -> None:
+        self._close_bell()
+        # A failover is over soon; a standalone server stays one.
+        pause = min(settings.CHAT_DOORBELL_RETRY_SECONDS, 2.0**self._bell_tries)
+        self._bell_retry_at, self._bell_tries = time.monotonic() + pause, self._bell_tries + 1
+        if not self._bell_error:
+            log.warning("%s: no change stream, so polling every %g s (%s)", self._kind, self._interval, error)
+        self._bell_error = str(error)
+
+    def _close_bell(self) -> None:
+        if self._bell is not None:
+            self._bell.close()
+        self._bell = None
+
+    def _back_off(self, error: Exception) -> None:
+        text = describe(error)
+        if self._outage is None or type(error) is not self._outage.error_class:
+            log.error("%s: %s; trying again until it works", self._kind, text)
+            self._outage = Outage(type(error), self._outage.since if self._outage else time.monotonic())
+        self._unsaid_error = {"last_error": text, "last_error_at": timezone.now()}
+        if isinstance(error, DatabaseError | InterfaceError):
+            connections.close_all()
+        self._is_prepared = False
+        pause = BACKOFF_SECONDS[min(self._outage.tries, len(BACKOFF_SECONDS) - 1)]
+        self._outage.tries += 1
+        _quietly(lambda: self._report(Mode.FAILING, text, force=True))
+        self._stop.wait(pause)
+
+    def _recovered(self) -> None:
+        if self._mode == Mode.STARTING:
+            how = "change stream" if self._bell else f"polling every {self._interval:g} s"
+            log.info("%s: reading %s (%s)", self._kind, self._chats.name, how)
+        if self._outage is not None:
+            log.warning("%s: working again after %.0f s", self._kind, time.monotonic() - self._outage.since)
+        self._outage = None
+
+    def _prepare(self) -> None:
+        advice = self._scanner.prepare(timezone.now())
+        if advice and advice != self._advice:
+            log.warning("%s: %s", self._kind, advice)
+        self._is_prepared, self._advice = True, advice
+
+    def _say_stopped(self) -> None:
+        _quietly(lambda: self._report(Mode.STOPPED, force=True))
+
+    def _report(self, mode: Mode, detail: str = "", *, force: bool = False) -> None:
+        """The heartbeat: at once when the mode changes, else every few seconds."""
+        now = time.monotonic()
+        if not force and mode == self._mode and now < self._heartbeat_at and not self._unsaid_error:
+            return
+        watermarks.report(
+            self._kind,
+            mode=mode,
+            detail=detail,
+            lag_seconds=round(self._lag, 3),
+            per_second=self._rate(now),
+            odd=self._odd,
+            heartbeat_at=timezone.now(),
+            started_at=self._started_at,
+            interval_seconds=self._interval,
+            **self._scanned(mode),
+            **self._unsaid_error,
+        )
+        self._unsaid_error, self._mode, self._heartbeat_at = {}, mode, now + HEARTBEAT_SECONDS
+
+    @staticmethod
+    def _scanned(mode: Mode) -> dict[str, datetime]:
+        return {} if mode in (Mode.FAILING, Mode.BACKLOGGED) else {"scanned_at": timezone.now()}
+
+    def _rate(self, now: float) -> float:
+        while self._recent and self._recent[0][0] < now - _RATE_SECONDS:
+            self._recent.popleft()
+        return round(sum(read for _, read in self._recent) / _RATE_SECONDS, 2)
+
+
+def describe(error: Exception) -> str:
+    """One line for logs and pages; our own errors say everything themselves."""
+    text = " ".join(str(error).split())
+    return (text if isinstance(error, ChatStoreError) else f"{type(error).__name__}: {text}")[:300]
+
+
+def _quietly(write: Callable[[], None]) -> None:
+    """Write news about the process if the database can take it now."""
+    try:
+        write()
+    except (DatabaseError, InterfaceError):
+        connections.close_all()

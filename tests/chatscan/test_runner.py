@@ -1,0 +1,208 @@
+"""The loop: rings, polling, waiting, outages. The scanner runs in a thread over real servers."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connections
+from pymongo import MongoClient
+from redis import RedisError
+
+from chatscan.models import ScannerPosition
+from chatscan.positions import open_scanner
+from chatscan.runner import Runner, describe
+from chatscan.store import ChatStoreError
+from higo_push import embedded
+from pushes.models import PushRecord
+from tests.chatscan.making import group, group_document
+from tests.chatscan.processes import wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def row() -> ScannerPosition:
+    return ScannerPosition.objects.get(pk="group")
+
+
+def pushed() -> int:
+    return PushRecord.objects.count()
+
+
+@contextlib.contextmanager
+def looping(*, interval: float = 30.0, has_doorbell: bool = True) -> Iterator[threading.Event]:
+    """A group scanner that runs until the block ends."""
+    stop, problems = threading.Event(), []
+
+    def run() -> None:
+        try:
+            with open_scanner("group") as (scanner, chats):
+                Runner(scanner, chats, stop, interval=interval, has_doorbell=has_doorbell).run()
+        except BaseException as error:
+            problems.append(error)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join(20)
+    assert not thread.is_alive()
+    assert problems == []
+
+
+def mode_is(*modes: str) -> Callable[[], bool]:
+    return lambda: ScannerPosition.objects.filter(pk="group", mode__in=modes).exists()
+
+
+def test_the_doorbell_has_a_message_read_at_once(chats, redis_client):
+    with looping(interval=60):
+        wait_for(mode_is("doorbell"), "doorbell")
+        chats.insert_one(group_document())
+        wait_for(lambda: pushed() == 1, "the push", 5)
+
+
+def test_the_doorbell_also_brings_late_messages_at_once(chats, redis_client):
+    with looping(interval=60):
+        wait_for(mode_is("doorbell"), "doorbell")
+        chats.insert_one(group_document("on time"))
+        wait_for(lambda: pushed() == 1, "the first push", 5)
+        chats.insert_one(group_document("late", at=time.time() - 20))
+        wait_for(lambda: pushed() == 2, "the late push", 5)
+
+
+def test_without_doorbell_it_polls(chats, redis_client):
+    with looping(interval=0.1, has_doorbell=False):
+        wait_for(mode_is("polling"), "polling")
+        chats.insert_one(group_document())
+        wait_for(lambda: pushed() == 1, "the push", 5)
+        assert row().mode_detail == ""
+
+
+def test_on_a_standalone_server_it_polls_and_says_why(standalone_mongo, settings, redis_client, caplog):
+    settings.MONGO_URL = standalone_mongo
+    settings.CHAT_DATABASE = f"polling_{time.time_ns()}"
+    client: MongoClient[dict[str, Any]] = MongoClient(standalone_mongo)
+    with client:
+        database = client[settings.CHAT_DATABASE]
+        database.groups.insert_one(group())
+        database.chats.create_index([("createAt", 1), ("_id", 1)])
+        with looping(interval=0.1):
+            wait_for(mode_is("polling"), "polling")
+            database.chats.insert_one(group_document())
+            wait_for(lambda: pushed() == 1, "the push", 5)
+            assert "replica sets" in row().mode_detail
+        client.drop_database(settings.CHAT_DATABASE)
+    assert sum("no change stream" in record.message for record in caplog.records) == 1
+
+
+def test_it_comes_back_to_the_doorbell(chats, mongo_db, settings, redis_client):
+    settings.CHAT_DOORBELL_RETRY_SECONDS = 0.2
+    with looping(interval=0.2):
+        wait_for(mode_is("doorbell"), "doorbell")
+        _end_streams(mongo_db)
+        wait_for(lambda: row().mode == "doorbell" and not row().mode_detail, "the doorbell again")
+        chats.insert_one(group_document())
+        wait_for(lambda: pushed() == 1, "the push", 5)
+
+
+def _end_streams(mongo_db) -> None:
+    """Drop and make the collection again: its change stream ends."""
+    mongo_db.chats.drop()
+    mongo_db.chats.create_index([("createAt", 1), ("_id", 1)])
+
+
+def test_a_deep_lane_is_waited_for(chats, redis_client, settings):
+    settings.BACKLOG_JOBS = 1
+    redis_client.rpush("rq:queue:higo_group_chat_message1", "job")
+    with looping(interval=0.1):
+        wait_for(mode_is("backlogged"), "backlogged")
+        chats.insert_one(group_document())
+        time.sleep(0.5)
+        assert pushed() == 0
+        redis_client.delete("rq:queue:higo_group_chat_message1")
+        wait_for(lambda: pushed() == 1, "the push", 10)
+
+
+def test_a_missing_index_is_waited_for_and_said_once(mongo_db, redis_client, caplog):
+    mongo_db.groups.insert_one(group())
+    with looping(interval=0.1):
+        wait_for(mode_is("failing"), "failing")
+        mongo_db.chats.insert_one(group_document())
+        time.sleep(1.2)
+        mongo_db.chats.create_index([("createAt", 1), ("_id", 1)])
+        wait_for(lambda: pushed() == 1, "the push", 15)
+    assert "createIndex" in row().last_error
+    assert row().last_error_at is not None
+    assert sum("trying again" in record.message for record in caplog.records) == 1
+    assert sum("working again" in record.message for record in caplog.records) == 1
+
+
+def test_mongodb_may_go_away_and_come_back(settings, redis_client, tmp_path):
+    settings.MONGO_TIMEOUT_SECONDS = 1.0
+    server = embedded.Mongod(tmp_path / "mongod", is_replica_set=False)
+    client: MongoClient[dict[str, Any]]
+    with embedded.running(server), (client := MongoClient(server.url)):
+        settings.MONGO_URL = server.url
+        chats = client[embedded.MONGO_DATABASE].chats
+        chats.create_index([("createAt", 1), ("_id", 1)])
+        client[embedded.MONGO_DATABASE].groups.insert_one(group())
+        with looping(interval=0.2):
+            wait_for(mode_is("polling"), "polling")
+            server.stop()
+            wait_for(mode_is("failing"), "failing")
+            server.start()
+            chats.insert_one(group_document())
+            wait_for(lambda: pushed() == 1, "the push", 40)
+        assert str(server.port) in row().last_error
+
+
+def test_redis_may_go_away_and_come_back(chats, settings, redis_client):
+    queues = django_settings.RQ_QUEUES
+    settings.RQ_QUEUES = {name: {**queue, "URL": "redis://127.0.0.1:1/0"} for name, queue in queues.items()}
+    with looping(interval=0.1):
+        wait_for(lambda: mode_is("failing")() or _is_failing(), "failing")
+        chats.insert_one(group_document())
+        settings.RQ_QUEUES = queues
+        wait_for(lambda: pushed() == 1, "the push", 20)
+    assert "ConnectionError" in row().last_error
+
+
+def _is_failing() -> bool:
+    return ScannerPosition.objects.filter(pk="group").exclude(last_error="").exists()
+
+
+def test_it_shows_signs_of_life_and_says_that_it_stopped(chats, redis_client):
+    with looping(interval=0.1):
+        wait_for(mode_is("doorbell"), "doorbell")
+        chats.insert_one(group_document())
+        wait_for(lambda: pushed() == 1, "the push", 5)
+    after = row()
+    assert after.mode == "stopped"
+    assert None not in (after.heartbeat_at, after.scanned_at, after.started_at)
+    assert (after.interval_seconds, after.lag_seconds) == (0.1, 0)
+
+
+def test_two_scanners_of_one_kind_double_nothing(chats, redis_client):
+    with looping(interval=0.05), looping(interval=0.05, has_doorbell=False):
+        wait_for(mode_is("doorbell", "polling"), "a start")
+        for n in range(40):
+            chats.insert_one(group_document(str(n)))
+            time.sleep(0.01)
+        wait_for(lambda: pushed() == 40, "every push")
+        time.sleep(0.3)
+    assert pushed() == 40
+    assert row().accepted == 40
+
+
+@pytest.mark.parametrize(
+    ("error", "text"), [(ChatStoreError("a\n b"), "a b"), (RedisError("x"), "RedisError: x"), (OSError(), "OSError: ")]
+)
+def test_errors_are_said_in_one_line(error, text):
+    assert describe(error) == text
