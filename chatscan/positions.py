@@ -1,0 +1,166 @@
+"""What operators do with a scanner's position: look, rehearse going back, go back.
+
+Going back re-pushes nothing that was accepted before: its records keep their dedupe keys. (Records older than
+RETENTION_DAYS are gone, so going back further is refused.) What is newer than the position but was refused or
+lost is read again and pushed, unless it is older than CHAT_MAX_AGE_SECONDS.
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.db import transaction
+from django.utils import timezone
+
+from chatscan import instants, watermarks
+from chatscan.config import scan_config
+from chatscan.documents import Refuse
+from chatscan.groups import group_directory
+from chatscan.instants import Cursor, Scale
+from chatscan.models import Rewind, ScannerPosition
+from chatscan.scanner import Scanner
+from chatscan.store import ChatStore, connect, database_of
+from chatscan.watermarks import PositionLostError
+from pushes import submit
+from pushes.values import PushMessage
+
+#: A rehearsal reads at most so many documents of each scale, so that it answers while somebody waits.
+REHEARSAL_MOST = 2_000
+SAMPLE_SIZE = 20
+COUNT_MOST = 1_000_000
+_TRIES = 5
+
+
+class RewindRefusedError(ValueError):
+    """The position cannot be put to that time; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One message that a rewind would push. Its text is what would be stored, under CHAT_PRIVACY."""
+
+    message_id: str
+    conversation: str
+    occurred_at: datetime | None
+    recipients: int
+    text: str
+
+
+@dataclass(slots=True)
+class RewindPreview:
+    """What a rewind would do. `documents` is all there are; only the first `examined` were rehearsed."""
+
+    kind: str
+    to_time: datetime
+    documents: int
+    examined: int = 0
+    would_push: int = 0
+    already_pushed: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        return self.examined >= self.documents
+
+
+@contextlib.contextmanager
+def open_scanner(kind: str) -> Iterator[tuple[Scanner, ChatStore]]:
+    """A scanner made from the settings; it connects when it is first used, and is closed with the block.
+
+    Raises ValueError for a kind without a scanner, ChatStoreError for a MONGO_URL that cannot be used.
+    """
+    config = scan_config(kind)
+    database = database_of(settings.MONGO_URL, config.database)
+    with connect(settings.MONGO_URL, settings.MONGO_TIMEOUT_SECONDS) as client:
+        chats = ChatStore(client, database, config.collection, config.fields.created_at)
+        yield Scanner(config, chats, group_directory(client)), chats
+
+
+def preview_rewind(kind: str, to_time: datetime) -> RewindPreview:
+    """Rehearse a rewind with the real steps, each batch in a transaction that is rolled back.
+
+    Raises RewindRefusedError, ChatStoreError.
+    """
+    now = timezone.now()
+    _refuse_time(kind, to_time, now)
+    cursors, end = at_time(to_time), int(now.timestamp()) + 1
+    with open_scanner(kind) as (scanner, chats):
+        chats.check_index()
+        counts = [
+            chats.count(cursor.value, instants.bound(scale, end), COUNT_MOST) for scale, cursor in cursors.items()
+        ]
+        preview = RewindPreview(kind, to_time, documents=sum(counts))
+        for items, pushes in scanner.rehearse(cursors, now, REHEARSAL_MOST):
+            refused = (item.result.reason.value for item in items if isinstance(item.result, Refuse))
+            preview.examined += len(items) + len(pushes)
+            preview.refused.update(refused)
+            _rehearse(pushes, preview)
+    return preview
+
+
+def rewind(kind: str, to_time: datetime, by: AbstractUser | None) -> ScannerPosition:
+    """Put the position before the first message of that second; a running scanner goes on from there.
+
+    Raises RewindRefusedError, and PositionLostError in the unlikely case that the scanner moved at every try.
+    """
+    _refuse_time(kind, to_time, timezone.now())
+    for tries_left in reversed(range(_TRIES)):
+        mark = watermarks.load(kind)
+        assert mark is not None  # _refuse_time found it
+        before = ScannerPosition.objects.values_list("cursors", flat=True).get(pk=kind)
+        try:
+            with transaction.atomic():
+                watermarks.set_back(mark, at_time(to_time), to_time)
+                Rewind.objects.create(
+                    scanner_id=kind, to_time=to_time, by_id=by.pk if by else None, cursors_before=before
+                )
+            break
+        except PositionLostError:
+            if not tries_left:
+                raise
+    return ScannerPosition.objects.get(pk=kind)
+
+
+def at_time(to_time: datetime) -> Mapping[Scale, Cursor]:
+    """Cursors that stand before the first document of that second, in every scale."""
+    second = int(to_time.timestamp())
+    return {scale: Cursor(instants.bound(scale, second)) for scale in Scale}
+
+
+def _refuse_time(kind: str, to_time: datetime, now: datetime) -> None:
+    row = ScannerPosition.objects.filter(pk=kind).first()
+    if row is None:
+        raise RewindRefusedError(f"kind={kind!r}: this scanner has not started yet")
+    if timezone.is_naive(to_time):
+        raise RewindRefusedError(f"to_time={to_time.isoformat()}: a time with a zone is needed")
+    if to_time > (row.position_at or now):
+        raise RewindRefusedError(f"to_time={to_time.isoformat()} lies after the position: that would skip messages")
+    if to_time < now - timedelta(days=settings.RETENTION_DAYS):
+        raise RewindRefusedError(
+            f"to_time={to_time.isoformat()} is more than RETENTION_DAYS={settings.RETENTION_DAYS} ago: what was pushed "
+            "then is no longer on record and would be pushed again"
+        )
+
+
+def _rehearse(pushes: list[PushMessage], preview: RewindPreview) -> None:
+    with transaction.atomic():
+        done = submit.submit(pushes)
+        transaction.set_rollback(True)
+    preview.would_push += done.accepted
+    preview.already_pushed += done.duplicates
+    # Ids only grow, so what was new among them has the greatest ones.
+    newest = set(sorted(done.record_ids)[len(done.record_ids) - done.accepted :])
+    fresh = [push for push, record_id in zip(pushes, done.record_ids, strict=True) if record_id in newest]
+    preview.samples += [_sample(push) for push in fresh[: SAMPLE_SIZE - len(preview.samples)]]
+
+
+def _sample(push: PushMessage) -> Sample:
+    return Sample(push.message_id, push.conversation, push.occurred_at, len(push.audience.accounts), push.text)
+
+
+__all__ = ["RewindPreview", "RewindRefusedError", "Sample", "preview_rewind", "rewind"]

@@ -1,0 +1,113 @@
+"""Operators look at positions, rehearse going back, and go back."""
+
+import time
+from datetime import datetime, timedelta
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+
+from chatscan.models import Rewind, ScannerPosition
+from chatscan.positions import RewindRefusedError, preview_rewind, rewind
+from pushes.models import DeadLetter, PushRecord
+from tests.chatscan.conftest import read_all, texts
+from tests.chatscan.making import TIMES, group_document, private_document
+
+
+@pytest.fixture
+def hour(chats, start):
+    """A scanner that has pushed two of four messages: the first two were there before its first start."""
+    now = time.time()
+    chats.insert_many(group_document(f"old {age}", at=now - age) for age in (3_000, 2_000))
+    scanner = start()
+    chats.insert_many(group_document(f"new {age}", at=now - age) for age in (1_000, 500))
+    read_all(scanner)
+    return scanner
+
+
+def ago(seconds: float) -> datetime:
+    return timezone.now() - timedelta(seconds=seconds)
+
+
+def test_a_rehearsal_says_what_would_be_pushed_and_what_was(hour):
+    preview = preview_rewind("group", ago(3_600))
+    assert (preview.documents, preview.examined, preview.would_push, preview.already_pushed) == (4, 4, 2, 2)
+    assert preview.is_complete
+    assert [sample.recipients for sample in preview.samples] == [2, 2]
+    assert preview.samples[0].text == "小王: old 3000"
+
+
+def test_a_rehearsal_changes_nothing(hour, chats, django_capture_on_commit_callbacks):
+    chats.insert_one(group_document(type="hologram"))
+    before = ScannerPosition.objects.values().get()
+    with django_capture_on_commit_callbacks() as enqueued:
+        preview_rewind("group", ago(3_600))
+    assert ScannerPosition.objects.values().get() == before
+    assert (PushRecord.objects.count(), DeadLetter.objects.count(), enqueued) == (2, 0, [])
+
+
+def test_a_rehearsal_counts_refusals(hour, chats, settings):
+    settings.CHAT_MAX_AGE_SECONDS = 2_500
+    chats.insert_one(group_document(type="system", at=time.time() - 100))
+    preview = preview_rewind("group", ago(3_600))
+    assert preview.refused == {"too_old": 1, "silent_kind": 1}
+
+
+def test_a_long_rehearsal_examines_the_beginning_and_says_so(hour, monkeypatch):
+    monkeypatch.setattr("chatscan.positions.REHEARSAL_MOST", 3)
+    preview = preview_rewind("group", ago(3_600))
+    assert (preview.documents, preview.examined, preview.is_complete) == (4, 3, False)
+
+
+def test_going_back_pushes_what_was_not_pushed_and_nothing_else(hour):
+    rewind("group", ago(2_500), None)
+    assert read_all(hour) == 1
+    assert sorted(texts()) == ["小王: new 1000", "小王: new 500", "小王: old 2000"]
+
+
+def test_going_back_is_the_limit_of_looking_back(hour, settings):
+    settings.CHAT_OVERLAP_SECONDS = 3_600
+    rewind("group", ago(2_500), None)
+    read_all(hour)
+    assert hour.look_back(timezone.now()) == 0
+
+
+@pytest.mark.parametrize("time_as", TIMES)
+def test_going_back_includes_the_whole_second(chats, start, time_as):
+    at = int(time.time()) - 100
+    chats.insert_many([group_document(at=at - 1, time_as=time_as), group_document(at=at + 0.5, time_as=time_as)])
+    scanner = start()
+    rewind("group", datetime.fromtimestamp(at, timezone.get_current_timezone()), None)
+    assert read_all(scanner) == 1
+
+
+def test_who_went_back_is_kept(hour):
+    user = get_user_model().objects.create_user("operator")
+    before = ScannerPosition.objects.get().cursors
+    rewind("group", ago(2_500), user)
+    kept = Rewind.objects.get()
+    assert (kept.by, kept.scanner_id, kept.cursors_before) == (user, "group", before)
+
+
+def test_private_scanners_go_back_too(private_chats, start):
+    private_chats.insert_many(private_document(at=time.time() - age) for age in (20, 10))
+    scanner = start("private")
+    rewind("private", ago(60), None)
+    assert read_all(scanner) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "to_time", "reason"),
+    [
+        ("private", lambda: ago(60), "has not started"),
+        ("broadcast", lambda: ago(60), "has not started"),
+        ("group", lambda: ago(-60), "after the position"),
+        ("group", lambda: ago(100), "after the position"),
+        ("group", lambda: ago(91 * 86_400), "RETENTION_DAYS"),
+        ("group", lambda: ago(600).replace(tzinfo=None), "zone"),
+    ],
+)
+def test_an_impossible_time_is_refused(hour, kind, to_time, reason):
+    for function in (lambda: preview_rewind(kind, to_time()), lambda: rewind(kind, to_time(), None)):
+        with pytest.raises(RewindRefusedError, match=reason):
+            function()
