@@ -1,0 +1,83 @@
+"""The page that stands before everything that sends, destroys or cannot be taken back."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+
+from pushes.admin.desk import Desk
+
+
+class RefusedError(Exception):
+    """The act cannot be done now; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the operator is asked. `facts` are label and value pairs that help to decide."""
+
+    title: str
+    text: str
+    button: str
+    facts: Sequence[tuple[Any, Any]] = ()
+    is_dangerous: bool = False
+    form: Callable[..., forms.Form] = forms.Form
+    initial: Mapping[str, Any] = field(default_factory=dict)
+    warning: str = ""
+
+
+#: Does what was asked for and returns a sentence about it. Raises RefusedError.
+Act = Callable[[dict[str, Any]], str]
+
+
+def ask(
+    desk: Desk[Any],
+    request: HttpRequest,
+    question: Question,
+    act: Act,
+    *,
+    row: Model | None = None,
+    back: str,
+    cancel: str = "",
+) -> HttpResponse:
+    """A GET shows the question, a POST does the act, says so, and leads to `back` (Cancel to `cancel`, or back).
+
+    The sentence that `act` returns goes to the history of `row`, so it must hold no secret.
+    """
+    if request.method != "POST":
+        return _show(desk, request, question, question.form(initial=question.initial), row, cancel or back)
+    form = question.form(request.POST)
+    if not form.is_valid():
+        return _show(desk, request, question, form, row, cancel or back)
+    try:
+        done = act(form.cleaned_data)
+    except RefusedError as refusal:
+        messages.error(request, str(refusal))
+        return HttpResponseRedirect(back)
+    if row is not None:
+        desk.audit(request, row, done)
+    messages.success(request, done)
+    return HttpResponseRedirect(back)
+
+
+def _show(
+    desk: Desk[Any], request: HttpRequest, question: Question, form: forms.Form, row: Model | None, back: str
+) -> HttpResponse:
+    context = {
+        **desk.admin_site.each_context(request),
+        "title": question.title,
+        "question": question,
+        "form": form,
+        "opts": desk.model._meta,
+        "original": row,
+        "back": back,
+        "cancel_label": _("Cancel"),
+    }
+    status = 422 if form.errors else 200
+    return TemplateResponse(request, "console/confirm.html", context, status=status)

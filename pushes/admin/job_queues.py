@@ -1,0 +1,64 @@
+"""RQ's own pages, inside the theme and behind a permission.
+
+As they come, any member of staff may empty a queue. Here reading needs `django_rq.admin`, and so
+does acting; the pages are the library's own, in this console's frame.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import URLPattern, reverse
+from django_rq.admin import QueueAdmin
+
+PERMISSION = "django_rq.admin"
+View = Callable[..., HttpResponseBase]
+Dashboard = apps.get_model("django_rq", "Dashboard")
+
+
+def only_permitted(view: View) -> View:
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+        if not request.user.has_perm(PERMISSION):
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def _is_of_a_row(pattern: URLPattern) -> bool:
+    """Pages of single rows of the library's model, which has no table. The list's address stays."""
+    name = pattern.name or ""
+    return (name.startswith("django_rq_dashboard_") and name != "django_rq_dashboard_changelist") or not name
+
+
+if admin.site.is_registered(Dashboard):
+    admin.site.unregister(Dashboard)
+
+
+@admin.register(Dashboard)
+class JobQueues(QueueAdmin):  # type: ignore[misc]
+    def get_urls(self) -> list[URLPattern]:
+        urls = [pattern for pattern in super().get_urls() if not _is_of_a_row(pattern)]
+        for pattern in urls:
+            pattern.callback = only_permitted(pattern.callback)
+        return urls
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm(PERMISSION)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_view_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)

@@ -1,0 +1,96 @@
+"""The sidebar: what operators open daily first, each entry only for whom may open it."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from pushes.models import AppKey, DeadLetter
+from pushes.names import DeadLetterStatus
+
+#: What a badge counts to; beyond it the number says no more.
+MOST_COUNTED = 99
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    entry = _Entries(request)
+    return [
+        {"items": [entry.to("admin:index", _("Overview"), "dashboard")]},
+        {
+            "title": _("Pushes"),
+            "separator": True,
+            "items": [
+                entry.desk("broadcast", _("Broadcasts"), "campaign"),
+                entry.desk("deliveryresult", _("Delivery log"), "receipt_long"),
+                entry.desk("pushrecord", _("Pushes"), "notifications"),
+                entry.desk("deadletter", _("Dead letters"), "report", badge=dead_letters),
+            ],
+        },
+        {
+            "title": _("People"),
+            "items": [
+                entry.desk("account", _("Accounts"), "person"),
+                entry.desk("device", _("Devices"), "smartphone"),
+            ],
+        },
+        {
+            "title": _("Set-up"),
+            "items": [
+                entry.desk("appkey", _("App keys"), "key", badge=paused_keys),
+                entry.desk("pushtypepolicy", _("Push types"), "tune"),
+                entry.desk("apitoken", _("API tokens"), "api"),
+            ],
+        },
+        {
+            "title": _("Platform"),
+            "items": [
+                entry.to(
+                    "admin:chatscan_scannerposition_changelist",
+                    _("Chat scanners"),
+                    "radar",
+                    "chatscan.view_scannerposition",
+                ),
+                entry.to("admin:django_rq_dashboard_changelist", _("Job queues"), "stacks", "django_rq.admin"),
+                entry.to("admin:auth_user_changelist", _("Operators"), "group", "auth.view_user"),
+                entry.to("admin:auth_group_changelist", _("Roles"), "badge", "auth.view_group"),
+            ],
+        },
+    ]
+
+
+class _Entries:
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+
+    def desk(self, model: str, title: str, icon: str, badge: Any = None) -> dict[str, Any]:
+        return self.to(f"admin:pushes_{model}_changelist", title, icon, f"pushes.view_{model}", badge)
+
+    def to(self, name: str, title: str, icon: str, permission: str = "", badge: Any = None) -> dict[str, Any]:
+        may = not permission or self.request.user.has_perm(permission)
+        found: dict[str, Any] = {
+            "title": title,
+            "icon": icon,
+            "link": reverse(name),
+            "permission": lambda _request: may,
+        }
+        number = badge() if badge and may else 0
+        if number:
+            found |= {"badge": str(number) if number <= MOST_COUNTED else f"{MOST_COUNTED}+", "badge_variant": "danger"}
+        return found
+
+
+def dead_letters() -> int:
+    """New dead letters, counted only as far as a badge can show."""
+    return DeadLetter.objects.filter(status=DeadLetterStatus.NEW).order_by()[: MOST_COUNTED + 1].count()
+
+
+def paused_keys() -> int:
+    return AppKey.objects.filter(paused_at__isnull=False, is_enabled=True).count()
+
+
+def environment(_request: HttpRequest) -> list[str] | None:
+    """A mark in the header when a key sends to the sandbox: nobody takes a test bench for the real one."""
+    if AppKey.objects.filter(is_enabled=True, provider="sandbox").exists():
+        return [_("sandbox"), "warning"]
+    return None

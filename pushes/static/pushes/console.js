@@ -1,0 +1,81 @@
+// What the console does in the browser. Every page works without it, except the live figures.
+(function () {
+  "use strict";
+
+  // A form that acts is sent once: a second click finds its button off. The server refuses repeats anyway.
+  document.addEventListener("submit", function (event) {
+    if (!event.target.matches("form[data-once]")) return;
+    if (event.target.dataset.sent) { event.preventDefault(); return; }
+    event.target.dataset.sent = "yes";
+    event.target.querySelectorAll("button[type=submit]").forEach(function (button) { button.disabled = true; });
+  });
+  // Coming back with the browser's Back button shows the page as it was left: make it usable again.
+  window.addEventListener("pageshow", function () {
+    document.querySelectorAll("form[data-sent]").forEach(function (form) {
+      delete form.dataset.sent;
+      form.querySelectorAll("button[type=submit]").forEach(function (button) { button.disabled = false; });
+    });
+  });
+
+  document.addEventListener("click", function (event) {
+    var button = event.target.closest("[data-copy]");
+    if (!button) return;
+    var source = document.getElementById(button.dataset.copy);
+    var done = function () { button.textContent = "✓"; };
+    if (navigator.clipboard) { navigator.clipboard.writeText(source.textContent).then(done); return; }
+    var range = document.createRange();
+    range.selectNodeContents(source);
+    window.getSelection().removeAllRanges();
+    window.getSelection().addRange(range);
+    if (document.execCommand("copy")) done();
+  });
+
+  function bytes(text) { return new TextEncoder().encode(text).length; }
+
+  function compose(form) {
+    var title = form.querySelector("#id_title"), text = form.querySelector("#id_text");
+    var data = form.querySelector("#id_data"), kind = form.querySelector("#id_audience_kind");
+    if (!title || !text) return;
+    var most = Number(form.dataset.bytes), counter = document.getElementById("byte-count");
+
+    function refresh() {
+      var custom = data ? data.value.trim() : "";
+      var used = bytes(title.value) + bytes(text.value.trim()) + (custom === "{}" ? 0 : bytes(custom));
+      counter.textContent = counter.dataset.words.replace("{used}", used).replace("{most}", most);
+      counter.classList.toggle("is-over", used > most);
+      document.querySelectorAll("[data-preview=title]").forEach(function (node) { node.textContent = title.value || "…"; });
+      document.querySelectorAll("[data-preview=text]").forEach(function (node) { node.textContent = text.value || "…"; });
+    }
+    function audience() {
+      ["accounts_typed", "accounts_file"].forEach(function (name) {
+        var field = form.querySelector("#id_" + name), row = field && (field.closest(".field-" + name) || field.closest(".group"));
+        if (row) row.style.display = kind.value === "accounts" ? "" : "none";
+      });
+    }
+    [title, text, data].forEach(function (field) { if (field) field.addEventListener("input", refresh); });
+    if (kind) { kind.addEventListener("change", audience); audience(); }
+    refresh();
+  }
+  // The theme's icons are words in a font: a screen reader would read "pause Pause". Links without an address
+  // (its "Filters") are out of the keyboard's reach.
+  function accessible() {
+    document.querySelectorAll(".material-symbols-outlined:not([aria-hidden])").forEach(function (icon) {
+      var owner = icon.closest("a, button");
+      var isAlone = owner && !owner.getAttribute("aria-label") && owner.textContent.trim() === icon.textContent.trim();
+      if (!isAlone) icon.setAttribute("aria-hidden", "true");
+    });
+    document.querySelectorAll("#content a:not([href]):not([role]), header a:not([href]):not([role])").forEach(function (link) {
+      link.setAttribute("role", "button");
+      link.tabIndex = 0;
+      link.addEventListener("keydown", function (event) {
+        if (event.key === "Enter" || event.key === " ") { event.preventDefault(); link.click(); }
+      });
+    });
+  }
+  document.addEventListener("htmx:afterSettle", accessible);
+
+  document.addEventListener("DOMContentLoaded", function () {
+    accessible();
+    document.querySelectorAll("[data-compose]").forEach(function (box) { compose(box); });
+  });
+})();

@@ -1,0 +1,78 @@
+// The charts of the landing page: drawn once, then fed with the figures of each refresh.
+(function () {
+  "use strict";
+  var COLOURS = {
+    system: "#0f766e", group: "#3b82f6", private: "#8b5cf6", broadcast: "#f59e0b",
+    accepted: "#16a34a", failed: "#dc2626", unknown: "#ea580c", expired: "#a16207", skipped: "#9ca3af",
+    p50: "#14b8a6", p95: "#f59e0b", p99: "#dc2626"
+  };
+  var charts = {};
+
+  function figures() {
+    var node = document.getElementById("chart-data");
+    return node ? JSON.parse(node.textContent) : null;
+  }
+
+  function datasets(data, part, kind) {
+    return Object.keys(data[part]).map(function (name) {
+      return {
+        label: data.names[name] || name, data: data[part][name],
+        borderColor: COLOURS[name], backgroundColor: kind === "line" ? COLOURS[name] + "33" : COLOURS[name],
+        borderWidth: kind === "line" ? 1.5 : 0, pointRadius: 0, pointHitRadius: 8, tension: 0.25,
+        fill: part === "kinds", spanGaps: false, categoryPercentage: 1, barPercentage: 0.9
+      };
+    });
+  }
+
+  function options(part) {
+    var dark = document.documentElement.classList.contains("dark");
+    var grid = dark ? "rgba(255,255,255,.08)" : "rgba(0,0,0,.07)", ink = dark ? "#9ca3af" : "#6b7280";
+    var stacked = part !== "latencies";
+    return {
+      animation: false, responsive: true, maintainAspectRatio: false, interaction: { mode: "index", intersect: false },
+      plugins: { legend: { position: "bottom", labels: { color: ink, boxWidth: 10, boxHeight: 10 } } },
+      scales: {
+        x: { stacked: stacked, grid: { display: false }, ticks: { color: ink, maxTicksLimit: 8, maxRotation: 0 } },
+        y: {
+          stacked: stacked, type: part === "latencies" ? "logarithmic" : "linear", beginAtZero: true, suggestedMax: 4,
+          grid: { color: grid }, border: { display: false },
+          ticks: part === "latencies"
+            ? { color: ink, callback: function (value) { return [10, 100, 1000, 10000, 60000].indexOf(value) < 0 ? null : value; } }
+            : { color: ink, precision: 0, maxTicksLimit: 6 }
+        }
+      }
+    };
+  }
+
+  function draw(data, part, kind) {
+    var canvas = document.querySelector("#chart-" + part + " canvas");
+    if (!canvas) return;
+    var chart = charts[part];
+    if (chart && chart.canvas === canvas) {
+      chart.data.labels = data.labels;
+      datasets(data, part, kind).forEach(function (set, at) { chart.data.datasets[at].data = set.data; });
+      chart.options = options(part);
+      chart.update("none");
+      return;
+    }
+    if (chart) chart.destroy();
+    charts[part] = new Chart(canvas, {
+      type: kind, data: { labels: data.labels, datasets: datasets(data, part, kind) }, options: options(part)
+    });
+  }
+
+  function redraw() {
+    var data = figures();
+    if (!data) return;
+    draw(data, "kinds", "line");
+    draw(data, "outcomes", "bar");
+    draw(data, "latencies", "line");
+  }
+
+  window.addEventListener("load", function () {
+    if (!document.getElementById("overview")) return;
+    redraw();
+    document.body.addEventListener("htmx:afterSettle", redraw);
+    new MutationObserver(redraw).observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
+  });
+})();

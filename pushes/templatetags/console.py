@@ -1,0 +1,44 @@
+"""The console's marks in templates."""
+
+from typing import Any
+
+from django import template
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from pushes import marks
+from pushes.models import Device
+
+register = template.Library()
+
+
+@register.simple_tag
+def status_badge(value: str, text: object) -> SafeString:
+    return marks.status_badge(value, text)
+
+
+@register.simple_tag
+def badge(text: object, colour: str = "") -> SafeString:
+    return marks.badge(text, colour)
+
+
+@register.filter
+def when(moment: Any) -> SafeString | str:
+    return marks.when(moment)
+
+
+@register.simple_tag
+def device_badge(device: Device) -> SafeString:
+    return marks.device_badge(device.is_active, device.get_deactivated_reason_display())
+
+
+@register.simple_tag
+def key_badge(state: Any) -> SafeString:
+    """The state of an app key and of its breaker (`health.KeyState`)."""
+    if not state.key.is_enabled:
+        return marks.badge(_("disabled"))
+    if state.key.is_paused:
+        return marks.badge(_("paused"), "danger", state.key.paused_reason)
+    if state.is_tripped:
+        return marks.badge(_("provider fails"), "warning")
+    return marks.badge(_("in use"), "success")
