@@ -1,0 +1,295 @@
+"""App keys: the grid, the write-only secret, pause and resume, enable and disable."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from pushes import keycheck, results
+from pushes.admin import key_import
+from pushes.admin.confirm import Question, RefusedError, ask
+from pushes.admin.desk import Desk, list_page, page
+from pushes.admin.theme import ModelForm, badge, when, widgets
+from pushes.models import AppKey
+from pushes.names import App, Environment, Platform, ProviderKind
+
+LONGEST_SECRET = 256
+XINGE_SECRET_LENGTH = 32
+
+
+class AppKeyForm(ModelForm[AppKey]):
+    """The secret is typed in and never read back: not into the page, not into the history."""
+
+    secret = forms.CharField(
+        label=gettext_lazy("Secret key"),
+        required=False,
+        max_length=LONGEST_SECRET,
+        strip=True,
+        widget=widgets.UnfoldAdminPasswordWidget(
+            attrs={"autocomplete": "new-password", "spellcheck": "false"}, render_value=False
+        ),
+    )
+
+    class Meta:
+        model = AppKey
+        fields = (
+            "app",
+            "platform",
+            "environment",
+            "provider",
+            "access_id",
+            "rate_per_second",
+            "is_enabled",
+        )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        is_new = self.instance._state.adding
+        self.fields["secret"].help_text = (
+            _("Stored encrypted and never shown again.") if is_new else _("Leave it empty to keep the stored secret.")
+        )
+
+    def clean_access_id(self) -> int:
+        access_id = int(self.cleaned_data["access_id"])
+        if access_id < 1:
+            raise forms.ValidationError(_("An access id is a positive number, such as 2100047733."))
+        return access_id
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        secret, provider = cleaned.get("secret", ""), cleaned.get("provider")
+        if not secret and self.instance._state.adding:
+            self.add_error("secret", _("A new key needs its secret."))
+        elif secret and not (secret.isascii() and secret.isprintable() and " " not in secret):
+            self.add_error("secret", _("The secret holds blanks or characters that no provider uses. Copy it again."))
+        elif secret and provider == ProviderKind.XINGE_V2 and len(secret) != XINGE_SECRET_LENGTH:
+            self.add_error(
+                "secret",
+                _("Xinge secrets have %(want)s characters; this one has %(have)s.")
+                % {"want": XINGE_SECRET_LENGTH, "have": len(secret)},
+            )
+        return cleaned
+
+    def save(self, commit: bool = True) -> AppKey:
+        if self.cleaned_data["secret"]:
+            self.instance.set_secret(self.cleaned_data["secret"])
+        return super().save(commit)
+
+
+class PauseForm(forms.Form):
+    reason = forms.CharField(
+        label=gettext_lazy("Why"),
+        max_length=200,
+        widget=widgets.UnfoldAdminTextInputWidget(),
+        help_text=gettext_lazy("Your colleagues see it beside the key."),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One place of the grid: a key, or the gap where one is missing."""
+
+    app: App
+    platform: Platform
+    environment: Environment
+    key: AppKey | None
+    url: str
+
+    @property
+    def state(self) -> SafeString:
+        if self.key is None:
+            return badge(_("missing"), "warning")
+        return key_state(self.key)
+
+
+def key_state(key: AppKey) -> SafeString:
+    if not key.is_enabled:
+        return badge(_("disabled"))
+    if key.is_paused:
+        return badge(_("paused"), "danger", key.paused_reason)
+    return badge(_("in use"), "success")
+
+
+@admin.register(AppKey)
+class AppKeys(Desk[AppKey]):
+    form = AppKeyForm
+    change_list_template = "console/app_keys.html"
+    list_display = ("__str__", "provider", "state", "updated")
+    sortable_by = ()
+    actions = None
+    actions_list = ("import_page",)
+    actions_detail = ("verify_page", "pause_page", "resume_page", "disable_page", "enable_page")
+    fieldsets = (
+        (gettext_lazy("For"), {"fields": (("app", "platform", "environment"),)}),
+        (
+            gettext_lazy("Provider"),
+            {"fields": (("provider", "access_id"), "secret", "endpoint_url", ("rate_per_second", "is_enabled"))},
+        ),
+        (gettext_lazy("State"), {"fields": (("state", "updated"),)}),
+    )
+    readonly_fields = ("state", "updated")
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name == "endpoint_url":
+            kwargs["assume_scheme"] = "https"
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: AppKey | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if not self.has_change_permission(request, obj):
+            return _without(fieldsets, "secret")
+        return fieldsets if obj else fieldsets[:2]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        context = {"grid": self._grid(), "title": _("App keys")}
+        return super().changelist_view(request, context | (extra_context or {}))
+
+    def _grid(self) -> list[list[Cell]]:
+        """A row for each app and platform, a column for each environment."""
+        keys = {(key.app, key.platform, key.environment): key for key in AppKey.objects.all()}
+        return [
+            [self._cell(keys, app, platform, environment) for environment in Environment] for app, platform in _scopes()
+        ]
+
+    def _cell(self, keys: Any, app: App, platform: Platform, environment: Environment) -> Cell:
+        key = keys.get((app, platform, environment))
+        if key is not None:
+            return Cell(app, platform, environment, key, self.url("change", key.pk))
+        scope = {"app": app.value, "platform": platform.value, "environment": environment.value}
+        return Cell(app, platform, environment, None, f"{self.url('add')}?{urlencode(scope)}")
+
+    @list_page(gettext_lazy("Import the old ini"), permission="pushes.add_appkey", icon="upload_file")
+    def import_page(self, request: HttpRequest) -> HttpResponse:
+        """Upload, look at what would change, confirm. It changes keys too, so both permissions are needed."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        return key_import.page(self, request)
+
+    @page(gettext_lazy("Verify now"), permission="pushes.verify_appkey", icon="verified_user")
+    def verify_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
+        """One signed call that changes nothing and pushes nothing; its verdict goes to the key's history."""
+        question = Question(
+            title=_("Ask the provider about %(key)s?") % {"key": key},
+            text=_("One signed, harmless call is made with this key. No push is sent."),
+            button=_("Verify now"),
+            facts=[
+                (_("Provider"), key.get_provider_display()),
+                (_("Endpoint"), key.endpoint_url or _("the provider's own")),
+            ],
+        )
+
+        def act(_data: dict[str, Any]) -> str:
+            outcome = keycheck.check(key)
+            verdict = keycheck.explain(outcome)
+            if not keycheck.is_good(outcome):
+                self.audit(request, key, verdict)
+                raise RefusedError(verdict)
+            return _("The provider has %(verdict)s.") % {"verdict": verdict}
+
+        return ask(self, request, question, act, row=key, back=self.url("change", key.pk))
+
+    @page(
+        gettext_lazy("Pause"),
+        permission="pushes.change_appkey",
+        icon="pause",
+        variant="warning",
+        applies=lambda key: not key.is_paused,
+    )
+    def pause_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
+        question = Question(
+            title=_("Pause %(key)s?") % {"key": key},
+            text=_("Its pushes wait, they are not lost. No other key is affected."),
+            button=_("Pause the key"),
+            form=PauseForm,
+        )
+
+        def act(data: dict[str, Any]) -> str:
+            results.pause_key(key, data["reason"])
+            return _("The key is paused: %(reason)s") % {"reason": data["reason"]}
+
+        return ask(self, request, question, act, row=key, back=self.url("change", key.pk))
+
+    @page(
+        gettext_lazy("Resume"),
+        permission="pushes.change_appkey",
+        icon="play_arrow",
+        variant="primary",
+        applies=lambda key: bool(key.is_paused),
+    )
+    def resume_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
+        question = Question(
+            title=_("Resume %(key)s?") % {"key": key},
+            text=_("What has waited is sent now, unless it has expired meanwhile."),
+            button=_("Resume the key"),
+            facts=[(_("Paused"), when(key.paused_at)), (_("Because"), key.paused_reason or "–")],
+        )
+
+        def act(_data: dict[str, Any]) -> str:
+            results.resume_key(key)
+            return _("The key is resumed.")
+
+        return ask(self, request, question, act, row=key, back=self.url("change", key.pk))
+
+    @page(
+        gettext_lazy("Disable"),
+        permission="pushes.change_appkey",
+        icon="block",
+        variant="danger",
+        applies=lambda key: bool(key.is_enabled),
+    )
+    def disable_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
+        question = Question(
+            title=_("Disable %(key)s?") % {"key": key},
+            text=_(
+                "Pushes to its devices are then skipped (no_app_key), they do not wait. To make them wait, pause it."
+            ),
+            button=_("Disable the key"),
+            is_dangerous=True,
+        )
+        return ask(self, request, question, lambda _d: _switch(key, on=False), row=key, back=self.url("change", key.pk))
+
+    @page(
+        gettext_lazy("Enable"),
+        permission="pushes.change_appkey",
+        icon="check",
+        applies=lambda key: not key.is_enabled,
+    )
+    def enable_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
+        question = Question(
+            title=_("Enable %(key)s?") % {"key": key},
+            text=_("New pushes go out under it at once."),
+            button=_("Enable the key"),
+        )
+        return ask(self, request, question, lambda _d: _switch(key, on=True), row=key, back=self.url("change", key.pk))
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, row: AppKey) -> SafeString:
+        return key_state(row)
+
+    @admin.display(description=gettext_lazy("last changed"))
+    def updated(self, row: AppKey) -> Any:
+        return when(row.updated_at)
+
+
+def _scopes() -> Iterator[tuple[App, Platform]]:
+    return ((app, platform) for app in App for platform in Platform)
+
+
+def _switch(key: AppKey, *, on: bool) -> str:
+    AppKey.objects.filter(pk=key.pk).update(is_enabled=on)
+    return _("The key is enabled.") if on else _("The key is disabled.")
+
+
+def _without(fieldsets: Any, name: str) -> list[Any]:
+    def kept(fields: Any) -> list[Any]:
+        return [field for field in fields if field != name]
+
+    return [(title, {**options, "fields": kept(options["fields"])}) for title, options in fieldsets]

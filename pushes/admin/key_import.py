@@ -1,0 +1,141 @@
+"""The import of the legacy ini: upload, preview, confirm. The file's secrets never reach a page.
+
+Between the preview and the confirmation the file waits in the operator's session, encrypted, for ten minutes.
+"""
+
+import json
+import time
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from pushes import legacy_ini, vault
+from pushes.admin.account_list import decode
+from pushes.admin.desk import Desk
+from pushes.admin.theme import widgets
+from pushes.models import AppKey
+from pushes.names import ProviderKind
+
+SESSION_KEY = "key_import"
+VALID_SECONDS = 600
+LARGEST_FILE = 64 * 1024
+STATE_COLOURS = {
+    legacy_ini.NEW: "success",
+    legacy_ini.CHANGED: "warning",
+    legacy_ini.SAME: "",
+    legacy_ini.ERROR: "danger",
+}
+
+
+class ImportForm(forms.Form):
+    file = forms.FileField(
+        label=gettext_lazy("The ini file"),
+        widget=widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".ini,.txt,.conf,text/plain"}),
+        help_text=gettext_lazy("Lines such as android_higo_appid = … and android_higo_skey = …"),
+    )
+    provider = forms.ChoiceField(
+        label=gettext_lazy("Provider"),
+        choices=[("", gettext_lazy("keep; new keys: Xinge REST v2")), *ProviderKind.choices],
+        required=False,
+        widget=widgets.UnfoldAdminSelectWidget(),
+    )
+    endpoint_url = forms.URLField(
+        label=gettext_lazy("Endpoint URL"),
+        required=False,
+        assume_scheme="https",
+        widget=widgets.UnfoldAdminURLInputWidget(),
+        help_text=gettext_lazy("Empty: keep; new keys use the provider's own address."),
+    )
+
+    def clean_file(self) -> str:
+        upload = self.cleaned_data["file"]
+        if upload.size > LARGEST_FILE:
+            raise forms.ValidationError(_("The file is larger than %(kb)s KB.") % {"kb": LARGEST_FILE // 1024})
+        try:
+            return decode(upload.read())
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+
+
+def page(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:
+    """A GET shows the form; a POST with a file shows the preview; a POST with `confirm` imports."""
+    if request.method == "POST" and "confirm" in request.POST:
+        return _import(desk, request)
+    form = ImportForm(request.POST or None, request.FILES or None)
+    if request.method != "POST" or not form.is_valid():
+        return _show(desk, request, {"form": form}, status=422 if form.errors else 200)
+    waiting = {
+        "text": form.cleaned_data["file"],
+        "provider": form.cleaned_data["provider"] or None,
+        "endpoint_url": form.cleaned_data["endpoint_url"] or None,
+    }
+    entries = legacy_ini.preview(waiting["text"], **_options(waiting))
+    has_errors = any(entry.state == legacy_ini.ERROR for entry in entries)
+    if not has_errors:
+        sealed = vault.encrypt(json.dumps(waiting))
+        request.session[SESSION_KEY] = {"sealed": sealed, "until": time.time() + VALID_SECONDS}
+    changes = sum(entry.state in (legacy_ini.NEW, legacy_ini.CHANGED) for entry in entries)
+    preview = [(entry, STATE_COLOURS[entry.state]) for entry in entries]
+    return _show(desk, request, {"preview": preview, "has_errors": has_errors, "changes": changes})
+
+
+def _options(waiting: dict[str, Any]) -> dict[str, Any]:
+    provider = waiting["provider"]
+    return {"endpoint_url": waiting["endpoint_url"], "provider": ProviderKind(provider) if provider else None}
+
+
+def _import(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:
+    """Import what was previewed. A reload finds nothing waiting, and does nothing."""
+    waiting = _taken(request)
+    if waiting is None:
+        messages.warning(request, _("Nothing was imported: the preview is too old. Choose the file again."))
+        return HttpResponseRedirect(desk.url("import_page"))
+    try:
+        entries = legacy_ini.apply(waiting["text"], **_options(waiting))
+    except legacy_ini.LegacyIniError as error:
+        messages.error(request, _("Nothing was imported: %(why)s") % {"why": error})
+        return HttpResponseRedirect(desk.url("import_page"))
+    done = {entry.scope: entry.state for entry in entries if entry.state != legacy_ini.SAME}
+    _audit(request, done)
+    messages.success(request, _("%(n)s app keys imported, the others were the same.") % {"n": len(done)})
+    return HttpResponseRedirect(desk.url("changelist"))
+
+
+def _taken(request: HttpRequest) -> dict[str, Any] | None:
+    """What waits in the session, taken out of it; None when it is gone, too old or unreadable."""
+    kept = request.session.pop(SESSION_KEY, None)
+    if kept is None or kept["until"] < time.time():
+        return None
+    try:
+        waiting: dict[str, Any] = json.loads(vault.decrypt(kept["sealed"]))
+    except vault.SecretUnreadableError:
+        return None
+    return waiting
+
+
+def _audit(request: HttpRequest, done: dict[str, str]) -> None:
+    for key in AppKey.objects.all():
+        scope = f"{key.app} {key.platform} {key.environment}"
+        if scope in done:
+            note = _("Imported from the old ini (%(state)s).") % {"state": done[scope]}
+            LogEntry.objects.log_actions(request.user.pk or 0, [key], CHANGE, note, single_object=True)
+
+
+def _show(desk: Desk[AppKey], request: HttpRequest, more: dict[str, Any], status: int = 200) -> HttpResponse:
+    context = {
+        **desk.admin_site.each_context(request),
+        "title": _("Import the old ini"),
+        "opts": desk.opts,
+        "back": desk.url("changelist"),
+        "again": desk.url("import_page"),
+        **more,
+    }
+    return TemplateResponse(
+        request, "console/key_import.html", context, status=status, headers={"Cache-Control": "no-store, private"}
+    )
