@@ -1,0 +1,209 @@
+"""The delivery log: what became of every push to every device."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from pushes.admin import lookup, why
+from pushes.admin.desk import ReadOnlyDesk, admin_url, list_page
+from pushes.admin.filters import (
+    AppKeyFilter,
+    BroadcastFilter,
+    FromFilter,
+    ReasonFilter,
+    RecordFilter,
+    SpanFilter,
+    UntilFilter,
+)
+from pushes.admin.keyset import KeysetChangeList
+from pushes.admin.theme import ChoicesDropdownFilter, badge, link, status_badge, when
+from pushes.models import Account, AppKey, Broadcast, DeliveryResult, Device, PushRecord
+from pushes.names import Kind
+
+#: Query parameters whose condition finds its rows through an index.
+INDEXED = ("record", "broadcast")
+LONGEST_PREVIEW = 40
+
+
+class LogChangeList(KeysetChangeList):
+    """Says in words how the search text was understood."""
+
+    understood = ""
+
+
+@admin.register(DeliveryResult)
+class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
+    list_display = (
+        "created",
+        "account",
+        "message",
+        "device",
+        "verdict",
+        "timeline",
+    )
+    list_display_links = ("created",)
+    list_filter = (
+        SpanFilter,
+        ("status", ChoicesDropdownFilter),
+        ReasonFilter,
+        ("kind", ChoicesDropdownFilter),
+        ("push_type", ChoicesDropdownFilter),
+        AppKeyFilter,
+        FromFilter,
+        UntilFilter,
+        RecordFilter,
+        BroadcastFilter,
+    )
+    search_fields = ("account_id",)
+    search_help_text = gettext_lazy("Account, token, message id, #push")
+    sortable_by = ()
+    actions_list = ("why_page",)
+    list_before_template = "console/log_notice.html"
+    empty_title = gettext_lazy("No deliveries here")
+    empty_text = gettext_lazy(
+        "A row appears for every device that a push is meant for, also when it is not sent. "
+        "Widen the time or remove a filter; accounts and tokens are matched exactly (a token's first 6 characters do)."
+    )
+    fieldsets = (
+        (None, {"fields": (("state", "because"), ("account", "device_link"), "message", "timeline")}),
+        (
+            gettext_lazy("Push"),
+            {"fields": (("kind", "push_type"), ("app", "platform", "environment"), ("push", "broadcast"))},
+        ),
+        (
+            gettext_lazy("Provider"),
+            {"fields": (("app_key", "provider_push_id"), ("provider_code", "provider_text"), "attempts")},
+        ),
+        (
+            gettext_lazy("Times"),
+            {"fields": (("created", "sent"), ("finished", "due"), "expires")},
+        ),
+    )
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        return LogChangeList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DeliveryResult]:
+        # Not select_related: the log outlives its pushes, and a join would hide such rows.
+        return super().get_queryset(request).prefetch_related("record")
+
+    def is_indexed(self, changelist: KeysetChangeList) -> bool:
+        return bool(changelist.query) or any(changelist.params.get(name) for name in INDEXED)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term.strip():
+            return queryset, False
+        found = lookup.deliveries(search_term)
+        if found is None:
+            return queryset.none(), False
+        messages.info(request, _("Showing %(what)s.") % {"what": found.phrase})
+        return queryset.filter(found.condition), False
+
+    @list_page(gettext_lazy("Why / why not"), permission="pushes.view_deliveryresult", icon="help")
+    def why_page(self, request: HttpRequest) -> HttpResponse:
+        return why.page(self, request)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().change_view(request, object_id, form_url, {"show_close": True, **(extra_context or {})})
+
+    @admin.display(description=gettext_lazy("created"))
+    def created(self, row: DeliveryResult) -> Any:
+        return when(row.created_at)
+
+    @admin.display(description=gettext_lazy("last sent"))
+    def sent(self, row: DeliveryResult) -> Any:
+        return when(row.sent_at)
+
+    @admin.display(description=gettext_lazy("finished"))
+    def finished(self, row: DeliveryResult) -> Any:
+        return when(row.finished_at)
+
+    @admin.display(description=gettext_lazy("due"))
+    def due(self, row: DeliveryResult) -> Any:
+        return when(row.due_at)
+
+    @admin.display(description=gettext_lazy("expires"))
+    def expires(self, row: DeliveryResult) -> Any:
+        return when(row.expires_at)
+
+    @admin.display(description=gettext_lazy("account"))
+    def account(self, row: DeliveryResult) -> SafeString:
+        return link(admin_url(Account, "change", row.account_id), row.account_id)
+
+    @admin.display(description=gettext_lazy("message"))
+    def message(self, row: DeliveryResult) -> SafeString:
+        record = row.record
+        preview = (record.title or record.text)[:LONGEST_PREVIEW] if record else _("(removed)")
+        return format_html(
+            '<span class="console-preview">{}</span><span class="console-muted console-line">{} · {}</span>',
+            preview,
+            Kind(row.kind).label,
+            row.get_push_type_display(),
+        )
+
+    @admin.display(description=gettext_lazy("device"))
+    def device(self, row: DeliveryResult) -> SafeString:
+        if not row.token:
+            return format_html('<span class="console-muted">{}</span>', row.app)
+        return format_html(
+            '<code class="console-line">{}</code><span class="console-muted console-line">{} {}</span>',
+            row.masked_token,
+            row.app,
+            row.get_platform_display(),
+        )
+
+    @admin.display(description=gettext_lazy("device"))
+    def device_link(self, row: DeliveryResult) -> SafeString | str:
+        if row.device_id is None:
+            return row.masked_token or "–"
+        return link(admin_url(Device, "change", row.device_id), row.masked_token)
+
+    @admin.display(description=gettext_lazy("status"))
+    def state(self, row: DeliveryResult) -> SafeString:
+        return status_badge(row.status, row.get_status_display())
+
+    @admin.display(description=gettext_lazy("reason"))
+    def because(self, row: DeliveryResult) -> SafeString | str:
+        return format_html("{} {}", badge(row.reason), row.get_reason_display()) if row.reason else "–"
+
+    @admin.display(description=gettext_lazy("status"))
+    def verdict(self, row: DeliveryResult) -> SafeString:
+        """The status, and below it why, with the provider's own words."""
+        code = "" if row.provider_code in (None, 0) else str(row.provider_code)
+        said = " ".join(word for word in (code, row.provider_text[:LONGEST_PREVIEW]) if word)
+        return format_html(
+            '{}<span class="console-muted console-line" title="{}">{}{}</span>',
+            self.state(row),
+            row.get_reason_display(),
+            row.reason,
+            f" · {said}" if said else "",
+        )
+
+    @admin.display(description=gettext_lazy("push"))
+    def push(self, row: DeliveryResult) -> SafeString:
+        return link(admin_url(PushRecord, "change", row.record_id), f"#{row.record_id}")
+
+    @admin.display(description=gettext_lazy("broadcast"))
+    def broadcast(self, row: DeliveryResult) -> SafeString | str:
+        if not row.record or row.record.broadcast_id is None:
+            return "–"
+        return link(admin_url(Broadcast, "change", row.record.broadcast_id), f"#{row.record.broadcast_id}")
+
+    @admin.display(description=gettext_lazy("app key"))
+    def app_key(self, row: DeliveryResult) -> SafeString | str:
+        key = AppKey.objects.filter(pk=row.app_key_id).first() if row.app_key_id else None
+        return link(admin_url(AppKey, "change", key.pk), key) if key else "–"
+
+    @admin.display(description=gettext_lazy("history"))
+    def timeline(self, row: DeliveryResult) -> SafeString:
+        return link(why.url(row.account_id, f"#{row.record_id}"), _("why?"))

@@ -1,0 +1,211 @@
+"""Lists of tables with millions of rows: newest first, by key, without a count and without an offset.
+
+A page is `id < x` (older) or `id > x` (newer) with a limit. A condition that has an index of its own
+(account, token, push) finds its rows at once. Any other condition (a status, a reason) is answered
+by walking the primary key backwards in windows until the page is full or the budget is spent; then
+the page says how far back it has looked and offers to go on. So the worst page costs a bounded number of rows.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any
+
+from django.contrib.admin.views.main import IGNORED_PARAMS
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from pushes.admin.theme import ChangeList
+
+OLDER_THAN, NEWER_THAN = "before", "after"
+WINDOW_ROWS = 20_000
+WINDOW_GROWTH = 2
+#: The budget is looked at between windows, so this bounds how far over it a page can go.
+MOST_WINDOW_ROWS = 160_000
+BUDGET_SECONDS = 0.5
+#: Rows are inserted in batches that carry one time, so ids and times may disagree by about a job's length.
+CLOCK_SLACK = timedelta(seconds=120)
+
+#: Ids from the first up to, not including, the second.
+Window = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page begins: below `before`, or above `after`; with neither, at the newest row."""
+
+    before: Any = None
+    after: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows newest first. When the budget ran out, `stopped_at` is the lowest id that was looked at
+    (`stopped_above` the highest, on the way to newer rows)."""
+
+    rows: list[Any]
+    has_newer: bool
+    has_older: bool
+    stopped_at: int | None = None
+    stopped_above: int | None = None
+
+
+def number(value: str | None) -> int | None:
+    """A key out of an address; None when it is none."""
+    return int(value) if value and value.isdecimal() and len(value) < 19 else None
+
+
+def read_page(rows: QuerySet[Any], cursor: Cursor, size: int, *, walk: bool) -> Page:
+    """One page of `rows`. With `walk`, by windows of the primary key within the budget."""
+    if cursor.after is not None:
+        return _newer_page(rows, cursor.after, size, walk=walk)
+    return _older_page(rows, cursor.before, size, walk=walk)
+
+
+def _older_page(rows: QuerySet[Any], below: Any, size: int, *, walk: bool) -> Page:
+    stopped_at = None
+    if walk:
+        found, stopped_at = _walk(rows.order_by("-pk"), _windows_down(rows.model, below), size + 1)
+    else:
+        found = list((rows if below is None else rows.filter(pk__lt=below)).order_by("-pk")[: size + 1])
+    has_older = len(found) > size or stopped_at is not None
+    return Page(found[:size], below is not None, has_older, stopped_at and stopped_at[0])
+
+
+def _newer_page(rows: QuerySet[Any], above: Any, size: int, *, walk: bool) -> Page:
+    stopped_at = None
+    if walk:
+        found, stopped_at = _walk(rows.order_by("pk"), _windows_up(rows.model, above), size + 1)
+    else:
+        found = list(rows.filter(pk__gt=above).order_by("pk")[: size + 1])
+    has_newer = len(found) > size or stopped_at is not None
+    return Page(found[:size][::-1], has_newer, True, stopped_above=stopped_at and stopped_at[1] - 1)
+
+
+def _walk(rows: QuerySet[Any], windows: Iterator[Window], wanted: int) -> tuple[list[Any], Window | None]:
+    """At most `wanted` rows, and the last window looked at when the budget ended before."""
+    found: list[Any] = []
+    ends_at = monotonic() + BUDGET_SECONDS
+    for low, high in windows:
+        found += rows.filter(pk__gte=low, pk__lt=high)[: wanted - len(found)]
+        if len(found) >= wanted:
+            return found, None
+        if monotonic() > ends_at:
+            return found, (low, high)
+    return found, None
+
+
+def _ends(model: type[Model]) -> tuple[int, int] | None:
+    """The oldest and the newest id: two look-ups, no scan."""
+    ids = model._default_manager.order_by("pk").values_list("pk", flat=True)
+    oldest, newest = ids.first(), ids.last()
+    return None if oldest is None or newest is None else (oldest, newest)
+
+
+def _windows_down(model: type[Model], below: int | None) -> Iterator[Window]:
+    """Windows `[low, high)` of ids from the newest down, each larger than the one before."""
+    ends = _ends(model)
+    if ends is None:
+        return
+    oldest, newest = ends
+    high, size = min(below or newest + 1, newest + 1), WINDOW_ROWS
+    while high > oldest:
+        yield max(high - size, oldest), high
+        high, size = high - size, min(size * WINDOW_GROWTH, MOST_WINDOW_ROWS)
+
+
+def _windows_up(model: type[Model], above: int) -> Iterator[Window]:
+    ends = _ends(model)
+    if ends is None:
+        return
+    low, size = max(above + 1, ends[0]), WINDOW_ROWS
+    while low <= ends[1]:
+        yield low, low + size
+        low, size = low + size, min(size * WINDOW_GROWTH, MOST_WINDOW_ROWS)
+
+
+def since(rows: QuerySet[Any], moment: datetime, field: str = "created_at") -> QuerySet[Any]:
+    """Rows from `moment` on, bounded by the primary key too, which pages run along."""
+    earliest = {f"{field}__gte": moment - CLOCK_SLACK}
+    first = rows.model._default_manager.filter(**earliest).order_by(field).values_list("pk", flat=True).first()
+    return rows.none() if first is None else rows.filter(pk__gte=first - WINDOW_ROWS, **{f"{field}__gte": moment})
+
+
+def until(rows: QuerySet[Any], moment: datetime, field: str = "created_at") -> QuerySet[Any]:
+    """Rows before `moment`, bounded by the primary key too."""
+    latest = {f"{field}__lte": moment + CLOCK_SLACK}
+    last = rows.model._default_manager.filter(**latest).order_by(f"-{field}").values_list("pk", flat=True).first()
+    return rows.none() if last is None else rows.filter(pk__lte=last + WINDOW_ROWS, **{f"{field}__lt": moment})
+
+
+class KeysetPaginator:
+    """What the theme's pagination tag asks of a paginator; the pages themselves are made by the list."""
+
+    template_name = "console/keyset_pagination.html"
+
+    def __init__(self, per_page: int) -> None:
+        self.per_page = per_page
+
+
+class KeysetChangeList(ChangeList):
+    """The admin's list, paged by key. `model_admin.is_indexed(params)` tells which way it searches."""
+
+    paginator: Any
+    page: Page
+    #: How a key is read out of the address.
+    read_key: Callable[[str | None], Any] = staticmethod(number)
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        # The place in the list is no filter, and no new search or filter inherits it.
+        for name in (OLDER_THAN, NEWER_THAN):
+            self.params.pop(name, None)
+            self.filter_params.pop(name, None)
+        return super().get_queryset(request, exclude_parameters)
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        return ["-pk"]
+
+    def get_results(self, request: HttpRequest) -> None:
+        desk: Any = self.model_admin
+        walk = not desk.is_indexed(self)
+        cursor = Cursor(*(self.read_key(request.GET.get(name)) for name in (OLDER_THAN, NEWER_THAN)))
+        self.page = read_page(self.queryset.order_by(), cursor, self.list_per_page, walk=walk)
+        self.result_list = self.page.rows
+        self.result_count = self.full_result_count = len(self.page.rows)
+        self.show_full_result_count = False
+        self.show_admin_actions = bool(self.page.rows)
+        self.can_show_all = self.multi_page = False
+        self.paginator = KeysetPaginator(self.list_per_page)
+
+    def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
+        return super().get_query_string(new_params, [*(remove or []), OLDER_THAN, NEWER_THAN])
+
+    @property
+    def older_url(self) -> str:
+        """The next page back in time, or "" on the last one."""
+        if not self.page.has_older:
+            return ""
+        edge = self.page.stopped_at if self.page.stopped_at is not None else self.page.rows[-1].pk
+        return self.get_query_string({OLDER_THAN: edge})
+
+    @property
+    def newer_url(self) -> str:
+        """The previous page, or "" on the newest one."""
+        if not self.page.has_newer:
+            return ""
+        if self.page.stopped_above is not None:
+            return self.get_query_string({NEWER_THAN: self.page.stopped_above})
+        return self.get_query_string({NEWER_THAN: self.page.rows[0].pk} if self.page.rows else {})
+
+    @property
+    def searched_back_to(self) -> datetime | None:
+        """How far back the page looked, when it gave up before it was full."""
+        if self.page.stopped_at is None:
+            return None
+        nearest = self.model._default_manager.filter(pk__gte=self.page.stopped_at).order_by("pk")
+        return nearest.values_list("created_at", flat=True).first()
+
+    @property
+    def is_filtered(self) -> bool:
+        return bool(self.query or set(self.get_filters_params()) - set(IGNORED_PARAMS))
