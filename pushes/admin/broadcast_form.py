@@ -1,0 +1,147 @@
+"""What an operator fills in for a broadcast, checked as a whole before anything is stored."""
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from pushes.admin import account_list
+from pushes.admin.account_list import MOST_ACCOUNTS, AccountList
+from pushes.admin.theme import ModelForm, widgets
+from pushes.models import Broadcast
+
+SHOWN_BAD_LINES = 20
+#: A longer list is not put back into the text box; uploading or typing another replaces it.
+MOST_TYPED = 2_000
+#: What a message may take at the provider: the whole of it, title, text, data and the format's own words.
+PROVIDER_BYTES = 4_096
+LARGEST_UPLOAD = 20_000_000
+
+
+class BroadcastForm(ModelForm[Broadcast]):
+    accounts_typed = forms.CharField(
+        label=gettext_lazy("Account ids"),
+        required=False,
+        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 5, "spellcheck": "false"}),
+        help_text=gettext_lazy("One a line, or parted by commas or blanks."),
+    )
+    accounts_file = forms.FileField(
+        label=gettext_lazy("… or a CSV file"),
+        required=False,
+        widget=widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.txt,text/csv,text/plain"}),
+        help_text=gettext_lazy("The first column holds the account ids. It replaces what is typed above."),
+    )
+
+    class Meta:
+        model = Broadcast
+        fields = (
+            "title",
+            "text",
+            "app",
+            "platform",
+            "audience_kind",
+            "push_type",
+            "data",
+            "scheduled_at",
+            "expires_at",
+        )
+        widgets = {
+            "text": widgets.UnfoldAdminTextareaWidget(attrs={"rows": 5}),
+            "data": widgets.UnfoldAdminTextareaWidget(attrs={"rows": 3, "spellcheck": "false"}),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        kept = self.instance.accounts
+        if kept and len(kept) <= MOST_TYPED:
+            self.fields["accounts_typed"].initial = "\n".join(kept)
+        elif kept:
+            self.fields["accounts_typed"].help_text = _(
+                "%(n)s accounts are kept. Type or upload a list to replace them."
+            ) % {"n": len(kept)}
+
+    def clean_text(self) -> str:
+        text = str(self.cleaned_data["text"]).strip()
+        if len(text.encode()) > PROVIDER_BYTES:
+            raise forms.ValidationError(
+                _("%(size)s bytes: the provider takes at most %(most)s, title and data included.")
+                % {"size": len(text.encode()), "most": PROVIDER_BYTES}
+            )
+        return text
+
+    def clean_data(self) -> dict[str, Any]:
+        data = self.cleaned_data["data"]
+        if data in (None, ""):
+            return {}
+        if not isinstance(data, dict):
+            raise forms.ValidationError(_('Write a JSON object, as {"goods_id": "42"}, or leave it empty.'))
+        return data
+
+    def clean_accounts_file(self) -> "UploadedFile[bytes] | None":
+        upload: UploadedFile[bytes] | None = self.cleaned_data["accounts_file"]
+        if upload is not None and (upload.size or 0) > LARGEST_UPLOAD:
+            raise forms.ValidationError(_("The file is larger than %(mb)s MB.") % {"mb": LARGEST_UPLOAD // 1_000_000})
+        return upload
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        self._check_times(cleaned)
+        if cleaned.get("audience_kind") != Broadcast.AudienceKind.ACCOUNTS:
+            self.instance.accounts = []
+        elif "accounts_file" in cleaned and "accounts_typed" in cleaned:
+            self._take_accounts(cleaned)
+        return cleaned
+
+    def _check_times(self, cleaned: dict[str, Any]) -> None:
+        starts, ends = cleaned.get("scheduled_at"), cleaned.get("expires_at")
+        now = timezone.now()
+        if starts and starts <= now:
+            self.add_error("scheduled_at", _("This moment has passed. Leave it empty to send at once."))
+        if ends and ends <= (starts or now):
+            self.add_error("expires_at", _("It would expire before it is sent."))
+        if ends and (ends - now).days > settings.RETENTION_DAYS:
+            self.add_error("expires_at", _("Pushes are kept for %(n)s days.") % {"n": settings.RETENTION_DAYS})
+
+    def _take_accounts(self, cleaned: dict[str, Any]) -> None:
+        try:
+            listed = _listed(cleaned.get("accounts_file"), cleaned.get("accounts_typed", ""))
+        except ValueError as error:
+            self.add_error("accounts_file", str(error))
+            return
+        field = "accounts_file" if cleaned.get("accounts_file") else "accounts_typed"
+        if listed is None and self.instance.accounts:
+            return
+        fault = _fault(listed)
+        if listed is None or fault:
+            self.add_error(field, fault)
+            return
+        self.instance.accounts = listed.ids
+
+
+def _listed(upload: "UploadedFile[bytes] | None", typed: str) -> AccountList | None:
+    """What was given, or None when nothing was. Raises ValueError for a file that is no text."""
+    if upload:
+        return account_list.parse_csv(account_list.decode(upload.read()))
+    return account_list.parse(typed) if typed.strip() else None
+
+
+def _fault(listed: AccountList | None) -> str | list[str]:
+    if listed is None:
+        return _("Type the account ids, or upload a file with them.")
+    if listed.bad:
+        more = len(listed.bad) - SHOWN_BAD_LINES
+        lines = [str(line) for line in listed.bad[:SHOWN_BAD_LINES]]
+        return [
+            _("Nothing was taken, because of these lines:"),
+            *lines,
+            *([_("… and %(n)s more") % {"n": more}] if more > 0 else []),
+        ]
+    if not listed.ids:
+        return _("No account id was found in it.")
+    if len(listed.ids) > MOST_ACCOUNTS:
+        return _("%(n)s accounts: at most %(most)s fit one broadcast.") % {"n": len(listed.ids), "most": MOST_ACCOUNTS}
+    return ""

@@ -1,0 +1,365 @@
+"""Broadcasts: compose, review, send, watch, stop, copy."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from pushes import broadcasts
+from pushes.admin import approval, progress
+from pushes.admin.broadcast_form import PROVIDER_BYTES, BroadcastForm
+from pushes.admin.confirm import Question, RefusedError, ask
+from pushes.admin.desk import Desk, page
+from pushes.admin.records import deliveries_url
+from pushes.admin.theme import ChoicesDropdownFilter, link, status_badge, when
+from pushes.directory import DirectoryError
+from pushes.models import AppKey, Broadcast
+from pushes.names import BroadcastStatus
+from pushes.submit import InvalidMessageError
+
+EDITABLE = (BroadcastStatus.DRAFT,)
+SENDABLE = (BroadcastStatus.DRAFT, BroadcastStatus.WAITING)
+OVER = (BroadcastStatus.FINISHED, BroadcastStatus.CANCELLED)
+COPIED = ("title", "text", "app", "platform", "audience_kind", "push_type", "data")
+#: The name of the button that goes on to the review.
+REVIEW = "_review"
+
+
+def in_state(*states: str) -> Callable[[Broadcast], bool]:
+    return lambda broadcast: broadcast.status in states
+
+
+@admin.register(Broadcast)
+class Broadcasts(Desk[Broadcast]):
+    form = BroadcastForm
+    change_form_template = "console/broadcast_form.html"
+    list_display = ("headline", "state", "audience", "devices", "by", "started")
+    list_display_links = None
+    list_filter = (("status", ChoicesDropdownFilter), ("app", ChoicesDropdownFilter))
+    list_select_related = ("created_by",)
+    search_fields = ("title__startswith",)
+    search_help_text = gettext_lazy("Beginning of the title")
+    sortable_by = ()
+    ordering = ("-id",)
+    actions = None
+    actions_detail = (
+        "progress_page",
+        "send_page",
+        "pause_page",
+        "resume_page",
+        "cancel_page",
+        "deliveries_page",
+        "copy_page",
+    )
+    fieldsets = (
+        (gettext_lazy("Message"), {"fields": ("title", "text")}),
+        (
+            gettext_lazy("Audience"),
+            {"fields": (("app", "platform"), "audience_kind", "accounts_typed", "accounts_file")},
+        ),
+        (gettext_lazy("When"), {"fields": ("scheduled_at", "expires_at")}),
+        (gettext_lazy("In the app"), {"fields": ("push_type", "data")}),
+    )
+    sent_fieldsets = (
+        (gettext_lazy("Message"), {"fields": ("title", "text", ("push_type", "data"))}),
+        (gettext_lazy("Audience"), {"fields": (("app", "platform"), "audience")}),
+        (gettext_lazy("When"), {"fields": (("scheduled_at", "expires_at"), ("started_at", "finished_at"))}),
+        (gettext_lazy("Who"), {"fields": (("by", "approved_by"), ("status", "status_reason"))}),
+    )
+    empty_title = gettext_lazy("No broadcasts yet")
+    empty_text = gettext_lazy("Compose one: it stays a draft until you have seen its size and confirmed it.")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Broadcast]:
+        broadcasts_ = super().get_queryset(request)
+        # A list of accounts may be megabytes; the table shows none of it.
+        is_list = (
+            request.resolver_match is not None and request.resolver_match.url_name == "pushes_broadcast_changelist"
+        )
+        return broadcasts_.defer("accounts", "data") if is_list else broadcasts_
+
+    def get_fieldsets(self, request: HttpRequest, obj: Broadcast | None = None) -> Any:
+        return self.fieldsets if obj is None or obj.status in EDITABLE else self.sent_fieldsets
+
+    def has_change_permission(self, request: HttpRequest, obj: Broadcast | None = None) -> bool:
+        permitted = super().has_change_permission(request, obj)
+        return permitted and (obj is None or obj.status in EDITABLE)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Broadcast | None = None) -> bool:
+        permitted = super().has_delete_permission(request, obj)
+        return permitted and (obj is None or obj.status in EDITABLE)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        source = request.GET.get("copy_of", "")
+        original = Broadcast.objects.filter(pk=int(source)).first() if source.isdecimal() else None
+        if original is None:
+            return dict(super().get_changeform_initial_data(request))
+        copied: dict[str, Any] = {name: getattr(original, name) for name in COPIED}
+        return copied | {"accounts_typed": "\n".join(original.accounts)}
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        context["provider_bytes"] = PROVIDER_BYTES
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Broadcast, form: Any, change: bool) -> None:
+        if not change:
+            obj.created_by_id = request.user.pk
+        super().save_model(request, obj, form, change)
+
+    def response_add(self, request: HttpRequest, obj: Broadcast, post_url_continue: str | None = None) -> HttpResponse:
+        return self._to_review(request, obj) or super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request: HttpRequest, obj: Broadcast) -> HttpResponse:
+        return self._to_review(request, obj) or super().response_change(request, obj)
+
+    def _to_review(self, request: HttpRequest, obj: Broadcast) -> HttpResponse | None:
+        return HttpResponseRedirect(self.url("send_page", obj.pk)) if REVIEW in request.POST else None
+
+    # --- what can be done with one ---------------------------------------------------------------
+
+    @page(
+        gettext_lazy("Progress"),
+        permission="pushes.view_broadcast",
+        icon="monitoring",
+        applies=lambda row: row.status not in EDITABLE,
+    )
+    def progress_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        """The page; asked by the page itself (`?part`), only the figures."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Progress"),
+            "opts": self.opts,
+            "original": broadcast,
+            "broadcast": broadcast,
+            "figures": progress.figures(broadcast),
+            "is_over": broadcast.status in (*OVER, BroadcastStatus.DRAFT),
+            "deliveries_url": deliveries_url(broadcast=broadcast.pk),
+            "actions_detail": self._offered(request, broadcast),
+        }
+        if "part" not in request.GET:
+            return TemplateResponse(request, "console/broadcast_progress.html", context)
+        # The buttons above the figures belong to the state: when it has changed, the whole page is asked again.
+        has_moved = request.GET["part"] != broadcast.status
+        headers = {"HX-Refresh": "true"} if has_moved else {}
+        return TemplateResponse(request, "console/broadcast_figures.html", context, headers=headers)
+
+    def _offered(self, request: HttpRequest, broadcast: Broadcast) -> Any:
+        offered = self.get_actions_detail(request, str(broadcast.pk))
+        names = [name for name in self.actions_detail if name != "progress_page"]
+        return self._get_actions_navigation(names, offered, str(broadcast.pk))  # type: ignore[attr-defined]
+
+    @page(
+        gettext_lazy("Review and send"),
+        permission="pushes.send_broadcast",
+        icon="send",
+        variant="primary",
+        applies=in_state(*SENDABLE),
+    )
+    def send_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        back = self.url("progress_page", broadcast.pk)
+        if broadcast.status not in SENDABLE:
+            messages.info(request, _("It was launched already. Nothing is sent twice."))
+            return HttpResponseRedirect(back)
+        try:
+            estimate = broadcasts.estimate(broadcast)
+        except (InvalidMessageError, DirectoryError) as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(self.url("change", broadcast.pk))
+        if approval.is_needed(broadcast, estimate, request.user):
+            return self._ask_for_approval(request, broadcast, estimate)
+        is_later = broadcast.scheduled_at is not None
+        question = Question(
+            title=_("Send this broadcast to about %(n)s devices?") % {"n": f"{estimate:,}"},
+            text=_("What has left cannot be called back. You can pause or cancel the rest at any time."),
+            button=_("Schedule it") if is_later else _("Send to %(n)s devices now") % {"n": f"{estimate:,}"},
+            facts=self._facts(broadcast),
+            warning=_doubts(broadcast, estimate),
+            is_dangerous=True,
+        )
+        edit = self.url("change", broadcast.pk)
+        return ask(
+            self,
+            request,
+            question,
+            lambda _data: _launch(broadcast, request.user),
+            row=broadcast,
+            back=back,
+            cancel=edit,
+        )
+
+    def _ask_for_approval(self, request: HttpRequest, broadcast: Broadcast, estimate: int) -> HttpResponse:
+        back = self.url("progress_page", broadcast.pk)
+        if broadcast.status == BroadcastStatus.WAITING:
+            messages.info(request, _("It waits for the approval of someone else than its author."))
+            return HttpResponseRedirect(back)
+        question = Question(
+            title=_("Ask for approval: about %(n)s devices") % {"n": f"{estimate:,}"},
+            text=_("Above %(most)s devices a second person must look at a broadcast. It can no longer be edited then.")
+            % {"most": f"{settings.BROADCAST_APPROVAL_ABOVE:,}"},
+            button=_("Ask for approval"),
+            facts=self._facts(broadcast),
+            warning=_doubts(broadcast, estimate),
+        )
+
+        def act(_data: dict[str, Any]) -> str:
+            if not approval.ask(broadcast):
+                raise RefusedError(_("It was launched already. Nothing is sent twice."))
+            return _("The broadcast waits for approval.")
+
+        edit = self.url("change", broadcast.pk)
+        return ask(self, request, question, act, row=broadcast, back=back, cancel=edit)
+
+    def _facts(self, broadcast: Broadcast) -> list[tuple[Any, Any]]:
+        return [
+            (_("Title"), broadcast.title),
+            (_("Text"), broadcast.text),
+            (_("App"), broadcast.get_app_display()),
+            (_("Platform"), broadcast.get_platform_display() or _("both")),
+            (_("Audience"), self.audience(broadcast)),
+            (_("Push type"), broadcast.get_push_type_display()),
+            (_("Starts"), when(broadcast.scheduled_at) if broadcast.scheduled_at else _("at once")),
+            (_("Expires"), when(broadcast.expires_at) if broadcast.expires_at else _("by the push type's rule")),
+        ]
+
+    @page(
+        gettext_lazy("Pause"),
+        permission="pushes.send_broadcast",
+        icon="pause",
+        variant="warning",
+        applies=in_state(BroadcastStatus.SENDING),
+    )
+    def pause_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        question = Question(
+            title=_("Pause “%(title)s”?") % {"title": broadcast.title},
+            text=_("Everything that has not left waits until you resume. What is being sent this moment still goes."),
+            button=_("Pause"),
+        )
+        return self._step(request, broadcast, question, broadcasts.pause, _("Paused."))
+
+    @page(
+        gettext_lazy("Resume"),
+        permission="pushes.send_broadcast",
+        icon="play_arrow",
+        variant="primary",
+        applies=in_state(BroadcastStatus.PAUSED),
+    )
+    def resume_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        question = Question(
+            title=_("Resume “%(title)s”?") % {"title": broadcast.title},
+            text=_("It goes on where it stopped. Nobody gets it a second time."),
+            button=_("Resume"),
+        )
+        return self._step(request, broadcast, question, broadcasts.resume, _("Resumed."))
+
+    @page(
+        gettext_lazy("Cancel"),
+        permission="pushes.send_broadcast",
+        icon="cancel",
+        variant="danger",
+        applies=lambda row: row.status not in (*OVER, *EDITABLE),
+    )
+    def cancel_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        question = Question(
+            title=_("Cancel “%(title)s” for good?") % {"title": broadcast.title},
+            text=_("What has not left never will. This cannot be undone; you can copy it as a new broadcast."),
+            button=_("Cancel the broadcast"),
+            is_dangerous=True,
+        )
+        return self._step(request, broadcast, question, broadcasts.cancel, _("Cancelled."))
+
+    def _step(
+        self,
+        request: HttpRequest,
+        broadcast: Broadcast,
+        question: Question,
+        step: Callable[..., Broadcast],
+        done: str,
+    ) -> HttpResponse:
+        def act(_data: dict[str, Any]) -> str:
+            _moved(step, broadcast, request.user)
+            return done
+
+        return ask(self, request, question, act, row=broadcast, back=self.url("progress_page", broadcast.pk))
+
+    @page(gettext_lazy("Results"), permission="pushes.view_deliveryresult", icon="list", applies=lambda b: b.started_at)
+    def deliveries_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        return HttpResponseRedirect(deliveries_url(broadcast=broadcast.pk))
+
+    @page(gettext_lazy("Copy as new"), permission="pushes.add_broadcast", icon="content_copy")
+    def copy_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        """The empty form filled with this one's message; nothing is stored before it is saved."""
+        return HttpResponseRedirect(f"{self.url('add')}?{urlencode({'copy_of': broadcast.pk})}")
+
+    # --- columns ---------------------------------------------------------------------------------
+
+    @admin.display(description=gettext_lazy("broadcast"))
+    def headline(self, row: Broadcast) -> SafeString:
+        name = "change" if row.status in EDITABLE else "progress_page"
+        return link(self.url(name, row.pk), f"#{row.pk} {row.title}")
+
+    @admin.display(description=gettext_lazy("status"))
+    def state(self, row: Broadcast) -> SafeString:
+        return status_badge(row.status, row.get_status_display())
+
+    @admin.display(description=gettext_lazy("audience"))
+    def audience(self, row: Broadcast) -> str:
+        if row.audience_kind == Broadcast.AudienceKind.ACCOUNTS:
+            return _("a list of accounts") if "accounts" in row.get_deferred_fields() else _accounts(row)
+        platform = f" ({row.get_platform_display()})" if row.platform else ""
+        return _("everyone in %(app)s") % {"app": row.app} + platform
+
+    @admin.display(description=gettext_lazy("devices"))
+    def devices(self, row: Broadcast) -> str:
+        return "–" if row.estimate is None else f"{row.estimate:,}"
+
+    @admin.display(description=gettext_lazy("by"))
+    def by(self, row: Broadcast) -> str:
+        return str(row.created_by or "–")
+
+    @admin.display(description=gettext_lazy("started"))
+    def started(self, row: Broadcast) -> Any:
+        return when(row.started_at or row.scheduled_at)
+
+
+def _accounts(row: Broadcast) -> str:
+    return _("a list of %(n)s accounts") % {"n": f"{len(row.accounts):,}"}
+
+
+def _launch(broadcast: Broadcast, user: Any) -> str:
+    launched = _moved(broadcasts.launch, broadcast, user)
+    if launched.status == BroadcastStatus.SCHEDULED:
+        return _("The broadcast is scheduled.")
+    return _("The broadcast is on its way.")
+
+
+def _moved(step: Callable[..., Broadcast], broadcast: Broadcast, user: Any) -> Broadcast:
+    try:
+        return step(broadcast.pk, by=user)
+    except broadcasts.BroadcastStateError:
+        now = Broadcast.objects.get(pk=broadcast.pk)
+        raise RefusedError(
+            _("Nothing was done: the broadcast is “%(state)s” by now.") % {"state": now.get_status_display()}
+        ) from None
+    except InvalidMessageError as error:
+        raise RefusedError(str(error)) from None
+
+
+def _doubts(broadcast: Broadcast, estimate: int) -> str:
+    """What an operator should know before confirming, or ""."""
+    if not estimate:
+        return _("Nobody would get it: no active device matches the audience.")
+    keys = AppKey.objects.filter(app=broadcast.app)
+    if broadcast.platform:
+        keys = keys.filter(platform=broadcast.platform)
+    if not keys.filter(is_enabled=True).exists():
+        return _("There is no enabled app key for this audience: every device would be skipped.")
+    if keys.filter(is_enabled=True, paused_at__isnull=False).exists():
+        return _("An app key of this audience is paused: its devices wait until it is resumed.")
+    return ""

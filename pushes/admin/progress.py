@@ -1,0 +1,78 @@
+"""The figures of a broadcast's progress page."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.utils import timezone
+
+from pushes import broadcasts
+from pushes.marks import STATUS_COLOURS
+from pushes.models import Broadcast
+from pushes.names import BroadcastStatus, Status
+
+#: Too early to divide by.
+LEAST_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One status: how many deliveries, and their share of the bar."""
+
+    status: str
+    label: str
+    colour: str
+    count: int
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """`expected` is the estimate until the audience is known exactly. Rate and time left are None when unknown."""
+
+    parts: list[Part]
+    total: int
+    expected: int
+    done: int
+    percent: float
+    per_second: float | None
+    seconds_left: int | None
+    is_expanded: bool
+
+
+def figures(broadcast: Broadcast) -> Figures:
+    now = broadcasts.progress(broadcast.pk)
+    expected = now.total if now.is_expanded else max(now.total, broadcast.estimate or 0)
+    per_second = _rate(broadcast, now.done)
+    left = expected - now.done
+    return Figures(
+        parts=_parts(now.counts, expected),
+        total=now.total,
+        expected=expected,
+        done=now.done,
+        percent=_percent(now.done, expected),
+        per_second=per_second,
+        seconds_left=round(left / per_second) if per_second and left else None,
+        is_expanded=now.is_expanded,
+    )
+
+
+def _parts(counts: dict[str, int], expected: int) -> list[Part]:
+    return [
+        Part(
+            status.value, str(status.label), STATUS_COLOURS[status], counts[status], _percent(counts[status], expected)
+        )
+        for status in Status
+        if counts.get(status)
+    ]
+
+
+def _percent(part: int, whole: int) -> float:
+    return round(100 * part / whole, 1) if whole else 0.0
+
+
+def _rate(broadcast: Broadcast, done: int) -> float | None:
+    """Deliveries a second since the start, while it is being sent."""
+    if broadcast.status != BroadcastStatus.SENDING or broadcast.started_at is None or not done:
+        return None
+    spent: timedelta = timezone.now() - broadcast.started_at
+    return done / spent.total_seconds() if spent.total_seconds() > LEAST_SECONDS else None

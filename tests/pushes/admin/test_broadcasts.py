@@ -1,0 +1,247 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+
+from pushes import broadcasts
+from pushes.models import Broadcast, PushRecord
+from pushes.names import App, BroadcastStatus, Status
+from tests.make import make_app_key, make_broadcast, make_delivery, make_device, make_record
+from tests.pushes.admin.conftest import SignIn, url
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
+
+
+def filled(**fields: Any) -> dict[str, Any]:
+    return {
+        "title": "Sale",
+        "text": "Everything 30 % off",
+        "app": "higo",
+        "platform": "",
+        "audience_kind": "app",
+        "push_type": "55",
+        "data": "{}",
+        "accounts_typed": "",
+        "scheduled_at_0": "",
+        "scheduled_at_1": "",
+        "expires_at_0": "",
+        "expires_at_1": "",
+    } | fields
+
+
+def compose(client: Client, **fields: Any) -> str:
+    return client.post(url("broadcast_add"), filled(**fields), follow=True).content.decode()
+
+
+def sending(**fields: Any) -> Broadcast:
+    broadcast = make_broadcast(**fields)
+    return broadcasts.launch(broadcast.pk)
+
+
+def test_a_saved_broadcast_is_a_draft_of_its_author(operator: Client) -> None:
+    compose(operator)
+    broadcast = Broadcast.objects.get()
+    assert broadcast.status == BroadcastStatus.DRAFT
+    assert str(broadcast.created_by).startswith("operator")
+
+
+def test_save_and_review_leads_to_the_estimate(operator: Client) -> None:
+    make_app_key()
+    make_device()
+    make_device(app=App.HIGIRL)
+    assert "Send to 1 devices now" in compose(operator, _review="1")
+
+
+def test_the_review_warns_when_nobody_would_get_it(operator: Client) -> None:
+    assert "no active device matches" in compose(operator, _review="1")
+
+
+def test_the_review_warns_when_there_is_no_key(operator: Client) -> None:
+    make_device()
+    assert "no enabled app key" in compose(operator, _review="1")
+
+
+def test_the_review_warns_of_a_paused_key(operator: Client) -> None:
+    make_device()
+    make_app_key(paused_at=timezone.now())
+    assert "is paused" in compose(operator, _review="1")
+
+
+def test_looking_at_the_review_sends_nothing(operator: Client) -> None:
+    broadcast = make_broadcast()
+    operator.get(url("broadcast_send_page", broadcast.pk))
+    broadcast.refresh_from_db()
+    assert broadcast.status == BroadcastStatus.DRAFT
+
+
+def test_sending_twice_makes_one_push(operator: Client) -> None:
+    broadcast = make_broadcast()
+    for _ in range(2):
+        operator.post(url("broadcast_send_page", broadcast.pk))
+    broadcast.refresh_from_db()
+    assert broadcast.status == BroadcastStatus.SENDING
+    assert PushRecord.objects.count() == 1
+
+
+def test_a_reloaded_review_of_a_sent_broadcast_says_so(operator: Client) -> None:
+    broadcast = sending()
+    page = operator.post(url("broadcast_send_page", broadcast.pk), follow=True)
+    assert "launched already" in page.content.decode()
+
+
+def test_a_scheduled_broadcast_waits(operator: Client) -> None:
+    broadcast = make_broadcast(scheduled_at=timezone.now() + timedelta(hours=1))
+    operator.post(url("broadcast_send_page", broadcast.pk))
+    broadcast.refresh_from_db()
+    assert broadcast.status == BroadcastStatus.SCHEDULED
+
+
+def test_it_is_paused_resumed_and_cancelled(operator: Client) -> None:
+    broadcast = sending()
+    for step, state in (("pause", "paused"), ("resume", "sending"), ("cancel", "cancelled")):
+        operator.post(url(f"broadcast_{step}_page", broadcast.pk))
+        broadcast.refresh_from_db()
+        assert broadcast.status == state
+
+
+def test_what_is_over_cannot_be_cancelled_again(operator: Client) -> None:
+    broadcast = make_broadcast(status=BroadcastStatus.FINISHED)
+    page = operator.post(url("broadcast_cancel_page", broadcast.pk), follow=True)
+    assert "Nothing was done" in page.content.decode()
+
+
+def test_the_progress_page_counts_by_status_and_links_the_log(viewer: Client) -> None:
+    broadcast = sending()
+    record = PushRecord.objects.get()
+    make_delivery(record)
+    make_delivery(record, status=Status.FAILED)
+    page = viewer.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
+    assert "accepted by the provider" in page
+    assert f"broadcast={broadcast.pk}&amp;status__exact=failed" in page
+
+
+def test_the_figures_alone_are_for_the_page_itself(viewer: Client) -> None:
+    broadcast = sending()
+    answer = viewer.get(url("broadcast_progress_page", broadcast.pk), {"part": "sending"})
+    assert "<html" not in answer.content.decode()
+    assert "HX-Refresh" not in answer
+
+
+def test_the_figures_have_the_page_asked_again_when_the_state_has_changed(viewer: Client) -> None:
+    broadcast = sending()
+    answer = viewer.get(url("broadcast_progress_page", broadcast.pk), {"part": "paused"})
+    assert answer["HX-Refresh"] == "true"
+
+
+def test_a_list_of_accounts_may_be_typed(operator: Client) -> None:
+    compose(operator, audience_kind="accounts", accounts_typed="a1, a2\na3 a1")
+    assert Broadcast.objects.get().accounts == ["a1", "a2", "a3"]
+
+
+def test_a_list_of_accounts_may_be_uploaded(operator: Client) -> None:
+    file = SimpleUploadedFile("a.csv", "account_id,name\n101,小王\n102,小李\n".encode("gb18030"))
+    compose(operator, audience_kind="accounts", accounts_file=file)
+    assert Broadcast.objects.get().accounts == ["101", "102"]
+
+
+def test_a_bad_line_is_named_and_nothing_is_stored(operator: Client) -> None:
+    page = compose(operator, audience_kind="accounts", accounts_typed=f"a1\n{'x' * 65}")
+    assert "line 2: longer than 64 characters" in page
+    assert not Broadcast.objects.exists()
+
+
+def test_an_empty_list_of_accounts_is_refused(operator: Client) -> None:
+    assert "Type the account ids" in compose(operator, audience_kind="accounts")
+
+
+def test_editing_keeps_a_list_too_long_to_show(operator: Client) -> None:
+    ids = [f"a{n}" for n in range(2_500)]
+    broadcast = make_broadcast(audience_kind="accounts", accounts=ids)
+    page = operator.get(url("broadcast_change", broadcast.pk)).content.decode()
+    operator.post(url("broadcast_change", broadcast.pk), filled(audience_kind="accounts", title="Other"))
+    broadcast.refresh_from_db()
+    assert "2500 accounts are kept" in page
+    assert (broadcast.title, broadcast.accounts) == ("Other", ids)
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"text": "字" * 1400}, "4200 bytes"),
+        ({"data": "[1]"}, "Write a JSON object"),
+        ({"data": "{"}, "Enter a valid JSON"),
+        ({"scheduled_at_0": "2020-01-01", "scheduled_at_1": "08:00"}, "This moment has passed"),
+        ({"expires_at_0": "2020-01-01", "expires_at_1": "08:00"}, "expire before it is sent"),
+        ({"expires_at_0": "2099-01-01", "expires_at_1": "08:00"}, "Pushes are kept for"),
+        ({"title": ""}, "This field is required"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_with_its_reason(
+    operator: Client, fields: dict[str, Any], complaint: str
+) -> None:
+    assert complaint in compose(operator, **fields)
+    assert not Broadcast.objects.exists()
+
+
+def test_a_copy_is_a_filled_form_and_no_row(operator: Client) -> None:
+    broadcast = sending(title="Spring", accounts=["7"], audience_kind="accounts")
+    page = operator.get(url("broadcast_copy_page", broadcast.pk), follow=True).content.decode()
+    assert 'value="Spring"' in page
+    assert Broadcast.objects.count() == 1
+
+
+def test_what_was_sent_can_no_longer_be_edited(operator: Client) -> None:
+    broadcast = sending()
+    assert operator.post(url("broadcast_change", broadcast.pk), filled(title="Other")).status_code == 403
+    assert operator.post(url("broadcast_delete", broadcast.pk), {"post": "yes"}).status_code == 403
+
+
+def test_a_draft_may_be_deleted(operator: Client) -> None:
+    broadcast = make_broadcast()
+    operator.post(url("broadcast_delete", broadcast.pk), {"post": "yes"})
+    assert not Broadcast.objects.exists()
+
+
+def test_a_viewer_sees_progress_but_sends_nothing(viewer: Client) -> None:
+    broadcast = make_broadcast()
+    assert viewer.get(url("broadcast_progress_page", broadcast.pk)).status_code == 200
+    assert viewer.post(url("broadcast_send_page", broadcast.pk)).status_code == 403
+    assert viewer.post(url("broadcast_add"), filled()).status_code == 403
+
+
+def test_results_lead_to_the_log_of_this_broadcast(viewer: Client) -> None:
+    broadcast = sending()
+    mine, other = make_delivery(PushRecord.objects.get()), make_delivery(make_record())
+    page = viewer.get(url("broadcast_deliveries_page", broadcast.pk), follow=True).content.decode()
+    assert url("deliveryresult_change", mine.pk) in page
+    assert url("deliveryresult_change", other.pk) not in page
+
+
+def test_the_list_loads_no_account_lists(viewer: Client, django_assert_max_num_queries: Any) -> None:
+    for _ in range(5):
+        make_broadcast(audience_kind="accounts", accounts=["1"] * 1_000)
+    with django_assert_max_num_queries(20) as queries:
+        viewer.get(url("broadcast_changelist"))
+    assert not any('"accounts"' in q["sql"] and "audience_kind" in q["sql"] for q in queries.captured_queries)
+
+
+def test_an_unknown_broadcast_is_not_found(sign_in: SignIn) -> None:
+    assert sign_in("operator").get(url("broadcast_send_page", 99)).status_code == 404
+
+
+def test_an_audience_that_the_directory_cannot_list_is_refused_before_the_question(
+    operator: Client, settings: Any
+) -> None:
+    settings.DIRECTORY = "pushes.sqldirectory.SqlDirectory"
+    assert "DIRECTORY_ALL_DEVICES_SQL is not set" in compose(operator, _review="1")
+    assert Broadcast.objects.get().status == BroadcastStatus.DRAFT
+
+
+def test_a_broadcast_that_cannot_be_sent_as_it_is_says_why(operator: Client) -> None:
+    broadcast = make_broadcast(push_type=999)
+    page = operator.post(url("broadcast_send_page", broadcast.pk), follow=True).content.decode()
+    assert "is not a known push type" in page
+    assert not PushRecord.objects.exists()
