@@ -1,0 +1,150 @@
+"""What can be done with dead letters: replay them, corrected or not, or discard them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from pushes import deadletters
+from pushes.admin.confirm import Question, RefusedError, ask
+from pushes.admin.desk import Desk
+from pushes.admin.raw_bytes import readable
+from pushes.admin.theme import widgets
+from pushes.models import DeadLetter
+
+MOST_AT_ONCE = 1_000
+
+
+class CorrectForm(forms.Form):
+    """The bytes as text. What is left as it was is replayed byte for byte."""
+
+    text = forms.CharField(
+        label=gettext_lazy("The message"),
+        required=True,
+        strip=False,
+        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 12, "spellcheck": "false"}),
+        help_text=gettext_lazy("A JSON object or PHP serialize() output. The original bytes are kept."),
+    )
+
+
+def editable(letter: DeadLetter) -> str:
+    """Where correcting starts: the value as JSON if there is one, else the bytes as text ("" when they are none)."""
+    raw = bytes(letter.raw)
+    value = readable(raw).value
+    if value:
+        return value
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return ""
+
+
+def replay_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter) -> HttpResponse:
+    start = editable(letter)
+    question = Question(
+        title=_("Correct and replay this dead letter?"),
+        text=_("If it can be read now, it is pushed like any other message."),
+        button=_("Replay"),
+        facts=[(_("Reason"), letter.reason), (_("Detail"), letter.detail or "–")],
+        form=CorrectForm,
+        initial={"text": start},
+    )
+
+    def act(data: dict[str, Any]) -> str:
+        text = data["text"].replace("\r\n", "\n")
+        edited = {} if text == start else {letter.pk: text.encode()}
+        counts = deadletters.replay([letter.pk], by=str(request.user), edited=edited)
+        if counts.still_bad:
+            bad = counts.still_bad[0]
+            raise RefusedError(_("It still cannot be read: %(reason)s, %(detail)s.") % _words(bad))
+        if counts.skipped:
+            raise RefusedError(_("Nothing was done: it is no longer new."))
+        if counts.duplicates:
+            return _("It had been received in another way meanwhile, so nothing was pushed twice.")
+        return _("The dead letter is on its way as a push.")
+
+    return ask(desk, request, question, act, row=letter, back=desk.url("change", letter.pk))
+
+
+def discard_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter) -> HttpResponse:
+    question = Question(
+        title=_("Discard this dead letter?"),
+        text=_("Nothing is pushed. Its bytes are kept, and it leaves the list of new ones."),
+        button=_("Discard"),
+        is_dangerous=True,
+    )
+
+    def act(_data: dict[str, Any]) -> str:
+        if not deadletters.discard([letter.pk], by=str(request.user)):
+            raise RefusedError(_("Nothing was done: it is no longer new."))
+        return _("The dead letter is discarded.")
+
+    return ask(desk, request, question, act, row=letter, back=desk.url("change", letter.pk))
+
+
+def replay_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: QuerySet[DeadLetter]) -> HttpResponse | None:
+    """The list's action: a page that asks, and its answer."""
+    ids = _ids(chosen)
+    if "confirm" not in request.POST:
+        return _ask_for_many(desk, request, ids, "replay_selected", _("Replay %(n)s dead letters as they are?"))
+    counts = deadletters.replay(ids, by=str(request.user))
+    _audit(desk, request, ids, _("Replayed together with others."))
+    messages.success(
+        request,
+        _("%(accepted)s pushed, %(duplicates)s received before, %(skipped)s no longer new.")
+        % {"accepted": counts.accepted, "duplicates": counts.duplicates, "skipped": counts.skipped},
+    )
+    if counts.still_bad:
+        first = _("%(reason)s, %(detail)s") % _words(counts.still_bad[0])
+        messages.warning(
+            request, _("%(n)s still cannot be read (first: %(why)s).") % {"n": len(counts.still_bad), "why": first}
+        )
+    return None
+
+
+def discard_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: QuerySet[DeadLetter]) -> HttpResponse | None:
+    ids = _ids(chosen)
+    if "confirm" not in request.POST:
+        return _ask_for_many(desk, request, ids, "discard_selected", _("Discard %(n)s dead letters?"))
+    done = deadletters.discard(ids, by=str(request.user))
+    _audit(desk, request, ids, _("Discarded together with others."))
+    messages.success(
+        request, ngettext("%(n)s dead letter discarded.", "%(n)s dead letters discarded.", done) % {"n": done}
+    )
+    return None
+
+
+def _ids(chosen: QuerySet[DeadLetter]) -> list[int]:
+    return list(chosen.order_by("pk").values_list("pk", flat=True)[:MOST_AT_ONCE])
+
+
+def _words(bad: deadletters.StillBad) -> dict[str, str]:
+    return {"reason": bad.reason, "detail": bad.detail}
+
+
+def _audit(desk: Desk[DeadLetter], request: HttpRequest, ids: Sequence[int], note: str) -> None:
+    for letter in DeadLetter.objects.filter(pk__in=ids).defer("raw"):
+        desk.audit(request, letter, note)
+
+
+def _ask_for_many(
+    desk: Desk[DeadLetter], request: HttpRequest, ids: list[int], action: str, title: str
+) -> HttpResponse:
+    context = {
+        **desk.admin_site.each_context(request),
+        "title": title % {"n": len(ids)},
+        "opts": desk.opts,
+        "ids": ids,
+        "action": action,
+        "checkbox": ACTION_CHECKBOX_NAME,
+        "is_discard": action == "discard_selected",
+        "back": desk.url("changelist"),
+    }
+    return TemplateResponse(request, "console/letters_confirm.html", context)
