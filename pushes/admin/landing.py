@@ -1,0 +1,187 @@
+"""The landing page: what needs a hand now, how the platform is doing, and how it has done.
+
+The page asks for its own inner part (`?part`) every few seconds; the charts are redrawn from the same answer.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import isinf
+from typing import Any, cast
+
+from django.core.cache import cache
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from pushes.admin import health, series
+from pushes.admin.desk import admin_url
+from pushes.admin.records import deliveries_url
+from pushes.counters import SUBMITTED
+from pushes.marks import STATUS_COLOURS, amount
+from pushes.models import AppKey, Broadcast, DeadLetter, DeliveryResult
+from pushes.names import BroadcastStatus, Kind, Reason, Status
+
+DEFAULT_SPAN = "1h"
+#: A push that has been due for longer than this is late, whatever held it up.
+LATE = timedelta(minutes=2)
+SHOWN_REASONS = 10
+CACHE_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    text: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    label: str
+    value: str
+    note: str = ""
+    colour: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonRow:
+    status: str
+    colour: str
+    reason: str
+    meaning: str
+    count: int
+    url: str
+
+
+def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """The theme's dashboard callback."""
+    now = timezone.now()
+    is_part = "part" in request.GET
+    found = {
+        "title": _("Overview"),
+        "is_part": is_part,
+        "base_template": "console/part.html" if is_part else "admin/base_site.html",
+        "is_empty": not AppKey.objects.exists(),
+        "keys_url": admin_url(AppKey, "changelist"),
+    }
+    if request.user.has_perm("pushes.view_deliveryresult"):
+        found |= _figures(request, now)
+    return context | found
+
+
+def _figures(request: HttpRequest, now: datetime) -> dict[str, Any]:
+    span = series.SPANS.get(request.GET.get("span", ""), series.SPANS[DEFAULT_SPAN])
+    figures = _cached(span, now)
+    view, due = health.redis_view(), health.oldest_due(now)
+    return {
+        "has_figures": True,
+        "span": span.name,
+        "spans": list(series.SPANS),
+        "alerts": list(_alerts(view, due, now)),
+        "tiles": list(_tiles(figures, view, due, now)),
+        "reasons": _reasons(figures),
+        "redis_view": view,
+        "dead_letters": health.new_dead_letters(),
+        "dead_letters_url": admin_url(DeadLetter, "changelist"),
+        "broadcasts": Broadcast.objects.filter(status__in=(BroadcastStatus.SENDING, BroadcastStatus.PAUSED)).defer(
+            "accounts", "data"
+        )[:5],
+        "panels": _panels(request),
+        "chart_data": series.chart_data(figures, _labels(figures)) | {"names": _names()},
+        "now": now,
+    }
+
+
+def _cached(span: series.Span, now: datetime) -> series.Figures:
+    """The longer spans move slowly, and many operators may look at them."""
+    if span.name == DEFAULT_SPAN:
+        return series.figures(span, now)
+    return cast(
+        series.Figures, cache.get_or_set(f"console-{span.name}", lambda: series.figures(span, now), CACHE_SECONDS)
+    )
+
+
+def _labels(figures: series.Figures) -> list[str]:
+    shape = "%m-%d %H:%M" if figures.span.length > timedelta(days=1) else "%H:%M"
+    return [timezone.localtime(moment).strftime(shape) for moment in figures.moments]
+
+
+def _names() -> dict[str, str]:
+    """The words of the charts' legends."""
+    return {kind.value: str(kind.label) for kind in Kind} | {status.value: str(status.label) for status in Status}
+
+
+def _alerts(view: health.RedisView | None, due: datetime | None, now: datetime) -> Iterator[Alert]:
+    for key in AppKey.objects.filter(paused_at__isnull=False, is_enabled=True):
+        text = _("The app key %(key)s is paused; its pushes wait. %(why)s") % {"key": key, "why": key.paused_reason}
+        yield Alert(text, admin_url(AppKey, "change", key.pk))
+    if view is None:
+        yield Alert(_("Redis does not answer: workers stand still, accepted pushes wait in the database."))
+        return
+    for state in view.keys:
+        if state.is_tripped and not state.key.is_paused:
+            text = _("The provider of %(key)s fails; single probes are sent until it answers.") % {"key": state.key}
+            yield Alert(text, admin_url(AppKey, "change", state.key.pk))
+    if not view.workers:
+        yield Alert(_("No worker is running: pushes wait. Start them with ./push.sh start."))
+    if due and now - due > LATE:
+        text = _("The push that is due the longest has waited for %(time)s.") % {"time": amount(now - due)}
+        yield Alert(text, f"{admin_url(DeliveryResult, 'changelist')}?status__exact={Status.PENDING}")
+
+
+def _tiles(
+    figures: series.Figures, view: health.RedisView | None, due: datetime | None, now: datetime
+) -> Iterator[Tile]:
+    submitted, minutes = figures.events[SUBMITTED], figures.span.length.total_seconds() / 60
+    yield Tile(_("Pushes submitted"), f"{submitted:,}", _("%(n)s a minute") % {"n": f"{submitted / minutes:,.1f}"})
+    percent = figures.success_percent
+    yield Tile(
+        _("Success rate"),
+        "–" if percent is None else f"{percent:.1f} %",
+        _("%(n)s accepted") % {"n": f"{figures.events[Status.ACCEPTED]:,}"},
+        "" if percent is None else "success" if percent >= 99 else "warning" if percent >= 90 else "danger",
+        deliveries_url(within=figures.span.name, status__exact=Status.ACCEPTED),
+    )
+    yield Tile(
+        _("Accepted after (p95)"),
+        milliseconds(figures.latency[0.95]),
+        f"p50 {milliseconds(figures.latency[0.5])} · p99 {milliseconds(figures.latency[0.99])}",
+    )
+    yield Tile(_("Longest overdue"), amount(now - due) if due else amount(timedelta()))
+    jobs = sum(depth.jobs for depth in view.depths) if view else None
+    yield Tile(_("Jobs waiting"), "?" if jobs is None else f"{jobs:,}")
+    yield Tile(
+        _("Workers"), "?" if view is None else str(view.workers), colour="" if view and view.workers else "danger"
+    )
+
+
+def milliseconds(value: float | None) -> str:
+    """`≤ 250 ms`: histograms know bounds, not values."""
+    if value is None:
+        return "–"
+    if isinf(value):
+        return "> 60 s"
+    return f"≤ {value / 1000:g} s" if value >= 1_000 else f"≤ {value:g} ms"
+
+
+def _reasons(figures: series.Figures) -> list[ReasonRow]:
+    labels = dict(Reason.choices)
+    return [
+        ReasonRow(
+            status=str(Status(status).label),
+            colour=STATUS_COLOURS[status],
+            reason=reason,
+            meaning=str(labels.get(reason, reason)),
+            count=count,
+            url=deliveries_url(within=figures.span.name, status__exact=status, reason=reason),
+        )
+        for (status, reason), count in figures.reasons.most_common(SHOWN_REASONS)
+        if status in Status.values
+    ]
+
+
+def _panels(request: HttpRequest) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (panel.template, panel.context(request)) for panel in health.PANELS if request.user.has_perm(panel.permission)
+    ]

@@ -1,0 +1,150 @@
+"""Figures over time, from the counters alone: a few thousand small rows, however long the log is."""
+
+from collections import Counter as Tally
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Sum
+
+from pushes.counters import SUBMITTED
+from pushes.models import Counter, LatencyBucket
+from pushes.names import Kind, Status
+
+#: A delivery that ended so counts against the success rate; skipped and cancelled ones were not to be sent.
+UNSUCCESSFUL = (Status.FAILED, Status.UNKNOWN, Status.EXPIRED)
+QUANTILES = (0.5, 0.95, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How far a chart looks back, and the width of its steps."""
+
+    name: str
+    length: timedelta
+    step: timedelta
+
+    def starts_at(self, now: datetime) -> datetime:
+        """The beginning of the first step; the last step is the one that `now` is in."""
+        seconds = self.step.total_seconds()
+        last = now.timestamp() // seconds * seconds
+        return datetime.fromtimestamp(last, now.tzinfo) - self.length + self.step
+
+    def moments(self, now: datetime) -> list[datetime]:
+        first = self.starts_at(now)
+        return [first + n * self.step for n in range(self.length // self.step)]
+
+
+SPANS = {
+    span.name: span
+    for span in (
+        Span("1h", timedelta(hours=1), timedelta(minutes=1)),
+        Span("24h", timedelta(days=1), timedelta(minutes=15)),
+        Span("7d", timedelta(days=7), timedelta(hours=1)),
+    )
+}
+
+
+@dataclass(slots=True)
+class Figures:
+    """What a span's charts and tiles show. Lists run along `moments`; rates are per minute."""
+
+    span: Span
+    moments: list[datetime]
+    per_minute: dict[str, list[float]]
+    outcomes: dict[str, list[int]]
+    latencies: dict[float, list[float | None]]
+    events: Tally[str] = field(default_factory=Tally)
+    reasons: Tally[tuple[str, str]] = field(default_factory=Tally)
+    latency: dict[float, float | None] = field(default_factory=dict)
+
+    @property
+    def success_percent(self) -> float | None:
+        """Accepted of what was to be sent and has ended; None when nothing has."""
+        accepted = self.events[Status.ACCEPTED]
+        ended = accepted + sum(self.events[status] for status in UNSUCCESSFUL)
+        return 100 * accepted / ended if ended else None
+
+
+def figures(span: Span, now: datetime) -> Figures:
+    moments = span.moments(now)
+    result = Figures(
+        span=span,
+        moments=moments,
+        per_minute={kind.value: [0.0] * len(moments) for kind in Kind},
+        outcomes={status: [0] * len(moments) for status in (Status.ACCEPTED, *UNSUCCESSFUL, Status.SKIPPED)},
+        latencies={},
+    )
+    _add_events(result)
+    _add_latencies(result)
+    return result
+
+
+def _add_events(result: Figures) -> None:
+    minutes = result.span.step.total_seconds() / 60
+    rows = Counter.objects.filter(bucket_at__gte=result.moments[0], granularity__in=("minute", "hour")).order_by()
+    for at, kind, event, reason, count in rows.values_list("bucket_at", "kind", "event", "reason").annotate(
+        total=Sum("count")
+    ):
+        place = _place(result, at)
+        if place is None:
+            continue
+        result.events[event] += count
+        if reason:
+            result.reasons[event, reason] += count
+        if event == SUBMITTED:
+            result.per_minute[kind][place] += count / minutes
+        elif event in result.outcomes:
+            result.outcomes[event][place] += count
+
+
+def _add_latencies(result: Figures) -> None:
+    rows = LatencyBucket.objects.filter(bucket_at__gte=result.moments[0], granularity__in=("minute", "hour")).order_by()
+    by_place: dict[int, Tally[int]] = defaultdict(Tally)
+    whole: Tally[int] = Tally()
+    for at, bound, count in rows.values_list("bucket_at", "le_ms").annotate(total=Sum("count")):
+        place = _place(result, at)
+        if place is not None:
+            by_place[place][bound] += count
+            whole[bound] += count
+    for quantile in QUANTILES:
+        result.latency[quantile] = at_quantile(whole, quantile)
+        result.latencies[quantile] = [
+            at_quantile(by_place[place], quantile) if place in by_place else None
+            for place in range(len(result.moments))
+        ]
+
+
+def _place(result: Figures, at: datetime) -> int | None:
+    place = (at - result.moments[0]) // result.span.step
+    return place if 0 <= place < len(result.moments) else None
+
+
+def at_quantile(counts: Mapping[int, int], quantile: float) -> float | None:
+    """The histogram bound in milliseconds that `quantile` of the pushes stayed under; infinity beyond the last
+    bound, None without any push."""
+    total = sum(counts.values())
+    if not total:
+        return None
+    reached = 0
+    for bound in LatencyBucket.BOUNDS_MS:
+        reached += counts.get(bound, 0)
+        if reached >= quantile * total:
+            return float(bound)
+    return float("inf")
+
+
+def chart_data(result: Figures, labels: Iterable[str]) -> dict[str, Any]:
+    """What the page's script draws; JSON knows no infinity, so beyond the last bound it is the last one."""
+    most = float(LatencyBucket.BOUNDS_MS[-1])
+    return {
+        "labels": list(labels),
+        "kinds": {name: [round(rate, 2) for rate in rates] for name, rates in result.per_minute.items()},
+        "outcomes": {str(status): counts for status, counts in result.outcomes.items()},
+        "latencies": {
+            f"p{quantile * 100:.0f}": [None if value is None else min(value, most) for value in values]
+            for quantile, values in result.latencies.items()
+        },
+    }
