@@ -1,0 +1,7 @@
+-- The platform's database on MariaDB (10.6 or newer). Put a password in first:  mariadb < deploy/database.sql
+-- utf8mb4_bin: ids and tokens are case-sensitive, and searches by prefix use the index only with it.
+CREATE DATABASE IF NOT EXISTS higo_push CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+CREATE USER IF NOT EXISTS 'higo_push'@'localhost' IDENTIFIED BY 'PASSWORD';
+CREATE USER IF NOT EXISTS 'higo_push'@'127.0.0.1' IDENTIFIED BY 'PASSWORD';
+GRANT ALL PRIVILEGES ON higo_push.* TO 'higo_push'@'localhost';
+GRANT ALL PRIVILEGES ON higo_push.* TO 'higo_push'@'127.0.0.1';

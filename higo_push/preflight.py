@@ -1,0 +1,103 @@
+"""What must be true before the production processes start, each failure with what to do about it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import django
+import redis
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connection
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from higo_push.env import BASE_DIR
+
+REQUIRED = {
+    "DATABASE_URL": "mysql://user:password@host:3306/higo_push?…, or sqlite:////path/to/file if that is what you mean",
+    "REDIS_URL": "redis://host:6379/0",
+    "MONGO_URL": "mongodb://host:27017/higo",
+}
+ANSWER_SECONDS = 5
+
+
+def problems() -> Iterator[str]:
+    """Each thing that is wrong. What depends on an earlier one is not asked when that one failed."""
+    unset = [f"{name} is not set (in the environment or in .env), e.g. {hint}" for name, hint in missing().items()]
+    if unset:
+        yield from unset
+        return
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "higo_push.settings")
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        yield str(error)
+        return
+    unreachable = [text for ask in (database_problem, redis_problem, mongo_problem) if (text := ask())]
+    yield from unreachable
+    if not unreachable:
+        yield from manage_problems()
+
+
+def missing() -> dict[str, str]:
+    """The required variables that are not set."""
+    return {name: hint for name, hint in REQUIRED.items() if not os.environ.get(name, "").strip()}
+
+
+def database_problem() -> str | None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        return f"the database at {where('DATABASE_URL')} cannot be used: {error}"
+    return None
+
+
+def redis_problem() -> str | None:
+    def ask() -> None:
+        with redis.Redis.from_url(os.environ["REDIS_URL"], socket_timeout=ANSWER_SECONDS) as client:
+            client.ping()
+
+    return _problem_of("REDIS_URL", "Redis", ask, (redis.RedisError, OSError, ValueError))
+
+
+def mongo_problem() -> str | None:
+    def ask() -> None:
+        url = os.environ["MONGO_URL"]
+        client: MongoClient[dict[str, object]] = MongoClient(url, serverSelectionTimeoutMS=ANSWER_SECONDS * 1_000)
+        with client:
+            client.admin.command("ping")
+
+    return _problem_of("MONGO_URL", "MongoDB", ask, (PyMongoError, ValueError))
+
+
+def manage_problems() -> Iterator[str]:
+    """Django's own checks for production, and migrations that are still to be applied."""
+    checked = _manage("check", "--deploy", "--fail-level", "ERROR")
+    if checked.returncode != 0:
+        yield f"manage.py check --deploy found errors:\n{checked.stderr.strip()}"
+        return
+    if _manage("migrate", "--check").returncode != 0:
+        yield "the database lacks migrations; run: .venv/bin/python manage.py migrate"
+
+
+def where(variable: str) -> str:
+    """Host, port and name of the URL in `variable`, without the password that it may hold."""
+    parts = urlsplit(os.environ[variable])
+    host = parts.netloc.rpartition("@")[2]
+    return f"{variable} ({parts.scheme}://{host}{parts.path})"
+
+
+def _problem_of(variable: str, name: str, ask: Callable[[], None], errors: tuple[type[Exception], ...]) -> str | None:
+    try:
+        ask()
+    except errors as error:
+        return f"{name} at {where(variable)} does not answer: {error}"
+    return None
+
+
+def _manage(*words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(BASE_DIR / "manage.py"), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=BASE_DIR)
