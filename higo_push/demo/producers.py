@@ -1,0 +1,68 @@
+"""What surrounds the platform: the PHP backend, the chat server and its presence, played with their own means.
+
+Nothing here goes through the platform's code: it writes to Redis and MongoDB what those systems write.
+"""
+
+import itertools
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import redis
+from pymongo import MongoClient
+
+from higo_push.demo.people import Group, Person
+from higo_push.demo.scenario import Chat
+from pushes.lanes import RAW_LIST
+from pushes.names import Kind
+
+COLLECTIONS = {Kind.GROUP: "chats", Kind.PRIVATE: "private_chats"}
+PRESENCE_SECONDS = 3_600
+
+
+class Surroundings:
+    """The demo's Redis and MongoDB as their other users see them. Close it at the end."""
+
+    def __init__(self, redis_url: str, mongo_url: str) -> None:
+        self._redis = redis.Redis.from_url(redis_url)
+        self._mongo: MongoClient[dict[str, Any]] = MongoClient(mongo_url)
+        self._database = self._mongo.get_default_database()
+        self._sequence = itertools.count(1)
+
+    def close(self) -> None:
+        self._redis.close()
+        self._mongo.close()
+
+    def push_raw(self, elements: Iterable[bytes]) -> None:
+        """What the PHP backend does when something happened to an order."""
+        self._redis.rpush(RAW_LIST, *elements)
+
+    def set_presence(self, person: Person, *, is_online: bool) -> None:
+        """What the chat server does when somebody connects or leaves."""
+        key = f"higo:online:{person.account_id}"
+        if is_online:
+            self._redis.set(key, "1", ex=PRESENCE_SECONDS)
+        else:
+            self._redis.delete(key)
+
+    def say(self, chat: Chat) -> None:
+        """Store a chat message as the chat server does: with a sequence and the time as text in milliseconds."""
+        stamped = {"seq": next(self._sequence), "createAt": str(time.time_ns() // 1_000_000), **chat.document}
+        self._database[COLLECTIONS[chat.kind]].insert_one(stamped)
+
+    def make_collections(self, groups: Iterable[Group]) -> None:
+        """The collections with the indexes that the scanners read by, and the groups."""
+        for name in COLLECTIONS.values():
+            self._database[name].create_index([("createAt", 1), ("_id", 1)])
+        self._database["groups"].create_index("group_id")
+        self._database["groups"].insert_many(_group_document(group) for group in groups)
+
+
+def _group_document(group: Group) -> dict[str, Any]:
+    return {
+        "group_id": group.group_id,
+        "name": group.name,
+        "owner_id": group.owner_id,
+        "app": group.app.value,
+        "members": list(group.members),
+    }

@@ -1,0 +1,149 @@
+"""The stage: all services and processes of the platform on this machine, and their end."""
+
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+from cryptography.fernet import Fernet
+from pymongo import MongoClient
+
+from higo_push import embedded, processes
+from higo_push.env import BASE_DIR
+from higo_push.programs import Program, programs
+
+WEB_PORT = 8800
+MANAGE = str(BASE_DIR / "manage.py")
+#: What the demo decides itself; everything else that the settings know has its default.
+FIXED = {
+    "ENV_FILE": os.devnull,
+    "DELIVERY_WINDOW": "off",  # the demo works at night, too
+    "HTTPS": "off",
+    "LOG_LEVEL": "INFO",
+}
+KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
+
+
+class StageError(RuntimeError):
+    """The demo cannot be set up or go on. The message says why."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """What runs. `environment` is that of every process; `folder` goes away at the end."""
+
+    folder: Path
+    environment: dict[str, str]
+    servers: tuple[embedded.Server, ...] = ()
+    running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    @property
+    def web_url(self) -> str:
+        return f"http://{self.environment['WEB_LISTEN']}"
+
+    @property
+    def sandbox_url(self) -> str:
+        return self.environment["SANDBOX_URL"]
+
+    def manage(self, *words: str) -> None:
+        """Run a management command to its end. Raises StageError with its output."""
+        command = [sys.executable, MANAGE, *words]
+        done = subprocess.run(command, env=self.environment, cwd=BASE_DIR, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise StageError(f"manage.py {' '.join(words)} failed:\n{done.stdout}{done.stderr}")
+
+    def start(self, program: Program) -> None:
+        with self._log_of(program.name).open("wb") as log:
+            self.running[program.name] = processes.start(
+                program.command, log=log, environment=self.environment, folder=BASE_DIR
+            )
+
+    def start_all(self) -> None:
+        port = str(urlsplit(self.sandbox_url).port)
+        self.start(Program("sandbox", (MANAGE, "runsandbox", "--port", port)))
+        for program in programs():
+            self.start(program)
+
+    def stop_all(self) -> None:
+        """Those who make work stop before those who do it."""
+        processes.stop_all(list(self.running.values()))
+
+    def ended(self) -> list[str]:
+        """The processes that ended although nobody asked them to."""
+        return [name for name, process in self.running.items() if process.poll() is not None]
+
+    def log_end(self, name: str, lines: int = 15) -> str:
+        text = self._log_of(name).read_text(errors="replace")
+        return "\n".join(text.splitlines()[-lines:])
+
+    def pids(self) -> dict[str, int]:
+        """Every process on the stage by its name, embedded servers included."""
+        servers = {server.name: server.pid for server in self.servers}
+        return servers | {name: process.pid for name, process in self.running.items()}
+
+    def _log_of(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+
+@contextlib.contextmanager
+def built(extra: dict[str, str]) -> Iterator[Stage]:
+    """The stage with its servers and an empty, migrated database. Raises StageError and EmbeddedServerError."""
+    with embedded.services() as services, embedded.temporary_folder() as folder, contextlib.ExitStack() as stack:
+        stack.enter_context(own_redis_database(services.redis_url))
+        mongo_url = stack.enter_context(own_mongo_database(services.mongo_url))
+        stage = Stage(folder, environment_for(folder, services.redis_url, mongo_url) | extra, services.servers)
+        stage.manage("migrate", "--verbosity", "0")
+        stack.callback(stage.stop_all)
+        yield stage
+
+
+def environment_for(folder: Path, redis_url: str, mongo_url: str) -> dict[str, str]:
+    """The environment of the processes, with keys that live only as long as the demo."""
+    inherited = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    return inherited | {
+        **FIXED,
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+        "DATABASE_URL": f"sqlite:///{folder / 'demo.sqlite3'}",
+        "REDIS_URL": redis_url,
+        "MONGO_URL": mongo_url,
+        "SANDBOX_URL": f"http://127.0.0.1:{processes.free_port()}",
+        "WEB_LISTEN": f"127.0.0.1:{_web_port()}",
+    }
+
+
+@contextlib.contextmanager
+def own_redis_database(redis_url: str) -> Iterator[None]:
+    """An empty database, which is empty again at the end. Raises StageError when it is in use: the demo's
+    made-up orders must not stand among real ones."""
+    with redis.Redis.from_url(redis_url) as client:
+        if client.dbsize():
+            raise StageError(
+                "the database at REDIS_URL is not empty, and the demo writes made-up orders into it: name an empty "
+                "one (redis://host:6379/15), or unset REDIS_URL and the demo brings its own server"
+            )
+        try:
+            yield
+        finally:
+            client.flushdb()
+
+
+@contextlib.contextmanager
+def own_mongo_database(mongo_url: str) -> Iterator[str]:
+    """The URL of a new database on the server, which is dropped at the end."""
+    name = f"higo_demo_{secrets.token_hex(6)}"
+    client: MongoClient[dict[str, object]] = MongoClient(mongo_url)
+    with client:
+        yield urlunsplit(urlsplit(mongo_url)._replace(path=f"/{name}"))
+        client.drop_database(name)
+
+
+def _web_port() -> int:
+    """The usual port if nobody has it, so that the address can be kept in mind."""
+    return WEB_PORT if processes.is_free(WEB_PORT) else processes.free_port()
