@@ -1,0 +1,221 @@
+"""One run in a world: produce, hurt at random moments, wait until everything is over, audit."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import partial
+from typing import Any
+
+from tests.chaos.databases import MariaDb
+from tests.chaos.family import SENDERS
+from tests.chaos.producers import GROUP_SIZE, RAW_LIST, Plan, Producer
+from tests.chaos.world import CONCURRENCY, STEP_SECONDS, Audit, World
+
+#: How long everything may take to be over once the last message was produced and the last harm was done.
+MOST_SECONDS = 45.0
+LIVE = "('pending', 'held', 'sending', 'retrying')"
+
+
+@dataclass(slots=True)
+class Harm:
+    """Something to be done `at` so many seconds after the start."""
+
+    at: float
+    what: str
+    do: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The auditor's report, and what only the case knows. `disordered` are conversations whose messages were
+    stored in another order than they were produced in."""
+
+    audit: Audit
+    kills: dict[str, int]
+    destroyed: int
+    disordered: list[str]
+    restarts: int
+    seconds_to_end: float
+
+    @property
+    def faults(self) -> dict[str, object]:
+        """Empty when every promise was kept."""
+        return {**self.audit.faults, **({"disordered": self.disordered} if self.disordered else {})}
+
+
+@dataclass(slots=True)
+class Case:
+    world: World
+    name: str
+    plan: Plan
+    seed: int
+    latency_ms: float = 0
+    kills: dict[str, int] = field(default_factory=dict)
+    destroyed: set[str] = field(default_factory=set)
+    senders_cut: int = 0
+    faulty_calls: int = 0
+    _harms: list[Harm] = field(default_factory=list)
+    _random: random.Random = field(default_factory=random.Random)
+
+    def __post_init__(self) -> None:
+        self._random.seed(self.seed)
+
+    # --- harm, at moments that the seed decides ---------------------------------------------------
+
+    def kill(self, name: str, *, times: int = 1) -> None:
+        self._sometime(f"kill {name}", lambda: self._kill(name), times=times)
+
+    def flush_redis(self, *, times: int = 1) -> None:
+        def flush() -> None:
+            listed, taken = self.world.flush_redis()
+            self.destroyed |= listed
+            if any(harm.what == "kill intake" for harm in self._harms):
+                # Only a dead intake's batch was nowhere but in Redis.
+                self.destroyed |= taken
+
+        self._sometime("FLUSHALL", flush, times=times)
+
+    def restart_redis(self, *, with_data: bool, pause_seconds: float = 0.3) -> None:
+        def restart() -> None:
+            self.destroyed |= self.world.restart_redis(pause_seconds=pause_seconds, with_data=with_data)
+            # A sender that cannot reach Redis any more may end with a window under way.
+            self.senders_cut += self._senders
+
+        self._sometime(f"restart Redis with{'' if with_data else 'out'} its data", restart)
+
+    def restart_mariadb(self, server: MariaDb, *, pause_seconds: float = 0.5) -> None:
+        def restart() -> None:
+            server.kill()
+            self.world.pause(pause_seconds)
+            server.start()
+            # A sender that cannot record an outcome in time leaves its window in doubt.
+            self.senders_cut += self._senders
+
+        self._sometime("restart MariaDB", restart)
+
+    def restart_mongod(self, *, pause_seconds: float = 0.5) -> None:
+        self._sometime("restart mongod", lambda: self.world.restart_mongod(pause_seconds=pause_seconds))
+
+    def misbehave(self, profile: str, *, access_id: int, calls: int, after: float, seconds: float) -> None:
+        """The provider shows `profile` under one key for so many seconds, a moment `after`, but in at most so many
+        calls: each of them leaves one push in doubt, or those of one group's members."""
+        begin, sandbox = after + self._random.uniform(0.1, 0.4), self.world.sandbox
+        spoil = partial(sandbox.set_profile, profile, access_id=access_id, times=calls)
+        heal = partial(sandbox.set_profile, "ok", access_id=access_id)
+        self._harms += [Harm(begin, profile, spoil), Harm(begin + seconds, "ok", heal)]
+        self.faulty_calls += calls
+
+    def _sometime(self, what: str, do: Callable[[], object], *, times: int = 1) -> None:
+        """Once in each of as many equal parts of the time of production."""
+        part = self.plan.seconds / times
+        self._harms += [Harm((n + self._random.uniform(0.15, 0.95)) * part, what, do) for n in range(times)]
+
+    def _kill(self, name: str) -> None:
+        while not self.world.family.kill(name):
+            self.world.pause(STEP_SECONDS)
+        self.kills[name] = self.kills.get(name, 0) + 1
+        self.senders_cut += name in SENDERS
+
+    @property
+    def _senders(self) -> int:
+        return sum(name in SENDERS for name in self.world.family.names)
+
+    # --- the run ----------------------------------------------------------------------------------
+
+    def run(self) -> Verdict:
+        """Raises AssertionError when the producers could not even hand over their messages."""
+        world, since = self.world, datetime.now(timezone.utc)
+        world.sandbox.reset()
+        world.sandbox.set_latency(self.latency_ms)
+        restarts = world.family.restarts
+        first_record = self._number("SELECT COALESCE(MAX(id), 0) FROM pushes_pushrecord")
+        producer = Producer(
+            self.name,
+            self.plan,
+            world.accounts,
+            redis_url=world.valkey.url,
+            mongo_url=world.environment["MONGO_URL"],
+            seed=self.seed,
+        )
+        print(f"chaos case {self.name}, seed {self.seed}")
+        producer.start()
+        try:
+            self._do_harm()
+            while producer.is_alive():
+                world.pause(STEP_SECONDS)
+        finally:
+            producer.stop()
+        ended = time.monotonic()
+        submitted = (producer.handed_over.system - self.destroyed) | producer.handed_over.chat
+        self._wait_until_over(submitted, first_record)
+        waited = time.monotonic() - ended
+        audit = world.audit(since, submitted, most_cut_off=self.most_cut_off, most_unanswered=self.most_unanswered)
+        return Verdict(
+            audit,
+            self.kills,
+            len(self.destroyed),
+            self._disordered(first_record),
+            restarts=world.family.restarts - restarts,
+            seconds_to_end=round(waited, 1),
+        )
+
+    @property
+    def harms(self) -> list[str]:
+        return [harm.what for harm in sorted(self._harms, key=lambda harm: harm.at) if harm.what != "ok"]
+
+    @property
+    def most_cut_off(self) -> int:
+        """A window for every time that a sender was stopped in the middle of one."""
+        return CONCURRENCY * self.senders_cut
+
+    @property
+    def most_unanswered(self) -> int:
+        return self.faulty_calls * (GROUP_SIZE - 1 if self.plan.group else 1)
+
+    def _do_harm(self) -> None:
+        start = time.monotonic()
+        for harm in sorted(self._harms, key=lambda harm: harm.at):
+            self.world.pause(start + harm.at - time.monotonic())
+            print(f"  {time.monotonic() - start:.2f} s: {harm.what}")
+            harm.do()
+
+    def _wait_until_over(self, submitted: set[str], first_record: int) -> None:
+        """Return when nothing is under way any more, or when that takes too long: the auditor says what is left."""
+        deadline = time.monotonic() + MOST_SECONDS
+        while time.monotonic() < deadline:
+            self.world.pause(0.2)
+            if self._is_over(submitted, first_record):
+                return
+
+    def _is_over(self, submitted: set[str], first_record: int) -> bool:
+        with self.world.redis() as client:
+            if client.llen(RAW_LIST) or client.hlen(f"{RAW_LIST}:taken"):
+                return False
+        records = self._rows(f"SELECT message_id, status FROM pushes_pushrecord WHERE id > {first_record}")
+        if submitted - {message_id for message_id, _status in records}:
+            return False
+        if any(status == "pending" for _message_id, status in records):
+            return False
+        live = f"SELECT COUNT(*) FROM pushes_deliveryresult WHERE record_id > {first_record} AND status IN {LIVE}"
+        return not self._number(live)
+
+    def _disordered(self, first_record: int) -> list[str]:
+        rows = self._rows(
+            "SELECT conversation, message_id FROM pushes_pushrecord "
+            f"WHERE id > {first_record} AND conversation <> '' ORDER BY id"
+        )
+        latest: dict[str, str] = {}
+        found = []
+        for conversation, message_id in rows:
+            if latest.get(conversation, "") > message_id:
+                found.append(f"{conversation}: {message_id} after {latest[conversation]}")
+            latest[conversation] = message_id
+        return found
+
+    def _number(self, sql: str) -> int:
+        return int(self._rows(sql)[0][0])
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self.world.database.rows(sql)

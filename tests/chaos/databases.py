@@ -1,0 +1,153 @@
+"""The databases of the chaos suite: servers that may be killed, and a look at the rows from outside.
+
+The observer asks in plain SQL over connections of its own, so that it shares nothing with the code that is
+judged and needs no Django.
+"""
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import shutil
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit, urlunsplit
+
+from higo_push import processes
+
+START_SECONDS = 60.0
+_driver: Any = importlib.import_module("MySQLdb") if importlib.util.find_spec("MySQLdb") else None
+
+
+class Database(Protocol):
+    """One database of the suite's own. `rows` raises the driver's errors while the server is away."""
+
+    @property
+    def url(self) -> str: ...
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]: ...
+
+    def change(self, sql: str) -> None: ...
+
+
+class SqliteDatabase:
+    """A file, in write-ahead mode like the platform's own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.url = f"sqlite:///{path}"
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with contextlib.closing(sqlite3.connect(self._path, timeout=30)) as connection:
+            return connection.execute(sql).fetchall()
+
+    def change(self, sql: str) -> None:
+        with contextlib.closing(sqlite3.connect(self._path, timeout=30)) as connection, connection:
+            connection.execute(sql)
+
+
+class MariaDbDatabase:
+    """A database on a MariaDB server, created when it is missing."""
+
+    def __init__(self, server_url: str, name: str) -> None:
+        parts = urlsplit(server_url)
+        self.url = urlunsplit(parts._replace(path=f"/{name}"))
+        self.name = name
+        self._at = {"host": parts.hostname, "port": parts.port or 3306, "user": parts.username or "root"}
+        self._at |= {"passwd": parts.password or "", "connect_timeout": 5, "read_timeout": 30}
+
+    def create(self) -> None:
+        self._ask(f"CREATE DATABASE IF NOT EXISTS {self.name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", "")
+
+    def drop(self) -> None:
+        self._ask(f"DROP DATABASE IF EXISTS {self.name}", "")
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self._ask(sql, self.name)
+
+    def change(self, sql: str) -> None:
+        self._ask(sql, self.name)
+
+    def _ask(self, sql: str, database: str) -> list[tuple[Any, ...]]:
+        connect = _driver.connect
+        with contextlib.closing(connect(db=database, autocommit=True, **self._at)) as connection:
+            cursor = connection.cursor()
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+
+class MariaDb:
+    """A MariaDB server of our own in `folder`, durable as in production, that may be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @staticmethod
+    def missing() -> str:
+        """What this machine lacks for it; "" if nothing."""
+        programs = [name for name in ("mariadbd", "mariadb-install-db") if _find(name) is None]
+        return ", ".join(programs + ([] if _driver else ["mysqlclient"]))
+
+    @property
+    def url(self) -> str:
+        return f"mysql://root@127.0.0.1:{self.port}"
+
+    def install(self) -> None:
+        """Make the system tables, once."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [_find("mariadb-install-db"), "--no-defaults", f"--datadir={self.folder / 'data'}", *_as_user()]
+        made = subprocess.run([*map(str, command), "--skip-test-db"], capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise RuntimeError(f"mariadb-install-db failed: {made.stdout[-1_000:]}{made.stderr[-1_000:]}")
+
+    def start(self) -> None:
+        """Return when it serves queries. Raises RuntimeError with the end of its log."""
+        self.port = self.port or processes.free_port()
+        words = [_find("mariadbd"), "--no-defaults", f"--datadir={self.folder / 'data'}", *_as_user()]
+        words += [f"--port={self.port}", "--bind-address=127.0.0.1", f"--socket={self.folder / 'socket'}"]
+        words += ["--skip-grant-tables", "--skip-name-resolve", "--innodb-buffer-pool-size=64M", "--max-connections=80"]
+        with (self.folder / "log").open("ab") as log:
+            self._process = processes.start([word for word in words if word], log=log)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with contextlib.suppress(_driver.Error):
+                MariaDbDatabase(self.url, "mysql").rows("SELECT 1")
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"mariadbd did not start: {(self.folder / 'log').read_text(errors='replace')[-1_500:]}")
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would; `start` afterwards brings it back with what it had committed."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        if self._process is not None:
+            processes.stop(self._process)
+
+
+@contextlib.contextmanager
+def running_mariadb(folder: Path) -> Iterator[MariaDb]:
+    server = MariaDb(folder)
+    server.install()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def _find(program: str) -> str | None:
+    """Debian keeps mariadbd where not every user's PATH looks."""
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/libexec:/usr/local/sbin")
+
+
+def _as_user() -> Sequence[str]:
+    return ["--user=root"] if os.geteuid() == 0 else []

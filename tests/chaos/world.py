@@ -1,0 +1,252 @@
+"""One small installation of the platform that may be hurt: its processes, its servers, a sandbox provider,
+and a few thousand accounts. A `Case` is one run in it: produce, hurt, wait until all is over, audit.
+
+Everything is real and of its own, so that nothing else on the machine is harmed. The process that makes a
+world is also its supervisor: it starts again what died.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import phpserialize
+import redis
+from cryptography.fernet import Fernet
+
+from higo_push import embedded
+from higo_push.env import BASE_DIR
+from tests.chaos.databases import Database
+from tests.chaos.family import COMMANDS, Family
+from tests.chaos.producers import RAW_LIST, populate_chats
+from tests.sandbox_process import Sandbox, running_sandbox
+
+ACCOUNTS = 3_000
+ANDROID_KEY, IOS_KEY = 2_100_900_001, 2_200_900_001
+CONCURRENCY = 64
+#: How long everything may take to be over once the last message was produced.
+MOST_SECONDS = 60.0
+STEP_SECONDS = 0.05
+
+#: Everything that waits, waits briefly; the rest is as in production.
+SETTINGS = {
+    "LEASE_SECONDS": "6",
+    "SHARD_LEASE_SECONDS": "2",
+    "INTAKE_HEARTBEAT_SECONDS": "2",
+    "STUCK_SECONDS": "1",
+    "SWEEP_INTERVAL": "0.2",
+    "CALL_TIMEOUT_SECONDS": "2",
+    "MAX_ATTEMPTS": "30",
+    "RETRY_BASE_SECONDS": "0.2",
+    "RETRY_MOST_SECONDS": "1",
+    "BREAKER_FAILURES": "20",
+    "BREAKER_BASE_SECONDS": "0.3",
+    "BREAKER_MOST_SECONDS": "1",
+    "SCAN_INTERVAL": "0.2",
+    "INTAKE_BATCH": "100",
+    "JOB_SIZE": "200",
+    "QUEUE_MAX": "2",
+    "COALESCE_SECONDS": "0",
+    "SEND_CONCURRENCY": str(CONCURRENCY),
+}
+#: In one step, so that no message can be on its way between the reading and the flush.
+_READ_AND_FLUSH = """
+local taken = {}
+for _, batch in ipairs(redis.call('HKEYS', KEYS[2])) do
+  for _, raw in ipairs(redis.call('LRANGE', KEYS[2] .. ':' .. batch, 0, -1)) do table.insert(taken, raw) end
+end
+local listed = redis.call('LRANGE', KEYS[1], 0, -1)
+redis.call('FLUSHALL')
+return {listed, taken}
+"""
+#: What children may know of the environment that the suite runs in.
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+
+
+class World:
+    """Made by `running_world`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        database: Database,
+        valkey: embedded.Valkey,
+        mongod: embedded.Mongod | None,
+        *,
+        environment: dict[str, str],
+        sandbox: Sandbox,
+        processes: Sequence[str],
+    ) -> None:
+        self.folder, self.database, self.valkey, self.mongod, self.sandbox = folder, database, valkey, mongod, sandbox
+        self.accounts = [f"chaos{number:05}" for number in range(ACCOUNTS)]
+        self.environment = environment
+        self.family = Family(folder, environment, tuple(processes))
+
+    def populate(self) -> None:
+        """The schema, the keys of one app on both platforms, and accounts with a device each."""
+        self.manage("migrate", "--verbosity=0")
+        keys = {ANDROID_KEY: ("android_higo", secrets.token_hex(16)), IOS_KEY: ("ios_higo", secrets.token_hex(16))}
+        lines = []
+        for access_id, (name, secret) in keys.items():
+            self.sandbox.add_key(access_id, secret)
+            lines += [f"{name}_appid = {access_id}", f"{name}_skey = {secret}"]
+        ini, devices = self.folder / "keys.ini", self.folder / "devices.csv"
+        ini.write_text("\n".join(lines))
+        devices.write_text("\n".join(["account_id,app,platform,environment,token", *map(_device, self.accounts)]))
+        with ThreadPoolExecutor() as pool:
+            imports = (("importappkeys", str(ini), "--endpoint", self.sandbox.url), ("importdevices", str(devices)))
+            list(pool.map(lambda words: self.manage(*words), imports))
+        if self.mongod:
+            populate_chats(self.mongod.url, self.accounts)
+
+    def manage(self, *words: str) -> str:
+        """Run a command as an operator would. Raises RuntimeError when it fails."""
+        done = self._run(words)
+        if done.returncode:
+            raise RuntimeError(f"manage.py {' '.join(words)} failed: {done.stdout[-1_000:]}{done.stderr[-2_000:]}")
+        return done.stdout
+
+    def _run(self, words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, str(BASE_DIR / "manage.py"), *words]
+        return subprocess.run(
+            command, cwd=BASE_DIR, env=self.environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    def audit(self, since: datetime, submitted: set[str], *, most_cut_off: int, most_unanswered: int) -> "Audit":
+        """The auditor's report on everything accepted since then, from a process of its own."""
+        names = self.folder / "submitted"
+        names.write_text("\n".join(sorted(submitted)))
+        words = ["audit", "--finished", "--json", f"--since={since.isoformat()}", f"--submitted={names}"]
+        words += [f"--most-cut-off={most_cut_off}", f"--most-unanswered={most_unanswered}"]
+        done = self._run([*words, f"--sandbox={self.sandbox.url}"])
+        if done.returncode not in (0, 1) or not done.stdout:
+            raise RuntimeError(f"the auditor failed: {done.stderr[-3_000:]}")
+        report = json.loads(done.stdout)
+        return Audit(report["numbers"], {fault["name"]: fault for fault in report["faults"]})
+
+    def redis(self) -> redis.Redis:
+        return redis.Redis.from_url(self.valkey.url, socket_timeout=5)
+
+    def wait_until_ready(self) -> None:
+        """Until the workers have reported for work and the scanners have a first position."""
+        workers = sum(name.startswith("workers") for name in self.family.names)
+        scanners = sum(name.startswith("scanner") for name in self.family.names)
+        with self.redis() as client:
+            self._wait(lambda: len(list(client.scan_iter("rq:worker:*"))) >= workers)
+        self._wait(lambda: self.database.rows("SELECT COUNT(*) FROM chatscan_scannerposition")[0][0] >= scanners)
+
+    def _wait(self, is_so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + MOST_SECONDS
+        while not is_so():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the world did not get ready\n{self.family.logs()}")
+            self.pause(STEP_SECONDS)
+
+    # --- what may be done to it -------------------------------------------------------------------
+
+    def flush_redis(self) -> tuple[set[str], set[str]]:
+        """FLUSHALL. Returns the ids of the messages that were still on the raw list, which are the producers' own
+        loss, and of those in a batch that an intake had taken: lost only if that intake has died or dies now."""
+        with self.redis() as client:
+            listed, taken = client.eval(_READ_AND_FLUSH, 2, RAW_LIST, f"{RAW_LIST}:taken")
+        return set(map(message_id, listed)), set(map(message_id, taken))
+
+    def restart_redis(self, *, pause_seconds: float, with_data: bool) -> set[str]:
+        """Kill Redis and start it again. Returns what it certainly or possibly took along: nothing if it keeps
+        its data, else what was on the raw list or on its way from there into the database."""
+        gone = set[str]()
+        with self.redis() as client:
+            if not with_data:
+                # Nobody writes any more, so that what we read is what dies.
+                client.client_pause(60_000, all=False)
+                raws = client.lrange(RAW_LIST, 0, -1)
+                for batch_id in client.hkeys(f"{RAW_LIST}:taken"):
+                    raws += client.lrange(f"{RAW_LIST}:taken:{batch_id.decode()}", 0, -1)
+                gone = set(map(message_id, raws))
+            self.valkey.kill()
+        if not with_data:
+            shutil.rmtree(self.valkey.folder / "appendonlydir")
+        self.pause(pause_seconds)
+        self.valkey.start()
+        return gone
+
+    def restart_mongod(self, *, pause_seconds: float) -> None:
+        """Kill mongod and start it again; what it had acknowledged is in its journal."""
+        if self.mongod is None:
+            raise RuntimeError("this world has no mongod: none of its processes reads chats")
+        self.mongod.kill()
+        self.pause(pause_seconds)
+        self.mongod.start()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass, as the supervisor."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.family.tend()
+            time.sleep(STEP_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What the auditor found; `faults` by name, as it described them."""
+
+    numbers: dict[str, int]
+    faults: dict[str, Any]
+
+
+def message_id(raw: bytes) -> str:
+    """The id in a producer's serialised message."""
+    return str(phpserialize.loads(raw)[b"msg_id"].decode())
+
+
+def _device(account: str) -> str:
+    """A line for `importdevices`: every fifth has an iPhone."""
+    digest = hashlib.sha256(account.encode()).hexdigest()
+    is_iphone = int(digest[-1], 16) % 5 == 0
+    return f"{account},higo,{'ios' if is_iphone else 'android'},production,{digest if is_iphone else digest[:40]}"
+
+
+def _environment(database: Database, valkey: embedded.Valkey, mongod: embedded.Mongod | None) -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return {
+        **inherited,
+        **SETTINGS,
+        "ENV_FILE": os.devnull,
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+        "DATABASE_URL": database.url,
+        "REDIS_URL": valkey.url,
+        "MONGO_URL": mongod.url if mongod else "",
+        "HTTPS": "off",
+        "DELIVERY_WINDOW": "off",
+    }
+
+
+@contextlib.contextmanager
+def running_world(folder: Path, database: Database, *, processes: Sequence[str] = tuple(COMMANDS)) -> Iterator[World]:
+    """Start servers, sandbox and processes in `folder`, on `database`; stop them all at the end."""
+    with contextlib.ExitStack() as stack:
+        valkey = embedded.Valkey(folder / "valkey", is_durable=True)
+        stack.enter_context(embedded.running(valkey))
+        mongod = embedded.Mongod(folder / "mongod") if any("scanner" in name for name in processes) else None
+        if mongod:
+            stack.enter_context(embedded.running(mongod))
+        environment = _environment(database, valkey, mongod)
+        sandbox = stack.enter_context(running_sandbox(environment=environment))
+        world = World(folder, database, valkey, mongod, environment=environment, sandbox=sandbox, processes=processes)
+        world.populate()
+        stack.callback(world.family.stop)
+        world.family.start()
+        world.wait_until_ready()
+        yield world
