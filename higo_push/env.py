@@ -153,6 +153,7 @@ def database(name: str, default: str) -> dict[str, object]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         }
         return config
+    config["ENGINE"] = "higo_push.mariadb"
     config["OPTIONS"] = {
         "charset": "utf8mb4",
         "isolation_level": "read committed",
