@@ -1,10 +1,11 @@
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from django.db import DataError, IntegrityError, connection, transaction
 
 from pushes import bulk
-from pushes.models import DeadLetter, Lease, PushRecord
+from pushes.models import DeadLetter, LatencyBucket, Lease, PushRecord
 from tests.pushes.rows import make_record
 
 pytestmark = pytest.mark.django_db
@@ -67,6 +68,36 @@ def test_five_hundred_rows_are_one_statement(django_assert_num_queries):
     with django_assert_num_queries(1):
         insert(*((f"name{number}", "x") for number in range(500)))
     assert Lease.objects.count() == 500
+
+
+def test_a_value_that_many_rows_share_is_stored_in_each():
+    insert(*((f"name{number}", ("same", "other")[number % 2]) for number in range(6)))
+    assert list(holders().values()).count("same") == 3
+
+
+def test_numbers_truth_and_bytes_are_stored_as_they_are():
+    fields = ("source", "position", "raw", "reason", "status", "detail", "created_at")
+    raw = bytes(range(256))
+    bulk.insert_rows(DeadLetter, fields, [("test", "1", raw, "bad", "new", "", bulk.db_datetime(NOON))])
+    assert bytes(DeadLetter.objects.get().raw) == raw
+    fields = ("granularity", "bucket_at", "kind", "le_ms", "count")
+    bulk.insert_rows(LatencyBucket, fields, [("minute", bulk.db_datetime(NOON), "system", 250, True)])
+    assert LatencyBucket.objects.values_list("le_ms", "count").get() == (250, 1)
+
+
+def test_what_is_too_much_for_one_statement_becomes_several(
+    django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(bulk, "MOST_STATEMENT_BYTES", 100)
+    with django_assert_num_queries(2 if connection.vendor == "mysql" else 1):
+        insert(("a", "1"), ("b", "2"), ("c", "3"))
+    assert holders() == {"a": "1", "b": "2", "c": "3"}
+
+
+def test_a_row_larger_than_a_statement_should_be_is_stored_all_the_same(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bulk, "MOST_STATEMENT_BYTES", 1)
+    insert(("a", "1"), ("b", "2"))
+    assert holders() == {"a": "1", "b": "2"}
 
 
 def test_ids_rise_in_the_order_of_the_rows():
