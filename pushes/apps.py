@@ -1,6 +1,6 @@
 from django.apps import AppConfig
 from django.core.checks import register
-from django.db.models import BigAutoField
+from django.db.models import BigAutoField, CharField
 from django.utils.translation import gettext_lazy as _
 
 from pushes.checks import check_directory
@@ -12,5 +12,6 @@ class PushesConfig(AppConfig):
     verbose_name = _("Pushes")
 
     def ready(self) -> None:
-        BigAutoField.register_lookup(Among)
+        for keys in (BigAutoField, CharField):
+            keys.register_lookup(Among)
         register(check_directory)

@@ -16,6 +16,9 @@ from pushes.models import Account, Device
 from pushes.names import Environment, Platform
 from pushes.values import AccountFacts, DeviceTarget
 
+_PLATFORMS = {platform.value: platform for platform in Platform}
+_ENVIRONMENTS = {environment.value: environment for environment in Environment}
+
 
 class DirectoryError(OperationalError):
     """A directory of its own cannot answer now. That says nothing about the pushes: they wait."""
@@ -91,7 +94,7 @@ class TableDirectory:
     """Accounts and devices from this platform's own tables, presence from Redis."""
 
     def accounts(self, account_ids: Sequence[str]) -> dict[str, AccountFacts]:
-        rows = Account.objects.filter(account_id__in=account_ids).values_list(
+        rows = Account.objects.filter(account_id__among=account_ids).values_list(
             "account_id", "login_status", "push_status", "muted_conversations", "blocked_accounts"
         )
         return {
@@ -102,13 +105,13 @@ class TableDirectory:
         }
 
     def devices(self, account_ids: Sequence[str], app: str) -> dict[str, list[DeviceTarget]]:
-        rows = Device.objects.filter(account_id__in=account_ids, app=app, is_active=True).values_list(
+        rows = Device.objects.filter(account__account_id__among=account_ids, app=app, is_active=True).values_list(
             "id", "account_id", "platform", "environment", "token"
         )
         found: dict[str, list[DeviceTarget]] = defaultdict(list)
         for device_id, account_id, platform, environment, token in rows:
             found[account_id].append(
-                DeviceTarget(device_id, account_id, Platform(platform), Environment(environment), token)
+                DeviceTarget(device_id, account_id, _PLATFORMS[platform], _ENVIRONMENTS[environment], token)
             )
         return found
 
@@ -123,7 +126,7 @@ class TableDirectory:
             .values_list("id", "account_id", "platform", "environment", "token")[:limit]
         )
         found = [
-            DeviceTarget(device_id, account_id, Platform(platform), Environment(environment), token)
+            DeviceTarget(device_id, account_id, _PLATFORMS[platform], _ENVIRONMENTS[environment], token)
             for device_id, account_id, platform, environment, token in rows
         ]
         return DevicePage(found, rows[-1][0] if rows else after, len(rows) < limit)

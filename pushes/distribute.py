@@ -221,7 +221,7 @@ def store(found: Sequence[Draft], record_ids: Sequence[int], now: datetime, *, a
         now,
     )
     pending = (
-        DeliveryResult.objects.filter(record_id__in=record_ids, status=Status.PENDING, id__gt=after_id)
+        DeliveryResult.objects.filter(record__id__among=record_ids, status=Status.PENDING, id__gt=after_id)
         .order_by("id")
         .values_list("kind", "shard", "app_key_id", "id")
     )

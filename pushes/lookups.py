@@ -1,40 +1,47 @@
-"""`id__among=ids`: like `id__in`, for many integer keys at once and at a third of its CPU.
+"""`id__among=ids` and `account_id__among=ids`: like `in`, for many keys at once and at a third of its CPU.
 
-Integers are written into the statement instead of being prepared, carried and quoted one by one; a window of
-a few hundred claimed rows is named in half a dozen statements, so this is a tenth of the cost of a push.
+Django prepares every single value of an `in` for its field. These values are what the column holds already:
+integers, which are written into the statement, or text, which goes as parameters. A window of a few hundred
+claimed rows is named in half a dozen statements, so this is a tenth of the cost of a push.
 """
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Lookup
+from django.db.models import CharField, Lookup
 from django.db.models.sql.compiler import SQLCompiler
 
 if TYPE_CHECKING:
-    IdLookup = Lookup[Any]
+    KeyLookup = Lookup[Any]
 else:
-    IdLookup = Lookup
+    KeyLookup = Lookup
 
 
-class Among(IdLookup):
-    """The right-hand side is any iterable of `int`; anything else in it raises TypeError.
+class Among(KeyLookup):
+    """The right-hand side is any iterable of `int`, or for text of `str`; anything else in it raises TypeError.
 
-    The app's configuration registers it for big automatic keys.
+    The app's configuration registers it for big automatic keys and for text.
     """
 
     lookup_name = "among"
     prepare_rhs = False
-    rhs: Iterable[int]
+    rhs: Iterable[int] | Iterable[str]
 
     def get_prep_lookup(self) -> Any:
-        ids = list(self.rhs)
-        if any(type(pk) is not int for pk in ids):
-            raise TypeError("id__among takes integers only")
-        return ids
+        keys, wanted = list(self.rhs), str if self._is_text() else int
+        if any(type(key) is not wanted for key in keys):
+            raise TypeError(f"among takes {'text' if wanted is str else 'integers'} only")
+        return keys
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
         left, parameters = self.process_lhs(compiler, connection)
-        if not self.rhs:
+        keys = list(self.rhs)
+        if not keys:
             return "1 = 0", ()
-        return f"{left} IN ({','.join(map(str, self.rhs))})", parameters
+        if self._is_text():
+            return f"{left} IN ({','.join(['%s'] * len(keys))})", (*parameters, *keys)
+        return f"{left} IN ({','.join(map(str, keys))})", parameters
+
+    def _is_text(self) -> bool:
+        return isinstance(self.lhs.output_field, CharField)

@@ -109,7 +109,7 @@ def _store(messages: Sequence[PushMessage], now: datetime) -> SubmitResult:
     bulk.insert_rows(PushRecord, FIELDS, rows, ignore_conflicts=True)
     stored = {
         key: (record_id, kind, shard, created_at)
-        for record_id, key, kind, shard, created_at in PushRecord.objects.filter(dedupe_key__in=firsts).values_list(
+        for record_id, key, kind, shard, created_at in PushRecord.objects.filter(dedupe_key__among=firsts).values_list(
             "id", "dedupe_key", "kind", "shard", "created_at"
         )
     }

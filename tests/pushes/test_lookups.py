@@ -1,4 +1,4 @@
-"""The look-up of many integer keys."""
+"""The look-up of many keys."""
 
 import pytest
 from django.db import connection
@@ -45,3 +45,16 @@ def test_keys_stand_in_the_statement_and_not_beside_it() -> None:
     with CaptureQueriesContext(connection) as queries:
         list(DeadLetter.objects.filter(id__among=[7, 8]))
     assert "IN (7,8)" in queries[0]["sql"]
+
+
+def test_text_is_looked_up_as_it_is() -> None:
+    make_letters(3)
+    asked = ["p1", "p2", "p1'); --", "%s", "没有"]
+    found = DeadLetter.objects.filter(position__among=asked).values_list("position", flat=True)
+    assert sorted(found) == ["p1", "p2"]
+
+
+@pytest.mark.parametrize("value", [1, None, b"p1"])
+def test_what_is_no_text_is_refused_among_text(value: object) -> None:
+    with pytest.raises(TypeError, match="text only"):
+        DeadLetter.objects.filter(position__among=["p1", value])
