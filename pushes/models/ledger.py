@@ -5,6 +5,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from pushes.models.broadcasts import Broadcast
+from pushes.models.fields import JsonField
 from pushes.models.keys import AppKey
 from pushes.models.people import mask_token
 from pushes.names import App, Environment, Kind, Platform, PushType, Reason, RecordStatus, Status
@@ -20,13 +21,13 @@ class PushRecord(models.Model):
     platform = models.CharField(_("platform"), max_length=8, choices=Platform, blank=True)
     source = models.CharField(_("source"), max_length=16)
     message_id = models.CharField(_("message id"), max_length=128, blank=True)
-    accounts = models.JSONField(_("accounts"), default=list)
+    accounts = JsonField(_("accounts"), default=list)
     broadcast = models.ForeignKey(
         Broadcast, models.SET_NULL, null=True, blank=True, related_name="records", verbose_name=_("broadcast")
     )
     title = models.CharField(_("title"), max_length=128, blank=True)
     text = models.TextField(_("text"))
-    data = models.JSONField(_("data"), default=dict)
+    data = JsonField(_("data"), default=dict)
     conversation = models.CharField(_("conversation"), max_length=140, blank=True)
     sender_id = models.CharField(_("sender"), max_length=64, blank=True)
     sender_name = models.CharField(_("sender's name"), max_length=64, blank=True, default="", db_default="")

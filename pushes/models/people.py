@@ -4,6 +4,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from pushes.models.fields import JsonField
 from pushes.names import App, DeviceEventKind, Environment, Platform, Reason
 
 
@@ -17,8 +18,8 @@ class Account(models.Model):
     push_status = models.PositiveSmallIntegerField(
         _("push status"), default=1, choices=[(1, _("accepts pushes")), (0, _("do not disturb"))]
     )
-    muted_conversations = models.JSONField(_("muted conversations"), default=list, blank=True)
-    blocked_accounts = models.JSONField(_("blocked accounts"), default=list, blank=True)
+    muted_conversations = JsonField(_("muted conversations"), default=list, blank=True)
+    blocked_accounts = JsonField(_("blocked accounts"), default=list, blank=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
