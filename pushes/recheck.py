@@ -7,7 +7,7 @@ the phone may be somebody else's. What is no longer wanted ends, or waits, with 
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -169,7 +169,7 @@ def _verdicts(rows: Sequence[Claimed], app: str, policies: Mapping[int, Policy],
             row.account_id, facts.get(row.account_id), row.account_id in online, tuple(devices.get(row.account_id, ()))
         )
         # The device is this very one, not any that the account has by now.
-        person = replace(person, devices=tuple(d for d in person.devices if d.token == row.token))
+        person = person._replace(devices=tuple(d for d in person.devices if d.token == row.token))
         reason = eligibility.verdict(person, policies[row.push_type], conversation=conversation, sender_id=sender_id)
         if reason is not None:
             reasons[row.id] = reason

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from pushes.names import Reason, Status, UnknownPolicy
 from pushes.values import Outcome, Scope, Verdict
@@ -23,8 +24,7 @@ class Schedule:
         return longest * (0.5 + 0.5 * random())
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """The facts of one finished attempt that the decision needs. `attempts` counts this one."""
 
     attempts: int
@@ -32,14 +32,16 @@ class Attempt:
     unknown_policy: str
 
 
-@dataclass(frozen=True, slots=True)
-class NextState:
+class NextState(NamedTuple):
     """The state a delivery takes; `counts` is False when the attempt was none of its own doing."""
 
     status: Status
     reason: Reason | None = None
     due_at: datetime | None = None
     counts: bool = True
+
+
+_ACCEPTED = NextState(Status.ACCEPTED)
 
 
 def next_state(
@@ -54,7 +56,7 @@ def next_state(
     - unknown → unknown, or by the type's policy like busy.
     """
     if outcome.verdict is Verdict.ACCEPTED:
-        return NextState(Status.ACCEPTED)
+        return _ACCEPTED
     if outcome.verdict is Verdict.FAILED and outcome.scope is Scope.KEY:
         return NextState(Status.RETRYING, outcome.reason, now, counts=False)
     if outcome.verdict in (Verdict.BAD_TARGET, Verdict.FAILED):

@@ -52,19 +52,21 @@ class PushMessage:
         return hashlib.blake2b(f"{self.source}\0{self.identity}".encode(), digest_size=16).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceTarget:
+class DeviceTarget(NamedTuple):
     """One active device; `device_id` is None when a directory of its own keeps it, not our table."""
 
     device_id: int | None
     account_id: str
     platform: Platform
     environment: Environment
-    token: str = field(repr=False)
+    token: str
+
+    def __repr__(self) -> str:
+        """Without the token, which is all that is needed to push to the device."""
+        return f"DeviceTarget({self.device_id}, {self.account_id!r}, {self.platform}, {self.environment})"
 
 
-@dataclass(frozen=True, slots=True)
-class AccountFacts:
+class AccountFacts(NamedTuple):
     """What the directory knows about one account; a missing account has no facts."""
 
     account_id: str
@@ -74,8 +76,7 @@ class AccountFacts:
     blocked: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(NamedTuple):
     """One account of an audience with everything that the verdict needs."""
 
     account_id: str
