@@ -1,9 +1,10 @@
-"""Threads of a worker process in which send jobs wait for the provider, so that distribution need not.
+"""Threads of a worker process in which jobs wait, so that the next one need not.
 
-RQ runs one job at a time in a process. A send job spends most of its time waiting for answers, so a worker
-process hands it to one of a few threads and takes the next job. What is handed over is bounded: when every
-thread is busy and has one job waiting, the worker waits too. A crash loses nothing that a crash of the job
-itself would not: the claims in the database say what was under way.
+RQ runs one job at a time in a process. A send job spends most of its time waiting for answers, and a distribution
+a third of its time waiting for the database, so a worker process hands the one to one of a few threads, the other to
+a thread of its own, and takes the next job. What is handed over is bounded: when every thread is busy and has one
+job waiting, the worker waits too. A crash loses nothing that a crash of the job itself would not: the rows in the
+database say what was under way.
 """
 
 import logging
@@ -23,11 +24,11 @@ Work = Callable[[], Any]
 class Threads:
     """`count` threads with a place for one waiting piece of work each."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, name: str = "send") -> None:
         self._room = threading.Condition()  # told whenever a place becomes free
         self._queues: list[queue.Queue[Work | None]] = [queue.Queue(maxsize=1) for _ in range(count)]
         self._threads = [
-            threading.Thread(target=_work_off, args=(waiting, self._room), name=f"send-{number}", daemon=True)
+            threading.Thread(target=_work_off, args=(waiting, self._room), name=f"{name}-{number}", daemon=True)
             for number, waiting in enumerate(self._queues, start=1)
         ]
         for thread in self._threads:
@@ -72,27 +73,50 @@ def _work_off(waiting: "queue.Queue[Work | None]", room: threading.Condition) ->
         try:
             work()
         except Exception:
-            # Rows that were not begun were given back; the sweeper finds the rest by its lease.
-            log.exception("a send job ended early")
+            # Rows that were not begun were given back; the sweeper finds the rest, pending or by its lease.
+            log.exception("%s: a job ended early", threading.current_thread().name)
         finally:
             waiting.task_done()
+
+
+class Workshop:
+    """The threads of one worker process: `send_threads` for sending, and one for distributing, because pushes of a
+    conversation are distributed in their order. With `distributes=False` distribution is done by whoever asks."""
+
+    def __init__(self, send_threads: int, *, distributes: bool = True) -> None:
+        self.sending = Threads(send_threads)
+        self.distributing = Threads(1, "distribute") if distributes else None
+
+    def drain(self) -> None:
+        """Wait until everything handed over is done, and end the threads."""
+        if self.distributing is not None:
+            self.distributing.drain()
+        self.sending.drain()
 
 
 class _Process:
     """What this process has started."""
 
-    threads: Threads | None = None
+    workshop: Workshop | None = None
 
 
-def start(count: int) -> Threads:
-    """Make this process send in the background. Call it after a fork, not before."""
-    _Process.threads = Threads(count)
-    return _Process.threads
+def start(send_threads: int, *, distributes: bool = True) -> Workshop:
+    """Make this process work in the background. Call it after a fork, not before."""
+    _Process.workshop = Workshop(send_threads, distributes=distributes)
+    return _Process.workshop
 
 
-def run(work: Work, *, in_order_with: str = "") -> None:
+def send(work: Work, *, in_order_with: str = "") -> None:
     """Do `work` in the background where that was started, and here and now everywhere else."""
-    if _Process.threads is None:
+    if _Process.workshop is None:
         work()
     else:
-        _Process.threads.run(work, in_order_with=in_order_with)
+        _Process.workshop.sending.run(work, in_order_with=in_order_with)
+
+
+def distribute(work: Work) -> None:
+    """The same for distribution: one piece of work after the other."""
+    if _Process.workshop is None or _Process.workshop.distributing is None:
+        work()
+    else:
+        _Process.workshop.distributing.run(work)

@@ -11,13 +11,13 @@ from pushes import distribute as distribution
 
 def distribute(record_ids: list[int]) -> None:
     close_old_connections()
-    distribution.distribute(queues.absorb_waiting(record_ids))
+    background.distribute(partial(distribution.distribute, queues.absorb_waiting(record_ids)))
 
 
 def send(delivery_ids: list[int]) -> None:
     origin = queues.current_queue()
     is_ordered = origin in lanes.ordered_queues(settings.QUEUE_MAX)
-    background.run(
+    background.send(
         partial(deliver.deliver, queues.absorb_waiting(delivery_ids)), in_order_with=origin if is_ordered else ""
     )
 

@@ -197,9 +197,10 @@ def _work(lane: str, names: Sequence[str], client: Redis, leases: ShardLeases, b
     )
     worker.leases = leases
     worker.log_result_lifespan = False
-    sending = background.start(settings.SEND_THREADS)
+    # A burst ends when its queues are empty, so what distribution is about to enqueue must be there by then.
+    threads = background.start(settings.SEND_THREADS, distributes=not burst)
     memory.settle()
     try:
         worker.work(burst=burst, logging_level="WARNING")
     finally:
-        sending.drain()
+        threads.drain()

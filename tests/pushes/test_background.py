@@ -1,4 +1,4 @@
-"""The threads in which send jobs wait for the provider."""
+"""The threads in which jobs wait, so that the next one need not."""
 
 import threading
 import time
@@ -25,7 +25,58 @@ def threads() -> Iterator[Threads]:
 
 def test_where_nothing_was_started_work_is_done_here_and_now():
     done: list[str] = []
-    background.run(lambda: done.append(threading.current_thread().name), in_order_with="x")
+    background.send(lambda: done.append(threading.current_thread().name), in_order_with="x")
+    background.distribute(lambda: done.append(threading.current_thread().name))
+    assert done == [threading.current_thread().name] * 2
+
+
+@pytest.fixture
+def working_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `start` does to this process lasts as long as the test."""
+    monkeypatch.setattr(background._Process, "workshop", None)
+
+
+@pytest.mark.usefixtures("working_process")
+def test_a_worker_process_sends_and_distributes_in_threads_of_their_own():
+    done: list[str] = []
+    threads = background.start(1)
+    background.send(lambda: done.append(threading.current_thread().name))
+    background.distribute(lambda: done.append(threading.current_thread().name))
+    threads.drain()
+    assert sorted(done) == ["distribute-1", "send-1"]
+
+
+@pytest.mark.usefixtures("working_process")
+def test_distribution_is_done_one_piece_after_the_other_in_order():
+    done: list[int] = []
+    threads = background.start(3)
+    for number in range(10):
+        background.distribute(partial(note, done, number, 0.02 if number % 2 else 0.0))
+    threads.drain()
+    assert done == list(range(10))
+
+
+@pytest.mark.usefixtures("working_process")
+def test_draining_ends_distribution_before_sending():
+    """What distribution hands over for sending at the very end is still sent."""
+    done: list[str] = []
+    threads = background.start(1)
+
+    def distribute() -> None:
+        time.sleep(0.05)
+        background.send(lambda: done.append("sent"))
+
+    background.distribute(distribute)
+    threads.drain()
+    assert done == ["sent"]
+
+
+@pytest.mark.usefixtures("working_process")
+def test_a_burst_distributes_here_and_now():
+    done: list[str] = []
+    threads = background.start(1, distributes=False)
+    background.distribute(lambda: done.append(threading.current_thread().name))
+    threads.drain()
     assert done == [threading.current_thread().name]
 
 
