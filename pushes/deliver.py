@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Generator, Hashable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.conf import settings
@@ -81,13 +81,22 @@ def _window() -> HttpWindow:
 
 def deliver(delivery_ids: Sequence[int]) -> int:
     """Send those of the deliveries that are due. Safe to run twice. Returns how many were attempted."""
-    known = DeliveryResult.objects.filter(id__among=set(delivery_ids), app_key_id__isnull=False).order_by("id")
-    by_key: dict[int, list[int]] = defaultdict(list)
-    for key_id, delivery_id in known.values_list("app_key_id", "id"):
-        by_key[key_id or 0].append(delivery_id)
+    by_key = _by_key(sorted(set(delivery_ids)))
     rules = policies()
     keys = AppKey.objects.in_bulk(by_key)
     return sum(_deliver_under(keys.get(key_id), ids, rules) for key_id, ids in by_key.items())
+
+
+def _by_key(delivery_ids: list[int]) -> dict[int, list[int]]:
+    """The deliveries of each app key; those of a job are all of one, unless they were enqueued by hand."""
+    known = DeliveryResult.objects.filter(id__among=delivery_ids, app_key_id__isnull=False)
+    key_ids = list(known.values_list("app_key_id", flat=True).distinct())
+    if len(key_ids) == 1:
+        return {key_ids[0] or 0: delivery_ids}
+    return {
+        key_id or 0: list(known.filter(app_key_id=key_id).order_by("id").values_list("id", flat=True))
+        for key_id in key_ids
+    }
 
 
 def _deliver_under(key: AppKey | None, delivery_ids: list[int], rules: dict[int, Policy]) -> int:
@@ -161,8 +170,9 @@ def _calls(work: KeyWork, rows: Iterable[Claimed]) -> list[Call]:
     for row in rows:
         by_wording[row.wording].append(row)
     calls: list[Call] = []
+    now = timezone.now()
     for wording, group in by_wording.items():
-        message = _prepared(work, wording, group)
+        message = _prepared(work, wording, group, now)
         if message is None:
             continue
         if work.provider.list_limit and len(group) >= settings.MULTI_PUSH_LEAST:
@@ -172,14 +182,14 @@ def _calls(work: KeyWork, rows: Iterable[Claimed]) -> list[Call]:
     return calls
 
 
-def _prepared(work: KeyWork, wording: Wording, group: list[Claimed]) -> PreparedMessage | None:
+def _prepared(work: KeyWork, wording: Wording, group: list[Claimed], now: datetime) -> PreparedMessage | None:
     """The record's message in the provider's format. One that cannot be written fails that record alone."""
     if wording in work.messages:
         return work.messages[wording]
     record_id, stands_for = wording
     content = work.contents[record_id]
     policy = work.policies[content.push_type]
-    notification = compose.compose(content, policy, timezone.now(), stands_for=stands_for)
+    notification = compose.compose(content, policy, now, stands_for=stands_for)
     try:
         work.messages[wording] = work.provider.prepare(work.credentials, notification)
     except MessageTooLargeError as error:

@@ -7,6 +7,7 @@ piece by piece, and a request is put together from pieces.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -185,6 +186,12 @@ def _environment(credentials: Credentials) -> int:
     return 1 if credentials.environment == Environment.PRODUCTION else 2
 
 
+@lru_cache(maxsize=256)
+def _quoted_title(title: str) -> str:
+    """Remembered, because most pushes of a type have the same title."""
+    return quote_plus(title)
+
+
 def _quoted_token(token: str) -> str:
     return token if token.isalnum() and token.isascii() else quote_plus(token)
 
@@ -197,7 +204,7 @@ def _android_message(notification: Notification) -> tuple[str, str]:
     title, content = _fitted(notification, MOST_MESSAGE_BYTES - len(frame.encode()))
     return (
         f"{_ANDROID_HEAD}{title}{_ANDROID_CONTENT}{content}{_ANDROID_ID}{n_id}{_ANDROID_CUSTOM}{custom}}}",
-        f"{_QUOTED[_ANDROID_HEAD]}{quote_plus(title)}{_QUOTED[_ANDROID_CONTENT]}{quote_plus(content)}"
+        f"{_QUOTED[_ANDROID_HEAD]}{_quoted_title(title)}{_QUOTED[_ANDROID_CONTENT]}{quote_plus(content)}"
         f"{_QUOTED[_ANDROID_ID]}{n_id}{_QUOTED[_ANDROID_CUSTOM]}{quote_plus(custom)}%7D",
     )
 
@@ -210,7 +217,7 @@ def _ios_message(notification: Notification) -> tuple[str, str]:
     title, content = _fitted(notification, MOST_MESSAGE_BYTES - APNS_RESERVE_BYTES - len(frame.encode()))
     return (
         f"{_IOS_HEAD}{title}{_IOS_BODY}{content}{_IOS_SOUND}{tail}",
-        f"{_QUOTED[_IOS_HEAD]}{quote_plus(title)}{_QUOTED[_IOS_BODY]}{quote_plus(content)}"
+        f"{_QUOTED[_IOS_HEAD]}{_quoted_title(title)}{_QUOTED[_IOS_BODY]}{quote_plus(content)}"
         f"{_QUOTED[_IOS_SOUND]}{quote_plus(tail)}",
     )
 
