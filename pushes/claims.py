@@ -75,14 +75,17 @@ def _first_of_their_order(delivery_ids: Sequence[int]) -> list[int]:
     return [pk for pk in delivery_ids if pk not in ordered or first.get(ordered[pk]) == pk]
 
 
-def begin(delivery_ids: Sequence[int], claim_token: str, *, now: datetime) -> set[int]:
-    """Write down that the provider calls for these rows are about to be made, and count the attempt.
+def begin(delivery_ids: Sequence[int], claim_token: str, *, now: datetime, lease_seconds: float) -> set[int]:
+    """Write down that the provider calls for these rows are about to be made, and count the attempt. The lease
+    starts anew: however long the window took to prepare, its calls have all of it.
 
     Returns the ids that are still ours and unexpired: call for no other. One that is missing was given back
     by the sweeper, or has expired while the window was being prepared.
     """
     ours = _held(delivery_ids, claim_token)
-    begun = ours.filter(expires_at__gt=now).update(sent_at=now, attempts=F("attempts") + 1)
+    begun = ours.filter(expires_at__gt=now).update(
+        sent_at=now, lease_until=now + timedelta(seconds=lease_seconds), attempts=F("attempts") + 1
+    )
     if begun == len(delivery_ids):
         return set(delivery_ids)
     return set(ours.filter(sent_at__isnull=False).values_list("id", flat=True))

@@ -144,7 +144,8 @@ def _send_window(work: KeyWork, rows: list[Claimed]) -> int:
         window = recheck.Claim(work.claim, work.key.app, work.key.pk, timezone.now())
         calls = _calls(work, recheck.still_wanted(rows, window, work.policies))
         calls = _created(work, _admitted(work, calls))
-        begun = claims.begin([row.id for call in calls for row in call.rows], work.claim, now=timezone.now())
+        wanted = [row.id for call in calls for row in call.rows]
+        begun = claims.begin(wanted, work.claim, now=timezone.now(), lease_seconds=settings.LEASE_SECONDS)
         for call in calls:
             call.rows = [row for row in call.rows if row.id in begun]
         _perform(work, [call for call in calls if call.rows])

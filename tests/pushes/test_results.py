@@ -45,7 +45,7 @@ def settle(key: AppKey, *pairs: tuple[DeliveryResult, Outcome], is_begun: bool =
     ids = [row.pk for row, _ in pairs]
     token, claimed = claims.claim(ids, now=timezone.now(), lease_seconds=60)
     if is_begun:
-        claims.begin(ids, token, now=timezone.now())
+        claims.begin(ids, token, now=timezone.now(), lease_seconds=60)
     by_id: dict[int, Claimed] = {row.id: row for row in claimed}
     records = PushRecord.objects.filter(deliveries__in=ids).values_list(*Content._fields)
     contents = {content.id: content for content in map(Content._make, records)}
