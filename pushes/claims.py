@@ -35,6 +35,7 @@ class Claimed(NamedTuple):
     token: str
     attempts: int
     stands_for: int
+    order_key: int | None
     created_at: datetime
     expires_at: datetime
 
@@ -73,6 +74,17 @@ def _first_of_their_order(delivery_ids: Sequence[int]) -> list[int]:
         .annotate(first=Min("id"))
     )
     return [pk for pk in delivery_ids if pk not in ordered or first.get(ordered[pk]) == pk]
+
+
+def waited_for(sent: Sequence[Claimed], delivery_ids: Sequence[int]) -> list[int]:
+    """Those of the rows that were not claimed because one of `sent` came first in their conversation: they may be
+    free now. Whatever else kept a row from being claimed keeps it still."""
+    rest = set(delivery_ids) - {row.id for row in sent}
+    order_keys = {row.order_key for row in sent if row.order_key is not None}
+    if not rest or not order_keys:
+        return []
+    behind = DeliveryResult.objects.filter(id__among=rest, order_key__in=order_keys)
+    return list(behind.order_by("id").values_list("id", flat=True))
 
 
 def begin(delivery_ids: Sequence[int], claim_token: str, *, now: datetime, lease_seconds: float) -> set[int]:

@@ -107,11 +107,10 @@ def _deliver_under(key: AppKey | None, delivery_ids: list[int], rules: dict[int,
         ids = [waiting.popleft() for _ in range(min(len(waiting), concurrency()))]
         rows = _claim(work, ids)
         attempted += _send_window(work, rows) if rows else 0
-        if rows and len(rows) < len(ids):
-            # Rows that waited for an earlier one of their conversation may be free now.
-            waiting.extendleft(reversed([pk for pk in ids if pk not in {row.id for row in rows}]))
-    if waiting:
-        _is_shut(key, list(waiting))
+        waiting.extendleft(reversed(claims.waited_for(rows, ids)))
+    if waiting and not _is_shut(key, list(waiting)):
+        # Halted, but open again by now. No job is about the rest any more: the sweeper brings it back at once.
+        claims.postpone(list(waiting), due_at=timezone.now(), reason=Reason.THROTTLED)
     return attempted
 
 

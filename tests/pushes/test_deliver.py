@@ -15,7 +15,7 @@ from redis import Redis
 
 from higo_push.processes import free_port
 from pushes import deliver as deliver_module
-from pushes import directory, keygate, results
+from pushes import claims, directory, keygate, results
 from pushes.deliver import deliver
 from pushes.directory import TableDirectory
 from pushes.models import AppKey, DeliveryResult, Device, DeviceEvent, MultiPush, PushRecord
@@ -429,6 +429,36 @@ def test_a_single_probe_closes_the_breaker(sandbox: Sandbox, settings: Settings,
     rows = [due(key) for _ in range(10)]
     assert sorted(send(*rows)) == sorted([ACCEPTED, *[(Status.RETRYING, Reason.THROTTLED)] * 9])
     assert not keygate.state(key.pk).is_tripped
+
+
+def test_what_a_halted_job_leaves_is_due_again_although_the_key_is_open_by_then(sandbox: Sandbox, settings: Settings):
+    """A pause that is over before the job looks again must not leave rows pending that no job is about."""
+    settings.SEND_CONCURRENCY = settings.SEND_THREADS = settings.BREAKER_FAILURES = 1
+    settings.BREAKER_BASE_SECONDS = 0.0
+    key = make_key(sandbox)
+    sandbox.set_profile("busy503", access_id=key.access_id)
+    rows = [due(key) for _ in range(3)]
+    assert send(*rows)[1:] == [(Status.RETRYING, Reason.THROTTLED)] * 2
+    assert all(row.due_at <= timezone.now() for row in rows[1:])
+
+
+def test_rows_that_cannot_be_claimed_do_not_make_the_windows_small(
+    sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    settings.SEND_CONCURRENCY, settings.SEND_THREADS = 4, 1
+    windows: list[int] = []
+    claim = claims.claim
+
+    def counted(ids: Sequence[int], **options: Any) -> Any:
+        windows.append(len(ids))
+        return claim(ids, **options)
+
+    monkeypatch.setattr(claims, "claim", counted)
+    key = make_key(sandbox)
+    over = [due(key, status=Status.ACCEPTED) for _ in range(3)]
+    rows = [due(key) for _ in range(9)]
+    assert send(*over, *rows) == [ACCEPTED] * 12
+    assert windows == [4, 4, 4]
 
 
 def test_a_rate_lets_the_first_through_and_spreads_the_rest(sandbox: Sandbox):
