@@ -43,6 +43,7 @@ class Call:
     message: PreparedMessage
     is_list: bool = False
     push_id: str = ""
+    is_created_earlier: bool = False
 
 
 @dataclass(slots=True)
@@ -215,6 +216,7 @@ def _created(work: KeyWork, calls: list[Call]) -> list[Call]:
         (record_id, stands_for): push_id
         for record_id, stands_for, push_id in made.values_list("record_id", "stands_for", "push_id")
     }
+    earlier = set(known)
     to_create = {wording: work.messages[wording] for wording in sorted(wordings - known.keys())}
     now = int(time.time())
     requests = {pk: work.provider.create_list(message, now=now) for pk, message in to_create.items()}
@@ -237,7 +239,8 @@ def _created(work: KeyWork, calls: list[Call]) -> list[Call]:
     unsent = [(row, failed[row.wording]) for call in lists for row in call.rows if row.wording in failed]
     _settle(work, unsent, is_begun=False)
     for call in lists:
-        call.push_id = known.get(call.rows[0].wording, "")
+        wording = call.rows[0].wording
+        call.push_id, call.is_created_earlier = known.get(wording, ""), wording in earlier
     return [call for call in calls if not call.is_list or call.push_id]
 
 
@@ -259,6 +262,8 @@ def _perform(work: KeyWork, calls: list[Call]) -> None:
     with closing(_outcomes(work, requests)) as outcomes:
         for number, outcome in outcomes:
             call = calls[number]
+            if call.is_created_earlier and _is_poison(outcome):
+                outcome = _forgotten(work, call, outcome)
             if call.is_list and outcome.verdict is Verdict.BAD_TARGET:
                 refused_lists.append(call)
                 continue
@@ -271,6 +276,19 @@ def _perform(work: KeyWork, calls: list[Call]) -> None:
         # The provider refused whole lists for a token in them without saying which: ask one by one.
         singles = [Call([row], call.message) for call in refused_lists for row in call.rows]
         _perform(work, _admitted(work, singles, is_begun=True))
+
+
+def _is_poison(outcome: Outcome) -> bool:
+    return outcome.verdict is Verdict.FAILED and outcome.scope is Scope.MESSAGE
+
+
+def _forgotten(work: KeyWork, call: Call, outcome: Outcome) -> Outcome:
+    """A list that is refused under an id of long ago says nothing about the message: the provider may not know the
+    id any more, or not under the key's present access id. The next attempt creates the message anew."""
+    record_id, stands_for = call.rows[0].wording
+    made = MultiPush.objects.filter(record_id=record_id, stands_for=stands_for, app_key=work.key, push_id=call.push_id)
+    results.surely(made.delete)
+    return replace(outcome, verdict=Verdict.RETRY, reason=Reason.PROVIDER_BUSY, scope=Scope.TARGET)
 
 
 def _of_row(row: Claimed, outcome: Outcome) -> Outcome:
