@@ -3,7 +3,7 @@ from django.core.checks import register
 from django.db.models import BigAutoField, CharField
 from django.utils.translation import gettext_lazy as _
 
-from pushes.checks import check_directory
+from pushes.checks import check_directory, check_lease
 from pushes.lookups import Among
 
 
@@ -15,3 +15,4 @@ class PushesConfig(AppConfig):
         for keys in (BigAutoField, CharField):
             keys.register_lookup(Among)
         register(check_directory)
+        register(check_lease)

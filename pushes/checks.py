@@ -6,6 +6,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.utils.module_loading import import_string
 
+#: A window's calls may follow one another three deep: a list, its tokens one by one, and the writing down.
+CALLS_A_LEASE = 3
+
 
 def check_directory(**_kwargs: Any) -> list[CheckMessage]:
     """The DIRECTORY setting, and what the directory itself says of its own settings in its `check()`, if it has one."""
@@ -16,3 +19,12 @@ def check_directory(**_kwargs: Any) -> list[CheckMessage]:
         return [Error(text, id="pushes.E001")]
     problems = chosen.check() if hasattr(chosen, "check") else []
     return [Error(f"{problem}.", hint="See docs/directory.md.", id="pushes.E002") for problem in problems]
+
+
+def check_lease(**_kwargs: Any) -> list[CheckMessage]:
+    """A claim must outlive its calls, or the sweeper would give away pushes that are on their way."""
+    lease, call = settings.LEASE_SECONDS, settings.CALL_TIMEOUT_SECONDS
+    if lease >= CALLS_A_LEASE * call:
+        return []
+    text = f"LEASE_SECONDS={lease!r} is too short for CALL_TIMEOUT_SECONDS={call!r}: pushes could be sent twice."
+    return [Error(text, hint=f"Make it at least {CALLS_A_LEASE * call:g}.", id="pushes.E005")]

@@ -35,6 +35,7 @@ class Claimed(NamedTuple):
     token: str
     attempts: int
     stands_for: int
+    order_key: int | None
     created_at: datetime
     expires_at: datetime
 
@@ -75,14 +76,28 @@ def _first_of_their_order(delivery_ids: Sequence[int]) -> list[int]:
     return [pk for pk in delivery_ids if pk not in ordered or first.get(ordered[pk]) == pk]
 
 
-def begin(delivery_ids: Sequence[int], claim_token: str, *, now: datetime) -> set[int]:
-    """Write down that the provider calls for these rows are about to be made, and count the attempt.
+def waited_for(sent: Sequence[Claimed], delivery_ids: Sequence[int]) -> list[int]:
+    """Those of the rows that were not claimed because one of `sent` came first in their conversation: they may be
+    free now. Whatever else kept a row from being claimed keeps it still."""
+    rest = set(delivery_ids) - {row.id for row in sent}
+    order_keys = {row.order_key for row in sent if row.order_key is not None}
+    if not rest or not order_keys:
+        return []
+    behind = DeliveryResult.objects.filter(id__among=rest, order_key__in=order_keys)
+    return list(behind.order_by("id").values_list("id", flat=True))
+
+
+def begin(delivery_ids: Sequence[int], claim_token: str, *, now: datetime, lease_seconds: float) -> set[int]:
+    """Write down that the provider calls for these rows are about to be made, and count the attempt. The lease
+    starts anew: however long the window took to prepare, its calls have all of it.
 
     Returns the ids that are still ours and unexpired: call for no other. One that is missing was given back
     by the sweeper, or has expired while the window was being prepared.
     """
     ours = _held(delivery_ids, claim_token)
-    begun = ours.filter(expires_at__gt=now).update(sent_at=now, attempts=F("attempts") + 1)
+    begun = ours.filter(expires_at__gt=now).update(
+        sent_at=now, lease_until=now + timedelta(seconds=lease_seconds), attempts=F("attempts") + 1
+    )
     if begun == len(delivery_ids):
         return set(delivery_ids)
     return set(ours.filter(sent_at__isnull=False).values_list("id", flat=True))

@@ -43,6 +43,7 @@ class Call:
     message: PreparedMessage
     is_list: bool = False
     push_id: str = ""
+    is_created_earlier: bool = False
 
 
 @dataclass(slots=True)
@@ -116,11 +117,10 @@ def _deliver_under(key: AppKey | None, delivery_ids: list[int], rules: dict[int,
         ids = [waiting.popleft() for _ in range(min(len(waiting), concurrency()))]
         rows = _claim(work, ids)
         attempted += _send_window(work, rows) if rows else 0
-        if rows and len(rows) < len(ids):
-            # Rows that waited for an earlier one of their conversation may be free now.
-            waiting.extendleft(reversed([pk for pk in ids if pk not in {row.id for row in rows}]))
-    if waiting:
-        _is_shut(key, list(waiting))
+        waiting.extendleft(reversed(claims.waited_for(rows, ids)))
+    if waiting and not _is_shut(key, list(waiting)):
+        # Halted, but open again by now. No job is about the rest any more: the sweeper brings it back at once.
+        claims.postpone(list(waiting), due_at=timezone.now(), reason=Reason.THROTTLED)
     return attempted
 
 
@@ -153,7 +153,8 @@ def _send_window(work: KeyWork, rows: list[Claimed]) -> int:
         window = recheck.Claim(work.claim, work.key.app, work.key.pk, timezone.now())
         calls = _calls(work, recheck.still_wanted(rows, window, work.policies))
         calls = _created(work, _admitted(work, calls))
-        begun = claims.begin([row.id for call in calls for row in call.rows], work.claim, now=timezone.now())
+        wanted = [row.id for call in calls for row in call.rows]
+        begun = claims.begin(wanted, work.claim, now=timezone.now(), lease_seconds=settings.LEASE_SECONDS)
         for call in calls:
             call.rows = [row for row in call.rows if row.id in begun]
         _perform(work, [call for call in calls if call.rows])
@@ -225,6 +226,7 @@ def _created(work: KeyWork, calls: list[Call]) -> list[Call]:
         (record_id, stands_for): push_id
         for record_id, stands_for, push_id in made.values_list("record_id", "stands_for", "push_id")
     }
+    earlier = set(known)
     to_create = {wording: work.messages[wording] for wording in sorted(wordings - known.keys())}
     now = int(time.time())
     requests = {pk: work.provider.create_list(message, now=now) for pk, message in to_create.items()}
@@ -247,7 +249,8 @@ def _created(work: KeyWork, calls: list[Call]) -> list[Call]:
     unsent = [(row, failed[row.wording]) for call in lists for row in call.rows if row.wording in failed]
     _settle(work, unsent, is_begun=False)
     for call in lists:
-        call.push_id = known.get(call.rows[0].wording, "")
+        wording = call.rows[0].wording
+        call.push_id, call.is_created_earlier = known.get(wording, ""), wording in earlier
     return [call for call in calls if not call.is_list or call.push_id]
 
 
@@ -269,6 +272,8 @@ def _perform(work: KeyWork, calls: list[Call]) -> None:
     with closing(_outcomes(work, requests)) as outcomes:
         for number, outcome in outcomes:
             call = calls[number]
+            if call.is_created_earlier and _is_poison(outcome):
+                outcome = _forgotten(work, call, outcome)
             if call.is_list and outcome.verdict is Verdict.BAD_TARGET:
                 refused_lists.append(call)
                 continue
@@ -281,6 +286,19 @@ def _perform(work: KeyWork, calls: list[Call]) -> None:
         # The provider refused whole lists for a token in them without saying which: ask one by one.
         singles = [Call([row], call.message) for call in refused_lists for row in call.rows]
         _perform(work, _admitted(work, singles, is_begun=True))
+
+
+def _is_poison(outcome: Outcome) -> bool:
+    return outcome.verdict is Verdict.FAILED and outcome.scope is Scope.MESSAGE
+
+
+def _forgotten(work: KeyWork, call: Call, outcome: Outcome) -> Outcome:
+    """A list that is refused under an id of long ago says nothing about the message: the provider may not know the
+    id any more, or not under the key's present access id. The next attempt creates the message anew."""
+    record_id, stands_for = call.rows[0].wording
+    made = MultiPush.objects.filter(record_id=record_id, stands_for=stands_for, app_key=work.key, push_id=call.push_id)
+    results.surely(made.delete)
+    return replace(outcome, verdict=Verdict.RETRY, reason=Reason.PROVIDER_BUSY, scope=Scope.TARGET)
 
 
 def _of_row(row: Claimed, outcome: Outcome) -> Outcome:

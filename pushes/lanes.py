@@ -41,6 +41,10 @@ def send_queue(lane: str, shard: int = 0) -> str:
     return f"higo_{lane}_xinge_queue{shard}"
 
 
+def send_queues(lane: str, queue_max: int) -> list[str]:
+    return [send_queue(lane, n) for n in shards(lane, queue_max)]
+
+
 def shards(lane: str, queue_max: int) -> list[int]:
     return list(range(1, queue_max + 1)) if lane in SHARDED else [0]
 
@@ -48,7 +52,7 @@ def shards(lane: str, queue_max: int) -> list[int]:
 def queue_names(lane: str, queue_max: int) -> list[str]:
     """Every RQ queue of a lane, sending first: what is nearest to the phone is finished first."""
     numbers = shards(lane, queue_max)
-    return [send_queue(lane, n) for n in numbers] + [distribute_queue(lane, n) for n in numbers]
+    return send_queues(lane, queue_max) + [distribute_queue(lane, n) for n in numbers]
 
 
 @lru_cache(maxsize=4)

@@ -6,6 +6,7 @@ the sweeper enqueues the rows later: an accepted push never depends on Redis.
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timezone
 from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from django.db import transaction
 from redis import Redis, RedisError
 from rq import Queue, get_current_job
 from rq.timeouts import JobTimeoutException
-from rq.utils import as_text
+from rq.utils import as_text, utcparse
 
 from pushes import lanes
 
@@ -146,3 +147,13 @@ def depths(names: Sequence[str]) -> dict[str, int]:
 def lane_depth(lane: str) -> int:
     """Jobs waiting in all queues of a lane. Raises redis.RedisError."""
     return sum(depths(lanes.queue_names(lane, settings.QUEUE_MAX)).values())
+
+
+def waiting_since(names: Sequence[str]) -> datetime:
+    """When the oldest job that waits in the named queues was enqueued: the beginning of time when nobody knows, the
+    end of it when none waits. Raises redis.RedisError."""
+    client: Any = connection()
+    heads = [head for name in names if (head := client.lindex(f"rq:queue:{name}", 0)) is not None]
+    enqueued = [client.hget(f"rq:job:{as_text(head)}", "enqueued_at") for head in heads]
+    earliest, latest = datetime.min.replace(tzinfo=timezone.utc), datetime.max.replace(tzinfo=timezone.utc)
+    return min((utcparse(as_text(at)) if at else earliest for at in enqueued), default=latest)

@@ -174,8 +174,13 @@ def _is_failure_of_provider(outcome: Outcome) -> bool:
 
 
 def pause_key(key: AppKey, reason: str) -> None:
-    """Stop sending under this key until an operator resumes it. Its pushes wait; they do not burn."""
-    paused = AppKey.objects.filter(pk=key.pk, paused_at__isnull=True).update(
+    """Stop sending under this key until an operator resumes it. Its pushes wait; they do not burn.
+
+    A key whose credentials have been changed since `key` was read is left alone: what is wrong with the old
+    ones says nothing about those that it has now.
+    """
+    as_read = {name: getattr(key, name) for name in ("access_id", "secret_encrypted", "endpoint_url")}
+    paused = AppKey.objects.filter(pk=key.pk, paused_at__isnull=True, **as_read).update(
         paused_at=timezone.now(), paused_reason=reason[:200] or "refused by the provider"
     )
     if paused:

@@ -7,16 +7,17 @@ reason and a time on its row, and is enqueued at that time however busy its lane
 
 import logging
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from datetime import timezone as tz
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from pushes import broadcasts, counters, distribute, lanes, queues
+from pushes import broadcasts, counters, distribute, keygate, lanes, queues
 from pushes.directory import directory
 from pushes.models import AppKey, DeadLetter, DeliveryResult, DeviceEvent, Lease, PushRecord, policies
 from pushes.names import CLAIMABLE, DeadLetterStatus, Reason, RecordStatus, Status, UnknownPolicy
@@ -29,6 +30,7 @@ ROWS_A_ROUND = 20_000
 CHUNK = 5_000
 #: A lane whose queues hold more jobs than this is busy, not stuck.
 QUIET_JOBS = 4
+EARLIEST = datetime(2000, 1, 1, tzinfo=tz.utc)
 
 
 @dataclass(slots=True)
@@ -114,21 +116,38 @@ def _wake_gone_readers(now: datetime) -> None:
         held.filter(id__in=chunk).update(due_at=now)
 
 
-def _due_deliveries(now: datetime, quiet: Iterable[str]) -> int:
-    """Enqueue retries, held pushes and what was put back, once each when due, however busy their lane is; and,
-    in quiet lanes, pending ones that no job seems to be about."""
-    closed = AppKey.objects.filter(paused_at__isnull=False).values_list("id", flat=True)
-    sendable = DeliveryResult.objects.filter(expires_at__gt=now).exclude(app_key_id__in=list(closed))
+def _due_deliveries(now: datetime, quiet: Collection[str]) -> int:
+    """Enqueue retries, held pushes and what was put back, once each when due, however busy their lane is; and
+    pending ones that no job seems to be about."""
+    sendable = DeliveryResult.objects.filter(expires_at__gt=now).exclude(app_key_id__in=_shut_keys())
     waiting = Q(status__in=(Status.RETRYING, Status.HELD), due_at__lte=now)
     due = _rows(sendable.filter(waiting))
-    stuck = now - timedelta(seconds=settings.STUCK_SECONDS)
-    lost = _rows(sendable.filter(kind__in=list(quiet), status=Status.PENDING, due_at__lte=stuck))
+    jobless = Q()
+    for lane in lanes.LANES:
+        jobless |= Q(kind=lane, due_at__lte=_jobless_since(lane, now, is_quiet=lane in quiet))
+    lost = _rows(sendable.filter(jobless, status=Status.PENDING))
     found = dict.fromkeys([*due, *lost, *_followers(due, now)])
     distribute.enqueue_by_key(sorted(found, key=lambda row: row[-1]))
     for chunk in queues.chunks([delivery_id for *_, delivery_id in due], CHUNK):
         # They have a job now. One that has begun meanwhile is no longer in this state.
         DeliveryResult.objects.filter(waiting, id__in=chunk).update(status=Status.PENDING, reason="", due_at=now)
+    again = now - timedelta(seconds=settings.STUCK_SECONDS / 2)
+    for chunk in queues.chunks([delivery_id for *_, delivery_id in lost], CHUNK):
+        DeliveryResult.objects.filter(jobless, id__in=chunk, status=Status.PENDING).update(due_at=again)
     return len(found)
+
+
+def _shut_keys() -> list[int]:
+    """Keys that let nothing through for now. Their rows would only come back, at the expense of the other keys'."""
+    keys = list(AppKey.objects.values_list("id", "paused_at"))
+    return [pk for pk, paused_at in keys if paused_at or keygate.seconds_shut(pk)]
+
+
+def _jobless_since(lane: str, now: datetime, *, is_quiet: bool) -> datetime:
+    """A pending row that was due by then is no waiting job's: a quiet lane has none, and in a busy one, where
+    jobs are taken in their order, the oldest that waits is younger."""
+    oldest = now if is_quiet else min(queues.waiting_since(lanes.send_queues(lane, settings.QUEUE_MAX)), now)
+    return max(oldest, EARLIEST) - timedelta(seconds=settings.STUCK_SECONDS)
 
 
 Row = tuple[str, int, int | None, int]
@@ -173,7 +192,8 @@ def _expire(now: datetime) -> int:
             PushRecord.objects.filter(status=RecordStatus.PENDING, expires_at__lte=now).values_list("id", flat=True)[
                 :CHUNK
             ]
-        )
+        ),
+        status=RecordStatus.PENDING,
     ).update(status=RecordStatus.EXPIRED)
     return late.filter(id__in=ids).update(
         status=Status.EXPIRED, reason=Reason.TOO_LATE, order_key=None, finished_at=now

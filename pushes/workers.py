@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 LEASE_KEY = "higo:shard:{name}"
 PARENT_SECONDS = 1.0
+RELEASE_SECONDS = 3.0
 WORKER_SECONDS = 25  # RQ waits 15 s less than this for a job before it looks around
 
 # Take the lease when it is free or ours already.
@@ -74,6 +75,9 @@ class ShardLeases:
 
     def release(self) -> None:
         self._stop.set()
+        if self._thread.is_alive():
+            # A renewal under way would take back what is given back here.
+            self._thread.join(timeout=RELEASE_SECONDS)
         for name in self.owned:
             self._let_go(keys=[LEASE_KEY.format(name=name)], args=[self.holder])
 
@@ -176,14 +180,14 @@ def serve(lane: str, names: Sequence[str], *, burst: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         # Until RQ has handlers of its own; so that leases that are taken by then are given back.
         signal.signal(number, lambda *_: sys.exit(0))
-    client = Redis.from_url(settings.REDIS_URL, health_check_interval=30)
-    leases = ShardLeases(client, [name for name in names if lane in lanes.SHARDED])
-    try:
-        leases.start()
-        if leases.stand_by(burst):
-            _work(lane, names, client, leases, burst)
-    finally:
-        leases.release()
+    with Redis.from_url(settings.REDIS_URL, health_check_interval=30) as client:
+        leases = ShardLeases(client, [name for name in names if lane in lanes.SHARDED])
+        try:
+            leases.start()
+            if leases.stand_by(burst):
+                _work(lane, names, client, leases, burst)
+        finally:
+            leases.release()
 
 
 def _work(lane: str, names: Sequence[str], client: Redis, leases: ShardLeases, burst: bool) -> None:

@@ -14,6 +14,7 @@ from pymongo.database import Database
 from pytest_django import Settings
 
 from higo_push import embedded
+from tests import unclosed
 from tests.environment import FOLDER, ends
 from tests.jobs import run_all_jobs
 from tests.redis_database import empty
@@ -33,6 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         mark = item.get_closest_marker("django_db")
         if mark is not None:
             item.add_marker(pytest.mark.django_db(**{**mark.kwargs, "serialized_rollback": True}), append=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forgotten_connections_are_reported() -> Iterator[None]:
+    with unclosed.watched():
+        yield
 
 
 @pytest.fixture(autouse=True)

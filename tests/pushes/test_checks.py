@@ -1,9 +1,10 @@
 """The settings' system checks, by their stable ids."""
 
+import pytest
 from django.core.checks import run_checks
 from pytest_django import Settings
 
-from pushes.checks import check_directory
+from pushes.checks import check_directory, check_lease
 
 
 def test_our_own_directory_needs_nothing():
@@ -30,3 +31,19 @@ def test_a_directory_over_sql_says_what_it_lacks(settings: Settings):
 def test_manage_py_check_asks_it(settings: Settings):
     settings.DIRECTORY = "pushes.directory.Nowhere"
     assert "pushes.E001" in {message.id for message in run_checks()}
+
+
+@pytest.mark.parametrize(("lease", "call"), [(60, 10.0), (6, 2.0), (30, 10)])
+def test_a_lease_that_outlives_its_calls(settings: Settings, lease: float, call: float):
+    settings.LEASE_SECONDS, settings.CALL_TIMEOUT_SECONDS = lease, call
+    assert check_lease() == []
+
+
+def test_a_lease_shorter_than_its_calls_is_refused_with_both_values(settings: Settings):
+    settings.LEASE_SECONDS, settings.CALL_TIMEOUT_SECONDS = 20, 10.0
+    [error] = check_lease()
+    assert error.id == "pushes.E005"
+    assert "LEASE_SECONDS=20" in error.msg
+    assert "CALL_TIMEOUT_SECONDS=10.0" in error.msg
+    assert "at least 30" in str(error.hint)
+    assert "pushes.E005" in {message.id for message in run_checks()}

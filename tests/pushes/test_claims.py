@@ -140,9 +140,19 @@ def test_begin_counts_the_attempt_and_writes_its_time():
     row = make_delivery(attempts=1)
     token, _ = take(row)
     at = now()
-    assert claims.begin([row.pk], token, now=at) == {row.pk}
+    assert claims.begin([row.pk], token, now=at, lease_seconds=60) == {row.pk}
     row.refresh_from_db()
     assert (row.attempts, row.sent_at) == (2, at)
+
+
+def test_begin_starts_the_lease_anew():
+    """A window that was long in preparing would else be taken away from under its own calls, and sent twice."""
+    row = make_delivery()
+    token, _ = take(row)
+    at = now() + timedelta(seconds=55)
+    claims.begin([row.pk], token, now=at, lease_seconds=60)
+    row.refresh_from_db()
+    assert row.lease_until == at + MINUTE
 
 
 def test_begin_returns_only_what_is_still_ours():
@@ -150,7 +160,7 @@ def test_begin_returns_only_what_is_still_ours():
     token, _ = take(kept, lost)
     take(foreign)
     DeliveryResult.objects.filter(pk=lost.pk).update(status=Status.PENDING, claim="")
-    assert claims.begin([kept.pk, lost.pk, foreign.pk], token, now=now()) == {kept.pk}
+    assert claims.begin([kept.pk, lost.pk, foreign.pk], token, now=now(), lease_seconds=60) == {kept.pk}
     assert list(DeliveryResult.objects.order_by("id").values_list("attempts", flat=True)) == [1, 0, 0]
 
 
@@ -158,7 +168,7 @@ def test_what_expired_between_claim_and_call_is_not_begun():
     late = make_delivery(expires_at=now() + timedelta(seconds=5))
     fresh = make_delivery()
     token, ids = take(late, fresh)
-    assert claims.begin(ids, token, now=now() + timedelta(seconds=6)) == {fresh.pk}
+    assert claims.begin(ids, token, now=now() + timedelta(seconds=6), lease_seconds=60) == {fresh.pk}
     late.refresh_from_db()
     assert (late.sent_at, late.attempts) == (None, 0)
 
@@ -206,7 +216,7 @@ def test_a_released_row_waits_with_its_reason_until_its_time():
 def test_a_released_row_that_was_begun_gets_its_attempt_back():
     row = make_delivery(attempts=1)
     token, _ = take(row)
-    claims.begin([row.pk], token, now=now())
+    claims.begin([row.pk], token, now=now(), lease_seconds=60)
     claims.release([row.pk], token, due_at=now(), reason=Reason.THROTTLED, is_begun=True)
     row.refresh_from_db()
     assert row.attempts == 1

@@ -14,8 +14,8 @@ from pytest_django import Settings
 from redis import Redis
 
 from higo_push.processes import free_port
+from pushes import claims, directory, keygate, results
 from pushes import deliver as deliver_module
-from pushes import directory, keygate, results
 from pushes.deliver import deliver
 from pushes.directory import TableDirectory
 from pushes.models import AppKey, DeliveryResult, Device, DeviceEvent, MultiPush, PushRecord
@@ -162,11 +162,14 @@ class YesMan(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        body = b'{"ret_code": 0}'
+        body = self.answer()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def answer(self) -> bytes:
+        return b'{"ret_code": 0}'
 
     def log_message(self, *_: object) -> None:
         """Tests print nothing."""
@@ -191,6 +194,40 @@ def test_a_later_job_uses_the_message_that_an_earlier_one_created(sandbox: Sandb
         send(*[due(key, record) for _ in range(3)])
     assert len({entry["push_id"] for entry in sandbox.received()}) == 1
     assert MultiPush.objects.count() == 1
+
+
+def test_a_created_message_that_the_provider_does_not_know_any_more_is_created_again(sandbox: Sandbox):
+    """As after the key got another access id: the message itself is fine, and its record must not be halted."""
+    key, record = make_key(sandbox), make_record()
+    send(*[due(key, record) for _ in range(3)])
+    MultiPush.objects.update(push_id="1")
+    rows, later = [due(key, record) for _ in range(3)], due(key, record, due_at=timezone.now() + timedelta(hours=1))
+    assert send(*rows) == [(Status.RETRYING, Reason.PROVIDER_BUSY)] * 3
+    assert states(later) == [(Status.PENDING, "")]
+    DeliveryResult.objects.filter(status=Status.RETRYING).update(due_at=timezone.now())
+    assert send(*rows) == [ACCEPTED] * 3
+    assert arrived(sandbox, *rows) == [1] * 3
+
+
+class Fussy(YesMan):
+    """A gateway that creates every message and refuses every list."""
+
+    def answer(self) -> bytes:
+        if self.path.endswith("create_multipush"):
+            return b'{"ret_code": 0, "result": {"push_id": "7"}}'
+        return b'{"ret_code": -1, "err_msg": "param error"}'
+
+
+def test_a_list_that_is_refused_right_after_its_creation_halts_its_record():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Fussy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        key = make_app_key(endpoint_url=f"http://127.0.0.1:{server.server_address[1]}")
+        record = make_record()
+        rows = [due(key, record) for _ in range(3)]
+        later = due(key, record, due_at=timezone.now() + timedelta(hours=1))
+        deliver([row.pk for row in rows])
+        server.shutdown()
+    assert set(states(*rows, later)) == {(Status.FAILED, Reason.BAD_PAYLOAD)}
 
 
 def test_each_key_creates_a_message_of_its_own(sandbox: Sandbox):
@@ -429,6 +466,36 @@ def test_a_single_probe_closes_the_breaker(sandbox: Sandbox, settings: Settings,
     rows = [due(key) for _ in range(10)]
     assert sorted(send(*rows)) == sorted([ACCEPTED, *[(Status.RETRYING, Reason.THROTTLED)] * 9])
     assert not keygate.state(key.pk).is_tripped
+
+
+def test_what_a_halted_job_leaves_is_due_again_although_the_key_is_open_by_then(sandbox: Sandbox, settings: Settings):
+    """A pause that is over before the job looks again must not leave rows pending that no job is about."""
+    settings.SEND_CONCURRENCY = settings.SEND_THREADS = settings.BREAKER_FAILURES = 1
+    settings.BREAKER_BASE_SECONDS = 0.0
+    key = make_key(sandbox)
+    sandbox.set_profile("busy503", access_id=key.access_id)
+    rows = [due(key) for _ in range(3)]
+    assert send(*rows)[1:] == [(Status.RETRYING, Reason.THROTTLED)] * 2
+    assert all(row.due_at <= timezone.now() for row in rows[1:])
+
+
+def test_rows_that_cannot_be_claimed_do_not_make_the_windows_small(
+    sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    settings.SEND_CONCURRENCY, settings.SEND_THREADS = 4, 1
+    windows: list[int] = []
+    claim = claims.claim
+
+    def counted(ids: Sequence[int], **options: Any) -> Any:
+        windows.append(len(ids))
+        return claim(ids, **options)
+
+    monkeypatch.setattr(claims, "claim", counted)
+    key = make_key(sandbox)
+    over = [due(key, status=Status.ACCEPTED) for _ in range(3)]
+    rows = [due(key) for _ in range(9)]
+    assert send(*over, *rows) == [ACCEPTED] * 12
+    assert windows == [4, 4, 4]
 
 
 def test_a_rate_lets_the_first_through_and_spreads_the_rest(sandbox: Sandbox):

@@ -224,9 +224,10 @@ class TestLoop:
     def test_a_redis_restart_is_waited_for(
         self, transactional_db: None, tmp_path: Path, settings: Settings, caplog: pytest.LogCaptureFixture
     ):
-        with embedded.running(embedded.Valkey(tmp_path, is_durable=True)) as server:
+        valkey = embedded.Valkey(tmp_path, is_durable=True)
+        client: Any
+        with embedded.running(valkey) as server, Redis.from_url(server.url) as client:
             settings.RQ_QUEUES = {name: queue | {"URL": server.url} for name, queue in settings.RQ_QUEUES.items()}
-            client: Any = Redis.from_url(server.url)
             with running(Intake(RawList(client), batch_size=100)):
                 client.rpush(RAW_LIST, raw())
                 eventually(lambda: PushRecord.objects.exists())

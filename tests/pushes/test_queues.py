@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis, RedisError
 
@@ -98,3 +99,14 @@ def test_chunks_of_nothing():
 
 def test_outside_a_job_there_is_no_current_queue():
     assert queues.current_queue() == ""
+
+
+def test_the_oldest_job_that_waits_says_since_when(redis_client: Redis):
+    names = lanes.send_queues("group", 2)
+    assert queues.waiting_since(names).year == 9999
+    before = timezone.now()
+    for name in names:
+        queues.queue(name).enqueue(queues.SEND_JOB, [1])
+    assert before <= queues.waiting_since(names) <= timezone.now()
+    redis_client.lpush(f"rq:queue:{names[0]}", "a-job-without-a-record")
+    assert queues.waiting_since(names).year == 1

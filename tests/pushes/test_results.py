@@ -14,7 +14,7 @@ from pushes.claims import Claimed
 from pushes.models import AppKey, Counter, DeliveryResult, Device, DeviceEvent, LatencyBucket, PushRecord, policies
 from pushes.names import CLAIMABLE, Platform, PushType, Reason, Status
 from pushes.values import Content, Outcome, Scope, Verdict
-from tests.make import make_app_key, make_device
+from tests.make import make_app_key, make_device, make_secret
 from tests.pushes.rows import leave_redis, make_delivery, make_record
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
@@ -45,7 +45,7 @@ def settle(key: AppKey, *pairs: tuple[DeliveryResult, Outcome], is_begun: bool =
     ids = [row.pk for row, _ in pairs]
     token, claimed = claims.claim(ids, now=timezone.now(), lease_seconds=60)
     if is_begun:
-        claims.begin(ids, token, now=timezone.now())
+        claims.begin(ids, token, now=timezone.now(), lease_seconds=60)
     by_id: dict[int, Claimed] = {row.id: row for row in claimed}
     records = PushRecord.objects.filter(deliveries__in=ids).values_list(*Content._fields)
     contents = {content.id: content for content in map(Content._make, records)}
@@ -203,6 +203,22 @@ def test_refused_credentials_pause_the_key_with_the_reason(key: AppKey, caplog: 
     key.refresh_from_db()
     assert (key.is_paused, key.paused_reason) == (True, "-103 sign error")
     assert "paused" in caplog.text
+
+
+@pytest.mark.parametrize("change", ["secret", "access_id", "endpoint_url"])
+def test_a_refusal_of_what_the_key_was_before_does_not_pause_what_it_is_now(key: AppKey, change: str):
+    """An operator corrects and resumes a key; calls that were under way with the old credentials fail after it."""
+    row, corrected = row_for(key), AppKey.objects.get(pk=key.pk)
+    if change == "secret":
+        corrected.set_secret(make_secret())
+    else:
+        setattr(corrected, change, {"access_id": key.access_id + 1, "endpoint_url": "http://push.example.com"}[change])
+    corrected.save()
+    assert not settle(key, (row, BAD_KEY))
+    key.refresh_from_db()
+    row.refresh_from_db()
+    assert not key.is_paused
+    assert (row.status, row.due_at <= timezone.now()) == (Status.RETRYING, True)
 
 
 def test_the_first_reason_of_a_pause_is_kept(key: AppKey):

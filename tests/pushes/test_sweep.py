@@ -14,8 +14,9 @@ from django.test import TestCase
 from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis, RedisError
+from rq.utils import utcformat
 
-from pushes import claims, lanes, queues
+from pushes import claims, keygate, lanes, queues
 from pushes import sweep as sweep_module
 from pushes.management.commands.runsweeper import run_until
 from pushes.models import (
@@ -154,7 +155,7 @@ def abandoned(*, is_begun: bool, push_type: int = ORDER, **fields: Any) -> Deliv
     row = make_delivery(make_record(push_type=push_type), order_key=7, **fields)
     token, _ = claims.claim([row.pk], now=timezone.now(), lease_seconds=-60)
     if is_begun:
-        claims.begin([row.pk], token, now=past)
+        claims.begin([row.pk], token, now=past, lease_seconds=1)
     return row
 
 
@@ -257,6 +258,45 @@ def test_in_a_busy_lane_a_pending_row_has_a_job_that_waits(redis_client: Redis):
     make_delivery(due_at=timezone.now() - HOUR)
     fill(redis_client, "system")
     assert swept().sends_enqueued == 0
+
+
+def busy(redis_client: Redis, enqueued_at: datetime) -> None:
+    """The system lane is deep in send jobs, the oldest of which waits since then."""
+    for _ in range(sweep_module.QUIET_JOBS + 1):
+        job = queues.queue(lanes.send_queue("system")).enqueue(queues.SEND_JOB, [0])
+        redis_client.hset(job.key, "enqueued_at", utcformat(enqueued_at))
+
+
+def test_a_pending_row_that_is_older_than_every_job_that_waits_has_lost_its_own(redis_client: Redis):
+    """As behind a message of its conversation that expired: a lane that is never quiet must not starve it."""
+    now = timezone.now()
+    row = make_delivery(due_at=now - HOUR)
+    busy(redis_client, now - SECOND)
+    assert swept(now=now).sends_enqueued == 1
+    assert row.pk in sends()
+    assert swept(now=now + SECOND).sends_enqueued == 0
+
+
+def test_a_pending_row_as_old_as_a_job_that_waits_may_be_what_the_job_is_about(redis_client: Redis):
+    now = timezone.now()
+    make_delivery(due_at=now - HOUR)
+    busy(redis_client, now - HOUR)
+    assert swept(now=now).sends_enqueued == 0
+
+
+def test_the_rows_of_a_key_that_is_shut_for_now_keep_no_place_from_others(
+    redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sweep_module, "ROWS_A_ROUND", 3)
+    shut, open_key = make_app_key(), make_app_key(environment=Environment.LOCAL)
+    keygate.report(shut.pk, answered=0, failed=0, pause_seconds=100)
+    for _ in range(3):
+        make_delivery(status=Status.RETRYING, app_key_id=shut.pk, due_at=timezone.now() - HOUR)
+    free = make_delivery(status=Status.RETRYING, app_key_id=open_key.pk)
+    assert swept().sends_enqueued == 1
+    assert sends() == [free.pk]
+    keygate.forget(shut.pk)
+    assert swept().sends_enqueued == 3
 
 
 def test_another_lanes_work_is_no_reason_to_wait(redis_client: Redis):
@@ -370,6 +410,21 @@ def test_a_record_that_expires_before_its_distribution_says_so():
     swept(now=now)
     record.refresh_from_db()
     assert record.status == RecordStatus.EXPIRED
+
+
+def test_a_record_that_is_distributed_at_the_last_moment_stays_distributed():
+    record = make_record(status=RecordStatus.PENDING, expires_at=timezone.now())
+
+    def distribute_first(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("UPDATE") and PushRecord._meta.db_table in sql:
+            with context["connection"].cursor() as cursor:
+                cursor.cursor.execute(f"UPDATE {PushRecord._meta.db_table} SET status = 'distributed'")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(distribute_first):
+        swept()
+    record.refresh_from_db()
+    assert record.status == RecordStatus.DISTRIBUTED
 
 
 def test_expiry_is_left_for_the_thorough_round():

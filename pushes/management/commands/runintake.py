@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
-from redis import RedisError
+from redis import Redis, RedisError
 
 from pushes import memory
 from pushes.intake import Intake, connect
@@ -19,9 +19,13 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="store what is there, print the counts and end")
 
     def handle(self, *, once: bool, **_options: Any) -> None:
+        with connect() as client:
+            self._run(client, once=once)
+
+    def _run(self, client: Redis, *, once: bool) -> None:
         heartbeat = settings.INTAKE_HEARTBEAT_SECONDS
         intake = Intake(
-            RawList(connect(), heartbeat_seconds=heartbeat),
+            RawList(client, heartbeat_seconds=heartbeat),
             batch_size=settings.INTAKE_BATCH,
             beat_seconds=heartbeat / 4,
             recovery_seconds=heartbeat / 2,
