@@ -118,7 +118,7 @@ METRICS_READERS = {"scanners": "chatscan.metrics.read"}
 # --- lanes and workers ------------------------------------------------------------------------
 QUEUE_MAX = env.integer("QUEUE_MAX", 4, least=1, most=256)
 JOB_SIZE = env.integer("JOB_SIZE", 500, least=1, most=5_000)
-SEND_CONCURRENCY = env.integer("SEND_CONCURRENCY", 512, least=1, most=2_000)
+SEND_CONCURRENCY = env.integer("SEND_CONCURRENCY", 1_000, least=1, most=2_000)
 SEND_THREADS = env.integer("SEND_THREADS", 2, least=1, most=16)
 MULTI_PUSH_LEAST = env.integer("MULTI_PUSH_LEAST", 3, least=2)
 CALL_TIMEOUT_SECONDS = env.number("CALL_TIMEOUT_SECONDS", 10.0, least=0.1)

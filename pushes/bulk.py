@@ -31,7 +31,8 @@ def insert_rows(
             cursor.executemany(f"{head} ({marks}){tail}", found)
             return
         for values in _statements(_literal_rows(found, connection.connection)):
-            cursor.execute(b"%b %b%b" % (head.encode(), values, tail.encode()))
+            statement: Any = b"%b %b%b" % (head.encode(), values, tail.encode())
+            cursor.execute(statement)
 
 
 @lru_cache(maxsize=64)
@@ -53,7 +54,7 @@ def _literal_rows(rows: Sequence[Sequence[Any]], client: Any) -> Iterator[bytes]
     """Each row as SQL, quoted by MariaDB's own client library. Column by column, because most columns of a batch
     hold few different values: the client's own `executemany` looks at every single one, at four times the cost."""
     columns = [_literals(column, client) for column in zip(*rows, strict=True)]
-    return map(b"(%b)".__mod__, map(b",".join, zip(*columns, strict=True)))
+    return (b"(%b)" % b",".join(row) for row in zip(*columns, strict=True))
 
 
 def _literals(values: Iterable[Any], client: Any) -> list[bytes]:

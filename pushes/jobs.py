@@ -11,15 +11,15 @@ from pushes import distribute as distribution
 
 def distribute(record_ids: list[int]) -> None:
     close_old_connections()
-    background.distribute(partial(distribution.distribute, queues.absorb_waiting(record_ids)))
+    for batch in queues.absorb_waiting(record_ids):
+        background.distribute(partial(distribution.distribute, batch))
 
 
 def send(delivery_ids: list[int]) -> None:
     origin = queues.current_queue()
     is_ordered = origin in lanes.ordered_queues(settings.QUEUE_MAX)
-    background.send(
-        partial(deliver.deliver, queues.absorb_waiting(delivery_ids)), in_order_with=origin if is_ordered else ""
-    )
+    for batch in queues.absorb_waiting(delivery_ids):
+        background.send(partial(deliver.deliver, batch), in_order_with=origin if is_ordered else "")
 
 
 def expand_broadcast(broadcast_id: int) -> None:

@@ -29,6 +29,8 @@ SEND_JOB = "pushes.jobs.send"
 EXPAND_JOB = "pushes.jobs.expand_broadcast"
 #: Raised in the middle of a job that takes longer than its time-out.
 JobTimeout: type[Exception] = JobTimeoutException
+#: More would keep rows from a lane's other processes for longer than a moment.
+BATCHES_A_RUN = 4
 FAILURE_SECONDS = 86_400  # a failed job is kept for people to look at; RQ would keep it for a year
 JOB_PATHS = (DISTRIBUTE_JOB, SEND_JOB, EXPAND_JOB)
 
@@ -76,14 +78,16 @@ def enqueue_expansion(broadcast_id: int) -> None:
     )
 
 
-def absorb_waiting(ids: Sequence[int]) -> list[int]:
-    """`ids` of the running job and those of the small jobs of the same kind and app key that wait next in its
-    queue, JOB_SIZE at most. A job costs the same whether it is about one row or hundreds, so under load small
-    jobs must become few. A crash in here loses jobs, not rows: the sweeper has them enqueued again.
-    Raises redis.RedisError."""
-    found, job = list(ids), get_current_job()
-    if job is None or len(found) * 2 > settings.JOB_SIZE:
-        return found
+def absorb_waiting(ids: Sequence[int]) -> list[list[int]]:
+    """`ids` of the running job and those of the jobs of the same kind and app key that wait next in its queue, as
+    batches of at most JOB_SIZE, BATCHES_A_RUN of them at most.
+
+    RQ spends some 75 commands on a job, whether it is about one row or hundreds, and here a following job costs
+    three. So under load small jobs become one batch, and full ones are run together. A crash in here loses jobs,
+    not rows: the sweeper has them enqueued again. Raises redis.RedisError."""
+    batches, job = [list(ids)], get_current_job()
+    if job is None:
+        return batches
     source = queue(job.origin)
     client: Any = connection()
     while (job_id := client.lpop(source.key)) is not None:
@@ -91,12 +95,22 @@ def absorb_waiting(ids: Sequence[int]) -> list[int]:
         if following is None:
             continue
         is_alike = (following.func_name, following.meta) == (job.func_name, job.meta)
-        if not is_alike or len(found) + len(following.args[0]) > settings.JOB_SIZE:
+        if not is_alike or not _taken_in(batches, following.args[0]):
             client.lpush(source.key, job_id)
             break
-        found += following.args[0]
         client.delete(following.key)
-    return found
+    return batches
+
+
+def _taken_in(batches: list[list[int]], ids: list[int]) -> bool:
+    """Add `ids` to the last batch, or as a new one; False when there is no room for either."""
+    if len(batches[-1]) + len(ids) <= settings.JOB_SIZE:
+        batches[-1] += ids
+        return True
+    if len(batches) < BATCHES_A_RUN:
+        batches.append(list(ids))
+        return True
+    return False
 
 
 def _after_commit(queue_name: str, job_path: str, ids: Sequence[int], app_key_id: int | None = None) -> None:

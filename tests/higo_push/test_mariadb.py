@@ -4,7 +4,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connections
 from django.db.models import Max
 from django.db.models.functions import TruncHour
 
@@ -55,4 +55,4 @@ def test_computed_instants_have_a_zone_too():
 
 def test_a_mysql_address_chooses_this_backend():
     needs("mariadb")
-    assert type(connection).__module__ == "higo_push.mariadb.base"
+    assert type(connections["default"]).__module__ == "higo_push.mariadb.base"

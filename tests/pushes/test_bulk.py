@@ -80,8 +80,8 @@ def test_numbers_truth_and_bytes_are_stored_as_they_are():
     raw = bytes(range(256))
     bulk.insert_rows(DeadLetter, fields, [("test", "1", raw, "bad", "new", "", bulk.db_datetime(NOON))])
     assert bytes(DeadLetter.objects.get().raw) == raw
-    fields = ("granularity", "bucket_at", "kind", "le_ms", "count")
-    bulk.insert_rows(LatencyBucket, fields, [("minute", bulk.db_datetime(NOON), "system", 250, True)])
+    bucket = ("granularity", "bucket_at", "kind", "le_ms", "count")
+    bulk.insert_rows(LatencyBucket, bucket, [("minute", bulk.db_datetime(NOON), "system", 250, True)])
     assert LatencyBucket.objects.values_list("le_ms", "count").get() == (250, 1)
 
 

@@ -52,10 +52,10 @@ def judged(*faults: tuple[Reason, dict[str, Any], dict[str, Any], dict[str, Any]
     facts: AccountFacts | None = FACTS
     for _, person, rules, message in faults:
         changed = person.get("facts", {})
-        facts = None if changed is None or facts is None else replace(facts, **changed)
-        recipient = replace(recipient, **{name: value for name, value in person.items() if name != "facts"})
+        facts = None if changed is None or facts is None else facts._replace(**changed)
+        recipient = recipient._replace(**{name: value for name, value in person.items() if name != "facts"})
         policy, chat = replace(policy, **rules), chat | message
-    return verdict(replace(recipient, facts=facts), policy, **chat)
+    return verdict(recipient._replace(facts=facts), policy, **chat)
 
 
 @pytest.mark.parametrize("fault", WRONG, ids=lambda fault: str(fault[0].value))
@@ -85,7 +85,7 @@ def test_all_combinations_of_policy_and_state_agree_with_the_table():
     """2^3 policies × 2^4 states: the first unmet demand in the contract's order, or none."""
     for login, quiet, presence, logged_in, accepts, online, has_device in itertools.product([False, True], repeat=7):
         policy = replace(POLICY, requires_login=login, respects_do_not_disturb=quiet, skips_online=presence)
-        facts = replace(FACTS, is_logged_in=logged_in, accepts_pushes=accepts)
+        facts = FACTS._replace(is_logged_in=logged_in, accepts_pushes=accepts)
         expected = [
             (login and not logged_in, Reason.LOGGED_OUT),
             (quiet and not accepts, Reason.DO_NOT_DISTURB),
@@ -98,10 +98,10 @@ def test_all_combinations_of_policy_and_state_agree_with_the_table():
 
 
 def test_a_mute_concerns_its_own_conversation_only():
-    facts = replace(FACTS, muted=frozenset({"group:8"}))
-    assert verdict(replace(WILLING, facts=facts), POLICY, **CHAT) is None
+    facts = FACTS._replace(muted=frozenset({"group:8"}))
+    assert verdict(WILLING._replace(facts=facts), POLICY, **CHAT) is None
 
 
 def test_outside_conversations_nothing_is_muted_blocked_or_ones_own():
-    facts = replace(FACTS, muted=frozenset({""}), blocked=frozenset({""}))
-    assert verdict(replace(WILLING, account_id="", facts=facts), POLICY) is None
+    facts = FACTS._replace(muted=frozenset({""}), blocked=frozenset({""}))
+    assert verdict(WILLING._replace(account_id="", facts=facts), POLICY) is None

@@ -8,7 +8,7 @@ from django.utils.module_loading import import_string
 from pytest_django import Settings
 from redis import Redis
 
-from pushes import queues
+from pushes import distribute, queues
 from pushes.models import DeliveryResult, PushRecord
 from pushes.names import App, BroadcastStatus, Kind, RecordStatus, Status
 from pushes.submit import submit
@@ -67,10 +67,39 @@ def test_jobs_of_another_app_key_stay_apart(redis_client: Redis, run_jobs: Calla
     assert run_jobs() == 2
 
 
+@pytest.fixture
+def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many records each distribution was about, in their order."""
+    found: list[int] = []
+    real = distribute.distribute
+
+    def noted(record_ids: list[int]) -> int:
+        found.append(len(record_ids))
+        return real(record_ids)
+
+    monkeypatch.setattr(distribute, "distribute", noted)
+    return found
+
+
 @pytest.mark.django_db(transaction=True)
-def test_a_job_takes_in_no_more_than_its_size(redis_client: Redis, run_jobs: Callable[..., int], settings: Settings):
+def test_a_batch_takes_in_no_more_than_the_size_of_a_job(
+    redis_client: Redis, run_jobs: Callable[..., int], settings: Settings, batch_sizes: list[int]
+):
     settings.JOB_SIZE = 4
     for number in range(7):
         submit([make_message(f"nobody{number}")])
-    assert run_jobs() == 2
+    assert run_jobs() == 1
+    assert batch_sizes == [4, 3]
     assert DeliveryResult.objects.count() == 7
+
+
+@pytest.mark.django_db(transaction=True)
+def test_full_jobs_that_wait_together_are_run_together_up_to_a_few(
+    redis_client: Redis, run_jobs: Callable[..., int], settings: Settings, batch_sizes: list[int]
+):
+    settings.JOB_SIZE = 2
+    for number in range(0, 12, 2):
+        submit([make_message(f"nobody{number}"), make_message(f"nobody{number + 1}")])
+    assert run_jobs() == 2
+    assert batch_sizes == [2] * 6
+    assert list(PushRecord.objects.order_by("id").values_list("status", flat=True)) == [RecordStatus.DISTRIBUTED] * 12
