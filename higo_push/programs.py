@@ -34,10 +34,11 @@ class Program:
         return [sys.executable, "-m", "higo_push.processes", sys.executable, *self.arguments]
 
 
-def programs() -> list[Program]:
-    """Few processes that each serve several queues: the whole set stays small when idle."""
+def programs(listen: str = "") -> list[Program]:
+    """Few processes that each serve several queues: the whole set stays small when idle. `listen` is the web
+    server's address and port, WEB_LISTEN without it."""
     return [
-        Program("web", web_arguments()),
+        Program("web", web_arguments(listen)),
         _manage("intake", "runintake"),
         _manage("scanner-group", "runscanner", "group"),
         _manage("scanner-private", "runscanner", "private"),
@@ -50,8 +51,8 @@ def _manage(name: str, *words: str, stop_seconds: int = 15) -> Program:
     return Program(name, (str(BASE_DIR / "manage.py"), *words), stop_seconds)
 
 
-def web_arguments() -> tuple[str, ...]:
-    words = [f"--listen={env.text('WEB_LISTEN', '127.0.0.1:8800')}"]
+def web_arguments(listen: str = "") -> tuple[str, ...]:
+    words = [f"--listen={listen or env.text('WEB_LISTEN', '127.0.0.1:8800')}"]
     words.append(f"--threads={env.integer('WEB_THREADS', 8, least=1, most=256)}")
     if env.boolean("BEHIND_PROXY", False):
         # Waitress drops what an unknown sender says about the original request.

@@ -14,7 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 from redis import RedisError
 
-from pushes import claims, counters, devices, keygate
+from pushes import claims, counters, devices, endings, keygate
 from pushes.claims import Claimed
 from pushes.models import AppKey, DeliveryResult
 from pushes.names import CLAIMABLE, TERMINAL, Reason, Status
@@ -136,15 +136,8 @@ def _halt_poisoned_records(key: AppKey, finished: Finished) -> None:
             poisoned[row.record_id] = outcome
     for record_id, outcome in poisoned.items():
         rest = DeliveryResult.objects.filter(record_id=record_id, app_key_id=key.pk, status__in=CLAIMABLE)
-        refused: dict[str, Any] = {
-            "status": Status.FAILED,
-            "reason": Reason.BAD_PAYLOAD,
-            "provider_code": outcome.code,
-            "provider_text": outcome.text[:200],
-            "order_key": None,
-            "finished_at": timezone.now(),
-        }
-        surely(partial(rest.update, **refused))
+        words: dict[str, Any] = {"provider_code": outcome.code, "provider_text": outcome.text[:200]}
+        surely(partial(endings.end, rest, Status.FAILED, Reason.BAD_PAYLOAD, now=timezone.now(), **words))
 
 
 def _judge_key(key: AppKey, finished: Finished) -> bool:
@@ -198,6 +191,5 @@ def resume_key(key: AppKey) -> None:
 
 def refuse(delivery_ids: Sequence[int], reason: Reason) -> int:
     """Skip rows that can no longer be sent at all (their key was removed or disabled)."""
-    return DeliveryResult.objects.filter(id__among=set(delivery_ids), status__in=CLAIMABLE).update(
-        status=Status.SKIPPED, reason=reason, order_key=None, finished_at=timezone.now()
-    )
+    waiting = DeliveryResult.objects.filter(id__among=set(delivery_ids), status__in=CLAIMABLE)
+    return endings.end(waiting, Status.SKIPPED, reason, now=timezone.now())

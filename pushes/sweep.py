@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from pushes import broadcasts, counters, distribute, keygate, lanes, queues
+from pushes import broadcasts, counters, distribute, endings, keygate, lanes, queues
 from pushes.directory import directory
 from pushes.models import AppKey, DeadLetter, DeliveryResult, DeviceEvent, Lease, PushRecord, policies
 from pushes.names import CLAIMABLE, DeadLetterStatus, Reason, RecordStatus, Status, UnknownPolicy
@@ -99,9 +99,7 @@ def _expired_leases(now: datetime, swept: Swept) -> None:
     swept.leases_to_retry = begun.filter(
         push_type__in=resend, attempts__lt=settings.MAX_ATTEMPTS, expires_at__gt=due_at
     ).update(status=Status.RETRYING, reason=Reason.CUT_OFF, claim="", lease_until=None, due_at=due_at)
-    swept.leases_to_unknown = begun.update(
-        status=Status.UNKNOWN, reason=Reason.CUT_OFF, claim="", lease_until=None, order_key=None, finished_at=now
-    )
+    swept.leases_to_unknown = endings.end(begun, Status.UNKNOWN, Reason.CUT_OFF, now=now)
 
 
 def _wake_gone_readers(now: datetime) -> None:
@@ -186,7 +184,6 @@ def _stuck_records(now: datetime, quiet: Iterable[str]) -> int:
 def _expire(now: datetime) -> int:
     """Nothing is sent after its expiry (claims see to that); this only says so on the row."""
     late = DeliveryResult.objects.filter(status__in=CLAIMABLE, expires_at__lte=now)
-    ids = list(late.order_by().values_list("id", flat=True)[:CHUNK])
     PushRecord.objects.filter(
         id__in=list(
             PushRecord.objects.filter(status=RecordStatus.PENDING, expires_at__lte=now).values_list("id", flat=True)[
@@ -195,9 +192,7 @@ def _expire(now: datetime) -> int:
         ),
         status=RecordStatus.PENDING,
     ).update(status=RecordStatus.EXPIRED)
-    return late.filter(id__in=ids).update(
-        status=Status.EXPIRED, reason=Reason.TOO_LATE, order_key=None, finished_at=now
-    )
+    return endings.end(late, Status.EXPIRED, Reason.TOO_LATE, now=now, most=CHUNK)
 
 
 def _retain(now: datetime) -> int:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from higo_push import embedded, processes
 from higo_push.env import BASE_DIR
 from higo_push.programs import Program, programs
 
-WEB_PORT = 8800
+WEB_PORT, SANDBOX_PORT = 8800, 8700
+MOST_DEMOS = 50
 MANAGE = str(BASE_DIR / "manage.py")
 #: What the demo decides itself; everything else that the settings know has its default.
 FIXED = {
@@ -67,7 +69,7 @@ class Stage:
     def start_all(self) -> None:
         port = str(urlsplit(self.sandbox_url).port)
         self.start(Program("sandbox", (MANAGE, "runsandbox", "--port", port)))
-        for program in programs():
+        for program in programs(self.environment["WEB_LISTEN"]):
             self.start(program)
 
     def stop_all(self) -> None:
@@ -97,7 +99,12 @@ def built(extra: dict[str, str]) -> Iterator[Stage]:
     with embedded.services() as services, embedded.temporary_folder() as folder, contextlib.ExitStack() as stack:
         stack.enter_context(own_redis_database(services.redis_url))
         mongo_url = stack.enter_context(own_mongo_database(services.mongo_url))
-        stage = Stage(folder, environment_for(folder, services.redis_url, mongo_url) | extra, services.servers)
+        ports = {
+            "WEB_LISTEN": f"127.0.0.1:{stack.enter_context(own_port(WEB_PORT))}",
+            "SANDBOX_URL": f"http://127.0.0.1:{stack.enter_context(own_port(SANDBOX_PORT))}",
+        }
+        environment = environment_for(folder, services.redis_url, mongo_url) | ports | extra
+        stage = Stage(folder, environment, services.servers)
         stage.manage("migrate", "--verbosity", "0")
         stack.callback(stage.stop_all)
         yield stage
@@ -113,8 +120,6 @@ def environment_for(folder: Path, redis_url: str, mongo_url: str) -> dict[str, s
         "DATABASE_URL": f"sqlite:///{folder / 'demo.sqlite3'}",
         "REDIS_URL": redis_url,
         "MONGO_URL": mongo_url,
-        "SANDBOX_URL": f"http://127.0.0.1:{processes.free_port()}",
-        "WEB_LISTEN": f"127.0.0.1:{_web_port()}",
     }
 
 
@@ -144,6 +149,18 @@ def own_mongo_database(mongo_url: str) -> Iterator[str]:
         client.drop_database(name)
 
 
-def _web_port() -> int:
-    """The usual port if nobody has it, so that the address can be kept in mind."""
-    return WEB_PORT if processes.is_free(WEB_PORT) else processes.free_port()
+@contextlib.contextmanager
+def own_port(first: int) -> Iterator[int]:
+    """The first port from `first` on that neither a server nor another demo has; the usual one, so that an address
+    can be kept in mind. Ours until the end, long before our server listens there: a port that the system chose
+    would meanwhile be given to somebody's outgoing connection."""
+    for port in range(first, first + MOST_DEMOS):
+        with socket.socket(socket.AF_UNIX) as claim:
+            try:
+                claim.bind(f"\0higo-demo-{port}")  # Linux's abstract names: no file, and gone with us
+            except OSError:
+                continue
+            if processes.is_free(port):
+                yield port
+                return
+    raise StageError(f"no port from {first} to {first + MOST_DEMOS - 1} is free")

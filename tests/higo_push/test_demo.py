@@ -1,8 +1,10 @@
 """`./push.sh demo` as people use it: started, looked at, stopped with Ctrl-C."""
 
+import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,12 +15,22 @@ import pytest
 import redis
 import requests
 
+from higo_push import processes
 from higo_push.demo import stage
 from tests.environment import PROJECT
 
 
 @pytest.fixture
-def demo() -> Iterator["subprocess.Popen[str]"]:
+def elsewhere() -> Iterator[None]:
+    """Somebody else, such as the production web server, listens where the demo usually would."""
+    with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", stage.WEB_PORT)):
+        yield
+        return
+    yield
+
+
+@pytest.fixture
+def demo(elsewhere: None) -> Iterator["subprocess.Popen[str]"]:
     """The demo with its own servers and without shoppers."""
     environment = {k: v for k, v in os.environ.items() if k not in ("REDIS_URL", "MONGO_URL")}
     process = subprocess.Popen(
@@ -48,6 +60,7 @@ def test_the_demo_opens_its_admin_and_ctrl_c_leaves_nothing_behind(demo):
     login = re.search(r"admin +(\S+) +user (\S+), password (\S+)", shown)
     folder = re.search(r"logs in (\S+)", shown)
     assert login
+    assert f":{stage.WEB_PORT}/" not in login[1]
     assert folder
     with requests.Session() as browser:
         page = f"{login[1]}login/"
@@ -86,6 +99,27 @@ def test_a_mongo_server_keeps_none_of_the_demo_s_databases(mongo_db, settings):
         mongo_db.client[name].chats.insert_one({"_id": 1})
     assert name.startswith("higo_demo_")
     assert name not in mongo_db.client.list_database_names()
+
+
+def test_demos_that_start_at_the_same_time_have_ports_of_their_own():
+    first = processes.free_port()
+    with stage.own_port(first) as one, stage.own_port(first) as other:
+        assert one != other
+    with stage.own_port(first) as again:
+        assert again == one
+
+
+def test_a_port_that_somebody_listens_on_is_passed_over():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        first = server.getsockname()[1]
+        with stage.own_port(first) as port:
+            assert port > first
+
+
+def test_when_every_port_is_taken_the_demo_says_so(monkeypatch):
+    monkeypatch.setattr(processes, "is_free", lambda _port: False)
+    with pytest.raises(stage.StageError, match="no port from 8800"), stage.own_port(stage.WEB_PORT):
+        pass
 
 
 def test_the_environment_takes_nothing_from_the_shell_but_paths(monkeypatch, tmp_path):

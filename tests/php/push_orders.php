@@ -7,6 +7,11 @@ $redis = new Redis();
 $redis->connect($host, (int)$port, 5);
 $redis->select((int)$database);
 
+function nested(int $levels): array
+{
+    return $levels ? ['a' => nested($levels - 1)] : [];
+}
+
 $types = [1, 5, 6, 7, 8, 9, 10, 11, 15, 16, 17, 18, 19, 20, 30, 55];
 $orders = [];
 foreach ($types as $type) {
@@ -40,6 +45,9 @@ $orders[] = ['type' => 5, 'to_id' => [20002, '20003', 20002], 'app' => 'higo', '
 $orders[] = ['type' => 5, 'to_id' => array_filter([20004, 0, 20005]), 'app' => 'higo', 'message' => 'hole', 'msg_id' => 'php-hole'];
 $orders[] = ['to_id' => 20006, 'app' => 'higo', 'message' => 'least', 'msg_id' => 'php-least'];
 
+// What 32-bit PHP makes of large ids, and a push that one phone asked for by its own name.
+$orders[] = ['to_id' => 20007.0, 'app' => 'higirl', 'via' => 'iphone', 'message' => 'float id', 'msg_id' => 'php-float'];
+
 foreach ($orders as $order) {
     $redis->rPush($list, serialize($order));
 }
@@ -52,6 +60,11 @@ $refused = [
     'bad_number' => serialize(['to_id' => 1, 'app' => 'higo', 'message' => 'x', 'data' => ['x' => INF]]),
     'not_an_array' => serialize('just text'),
     'truncated' => substr(serialize($orders[0]), 0, 100),
+    'too_deep' => serialize(['to_id' => 1, 'app' => 'higo', 'message' => 'x', 'data' => nested(200)]),
+    'too_large' => serialize(['to_id' => 1, 'app' => 'higo', 'message' => str_repeat('长', 30000)]),
+    'unknown_type' => serialize(['type' => 99, 'to_id' => 1, 'app' => 'higo', 'message' => 'x']),
+    'no_recipient' => serialize(['to_id' => [], 'app' => 'higo', 'message' => 'x']),
+    'bad_via' => serialize(['to_id' => 1, 'app' => 'higo', 'message' => 'x', 'via' => 'symbian']),
     'bad_utf8' => serialize(['to_id' => 1, 'app' => 'higo', 'message' => "\xC4\xE3\xBA\xC3"]),
 ];
 foreach ($refused as $raw) {

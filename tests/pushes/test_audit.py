@@ -229,6 +229,8 @@ def test_the_command_reads_what_was_submitted(tmp_path: Any, capsys: pytest.Capt
     [
         (["--since", "yesterday"], "--since 'yesterday'"),
         (["--grace", "5"], "--grace '5'"),
+        (["--since", "99999999999d"], "--since '99999999999d'"),
+        (["--finished", "--submitted", "/bin/sh"], "is not UTF-8 text"),
         (["--sandbox", "http://127.0.0.1:1"], "add --finished"),
         (["--finished", "--submitted", "/nowhere/ids"], "/nowhere/ids"),
         (["--finished", "--sandbox", "http://127.0.0.1:1"], "http://127.0.0.1:1"),

@@ -205,6 +205,15 @@ def test_refused_credentials_pause_the_key_with_the_reason(key: AppKey, caplog: 
     assert "paused" in caplog.text
 
 
+def test_what_is_refused_or_halted_without_a_call_is_counted_too(key: AppKey):
+    record = make_record(push_type=PushType.NEW_ORDER)
+    asked, waiting, elsewhere = row_for(key, record), row_for(key, record), row_for(key)
+    settle(key, (asked, BAD_MESSAGE))
+    assert results.refuse([elsewhere.pk, waiting.pk], Reason.NO_APP_KEY) == 1
+    counted = Counter.objects.filter(app_key_id=key.pk).values_list("event", "reason", "count")
+    assert sorted(counted) == [(Status.FAILED, Reason.BAD_PAYLOAD, 2), (Status.SKIPPED, Reason.NO_APP_KEY, 1)]
+
+
 @pytest.mark.parametrize("change", ["secret", "access_id", "endpoint_url"])
 def test_a_refusal_of_what_the_key_was_before_does_not_pause_what_it_is_now(key: AppKey, change: str):
     """An operator corrects and resumes a key; calls that were under way with the old credentials fail after it."""

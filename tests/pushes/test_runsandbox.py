@@ -25,7 +25,7 @@ def test_another_way_of_writing_a_key_is_refused_without_repeating_it(text):
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "value"), [("latency_ms", -1), ("keep", 0)])
+@pytest.mark.parametrize(("name", "value"), [("latency_ms", -1), ("keep", 0), ("port", 99_999), ("port", -1)])
 def test_a_number_that_makes_no_sense_is_refused(name, value):
     with pytest.raises(CommandError, match=f"--{name.replace('_', '-')}={value}"):
         call_command("runsandbox", **{name: value})

@@ -397,6 +397,22 @@ def test_what_has_expired_says_so_unless_it_is_over_or_under_way(status: Status)
         assert state(row)[0] == status
 
 
+def test_what_expires_or_is_given_up_is_counted_like_every_end():
+    """Or the success rate would be best when nothing is sent at all."""
+    now = timezone.now()
+    for _ in range(3):
+        make_delivery(expires_at=now, app_key_id=7)
+    given_up = abandoned(is_begun=True, push_type=CHAT, app_key_id=8)
+    swept(now=now)
+    swept(now=now)
+    counted = Counter.objects.values_list("kind", "event", "reason", "app_key_id", "count")
+    assert set(counted) == {
+        ("system", Status.EXPIRED, Reason.TOO_LATE, 7, 3),
+        ("system", Status.UNKNOWN, Reason.CUT_OFF, 8, 1),
+    }
+    assert state(given_up)[0] == Status.UNKNOWN
+
+
 def test_what_has_not_expired_stays():
     now = timezone.now()
     row = make_delivery(expires_at=now + SECOND)

@@ -18,6 +18,7 @@ from pushes import audit
 from pushes.audit import Evidence, Receipt, RecordFact, Report
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+MOST_SECONDS = 3_650 * UNITS["d"]
 PAGE = 50_000
 
 
@@ -73,6 +74,8 @@ def _submitted(path: Path) -> frozenset[str]:
         return frozenset(line for line in path.read_text().splitlines() if line)
     except OSError as error:
         raise CommandError(f"--submitted {str(path)!r} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"--submitted {str(path)!r} is not UTF-8 text") from None
 
 
 def _received(url: str, records: list[RecordFact]) -> list[Receipt]:
@@ -110,7 +113,10 @@ def _duration(option: str, text: str) -> timedelta:
     number, unit = text[:-1], text[-1:]
     if unit not in UNITS or not (number.isascii() and number.isdigit()):
         raise CommandError(f"{option} {text!r}: write a number and a unit, as 90s, 15m, 24h or 7d")
-    return timedelta(seconds=int(number) * UNITS[unit])
+    seconds = int(number) * UNITS[unit]
+    if seconds > MOST_SECONDS:
+        raise CommandError(f"{option} {text!r}: at most {MOST_SECONDS // UNITS['d']}d")
+    return timedelta(seconds=seconds)
 
 
 def _text(report: Report) -> str:

@@ -19,6 +19,8 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="store what is there, print the counts and end")
 
     def handle(self, *, once: bool, **_options: Any) -> None:
+        if not settings.REDIS_URL:
+            raise CommandError("REDIS_URL is not set: the intake needs the Redis server that producers write to.")
         with connect() as client:
             self._run(client, once=once)
 

@@ -8,7 +8,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from redis import RedisError
@@ -27,6 +27,8 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="one round, then exit and print what it did")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.REDIS_URL:
+            raise CommandError("REDIS_URL is not set: the sweeper needs the Redis server that holds the queues.")
         if options["once"]:
             swept = sweep()
             self.stdout.write(str(swept) if swept else "another sweeper holds the lease; nothing was done")

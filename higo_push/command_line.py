@@ -1,0 +1,44 @@
+"""What `manage.py` says when the settings or a service of its own cannot be used: a line, not a traceback."""
+
+import sys
+from collections.abc import Sequence
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import execute_from_command_line
+from django.db import InterfaceError, OperationalError, ProgrammingError
+from redis import exceptions as redis_errors
+
+#: How SQLite and MariaDB say that a table or a column is missing.
+NOT_MIGRATED = ("no such table", "no such column", "(1146,", "(1054,")
+#: How they say that there is no such database, or that it lets nobody in.
+NO_DATABASE = (
+    "unable to open database",
+    *(f"({code}," for code in (1044, 1045, 1049, 2002, 2003, 2005, 2006, 2013)),
+)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run the management command; ends with status 1 and an explanation when it cannot be run like this."""
+    try:
+        execute_from_command_line(list(arguments))
+    except Exception as error:
+        explained = explanation(error)
+        if explained is None or "--traceback" in arguments:
+            raise
+        sys.exit(f"{arguments[0]}: {explained}")
+
+
+def explanation(error: Exception) -> str | None:
+    """What to tell whoever ran a command that ended in `error`; None when that is a fault of the program's."""
+    if isinstance(error, ImproperlyConfigured):
+        return f"{error}"
+    if isinstance(error, (redis_errors.ConnectionError, redis_errors.TimeoutError)):
+        return f"Redis cannot be used: {error}. Is REDIS_URL right, and does the server run?"
+    if not isinstance(error, (OperationalError, ProgrammingError, InterfaceError)):
+        return None
+    text = str(error)
+    if any(mark in text for mark in NOT_MIGRATED):
+        return f"the database lacks something: {text}. Apply the migrations with: manage.py migrate"
+    if any(mark in text for mark in NO_DATABASE):
+        return f"the database cannot be used: {text}. Is DATABASE_URL right, and does the server run?"
+    return None
