@@ -1,6 +1,6 @@
 from django.apps import AppConfig
 from django.core.checks import register
-from django.db.models import BigAutoField
+from django.db.models import BigIntegerField
 from django.utils.translation import gettext_lazy as _
 
 from pushes.checks import check_directory
@@ -12,5 +12,5 @@ class PushesConfig(AppConfig):
     verbose_name = _("Pushes")
 
     def ready(self) -> None:
-        BigAutoField.register_lookup(Among)
+        BigIntegerField.register_lookup(Among)  # of which BigAutoField is one
         register(check_directory)

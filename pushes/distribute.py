@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain, zip_longest
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -214,12 +215,12 @@ def store(found: Sequence[Draft], record_ids: Sequence[int], now: datetime, *, a
     """
     if not found:
         return
-    bursts.apply(found, now)
+    replaced = bursts.apply(found, now)
     bulk.insert_rows(DeliveryResult, FIELDS, rows(found, now), ignore_conflicts=True)
-    counters.add(
-        Counter((d.record.kind, d.status.value, (d.reason or ""), 0) for d in found if d.status is not Status.PENDING),
-        now,
+    decided = Counter(
+        (d.record.kind, d.status.value, (d.reason or ""), 0) for d in found if d.status is not Status.PENDING
     )
+    counters.add(decided + Counter(replaced), now)
     pending = (
         DeliveryResult.objects.filter(record_id__in=record_ids, status=Status.PENDING, id__gt=after_id)
         .order_by("id")
@@ -229,9 +230,11 @@ def store(found: Sequence[Draft], record_ids: Sequence[int], now: datetime, *, a
 
 
 def enqueue_by_key(pending: Iterable[tuple[str, int, int | None, int]]) -> None:
-    """Enqueue sending of (kind, shard, app key id, delivery id) rows, grouped so that no job mixes keys."""
+    """Enqueue sending of (kind, shard, app key id, delivery id) rows, grouped so that no job mixes keys. The keys take
+    turns, so that all of them are at work from the first job on."""
     by_key: dict[tuple[str, int, int | None], list[int]] = defaultdict(list)
     for kind, shard, key_id, delivery_id in pending:
         by_key[kind, shard, key_id].append(delivery_id)
-    for (kind, shard, key_id), delivery_ids in by_key.items():
+    jobs = [[(key, part) for part in queues.chunks(ids, settings.JOB_SIZE)] for key, ids in by_key.items()]
+    for (kind, shard, key_id), delivery_ids in filter(None, chain.from_iterable(zip_longest(*jobs))):
         queues.enqueue_send(kind, shard, delivery_ids, app_key_id=key_id)

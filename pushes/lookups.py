@@ -20,7 +20,7 @@ else:
 class Among(IdLookup):
     """The right-hand side is any iterable of `int`; anything else in it raises TypeError.
 
-    The app's configuration registers it for big automatic keys.
+    The app's configuration registers it for big integers, and so for automatic keys.
     """
 
     lookup_name = "among"

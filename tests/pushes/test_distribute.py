@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
+from django.test import TestCase
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from redis import Redis, RedisError
 
 from pushes import lanes, queues
 from pushes.directory import TableDirectory, presence_key
-from pushes.distribute import distribute
+from pushes.distribute import distribute, enqueue_by_key
 from pushes.drafts import order_key
 from pushes.models import Account, AppKey, DeliveryResult, Device, PushRecord, PushTypePolicy
 from pushes.names import App, Environment, Kind, Platform, PushType, Reason, RecordStatus, Status
@@ -53,6 +54,21 @@ def reasons(rows: Sequence[DeliveryResult]) -> list[tuple[str, str]]:
 
 
 SENT = (Status.PENDING, "")
+
+
+def test_the_jobs_of_two_keys_take_turns(redis_client: Redis, settings: Settings):
+    settings.JOB_SIZE = 2
+    pending = [("group", 1, 1 if number <= 5 else 2, number) for number in range(1, 9)]
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        enqueue_by_key(pending)
+    jobs = queues.queue(lanes.send_queue("group", 1)).get_jobs()
+    assert [(job.meta["app_key_id"], job.args[0]) for job in jobs] == [
+        (1, [1, 2]),
+        (2, [6, 7]),
+        (1, [3, 4]),
+        (2, [8]),
+        (1, [5]),
+    ]
 
 
 # --- rows -------------------------------------------------------------------------------------
