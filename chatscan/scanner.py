@@ -17,7 +17,7 @@ from typing import Any
 from django.db import DataError, transaction
 
 from chatscan import compose, documents, instants, store, watermarks
-from chatscan.config import FULL, ScanConfig
+from chatscan.config import FULL, HIDDEN, ScanConfig
 from chatscan.documents import ChatMessage, Refuse
 from chatscan.groups import GroupDirectory
 from chatscan.instants import Cursor, Scale
@@ -54,12 +54,14 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one `forward` did. `lag_seconds` is the age of the oldest document not read yet; 0 when none is left."""
+    """What one `forward` did. `lag_seconds` is the age of the oldest document not read yet; 0 when none is left.
+    `ages` are those of the messages read, in seconds."""
 
     read: int
     accepted: int
     is_caught_up: bool
     lag_seconds: float
+    ages: tuple[float, ...] = ()
 
 
 class Scanner:
@@ -103,8 +105,9 @@ class Scanner:
         except PositionLostError:
             log.info("%s: another scanner was first; reading again from its position", self.config.kind)
             return Step(0, 0, False, 0.0)
-        lags = [(now - at).total_seconds() for item in items if item.scale in full and (at := item.sent_at)]
-        return Step(len(items), accepted, not full, max(lags, default=0.0))
+        ages = {item.identity: (now - at).total_seconds() for item in items if (at := item.sent_at)}
+        lags = [ages[item.identity] for item in items if item.scale in full and item.identity in ages]
+        return Step(len(items), accepted, not full, max(lags, default=0.0), tuple(ages.values()))
 
     def look_back(self, now: datetime) -> int:
         """Push what arrived late; returns how much. Call it when `forward` has caught up."""
@@ -299,9 +302,11 @@ class Scanner:
 
     def _kept(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
         """What a dead letter may keep: the text only if CHAT_PRIVACY lets it be stored, and never megabytes."""
-        name = self.config.fields.data.split(".")[0]
-        if self.config.privacy != FULL:
-            return {**document, name: f"(not kept: CHAT_PRIVACY={self.config.privacy})"}
+        fields, privacy = self.config.fields, self.config.privacy
+        name = fields.data.split(".")[0]
+        if privacy != FULL:
+            kept = {**document, name: f"(not kept: CHAT_PRIVACY={privacy})"}
+            return kept if privacy != HIDDEN else documents.without(kept, fields.sender_name)
         data = document.get(name)
         if isinstance(data, Mapping):
             return {**document, name: {key: _cut(value) for key, value in data.items()}}

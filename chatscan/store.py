@@ -231,14 +231,18 @@ class Doorbell:
 
     def __init__(self, stream: "CollectionChangeStream[dict[str, Any]]", name: str) -> None:
         self._stream, self._name = stream, name
+        #: Insertions that it has told of, known ones included.
+        self.heard = 0
 
     def wait(self, is_known: Callable[[Any], bool], is_over: Callable[[], bool]) -> Any | None:
         """The `_id` of an inserted document that is not known yet; None when `is_over`. Raises DoorbellError."""
         while not is_over():
             with _translated(self._name, DoorbellError):
                 event = self._stream.try_next()
-            if event is not None and not is_known(event["documentKey"]["_id"]):
-                return event["documentKey"]["_id"]
+            if event is not None:
+                self.heard += 1
+                if not is_known(event["documentKey"]["_id"]):
+                    return event["documentKey"]["_id"]
             if not self._stream.alive:
                 raise DoorbellError(f"{self._name}: the change stream was closed (collection dropped or renamed?)")
         return None
