@@ -93,7 +93,7 @@ class RewindForm(forms.Form):
 
 @admin.register(ScannerPosition)
 class Scanners(ReadOnlyDesk[ScannerPosition]):
-    list_display = ("name", "state", "lag", "speed", "read_up_to", "submitted", "last_failure")
+    list_display = ("name", "state", "lag", "speed", "read_up_to", "last_failure")
     list_display_links = ("name",)
     sortable_by = ()
     actions_detail = ("rewind_page",)
@@ -182,10 +182,6 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
     @admin.display(description=gettext_lazy("read up to"))
     def read_up_to(self, row: ScannerPosition) -> Any:
         return when(row.position_at)
-
-    @admin.display(description=gettext_lazy("pushes submitted"))
-    def submitted(self, row: ScannerPosition) -> str:
-        return f"{row.accepted:,}"
 
     @admin.display(description=gettext_lazy("last read"))
     def scanned(self, row: ScannerPosition) -> Any:

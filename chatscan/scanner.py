@@ -170,16 +170,22 @@ class Scanner:
         return int(now.timestamp()) + self.config.ahead_seconds + 1
 
     def _read(self, scale: Scale, mark: Watermark, now: datetime) -> Iterator[Item]:
+        cursor, before = mark.cursors.get(scale), instants.bound(scale, self._end(now))
         found = self._chats.read_after(
-            scale,
-            mark.cursors.get(scale),
-            before=instants.bound(scale, self._end(now)),
-            limit=self.config.batch,
-            fields=self.config.top_fields,
+            scale, cursor, before=before, limit=self.config.batch, fields=self.config.top_fields
         )
+        low = cursor.value if cursor else instants.start_of(scale)
         for document in found:
-            cursor = Cursor(documents.at(document, self.config.fields.created_at), document["_id"])
-            yield replace(self._item(document), scale=scale, cursor=cursor)
+            place = self._place(document, scale, low, before)
+            yield replace(self._item(document), scale=scale, cursor=place)
+
+    def _place(self, document: Mapping[str, Any], scale: Scale, low: Any, before: Any) -> Cursor:
+        """The position after this document: at its creation time, or where the index has the first element of an
+        array. An array as a position would compare with arrays only, and the scanner would never read again."""
+        value = documents.at(document, self.config.fields.created_at)
+        if isinstance(value, list):
+            value = min(instants.places(value, scale, low, before), default=low)
+        return Cursor(value, document["_id"])
 
     def _item(self, document: Mapping[str, Any]) -> Item:
         identity = documents.identity_of(document["_id"])

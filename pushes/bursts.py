@@ -6,7 +6,7 @@ one of the same conversation on the same device, which then stands for one messa
 one push too many.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +22,8 @@ from pushes.models import DeliveryResult
 from pushes.names import Reason, Status
 
 MARK = "higo:burst:{order_key}"
+CHUNK = 2_000
+_SET_ALL = "for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,11 @@ def _ends(keys: Iterable[int]) -> dict[int, datetime]:
 
 
 def _remember(ends: dict[int, datetime], now: datetime) -> None:
-    pipeline = queues.connection().pipeline(transaction=False)
+    """One call for all that end together: a message to a large group begins thousands of bursts at once."""
+    by_end: dict[datetime, list[str]] = defaultdict(list)
     for key, end in ends.items():
+        by_end[end].append(MARK.format(order_key=key))
+    for end, names in by_end.items():
         milliseconds = max(1, int((end - now).total_seconds() * 1_000))
-        pipeline.set(MARK.format(order_key=key), end.timestamp(), px=milliseconds)
-    pipeline.execute()
+        for chunk in queues.chunks(names, CHUNK):
+            queues.connection().eval(_SET_ALL, len(chunk), *chunk, end.timestamp(), milliseconds)
