@@ -41,7 +41,7 @@ def _written(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
     for row in rows:
         for value in row:
             if value not in known:
-                known[value] = literal(value).decode()
+                known[value] = f"X'{value.hex()}'" if isinstance(value, bytes) else literal(value).decode()
         pieces.append(f"({','.join([known[value] for value in row])})")
         size += len(pieces[-1])
         if size > STATEMENT_CHARS:

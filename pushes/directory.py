@@ -16,7 +16,6 @@ from pushes.models import Account, Device
 from pushes.names import Environment, Platform
 from pushes.values import AccountFacts, DeviceTarget
 
-
 # An enum's own call costs ten look-ups, and a large group asks twenty thousand times.
 _PLATFORMS = {member.value: member for member in Platform}
 _ENVIRONMENTS = {member.value: member for member in Environment}
