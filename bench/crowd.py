@@ -50,9 +50,9 @@ def _prepared(rounds: int) -> Iterator[tuple[Scene, "MongoClient[dict[str, Any]]
         embedded.temporary_folder() as folder,
         embedded.running(embedded.Mongod(folder / "mongod")) as server,
         scene(accounts=1, latency_ms=LATENCY_MS, lanes=("group",), intake=False, MONGO_URL=server.url) as stage,
-        MongoClient(server.url) as client,
     ):
         _import_people(stage)
+        client: MongoClient[dict[str, Any]] = MongoClient(server.url)
         database = client[embedded.MONGO_DATABASE]
         people = [str(number) for number in range(MEMBERS)]
         group = {"name": "面膜团", "owner_id": SENDER, "app": "higo", "members": people}

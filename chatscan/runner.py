@@ -32,6 +32,8 @@ BACKLOG_PAUSE_SECONDS = 1.0
 _RATE_SECONDS = 60.0
 #: How far the clocks of writers and ours may differ when a message is called new.
 FRESH_SECONDS = 5.0
+#: A replica set under load may tell of an insertion later than a read finds it.
+DEAF_SECONDS = 3.0
 
 
 @dataclass(slots=True)
@@ -45,27 +47,32 @@ class Outage:
 
 class Ears:
     """Whether the change stream says what it should. One that went blind stays open and silent: it gives itself
-    away when messages are found that it has not told of, neither before they were read nor in the next wait."""
+    away when messages are found that it has not told of, neither before they were read nor in the waits of at least
+    DEAF_SECONDS after it. `now` is a monotonic clock's."""
 
     def __init__(self) -> None:
         self.is_deaf = False
-        self._was_silent, self._missed, self._heard_then = False, 0, 0
+        self._was_silent, self._missed, self._since = False, 0, 0.0
 
-    def waited(self, heard: int, heard_before: int) -> int:
+    def waited(self, heard: int, heard_before: int, now: float) -> int:
         """After a wait: how many insertions the stream has told of, and had before it. Returns the number of
-        messages that it withheld; 0 if it is to be trusted."""
+        messages that it withheld; 0 if it is to be trusted, or not yet to be judged."""
         if heard > heard_before:
             self.is_deaf, self._was_silent, self._missed = False, False, 0
             return 0
-        missed, self._missed, self._was_silent = self._missed, 0, True
-        self.is_deaf |= missed > 0
-        return missed
+        self._was_silent = True
+        if not self._missed or now - self._since < DEAF_SECONDS:
+            return 0
+        self.is_deaf = True
+        return self._missed
 
-    def read(self, ages: Sequence[float], interval: float) -> None:
+    def read(self, ages: Sequence[float], interval: float, now: float) -> None:
         """After reading: messages that were made during a silent wait should have rung. (A rewind's are older, and
         one whose time had to come first is younger.)"""
-        if self._was_silent:
-            self._missed += sum(-FRESH_SECONDS <= age <= interval + FRESH_SECONDS for age in ages)
+        fresh = sum(-FRESH_SECONDS <= age <= interval + FRESH_SECONDS for age in ages) if self._was_silent else 0
+        if fresh and not self._missed:
+            self._since = now
+        self._missed += fresh
 
     def reset(self) -> None:
         """Another stream, or none: what was silent before says nothing about it."""
@@ -154,7 +161,7 @@ class Runner:
             self._lag = step.lag_seconds
             self._scanned_at = timezone.now()
             self._recent.append((time.monotonic(), step.read))
-            self._ears.read(step.ages, self._interval)
+            self._ears.read(step.ages, self._interval, time.monotonic())
             if step.is_caught_up:
                 break
             if submit.is_backlogged(self._kind):
@@ -184,7 +191,7 @@ class Runner:
         except DoorbellError as error:
             self._no_bell(error)
             return
-        missed = 0 if self._stop.is_set() else self._ears.waited(self._bell.heard, heard_before)
+        missed = 0 if self._stop.is_set() else self._ears.waited(self._bell.heard, heard_before, time.monotonic())
         if missed:
             self._deaf(missed)
             return

@@ -126,4 +126,4 @@ def _remember(ends: dict[int, datetime], now: datetime) -> None:
     for end, names in by_end.items():
         milliseconds = max(1, int((end - now).total_seconds() * 1_000))
         for chunk in queues.chunks(names, CHUNK):
-            queues.connection().eval(_SET_ALL, len(chunk), *chunk, end.timestamp(), milliseconds)
+            queues.connection().eval(_SET_ALL, len(chunk), *chunk, str(end.timestamp()), str(milliseconds))

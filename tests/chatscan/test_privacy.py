@@ -47,7 +47,7 @@ def told(
         scanner = start()
         user = {"user_id": 1, "nickname": NAME}
         chats.insert_many(group_document(text, user=user) for _ in range(3))
-        chats.insert_one(group_document({"text": text}, user=user, type="hologram"))
+        chats.insert_one(group_document(data={"text": text}, user=user, type="hologram"))
         chats.insert_one(group_document(text, user={"nickname": NAME}))
         chats.insert_one(group_document(text, user=user, createAt="yesterday"))
         chats.insert_one(group_document(text, user={"user_id": "u" * 99, "nickname": NAME}))

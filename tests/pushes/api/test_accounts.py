@@ -27,15 +27,13 @@ def test_an_unknown_account_is_created(api: Api):
 
 
 def test_groups_are_muted_one_by_one_or_all_at_once(api: Api):
-    lists = [
-        api.call("PATCH", "/accounts/7", body)[1]["muted_conversations"]
-        for body in (
-            {"mute": ["group:7", "private:9:10"]},
-            {"mute": ["group:8", "group:7"], "unmute": ["private:10:9"]},
-            {"muted_conversations": ["group:1"], "mute": ["group:2"]},
-            {"muted_conversations": []},
-        )
+    bodies: list[dict[str, Any]] = [
+        {"mute": ["group:7", "private:9:10"]},
+        {"mute": ["group:8", "group:7"], "unmute": ["private:10:9"]},
+        {"muted_conversations": ["group:1"], "mute": ["group:2"]},
+        {"muted_conversations": []},
     ]
+    lists = [api.call("PATCH", "/accounts/7", body)[1]["muted_conversations"] for body in bodies]
     assert lists == [["group:7", "private:10:9"], ["group:7", "group:8"], ["group:1", "group:2"], []]
 
 
