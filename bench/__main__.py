@@ -9,7 +9,7 @@ NAMES = {
     "overhead": "CPU of all our processes per push, beside one bare requests call; and stage by stage",
     "growth": "throughput and worker memory with 10 k, 100 k and 1 M queued",
     "latency": "submit → provider, idle and at half load",
-    "chat": "MongoDB insert → submitted, doorbell and polling",
+    "chat": "a group of 10,000; MongoDB insert → provider, doorbell and polling; catching up",
     "chaos": "kills, restarts and provider faults, then the auditor",
     "sandbox": "what the sandbox provider itself can carry",
 }

@@ -1,5 +1,6 @@
 """The scanners' flight deck: where each stands, how it is doing, and the way back in time."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,49 +14,75 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from chatscan import positions
+from chatscan import positions, stalls
 from chatscan.models import Rewind, ScannerPosition
-from chatscan.names import Mode, Refusal
+from chatscan.names import Mode, Refusal, Stall
 from chatscan.store import ChatStoreError
 from chatscan.watermarks import PositionLostError
-from pushes.admin import health
-from pushes.admin.desk import ReadOnlyDesk, page
-from pushes.admin.theme import badge, when, widgets
+from pushes.admin import health, refusals
+from pushes.admin.desk import ReadOnlyDesk, admin_url, page
+from pushes.admin.theme import amount, badge, when, widgets
 
-#: A scanner that has given no sign of life for so many of its intervals (and at least so long) is stalled.
-STALLED_INTERVALS = 3
-LEAST_STALLED = timedelta(seconds=30)
 SHOWN_REWINDS = 10
 MODE_COLOURS = {
     Mode.STARTING: "info",
     Mode.DOORBELL: "success",
     Mode.POLLING: "success",
+    Mode.DEAF: "warning",
     Mode.BACKLOGGED: "warning",
     Mode.FAILING: "danger",
     Mode.STOPPED: "",
 }
 
 
-def is_stalled(row: ScannerPosition) -> bool:
-    """No sign of life, although nobody stopped it."""
-    if row.mode == Mode.STOPPED:
-        return False
-    patience = max(timedelta(seconds=row.interval_seconds * STALLED_INTERVALS), LEAST_STALLED)
-    return row.heartbeat_at is None or timezone.now() - row.heartbeat_at > patience
+#: What to do about each, on the scanner's page.
+ADVICE = {
+    Stall.DEAD: gettext_lazy("Look at ./push.sh status and at its log; ./push.sh start starts what is missing."),
+    Stall.FAILING: gettext_lazy("Nothing is lost: it goes on from its position when the last error below is repaired."),
+    Stall.WAITING: gettext_lazy("Its workers do not keep up: see the waiting jobs on the overview, and add workers."),
+    Stall.BEHIND: gettext_lazy("It is catching up. If the lag grows all the same, see the index advice and the log."),
+    Stall.DEAF: gettext_lazy(
+        "Messages are read all the same, but up to one interval late. A new stream is tried by itself; if that does "
+        "not help, look at MongoDB's replica set."
+    ),
+}
 
 
 def mode_badge(row: ScannerPosition) -> SafeString:
-    if is_stalled(row):
-        return badge(_("no sign of life"), "danger", row.mode_detail)
-    return badge(row.get_mode_display(), MODE_COLOURS[Mode(row.mode)], row.mode_detail)
+    wrong = stalls.stall(row, timezone.now())
+    if wrong is None or wrong is Stall.DEAF:
+        return badge(row.get_mode_display(), MODE_COLOURS[Mode(row.mode)], row.mode_detail)
+    return badge(wrong.label, "danger", row.mode_detail)
+
+
+def lag_shown(row: ScannerPosition) -> SafeString:
+    now = timezone.now()
+    lag = stalls.lag_seconds(row, now)
+    shown = f"{lag:.1f} s" if lag < 60 else amount(timedelta(seconds=lag))
+    return format_html('<span class="nowrap">{}</span>', shown)
 
 
 def panel(_request: HttpRequest) -> dict[str, Any]:
     """The scanners' part of the landing page."""
-    return {"scanners": [(row, mode_badge(row)) for row in ScannerPosition.objects.order_by("kind")]}
+    rows = ScannerPosition.objects.defer("cursors", "floors").order_by("kind")
+    return {"scanners": [(row, mode_badge(row), lag_shown(row)) for row in rows]}
+
+
+def alarms() -> Iterator[tuple[str, str]]:
+    """A sentence and a page for each scanner that should be reading and is not."""
+    now = timezone.now()
+    for row in ScannerPosition.objects.defer("cursors", "floors").order_by("kind"):
+        if wrong := stalls.stall(row, now):
+            text = _("The scanner of %(kind)s has a problem: %(what)s. Lag: %(lag)s.") % {
+                "kind": row.get_kind_display(),
+                "what": wrong.label,
+                "lag": amount(timedelta(seconds=stalls.lag_seconds(row, now))),
+            }
+            yield text, admin_url(ScannerPosition, "change", row.pk)
 
 
 health.PANELS.append(health.Panel("console/scanners_panel.html", panel, "chatscan.view_scannerposition"))
+health.ALARMS.append(health.Alarm(alarms, "chatscan.view_scannerposition"))
 
 
 class RewindForm(forms.Form):
@@ -66,10 +93,11 @@ class RewindForm(forms.Form):
 
 @admin.register(ScannerPosition)
 class Scanners(ReadOnlyDesk[ScannerPosition]):
-    list_display = ("name", "state", "lag", "read_up_to", "submitted", "last_failure")
+    list_display = ("name", "state", "lag", "speed", "read_up_to", "last_failure")
     list_display_links = ("name",)
     sortable_by = ()
     actions_detail = ("rewind_page",)
+    change_form_outer_before_template = "console/scanner_alarm.html"
     change_form_outer_after_template = "console/scanner.html"
     empty_title = gettext_lazy("No scanner has started yet")
     empty_text = gettext_lazy("Start them with ./push.sh start, or manage.py runscanner group.")
@@ -85,8 +113,8 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        rewinds = Rewind.objects.filter(scanner_id=object_id).select_related("by")[:SHOWN_REWINDS]
-        context = {"rewinds": rewinds, "show_close": True, **(extra_context or {})}
+        row = self.get_object(request, object_id)
+        context = {"show_close": True, **(_panels(row) if row else {}), **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
     @page(gettext_lazy("Rewind"), permission="chatscan.change_scannerposition", icon="history", variant="warning")
@@ -145,7 +173,7 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
 
     @admin.display(description=gettext_lazy("lag"))
     def lag(self, row: ScannerPosition) -> SafeString:
-        return format_html('<span class="nowrap">{} s</span>', f"{row.lag_seconds:.1f}")
+        return lag_shown(row)
 
     @admin.display(description=gettext_lazy("messages per second"))
     def speed(self, row: ScannerPosition) -> str:
@@ -154,10 +182,6 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
     @admin.display(description=gettext_lazy("read up to"))
     def read_up_to(self, row: ScannerPosition) -> Any:
         return when(row.position_at)
-
-    @admin.display(description=gettext_lazy("pushes submitted"))
-    def submitted(self, row: ScannerPosition) -> str:
-        return f"{row.accepted:,}"
 
     @admin.display(description=gettext_lazy("last read"))
     def scanned(self, row: ScannerPosition) -> Any:
@@ -180,6 +204,18 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
     @admin.display(description=gettext_lazy("not pushed, by reason"))
     def refusals(self, row: ScannerPosition) -> SafeString | str:
         return format_html_join("", "<div>{}: {}</div>", _named(row.refused)) or "–"
+
+
+def _panels(row: ScannerPosition) -> dict[str, Any]:
+    now = timezone.now()
+    wrong = stalls.stall(row, now)
+    return {
+        "stall": wrong,
+        "stall_advice": ADVICE[wrong] if wrong else "",
+        "index_advice": row.advice,
+        "rewinds": Rewind.objects.filter(scanner=row).select_related("by")[:SHOWN_REWINDS],
+        "passed_over": refusals.of_kind(row.kind, now),
+    }
 
 
 def _named(counts: Any) -> list[tuple[str, int]]:

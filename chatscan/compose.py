@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Any
 
 from chatscan import kinds
-from chatscan.config import FULL, HIDDEN, HIDDEN_TEXT, ScanConfig
+from chatscan.config import FULL, HIDDEN, ScanConfig
 from chatscan.documents import MAX_CHARS, ChatMessage, Refuse, shorten
 from chatscan.groups import Group
 from chatscan.names import Refusal
-from pushes.names import Kind, PushType
+from pushes.names import HIDDEN_TEXT, Kind, PushType
 from pushes.values import Audience, PushMessage
 
 

@@ -11,8 +11,6 @@ from pushes.names import App, Kind
 
 KINDS = (Kind.GROUP, Kind.PRIVATE)
 FULL, PREVIEW, HIDDEN = PRIVACIES = ("full", "preview", "hidden")
-#: What CHAT_PRIVACY=hidden stores and sends in place of every text.
-HIDDEN_TEXT = "你收到一条新消息"
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,15 @@ def at(document: Document, path: str) -> Any:
     return value
 
 
+def without(document: Document, path: str) -> dict[str, Any]:
+    """A copy of the document that lacks what is at a dotted path."""
+    key, _, rest = path.partition(".")
+    inner = document.get(key)
+    if not rest or not isinstance(inner, Mapping):
+        return {name: value for name, value in document.items() if name != key}
+    return {**document, key: without(inner, rest)}
+
+
 def account_id(value: object) -> str:
     """An account's or a group's id as text: 7, 7.0 and "7" are one. "" when it is none."""
     if isinstance(value, float) and value.is_integer():

@@ -62,6 +62,15 @@ def scale_of(value: object) -> Scale | None:
     return Scale.MILLISECONDS if FIRST_MILLISECOND <= amount < MILLISECONDS_END else None
 
 
+def places(value: object, scale: Scale, low: Any, before: Any) -> list[Any]:
+    """Where a document with this creation time stands in the index between `low` and `before` (exclusive).
+
+    Once for a plain value; an array, which is no creation time, stands there with each of its elements.
+    """
+    values = value if isinstance(value, list) else [value]
+    return [each for each in values if scale_of(each) is scale and low <= each < before]
+
+
 def instant_of(value: object) -> datetime:
     """The creation time as an aware datetime. Raises ValueError naming the value."""
     match scale_of(value):

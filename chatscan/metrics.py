@@ -6,38 +6,63 @@ from datetime import datetime
 from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from chatscan import stalls
 from chatscan.models import ScannerPosition
-from chatscan.names import Mode
+from chatscan.names import Mode, Stall
 
 
 def read() -> Iterator[Metric]:
     """Raises django.db.DatabaseError."""
     rows = list(ScannerPosition.objects.defer("cursors", "floors"))
-    yield _lag(rows)
-    yield _ages(rows)
+    now = timezone.now()
+    yield _lag(rows, now)
+    yield _ages(rows, now)
     yield _modes(rows)
+    yield _stalls(rows, now)
+    yield _rates(rows)
     yield _odd(rows)
     yield from _totals(rows)
 
 
-def _lag(rows: list[ScannerPosition]) -> Metric:
+def _lag(rows: list[ScannerPosition], now: datetime) -> Metric:
     metric = GaugeMetricFamily(
         "higo_scanner_lag_seconds",
-        "Age of the oldest message not yet read, as of the scanner's last report.",
+        "Age of the oldest message not yet read; while the scanner cannot look, the time since it last could.",
         labels=["scanner"],
     )
     for row in rows:
-        metric.add_metric([row.kind], row.lag_seconds)
+        metric.add_metric([row.kind], stalls.lag_seconds(row, now))
     return metric
 
 
-def _ages(rows: list[ScannerPosition]) -> Metric:
+def _stalls(rows: list[ScannerPosition], now: datetime) -> Metric:
+    metric = GaugeMetricFamily(
+        "higo_scanner_stalled",
+        "1 for what is wrong with a scanner that should be reading, 0 for all else: the one to raise an alarm on.",
+        labels=["scanner", "why"],
+    )
+    for row in rows:
+        wrong = stalls.stall(row, now)
+        for why in Stall:
+            metric.add_metric([row.kind, why.value], int(why is wrong))
+    return metric
+
+
+def _rates(rows: list[ScannerPosition]) -> Metric:
+    metric = GaugeMetricFamily(
+        "higo_scanner_messages_per_second", "Documents read, over the scanner's last minute.", labels=["scanner"]
+    )
+    for row in rows:
+        metric.add_metric([row.kind], row.per_second)
+    return metric
+
+
+def _ages(rows: list[ScannerPosition], now: datetime) -> Metric:
     metric = GaugeMetricFamily(
         "higo_scanner_age_seconds",
         "Time since the scanner's last sign of life (heartbeat), and since its last successful look (read).",
         labels=["scanner", "of"],
     )
-    now = timezone.now()
     for row in rows:
         for name, moment in (("heartbeat", row.heartbeat_at), ("read", row.scanned_at)):
             metric.add_metric([row.kind, name], _age(now, moment or row.created_at))

@@ -35,6 +35,7 @@ class ScannerPosition(models.Model):
 
     mode = models.CharField(_("mode"), max_length=10, choices=Mode, default=Mode.STARTING)
     mode_detail = models.CharField(_("because"), max_length=300, blank=True)
+    advice = models.TextField(_("advice"), blank=True, default="")
     lag_seconds = models.FloatField(_("lag (s)"), default=0)
     per_second = models.FloatField(_("messages per second"), default=0)
     odd = models.PositiveIntegerField(_("documents outside any position"), default=0)

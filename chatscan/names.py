@@ -10,9 +10,20 @@ class Mode(TextChoices):
     STARTING = "starting", _("starting")
     DOORBELL = "doorbell", _("change stream (at once)")
     POLLING = "polling", _("polling")
+    DEAF = "deaf", _("polling: the change stream is silent")
     BACKLOGGED = "backlogged", _("waiting: the lane is too deep")
     FAILING = "failing", _("trying again after an error")
     STOPPED = "stopped", _("stopped")
+
+
+class Stall(TextChoices):
+    """What is wrong with a scanner that should be reading. `stalls.stall` says which, and when."""
+
+    DEAD = "dead", _("no sign of life")
+    FAILING = "failing", _("it cannot read")
+    WAITING = "waiting", _("it waits for a lane that is too deep")
+    BEHIND = "behind", _("it falls behind")
+    DEAF = "deaf", _("its change stream says nothing of new messages")
 
 
 class Refusal(TextChoices):

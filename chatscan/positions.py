@@ -15,6 +15,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from chatscan import instants, watermarks
 from chatscan.config import scan_config
@@ -138,12 +139,16 @@ def _refuse_time(kind: str, to_time: datetime, now: datetime) -> None:
         raise RewindRefusedError(f"kind={kind!r}: this scanner has not started yet")
     if timezone.is_naive(to_time):
         raise RewindRefusedError(f"to_time={to_time.isoformat()}: a time with a zone is needed")
+    named = {"time": timezone.localtime(to_time).isoformat(" ", "seconds"), "days": settings.RETENTION_DAYS}
     if to_time > (row.position_at or now):
-        raise RewindRefusedError(f"to_time={to_time.isoformat()} lies after the position: that would skip messages")
+        raise RewindRefusedError(_("%(time)s lies after the position: that would skip messages.") % named)
     if to_time < now - timedelta(days=settings.RETENTION_DAYS):
         raise RewindRefusedError(
-            f"to_time={to_time.isoformat()} is more than RETENTION_DAYS={settings.RETENTION_DAYS} ago: what was pushed "
-            "then is no longer on record and would be pushed again"
+            _(
+                "%(time)s is more than RETENTION_DAYS=%(days)s ago: what was pushed then is no longer on record and "
+                "would be pushed again."
+            )
+            % named
         )
 
 

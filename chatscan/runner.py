@@ -4,9 +4,10 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -29,6 +30,10 @@ BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 HEARTBEAT_SECONDS = 5.0
 BACKLOG_PAUSE_SECONDS = 1.0
 _RATE_SECONDS = 60.0
+#: How far the clocks of writers and ours may differ when a message is called new.
+FRESH_SECONDS = 5.0
+#: A replica set under load may tell of an insertion later than a read finds it.
+DEAF_SECONDS = 3.0
 
 
 @dataclass(slots=True)
@@ -38,6 +43,40 @@ class Outage:
     error_class: type[Exception]
     since: float
     tries: int = 0
+
+
+class Ears:
+    """Whether the change stream says what it should. One that went blind stays open and silent: it gives itself
+    away when messages are found that it has not told of, neither before they were read nor in the waits of at least
+    DEAF_SECONDS after it. `now` is a monotonic clock's."""
+
+    def __init__(self) -> None:
+        self.is_deaf = False
+        self._was_silent, self._missed, self._since = False, 0, 0.0
+
+    def waited(self, heard: int, heard_before: int, now: float) -> int:
+        """After a wait: how many insertions the stream has told of, and had before it. Returns the number of
+        messages that it withheld; 0 if it is to be trusted, or not yet to be judged."""
+        if heard > heard_before:
+            self.is_deaf, self._was_silent, self._missed = False, False, 0
+            return 0
+        self._was_silent = True
+        if not self._missed or now - self._since < DEAF_SECONDS:
+            return 0
+        self.is_deaf = True
+        return self._missed
+
+    def read(self, ages: Sequence[float], interval: float, now: float) -> None:
+        """After reading: messages that were made during a silent wait should have rung. (A rewind's are older, and
+        one whose time had to come first is younger.)"""
+        fresh = sum(-FRESH_SECONDS <= age <= interval + FRESH_SECONDS for age in ages) if self._was_silent else 0
+        if fresh and not self._missed:
+            self._since = now
+        self._missed += fresh
+
+    def reset(self) -> None:
+        """Another stream, or none: what was silent before says nothing about it."""
+        self._was_silent, self._missed = False, 0
 
 
 class Runner:
@@ -52,6 +91,8 @@ class Runner:
         self._bell: Doorbell | None = None
         self._bell_retry_at, self._bell_tries, self._bell_error = 0.0, 0, ""
         self._rung: Any = None
+        self._ears = Ears()
+        self._scanned_at: datetime | None = None
         self._look_back_at = self._look_aside_at = self._heartbeat_at = 0.0
         self._outage: Outage | None = None
         self._unsaid_error: dict[str, Any] = {}
@@ -70,9 +111,15 @@ class Runner:
                     self._turn()
                 except PASSING as error:
                     self._back_off(error)
+        except Exception as error:
+            # A defect: whoever starts us again should not look as if all had been well.
+            self._note_error(describe(error))
+            _quietly(partial(self._report, Mode.FAILING, describe(error), force=True))
+            raise
+        else:
+            self._say_stopped()
         finally:
             self._close_bell()
-            self._say_stopped()
 
     def once(self) -> int:
         """Read everything that is there, look back and aside, and return the number of pushes. Raises PASSING."""
@@ -96,8 +143,15 @@ class Runner:
         self._answer_ring()
         self._look_around()
         self._recovered()
-        self._report(Mode.DOORBELL if self._bell else Mode.POLLING, self._bell_error)
+        self._report(self._listening, self._bell_error)
         self._wait()
+
+    @property
+    def _listening(self) -> Mode:
+        """How it hears of new messages just now. A stream that was deaf is trusted again once it is heard."""
+        if self._ears.is_deaf:
+            return Mode.DEAF
+        return Mode.DOORBELL if self._bell else Mode.POLLING
 
     def _read_on(self) -> int:
         accepted = 0
@@ -105,12 +159,14 @@ class Runner:
             step = self._scanner.forward(timezone.now())
             accepted += step.accepted
             self._lag = step.lag_seconds
+            self._scanned_at = timezone.now()
             self._recent.append((time.monotonic(), step.read))
+            self._ears.read(step.ages, self._interval, time.monotonic())
             if step.is_caught_up:
                 break
             if submit.is_backlogged(self._kind):
                 break
-            self._report(Mode.DOORBELL if self._bell else Mode.POLLING, self._bell_error)
+            self._report(self._listening, self._bell_error)
         return accepted
 
     def _look_around(self) -> None:
@@ -126,15 +182,35 @@ class Runner:
         """Until a document that we do not know yet rings, or the interval is over."""
         over_at = time.monotonic() + self._interval
         if self._bell is None:
-            self._stop.wait(self._interval)
+            while (left := over_at - time.monotonic()) > 0 and not self._stop.wait(min(left, HEARTBEAT_SECONDS)):
+                self._report(self._listening, self._bell_error)
             return
+        heard_before = self._bell.heard
         try:
-            rung = self._bell.wait(self._scanner.is_handled, lambda: self._stop.is_set() or time.monotonic() >= over_at)
+            rung = self._bell.wait(self._scanner.is_handled, lambda: self._is_over(over_at))
         except DoorbellError as error:
             self._no_bell(error)
             return
-        self._bell_tries = 0
+        missed = 0 if self._stop.is_set() else self._ears.waited(self._bell.heard, heard_before, time.monotonic())
+        if missed:
+            self._deaf(missed)
+            return
+        if not self._ears.is_deaf:
+            self._bell_tries, self._bell_error = 0, ""
         self._rung = rung
+
+    def _is_over(self, over_at: float) -> bool:
+        """Asked once a second while nothing rings, and so the place for signs of life."""
+        self._report(self._listening, self._bell_error)
+        return self._stop.is_set() or time.monotonic() >= over_at
+
+    def _deaf(self, missed: int) -> None:
+        """The stream is open, and silent about what was read without it: try another one."""
+        error = DoorbellError(f"{self._chats.name}: the change stream said nothing of {missed} new messages")
+        log.warning("%s: %s; polling until it is heard again", self._kind, error)
+        self._note_error(str(error))
+        self._bell_error = str(error)
+        self._no_bell(error)
 
     def _answer_ring(self) -> None:
         """What rang was not beyond the position: then it must lie before it (or nowhere)."""
@@ -150,12 +226,13 @@ class Runner:
         except DoorbellError as error:
             self._no_bell(error)
             return
-        if self._bell_error:
+        if self._bell_error and not self._ears.is_deaf:
             log.info("%s: the change stream is back", self._kind)
-        self._bell_error = ""
+            self._bell_error = ""
 
     def _no_bell(self, error: DoorbellError) -> None:
         self._close_bell()
+        self._ears.reset()
         # A failover is over soon; a standalone server stays one.
         pause = min(settings.CHAT_DOORBELL_RETRY_SECONDS, 2.0**self._bell_tries)
         self._bell_retry_at, self._bell_tries = time.monotonic() + pause, self._bell_tries + 1
@@ -173,7 +250,7 @@ class Runner:
         if self._outage is None or type(error) is not self._outage.error_class:
             log.error("%s: %s; trying again until it works", self._kind, text)
             self._outage = Outage(type(error), self._outage.since if self._outage else time.monotonic())
-        self._unsaid_error = {"last_error": text, "last_error_at": timezone.now()}
+        self._note_error(text)
         if isinstance(error, DatabaseError | InterfaceError):
             connections.close_all()
         self._is_prepared = False
@@ -181,6 +258,9 @@ class Runner:
         self._outage.tries += 1
         _quietly(lambda: self._report(Mode.FAILING, text, force=True))
         self._stop.wait(pause)
+
+    def _note_error(self, text: str) -> None:
+        self._unsaid_error = {"last_error": text[:300], "last_error_at": timezone.now()}
 
     def _recovered(self) -> None:
         if self._mode == Mode.STARTING:
@@ -214,14 +294,11 @@ class Runner:
             heartbeat_at=timezone.now(),
             started_at=self._started_at,
             interval_seconds=self._interval,
-            **self._scanned(mode),
+            advice=self._advice,
+            **({"scanned_at": self._scanned_at} if self._scanned_at else {}),
             **self._unsaid_error,
         )
         self._unsaid_error, self._mode, self._heartbeat_at = {}, mode, now + HEARTBEAT_SECONDS
-
-    @staticmethod
-    def _scanned(mode: Mode) -> dict[str, datetime]:
-        return {} if mode in (Mode.FAILING, Mode.BACKLOGGED) else {"scanned_at": timezone.now()}
 
     def _rate(self, now: float) -> float:
         while self._recent and self._recent[0][0] < now - _RATE_SECONDS:

@@ -17,7 +17,7 @@ from typing import Any
 from django.db import DataError, transaction
 
 from chatscan import compose, documents, instants, store, watermarks
-from chatscan.config import FULL, ScanConfig
+from chatscan.config import FULL, HIDDEN, ScanConfig
 from chatscan.documents import ChatMessage, Refuse
 from chatscan.groups import GroupDirectory
 from chatscan.instants import Cursor, Scale
@@ -54,12 +54,14 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one `forward` did. `lag_seconds` is the age of the oldest document not read yet; 0 when none is left."""
+    """What one `forward` did. `lag_seconds` is the age of the oldest document not read yet; 0 when none is left.
+    `ages` are those of the messages read, in seconds."""
 
     read: int
     accepted: int
     is_caught_up: bool
     lag_seconds: float
+    ages: tuple[float, ...] = ()
 
 
 class Scanner:
@@ -103,8 +105,9 @@ class Scanner:
         except PositionLostError:
             log.info("%s: another scanner was first; reading again from its position", self.config.kind)
             return Step(0, 0, False, 0.0)
-        lags = [(now - at).total_seconds() for item in items if item.scale in full and (at := item.sent_at)]
-        return Step(len(items), accepted, not full, max(lags, default=0.0))
+        ages = {item.identity: (now - at).total_seconds() for item in items if (at := item.sent_at)}
+        lags = [ages[item.identity] for item in items if item.scale in full and item.identity in ages]
+        return Step(len(items), accepted, not full, max(lags, default=0.0), tuple(ages.values()))
 
     def look_back(self, now: datetime) -> int:
         """Push what arrived late; returns how much. Call it when `forward` has caught up."""
@@ -167,16 +170,22 @@ class Scanner:
         return int(now.timestamp()) + self.config.ahead_seconds + 1
 
     def _read(self, scale: Scale, mark: Watermark, now: datetime) -> Iterator[Item]:
+        cursor, before = mark.cursors.get(scale), instants.bound(scale, self._end(now))
         found = self._chats.read_after(
-            scale,
-            mark.cursors.get(scale),
-            before=instants.bound(scale, self._end(now)),
-            limit=self.config.batch,
-            fields=self.config.top_fields,
+            scale, cursor, before=before, limit=self.config.batch, fields=self.config.top_fields
         )
+        low = cursor.value if cursor else instants.start_of(scale)
         for document in found:
-            cursor = Cursor(documents.at(document, self.config.fields.created_at), document["_id"])
-            yield replace(self._item(document), scale=scale, cursor=cursor)
+            place = self._place(document, scale, low, before)
+            yield replace(self._item(document), scale=scale, cursor=place)
+
+    def _place(self, document: Mapping[str, Any], scale: Scale, low: Any, before: Any) -> Cursor:
+        """The position after this document: at its creation time, or where the index has the first element of an
+        array. An array as a position would compare with arrays only, and the scanner would never read again."""
+        value = documents.at(document, self.config.fields.created_at)
+        if isinstance(value, list):
+            value = min(instants.places(value, scale, low, before), default=low)
+        return Cursor(value, document["_id"])
 
     def _item(self, document: Mapping[str, Any]) -> Item:
         identity = documents.identity_of(document["_id"])
@@ -299,9 +308,11 @@ class Scanner:
 
     def _kept(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
         """What a dead letter may keep: the text only if CHAT_PRIVACY lets it be stored, and never megabytes."""
-        name = self.config.fields.data.split(".")[0]
-        if self.config.privacy != FULL:
-            return {**document, name: f"(not kept: CHAT_PRIVACY={self.config.privacy})"}
+        fields, privacy = self.config.fields, self.config.privacy
+        name = fields.data.split(".")[0]
+        if privacy != FULL:
+            kept = {**document, name: f"(not kept: CHAT_PRIVACY={privacy})"}
+            return kept if privacy != HIDDEN else documents.without(kept, fields.sender_name)
         data = document.get(name)
         if isinstance(data, Mapping):
             return {**document, name: {key: _cut(value) for key, value in data.items()}}

@@ -18,7 +18,7 @@ from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 from pymongo.monitoring import CommandListener
 from pymongo.uri_parser import parse_uri
 
-from chatscan.instants import FIRST_MILLISECOND, FIRST_SECOND, Cursor, Scale, bound, start_of
+from chatscan.instants import FIRST_MILLISECOND, FIRST_SECOND, Cursor, Scale, bound, places, start_of
 
 DEFAULT_DATABASE = "higo"
 #: How long a ring is waited for in one call, and so how late a stop can be noticed.
@@ -27,7 +27,8 @@ BELL_SECONDS = 1.0
 ODD_LIMIT = 100
 #: BSON types in the order in which MongoDB sorts them, by the aliases that `$type` takes.
 _TYPE_ORDER = ("null", "number", "string", "object", "array", "binData", "objectId", "bool", "date", "timestamp")
-_TYPES_WITHOUT_SCALE = ("object", "array", "binData", "objectId", "bool", "timestamp", "regex")
+# Without arrays: MongoDB would read the whole index for them. Each element of one stands in the index by itself.
+_TYPES_WITHOUT_SCALE = ("object", "binData", "objectId", "bool", "timestamp", "regex")
 _TYPE_OF_CLASS = {"str": "string", "dict": "object", "bytes": "binData", "Binary": "binData", "UUID": "binData"}
 _TYPE_OF_CLASS |= {"ObjectId": "objectId", "bool": "bool", "datetime": "date", "Timestamp": "timestamp"}
 _TYPE_OF_CLASS |= dict.fromkeys(("int", "float", "Int64", "Decimal128"), "number")
@@ -134,7 +135,11 @@ class ChatStore:
     def newest(self, scale: Scale, before: Any) -> Cursor | None:
         """The place of the newest document of a scale, up to `before` (exclusive)."""
         document = next(self._find({self._time: {"$gte": start_of(scale), "$lt": before}}, -1, 1, (self._time,)), None)
-        return None if document is None else Cursor(_at(document, self._time), document["_id"])
+        if document is None:
+            return None
+        found = places(_at(document, self._time), scale, start_of(scale), before)
+        # A value of the scale's range that is no creation time ("16_abc"): it holds the place all the same.
+        return Cursor(max(found, default=_at(document, self._time)), document["_id"])
 
     def read_after(
         self, scale: Scale, cursor: Cursor | None, *, before: Any, limit: int, fields: Iterable[str] | None = None
@@ -169,6 +174,7 @@ class ChatStore:
         """
         ranges: list[dict[str, Any]] = [
             {self._time: None},
+            {self._time: []},
             {self._time: {"$lt": start_of(Scale.TEXT)}},
             {self._time: {"$gte": bound(Scale.TEXT, second)}},
             {self._time: {"$lt": FIRST_SECOND}},
@@ -231,14 +237,18 @@ class Doorbell:
 
     def __init__(self, stream: "CollectionChangeStream[dict[str, Any]]", name: str) -> None:
         self._stream, self._name = stream, name
+        #: Insertions that it has told of, known ones included.
+        self.heard = 0
 
     def wait(self, is_known: Callable[[Any], bool], is_over: Callable[[], bool]) -> Any | None:
         """The `_id` of an inserted document that is not known yet; None when `is_over`. Raises DoorbellError."""
         while not is_over():
             with _translated(self._name, DoorbellError):
                 event = self._stream.try_next()
-            if event is not None and not is_known(event["documentKey"]["_id"]):
-                return event["documentKey"]["_id"]
+            if event is not None:
+                self.heard += 1
+                if not is_known(event["documentKey"]["_id"]):
+                    return event["documentKey"]["_id"]
             if not self._stream.alive:
                 raise DoorbellError(f"{self._name}: the change stream was closed (collection dropped or renamed?)")
         return None

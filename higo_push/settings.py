@@ -197,6 +197,7 @@ CHAT_OVERLAP_SECONDS = env.integer("CHAT_OVERLAP_SECONDS", 60, most=86_400)
 CHAT_AHEAD_SECONDS = env.integer("CHAT_AHEAD_SECONDS", 60, most=86_400)
 CHAT_MAX_AGE_SECONDS = env.integer("CHAT_MAX_AGE_SECONDS", 86_400)
 CHAT_ODD_SECONDS = env.number("CHAT_ODD_SECONDS", 60.0, least=0.1)
+CHAT_LAG_ALARM_SECONDS = env.number("CHAT_LAG_ALARM_SECONDS", 60.0, least=1)
 MONGO_TIMEOUT_SECONDS = env.number("MONGO_TIMEOUT_SECONDS", 10.0, least=0.1)
 
 # --- the operators' console -------------------------------------------------------------------

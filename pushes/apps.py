@@ -1,6 +1,6 @@
 from django.apps import AppConfig
 from django.core.checks import register
-from django.db.models import BigAutoField, CharField
+from django.db.models import BigIntegerField, CharField
 from django.utils.translation import gettext_lazy as _
 
 from pushes.checks import check_directory, check_lease
@@ -12,7 +12,7 @@ class PushesConfig(AppConfig):
     verbose_name = _("Pushes")
 
     def ready(self) -> None:
-        for keys in (BigAutoField, CharField):
+        for keys in (BigIntegerField, CharField):  # a BigAutoField is one of the first
             keys.register_lookup(Among)
         register(check_directory)
         register(check_lease)

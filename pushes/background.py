@@ -12,7 +12,6 @@ import queue
 import threading
 from collections.abc import Callable
 from typing import Any
-from zlib import crc32
 
 from django import db
 
@@ -27,6 +26,7 @@ class Threads:
     def __init__(self, count: int, name: str = "send") -> None:
         self._room = threading.Condition()  # told whenever a place becomes free
         self._queues: list[queue.Queue[Work | None]] = [queue.Queue(maxsize=1) for _ in range(count)]
+        self._turns: dict[str, int] = {}
         self._threads = [
             threading.Thread(target=_work_off, args=(waiting, self._room), name=f"{name}-{number}", daemon=True)
             for number, waiting in enumerate(self._queues, start=1)
@@ -36,9 +36,11 @@ class Threads:
 
     def run(self, work: Work, *, in_order_with: str = "") -> None:
         """Have `work` done; waits while there is no place for it. Work with the same `in_order_with` is done
-        by one thread, one after the other; other work by whichever thread has a place first."""
+        by one thread, one after the other, and the names are dealt out to the threads in turn; other work is done
+        by whichever thread has a place first."""
         if in_order_with:
-            self._queues[crc32(in_order_with.encode()) % len(self._queues)].put(work)
+            number = self._turns.setdefault(in_order_with, len(self._turns) % len(self._queues))
+            self._queues[number].put(work)
             return
         with self._room:
             while not self._placed(work):

@@ -6,6 +6,7 @@ one of the same conversation on the same device, which then stands for one messa
 one push too many.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,11 +16,14 @@ from django.conf import settings
 from django.utils import timezone
 
 from pushes import bulk, queues
+from pushes.counters import Events
 from pushes.drafts import Draft
 from pushes.models import DeliveryResult
 from pushes.names import Reason, Status
 
 MARK = "higo:burst:{order_key}"
+CHUNK = 2_000
+_SET_ALL = "for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Waiting:
     due_at: datetime
     reason: Reason | None
     stands_for: int
+    kind: str = ""
 
 
 def coalesce(
@@ -64,28 +69,42 @@ def coalesce(
     return replaced
 
 
-def apply(drafts: Sequence[Draft], now: datetime) -> int:
-    """Coalesce what is about to be stored with what is stored, inside the caller's transaction. Returns how
-    many stored deliveries were replaced. Raises redis.RedisError."""
+def apply(drafts: Sequence[Draft], now: datetime) -> Events:
+    """Coalesce what is about to be stored with what is stored, inside the caller's transaction. Returns the
+    stored deliveries that were replaced, for the counters. Raises redis.RedisError.
+
+    Without COALESCE_SECONDS every message goes by itself, but what waits for the delivery window is summarised all
+    the same: nobody wants a night's messages one by one in the morning.
+    """
+    window = timedelta(seconds=settings.COALESCE_SECONDS)
+    if not window:
+        drafts = [draft for draft in drafts if draft.reason is Reason.OUTSIDE_WINDOW]
     keys = {draft.order_key for draft in drafts if draft.order_key is not None}
-    if not keys or not settings.COALESCE_SECONDS:
-        return 0
-    ends = _ends(keys)
+    if not keys:
+        return {}
+    ends, waiting = _ends(keys) if window else {}, _waiting(keys)
+    if not window:
+        waiting = {key: row for key, row in waiting.items() if row.reason is Reason.OUTSIDE_WINDOW}
     known = dict(ends)
-    replaced = coalesce(drafts, _waiting(keys), ends, now, timedelta(seconds=settings.COALESCE_SECONDS))
-    _remember({key: end for key, end in ends.items() if known.get(key) != end}, now)
-    return DeliveryResult.objects.filter(id__among=replaced).update(
+    replaced = coalesce(drafts, waiting, ends, now, window)
+    if window:
+        _remember({key: end for key, end in ends.items() if known.get(key) != end}, now)
+    if not replaced:
+        return {}
+    DeliveryResult.objects.filter(id__among=replaced).update(
         status=Status.SKIPPED, reason=Reason.COALESCED, order_key=None, finished_at=now
     )
+    kinds = {row.id: row.kind for row in waiting.values()}
+    return Counter((kinds[pk], Status.SKIPPED.value, Reason.COALESCED.value, 0) for pk in replaced)
 
 
 def _waiting(keys: Iterable[int]) -> dict[int, Waiting]:
     """Locked until the transaction ends, so that nobody claims what is being replaced."""
-    held = bulk.locked(DeliveryResult.objects.filter(order_key__in=keys, status=Status.HELD))
-    rows = held.order_by("id").values_list("order_key", "id", "due_at", "reason", "stands_for")
+    held = bulk.locked(DeliveryResult.objects.filter(order_key__among=set(keys), status=Status.HELD))
+    rows = held.order_by("id").values_list("order_key", "id", "kind", "due_at", "reason", "stands_for")
     return {
-        key: Waiting(pk, due_at, Reason(reason) if reason else None, stands_for)
-        for key, pk, due_at, reason, stands_for in rows
+        key: Waiting(pk, due_at, Reason(reason) if reason else None, stands_for, kind)
+        for key, pk, kind, due_at, reason, stands_for in rows
     }
 
 
@@ -100,8 +119,11 @@ def _ends(keys: Iterable[int]) -> dict[int, datetime]:
 
 
 def _remember(ends: dict[int, datetime], now: datetime) -> None:
-    pipeline = queues.connection().pipeline(transaction=False)
+    """One call for all that end together: a message to a large group begins thousands of bursts at once."""
+    by_end: dict[datetime, list[str]] = defaultdict(list)
     for key, end in ends.items():
+        by_end[end].append(MARK.format(order_key=key))
+    for end, names in by_end.items():
         milliseconds = max(1, int((end - now).total_seconds() * 1_000))
-        pipeline.set(MARK.format(order_key=key), end.timestamp(), px=milliseconds)
-    pipeline.execute()
+        for chunk in queues.chunks(names, CHUNK):
+            queues.connection().eval(_SET_ALL, len(chunk), *chunk, str(end.timestamp()), str(milliseconds))

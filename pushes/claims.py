@@ -69,7 +69,7 @@ def _first_of_their_order(delivery_ids: Sequence[int]) -> list[int]:
     if not ordered:
         return list(delivery_ids)
     first = dict(
-        DeliveryResult.objects.filter(order_key__in=set(ordered.values()))
+        DeliveryResult.objects.filter(order_key__among=set(ordered.values()))
         .values_list("order_key")
         .annotate(first=Min("id"))
     )

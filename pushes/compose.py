@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from pushes.names import HIDDEN_TEXT
 from pushes.values import Content, Notification, Policy
 
 MAX_PROVIDER_SECONDS = 259_200  # Xinge keeps a message for at most three days
@@ -30,6 +31,8 @@ def _text(content: Content, policy: Policy, stands_for: int) -> str:
     text = content.text or content.title or policy.default_title
     if stands_for == 1:
         return text
+    if content.text == HIDDEN_TEXT:
+        return f"你收到 {stands_for} 条新消息"
     if not content.sender_name:
         return f"{stands_for} 条新消息：{text}"
     # A group's texts begin with their sender, who is named before the count already.

@@ -16,8 +16,9 @@ from pushes.models import Account, Device
 from pushes.names import Environment, Platform
 from pushes.values import AccountFacts, DeviceTarget
 
-_PLATFORMS = {platform.value: platform for platform in Platform}
-_ENVIRONMENTS = {environment.value: environment for environment in Environment}
+# An enum's own call costs ten look-ups, and a large group asks twenty thousand times.
+_PLATFORMS = {member.value: member for member in Platform}
+_ENVIRONMENTS = {member.value: member for member in Environment}
 
 
 class DirectoryError(OperationalError):

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain, zip_longest
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 #: Errors that say nothing about the records: the same batch may go through the next time.
 PASSING = (RedisError, OperationalError, InterfaceError, queues.JobTimeout)
 LOOKUP_SIZE = 1_000
+#: A record for more accounts than this is distributed in parts.
+PART_ACCOUNTS = 2_000
 KeyIds = dict[tuple[str, str, str], int]
 
 
@@ -43,12 +46,13 @@ def distribute(record_ids: Sequence[int], *, now: datetime | None = None) -> int
     Safe to run twice and at the same time by two workers: a record is locked, distributed and marked
     in one transaction. Returns the number of rows made. Raises redis.RedisError when presence cannot be
     asked; the records then stay pending, and the sweeper tries again. A record that cannot be distributed
-    for any other reason is marked as failed and takes no other with it.
+    for any other reason is marked as failed and takes no other with it. Of one for very many accounts this
+    makes the next part, and enqueues what is left.
     """
     now = now or timezone.now()
     try:
         with transaction.atomic():
-            return _distribute(_take(record_ids), now)
+            return _distribute_until_large(_take(record_ids), now)
     except PASSING:
         raise
     except Exception:
@@ -61,7 +65,7 @@ def distribute(record_ids: Sequence[int], *, now: datetime | None = None) -> int
 def _distribute_alone(record_id: int, now: datetime) -> int:
     try:
         with transaction.atomic():
-            return _distribute(_locked([record_id], in_order=True), now)
+            return _distribute_until_large(_locked([record_id], in_order=True), now)
     except PASSING:
         raise
     except Exception as error:
@@ -70,6 +74,48 @@ def _distribute_alone(record_id: int, now: datetime) -> int:
             status=RecordStatus.FAILED, status_detail=f"{type(error).__name__}: {error}"[:200]
         )
         return 0
+
+
+def _distribute_until_large(records: Sequence[Pending], now: datetime) -> int:
+    """Distribute the records in order, up to and with a part of the first that is too large for one go; those
+    after it wait for their turn behind its other parts, because they may belong to its conversation."""
+    first = next((n for n, record in enumerate(records) if _is_large(record, now)), len(records))
+    made = _distribute(records[:first], now) if first else 0
+    if first == len(records):
+        return made
+    part, is_last = _next_part(records[first])
+    made += _distribute_part(part, now, is_last)
+    rest = [record.id for record in records[first + is_last :]]
+    queues.enqueue_distribute(records[first].kind, records[first].shard, rest)
+    return made
+
+
+def _is_large(record: Pending, now: datetime) -> bool:
+    return record.broadcast_id is None and len(record.accounts) > PART_ACCOUNTS and record.expires_at > now
+
+
+def _next_part(record: Pending) -> tuple[Pending, bool]:
+    """The record with the next PART_ACCOUNTS of its accounts, and whether those are its last.
+
+    Each account has a row by the end of its part, and rows are made in the order of the accounts: so the newest
+    row tells how far the parts before have come. The record's lock keeps it to one part at a time.
+    """
+    accounts = list(dict.fromkeys(record.accounts))
+    done = DeliveryResult.objects.filter(record_id=record.id).order_by("-id").values_list("account_id", flat=True)
+    newest = done.first()
+    start = 0 if newest is None else accounts.index(newest) + 1
+    end = start + PART_ACCOUNTS
+    return record._replace(accounts=accounts[start:end]), end >= len(accounts)
+
+
+def _distribute_part(part: Pending, now: datetime, is_last: bool) -> int:
+    """Sending begins with the first part, while the others are still being judged."""
+    newest = DeliveryResult.objects.filter(record_id=part.id).order_by("-id").values_list("id", flat=True).first()
+    drafts = _drafts([part], look_up(now))
+    store(drafts, [part.id], now, after_id=newest or 0)
+    if is_last:
+        PushRecord.objects.filter(pk=part.id).update(status=RecordStatus.DISTRIBUTED, distributed_at=now)
+    return len(drafts)
 
 
 def _distribute(records: Sequence[Pending], now: datetime) -> int:
@@ -214,12 +260,12 @@ def store(found: Sequence[Draft], record_ids: Sequence[int], now: datetime, *, a
     """
     if not found:
         return
-    bursts.apply(found, now)
+    replaced = bursts.apply(found, now)
     bulk.insert_rows(DeliveryResult, FIELDS, rows(found, now), ignore_conflicts=True)
-    counters.add(
-        Counter((d.record.kind, d.status.value, (d.reason or ""), 0) for d in found if d.status is not Status.PENDING),
-        now,
+    decided = Counter(
+        (d.record.kind, d.status.value, (d.reason or ""), 0) for d in found if d.status is not Status.PENDING
     )
+    counters.add(decided + Counter(replaced), now)
     pending = (
         DeliveryResult.objects.filter(record__id__among=record_ids, status=Status.PENDING, id__gt=after_id)
         .order_by("id")
@@ -229,9 +275,11 @@ def store(found: Sequence[Draft], record_ids: Sequence[int], now: datetime, *, a
 
 
 def enqueue_by_key(pending: Iterable[tuple[str, int, int | None, int]]) -> None:
-    """Enqueue sending of (kind, shard, app key id, delivery id) rows, grouped so that no job mixes keys."""
+    """Enqueue sending of (kind, shard, app key id, delivery id) rows, grouped so that no job mixes keys. The keys take
+    turns, so that all of them are at work from the first job on."""
     by_key: dict[tuple[str, int, int | None], list[int]] = defaultdict(list)
     for kind, shard, key_id, delivery_id in pending:
         by_key[kind, shard, key_id].append(delivery_id)
-    for (kind, shard, key_id), delivery_ids in by_key.items():
+    jobs = [[(key, part) for part in queues.chunks(ids, settings.JOB_SIZE)] for key, ids in by_key.items()]
+    for (kind, shard, key_id), delivery_ids in filter(None, chain.from_iterable(zip_longest(*jobs))):
         queues.enqueue_send(kind, shard, delivery_ids, app_key_id=key_id)

@@ -18,8 +18,10 @@ def distribute(record_ids: list[int]) -> None:
 def send(delivery_ids: list[int]) -> None:
     origin = queues.current_queue()
     is_ordered = origin in lanes.ordered_queues(settings.QUEUE_MAX)
+    # What must leave in order goes to one device, and so under one app key; two keys need not wait for each other.
+    turn = f"{origin}:{queues.current_app_key()}" if is_ordered else ""
     for batch in queues.absorb_waiting(delivery_ids):
-        background.send(partial(deliver.deliver, batch), in_order_with=origin if is_ordered else "")
+        background.send(partial(deliver.deliver, batch), in_order_with=turn)
 
 
 def expand_broadcast(broadcast_id: int) -> None:

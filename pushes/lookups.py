@@ -21,7 +21,7 @@ else:
 class Among(KeyLookup):
     """The right-hand side is any iterable of `int`, or for text of `str`; anything else in it raises TypeError.
 
-    The app's configuration registers it for big automatic keys and for text.
+    The app's configuration registers it for big integers (so for automatic keys) and for text.
     """
 
     lookup_name = "among"

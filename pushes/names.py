@@ -6,6 +6,9 @@ The values are a contract with producers, client apps and operators; rename none
 from django.db.models import IntegerChoices, TextChoices
 from django.utils.translation import gettext_lazy as _
 
+#: What stands in place of every chat text under CHAT_PRIVACY=hidden: on phones, at the provider, in the database.
+HIDDEN_TEXT = "你收到一条新消息"
+
 
 class App(TextChoices):
     HIGO = "higo", _("higo (buyers)")

@@ -61,6 +61,12 @@ def current_queue() -> str:
     return job.origin if job is not None else ""
 
 
+def current_app_key() -> int | None:
+    """The app key of the running send job's deliveries; None outside jobs and for jobs that do not say."""
+    job = get_current_job()
+    return job.meta.get("app_key_id") if job is not None else None
+
+
 def enqueue_distribute(lane: str, shard: int, record_ids: Sequence[int]) -> None:
     """Have these records distributed once the current transaction has committed."""
     _after_commit(lanes.distribute_queue(lane, shard), DISTRIBUTE_JOB, record_ids)

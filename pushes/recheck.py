@@ -146,6 +146,9 @@ def _read(rows: Sequence[Claimed], _claim: Claim, _policies: Mapping[int, Policy
     for row in chats:
         conversation, sequence = records[row.record_id]
         position = read.get((row.account_id, conversation))
+        # Some chat servers write their sequence numbers as text.
+        if isinstance(sequence, str) and sequence.isascii() and sequence.isdecimal():
+            sequence = int(sequence)
         if position is not None and isinstance(sequence, int) and sequence <= position:
             found[row.id] = Change(Status.SKIPPED, Reason.READ)
     return found

@@ -17,8 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from pushes import broadcasts, counters, distribute, endings, keygate, lanes, queues
-from pushes.directory import directory
+from pushes import broadcasts, counters, distribute, endings, keygate, lanes, queues, readers
 from pushes.models import AppKey, DeadLetter, DeliveryResult, DeviceEvent, Lease, PushRecord, policies
 from pushes.names import CLAIMABLE, DeadLetterStatus, Reason, RecordStatus, Status, UnknownPolicy
 
@@ -66,7 +65,7 @@ def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None
     broadcasts.put_back()
     quiet = [lane for lane in lanes.LANES if queues.lane_depth(lane) <= QUIET_JOBS]
     swept.records_enqueued = _stuck_records(now, quiet)
-    _wake_gone_readers(now)
+    readers.wake_gone(now)
     swept.sends_enqueued = _due_deliveries(now, quiet)
     return swept
 
@@ -100,18 +99,6 @@ def _expired_leases(now: datetime, swept: Swept) -> None:
         push_type__in=resend, attempts__lt=settings.MAX_ATTEMPTS, expires_at__gt=due_at
     ).update(status=Status.RETRYING, reason=Reason.CUT_OFF, claim="", lease_until=None, due_at=due_at)
     swept.leases_to_unknown = endings.end(begun, Status.UNKNOWN, Reason.CUT_OFF, now=now)
-
-
-def _wake_gone_readers(now: datetime) -> None:
-    """Chat pushes that wait because their reader was online: who has gone offline gets them at once."""
-    if not any(settings.GRACE_SECONDS.values()):
-        return
-    held = DeliveryResult.objects.filter(status=Status.HELD, reason=Reason.ONLINE, due_at__gt=now)
-    rows = list(held.order_by("due_at").values_list("id", "account_id")[:ROWS_A_ROUND])
-    online = directory().online(list(dict.fromkeys(account_id for _, account_id in rows)))
-    gone = [pk for pk, account_id in rows if account_id not in online]
-    for chunk in queues.chunks(gone, CHUNK):
-        held.filter(id__in=chunk).update(due_at=now)
 
 
 def _due_deliveries(now: datetime, quiet: Collection[str]) -> int:

@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from redis import RedisError
 
-from pushes.admin.desk import ReadOnlyDesk
+from pushes.admin import preferences
+from pushes.admin.desk import ReadOnlyDesk, page
 from pushes.admin.filters import starts_with
 from pushes.admin.keyset import KeysetChangeList
 from pushes.admin.records import deliveries_url
@@ -37,6 +38,7 @@ class Accounts(ReadOnlyDesk[Account]):
     search_fields = ("account_id",)
     search_help_text = gettext_lazy("Account id, its beginning, or a device token")
     sortable_by = ()
+    actions_detail = ("preferences_page",)
     change_form_outer_after_template = "console/account.html"
     empty_title = gettext_lazy("No accounts here")
     empty_text = gettext_lazy(
@@ -82,6 +84,10 @@ class Accounts(ReadOnlyDesk[Account]):
             "events": events[:SHOWN_EVENTS],
             "deliveries_url": deliveries_url(q=f"account:{account.pk}"),
         }
+
+    @page(gettext_lazy("Mute and block"), permission="pushes.change_account", icon="notifications_off")
+    def preferences_page(self, request: HttpRequest, row: Account) -> HttpResponse:
+        return preferences.edit(self, request, row, back=self.url("change", row.pk))
 
     @admin.display(description=gettext_lazy("login"))
     def login(self, row: Account) -> SafeString:

@@ -1,6 +1,6 @@
 """How the platform is right now: waiting work, keys, workers. A handful of look-ups, none of them a scan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -53,6 +53,18 @@ class Panel:
 
 #: Panels below the platform's own, in the order in which they were added.
 PANELS: list[Panel] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Alarms that another app raises: each a sentence and the address of the page that helps."""
+
+    raised: Callable[[], Iterable[tuple[str, str]]]
+    permission: str
+
+
+#: Asked for the alerts at the top of the landing page.
+ALARMS: list[Alarm] = []
 
 
 def redis_view() -> RedisView | None:

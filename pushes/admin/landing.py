@@ -78,7 +78,7 @@ def _figures(request: HttpRequest, now: datetime) -> dict[str, Any]:
         "has_figures": True,
         "span": span.name,
         "spans": list(series.SPANS),
-        "alerts": list(_alerts(view, due, now)),
+        "alerts": [*_alerts(view, due, now), *_alarms(request)],
         "tiles": list(_tiles(figures, view, due, now)),
         "reasons": _reasons(figures),
         "redis_view": view,
@@ -128,6 +128,13 @@ def _alerts(view: health.RedisView | None, due: datetime | None, now: datetime) 
     if due and now - due > LATE:
         text = _("The push that is due the longest has waited for %(time)s.") % {"time": amount(now - due)}
         yield Alert(text, f"{admin_url(DeliveryResult, 'changelist')}?status__exact={Status.PENDING}")
+
+
+def _alarms(request: HttpRequest) -> Iterator[Alert]:
+    """Those of other apps that this user may see the reason of."""
+    for alarm in health.ALARMS:
+        if request.user.has_perm(alarm.permission):
+            yield from (Alert(text, url) for text, url in alarm.raised())
 
 
 def _tiles(

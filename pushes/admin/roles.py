@@ -45,6 +45,7 @@ _OPERATE = (
     "pushes.change_broadcast",
     "pushes.delete_broadcast",
     "pushes.send_broadcast",
+    "pushes.change_account",
     "pushes.change_device",
     "pushes.test_device",
     "pushes.change_deadletter",

@@ -11,7 +11,7 @@ from django.db.models import Model
 from unfold import widgets
 from unfold.enums import ActionVariant
 
-from pushes.marks import badge, device_badge, link, status_badge, when
+from pushes.marks import amount, badge, device_badge, link, status_badge, when
 
 M = TypeVar("M", bound=Model)
 
@@ -65,6 +65,7 @@ __all__ = [
     "TextFilter",
     "UserChangeForm",
     "UserCreationForm",
+    "amount",
     "badge",
     "device_badge",
     "link",

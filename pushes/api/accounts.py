@@ -1,18 +1,26 @@
 """PATCH /accounts/{id}, and PUT and DELETE /presence/{account_id}."""
 
+from collections.abc import Callable
 from typing import Any
 
+from django.db import transaction
 from django.http import HttpResponse
 
-from pushes import directory, queues
+from pushes import directory, preferences, queues, readers
 from pushes.api.endpoint import Call, answer, no_content
-from pushes.api.errors import ApiError
+from pushes.api.errors import ApiError, invalid
 from pushes.api.fields import integer, object_of
 from pushes.models import Account
+from pushes.orders import shown
+from pushes.preferences import InvalidPreferenceError, ListChange
 
-MAX_BODY = 4 * 1024
+MAX_BODY = 256 * 1024
 MAX_ACCOUNT_ID = 64
-FIELDS = ("login_status", "push_status")
+FLAGS = ("login_status", "push_status")
+#: For each list: the fields that replace it, add to it and remove from it, and what an entry must be.
+MUTED = ("muted_conversations", "mute", "unmute")
+BLOCKED = ("blocked_accounts", "block", "unblock")
+FIELDS = (*FLAGS, *MUTED, *BLOCKED)
 DEFAULT_TTL, MAX_TTL = 60, 86_400
 
 
@@ -23,12 +31,58 @@ def change(call: Call, account_id: str) -> HttpResponse:
     body = object_of(call.body, FIELDS)
     if not body:
         raise ApiError(422, "invalid", f"At least one of {', '.join(FIELDS)} is needed.")
-    values: dict[str, Any] = {name: integer(value, name, least=0, most=1) for name, value in body.items()}
-    account, _ = Account.objects.update_or_create(account_id=account_id, defaults=values)
-    return answer(
-        200,
-        {"account_id": account_id, "login_status": account.login_status, "push_status": account.push_status},
-    )
+    values: dict[str, Any] = {name: integer(body[name], name, least=0, most=1) for name in FLAGS if name in body}
+    muted = _list_change(body, MUTED, preferences.conversation)
+    blocked = _list_change(body, BLOCKED, preferences.account)
+    with transaction.atomic():
+        account, _ = Account.objects.update_or_create(account_id=account_id, defaults=values)
+        if muted or blocked:
+            account = _changed(account_id, muted, blocked)
+    return answer(200, _shown(account))
+
+
+def _changed(account_id: str, muted: ListChange, blocked: ListChange) -> Account:
+    try:
+        return preferences.change(account_id, muted, blocked)
+    except InvalidPreferenceError as error:
+        raise invalid(MUTED[0] if muted else BLOCKED[0], f"{error}.") from None
+
+
+def _list_change(body: dict[str, Any], names: tuple[str, str, str], read: Callable[[str], str]) -> ListChange:
+    replace, add, remove = (_entries(body, name, read) for name in names)
+    return ListChange(replace, add or (), remove or ())
+
+
+def _entries(body: dict[str, Any], name: str, read: Callable[[str], str]) -> tuple[str, ...] | None:
+    """The entries of a list field, each as it is stored; None where the field is not given."""
+    if name not in body:
+        return None
+    values = body[name]
+    if not isinstance(values, list):
+        raise invalid(name, f"{shown(values)} is no list.")
+    if len(values) > preferences.MOST_ENTRIES:
+        raise invalid(name, f"{len(values)} entries are too many; {preferences.MOST_ENTRIES} are accepted.")
+    return tuple(_entry(value, name, read) for value in values)
+
+
+def _entry(value: Any, name: str, read: Callable[[str], str]) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise invalid(name, f"{shown(value)} is no text.")
+    try:
+        return read(str(value))
+    except InvalidPreferenceError as error:
+        raise invalid(name, f"{error}.") from None
+
+
+def _shown(account: Account) -> dict[str, Any]:
+    muted, blocked = preferences.lists(account)
+    return {
+        "account_id": account.account_id,
+        "login_status": account.login_status,
+        "push_status": account.push_status,
+        "muted_conversations": muted,
+        "blocked_accounts": blocked,
+    }
 
 
 def appear(call: Call, account_id: str) -> HttpResponse:
@@ -41,9 +95,10 @@ def appear(call: Call, account_id: str) -> HttpResponse:
 
 
 def leave(_call: Call, account_id: str) -> HttpResponse:
-    """The account is offline; saying so twice is fine."""
+    """The account is offline; saying so twice is fine. Chat pushes that waited for it to read leave now."""
     _check_id(account_id)
     queues.connection().delete(directory.presence_key(account_id))
+    readers.left(account_id)
     return no_content()
 
 

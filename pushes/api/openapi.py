@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from pushes.api.endpoint import Call, answer
 from pushes.api.pushes import DEFAULT_PAGE, MAX_ITEMS, MAX_PAGE
 from pushes.names import App, Environment, Kind, Platform, PushType, Reason, RecordStatus, Status
+from pushes.preferences import MOST_ENTRIES
 
 Schema = dict[str, Any]
 
@@ -88,7 +89,7 @@ def _paths() -> dict[str, Schema]:
         },
         "/accounts/{account_id}": {
             "patch": _operation(
-                "Log an account in or out, turn its pushes on or off",
+                "Log an account in or out, turn its pushes on or off, mute conversations, block senders",
                 "accounts",
                 {200: "Account", 400: "Error", 413: "Error", 415: "Error", 422: "Error"},
                 body=_ref("AccountChange"),
@@ -176,6 +177,10 @@ _STATUS_FLAG: Schema = {"type": "integer", "enum": [0, 1]}
 
 def _or_null(schema: Schema) -> Schema:
     return {**schema, "type": [schema["type"], "null"]}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items, "maxItems": MOST_ENTRIES}
 
 
 def _enum(values: Any) -> Schema:
@@ -273,8 +278,21 @@ def _schemas() -> dict[str, Schema]:
                 "is_active": _BOOLEAN,
             }
         ),
-        "AccountChange": _object({"login_status": _STATUS_FLAG, "push_status": _STATUS_FLAG}, ()),
-        "Account": _object({"account_id": _TEXT, "login_status": _STATUS_FLAG, "push_status": _STATUS_FLAG}),
+        "AccountChange": _object(
+            {"login_status": _STATUS_FLAG, "push_status": _STATUS_FLAG}
+            | dict.fromkeys(("muted_conversations", "mute", "unmute"), _list(_TEXT))
+            | dict.fromkeys(("blocked_accounts", "block", "unblock"), _list(account_id)),
+            (),
+        ),
+        "Account": _object(
+            {
+                "account_id": _TEXT,
+                "login_status": _STATUS_FLAG,
+                "push_status": _STATUS_FLAG,
+                "muted_conversations": {"type": "array", "items": _TEXT},
+                "blocked_accounts": {"type": "array", "items": _TEXT},
+            }
+        ),
         "PresenceChange": _object(
             {"ttl_seconds": {"type": "integer", "minimum": 1, "maximum": 86_400, "default": 60}}, ()
         ),

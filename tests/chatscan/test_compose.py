@@ -6,11 +6,11 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from chatscan.compose import group_push, private_push
-from chatscan.config import HIDDEN_TEXT, ScanConfig, scan_config
+from chatscan.config import ScanConfig, scan_config
 from chatscan.documents import ChatMessage, Refuse
 from chatscan.groups import Group
 from chatscan.names import Refusal
-from pushes.names import App, Kind
+from pushes.names import HIDDEN_TEXT, App, Kind
 from pushes.submit import validate
 from pushes.values import PushMessage
 

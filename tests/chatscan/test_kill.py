@@ -4,12 +4,14 @@ import random
 import threading
 import time
 from collections import Counter
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from chatscan.models import ScannerPosition
 from pushes.models import PushRecord
-from tests.chatscan.making import group_document
+from tests.chatscan.making import group, group_document
 from tests.chatscan.processes import running, wait_for
 
 KILLS = 6
@@ -50,7 +52,25 @@ class Writer(threading.Thread):
 def test_killed_at_any_moment_every_message_is_submitted_exactly_once(
     chats, process_environment, redis_client, tmp_path, time_as, latest, overlap
 ):
-    environment = {**process_environment, "SCAN_BATCH": "20", "CHAT_OVERLAP_SECONDS": overlap}
+    _kill_and_count(chats, process_environment, tmp_path, time_as, latest, overlap)
+
+
+@pytest.mark.chaos
+def test_without_a_replica_set_as_well(standalone_mongo, process_environment, redis_client, tmp_path):
+    """No change stream, so every message is found by polling."""
+    name = f"kill_{time.time_ns()}"
+    client: MongoClient[dict[str, Any]] = MongoClient(standalone_mongo)
+    with client:
+        client[name].groups.insert_one(group())
+        client[name].chats.create_index([("createAt", 1), ("_id", 1)])
+        environment = {**process_environment, "MONGO_URL": standalone_mongo, "CHAT_DATABASE": name}
+        _kill_and_count(client[name].chats, environment, tmp_path, "text_milliseconds", 10, "60")
+        client.drop_database(name)
+    assert ScannerPosition.objects.get().mode == "polling"
+
+
+def _kill_and_count(chats, inherited, tmp_path, time_as, latest, overlap) -> None:
+    environment = {**inherited, "SCAN_BATCH": "20", "CHAT_OVERLAP_SECONDS": overlap}
     writer, dice = Writer(chats, time_as, latest), random.Random()
     with running(environment, tmp_path / "log", "group", "--interval", "0.3"):
         wait_for(ScannerPosition.objects.exists, "the first position")

@@ -14,8 +14,8 @@ from redis import RedisError
 
 from chatscan.models import ScannerPosition
 from chatscan.positions import open_scanner
-from chatscan.runner import Runner, describe
-from chatscan.store import ChatStoreError
+from chatscan.runner import Ears, Runner, describe
+from chatscan.store import ChatStore, ChatStoreError, connect, database_of
 from higo_push import embedded
 from pushes.models import PushRecord
 from tests.chatscan.making import group, group_document
@@ -33,13 +33,23 @@ def pushed() -> int:
 
 
 @contextlib.contextmanager
-def looping(*, interval: float = 30.0, has_doorbell: bool = True) -> Iterator[threading.Event]:
-    """A group scanner that runs until the block ends."""
+def looping(
+    *,
+    interval: float = 30.0,
+    has_doorbell: bool = True,
+    listens_to: str = "",
+    fails_with: type[Exception] | None = None,
+) -> Iterator[threading.Event]:
+    """A group scanner that runs until the block ends. `listens_to` is another collection, whose change stream it has in
+    place of its own; `fails_with` is what it is expected to die of."""
     stop, problems = threading.Event(), []
 
     def run() -> None:
         try:
-            with open_scanner("group") as (scanner, chats):
+            with open_scanner("group") as (scanner, chats), connect(django_settings.MONGO_URL, 10) as client:
+                if listens_to:
+                    database = database_of(django_settings.MONGO_URL, "")
+                    chats = ChatStore(client, database, listens_to, "createAt")
                 Runner(scanner, chats, stop, interval=interval, has_doorbell=has_doorbell).run()
         except BaseException as error:
             problems.append(error)
@@ -54,7 +64,7 @@ def looping(*, interval: float = 30.0, has_doorbell: bool = True) -> Iterator[th
         stop.set()
         thread.join(20)
     assert not thread.is_alive()
-    assert problems == []
+    assert [type(problem) for problem in problems] == ([fails_with] if fails_with else [])
 
 
 def mode_is(*modes: str) -> Callable[[], bool]:
@@ -116,6 +126,80 @@ def _end_streams(mongo_db) -> None:
     """Drop and make the collection again: its change stream ends."""
     mongo_db.chats.drop()
     mongo_db.chats.create_index([("createAt", 1), ("_id", 1)])
+
+
+def test_a_stream_that_is_silent_about_new_messages_is_found_out_and_trusted_again_when_heard(
+    chats, mongo_db, settings, redis_client, caplog
+):
+    settings.CHAT_DOORBELL_RETRY_SECONDS = 0.2
+    with looping(interval=0.3, listens_to="elsewhere"):
+        wait_for(mode_is("doorbell"), "doorbell")
+        chats.insert_one(group_document("unannounced"))
+        wait_for(mode_is("deaf"), "deaf")
+        assert pushed() == 1
+        assert "said nothing of 1 new message" in row().mode_detail
+        assert "said nothing" in row().last_error
+        time.sleep(1.5)
+        assert row().mode == "deaf"  # another stream is open by now, but has said nothing yet
+        mongo_db.elsewhere.insert_one(group_document())
+        wait_for(mode_is("doorbell"), "the doorbell again")
+        wait_for(lambda: row().mode_detail == "", "no complaint")
+    assert sum("said nothing" in record.message for record in caplog.records) == 1
+
+
+def test_a_stream_that_rings_is_never_taken_for_deaf(chats, redis_client):
+    with looping(interval=0.1):
+        wait_for(mode_is("doorbell"), "doorbell")
+        for n in range(30):
+            chats.insert_one(group_document(str(n)))
+            time.sleep(0.07)
+        wait_for(lambda: pushed() == 30, "every push")
+        assert row().mode == "doorbell"
+    assert row().last_error == ""
+
+
+def test_old_and_future_messages_accuse_no_stream():
+    ears = Ears()
+    assert ears.waited(0, 0, now=0) == 0
+    ears.read([3_600, -60], interval=10, now=0)  # a rewind's, and one whose time has come
+    assert ears.waited(0, 0, now=10) == 0
+    ears.read([1], interval=10, now=10)
+    assert ears.waited(0, 0, now=12.9) == 0  # it may be slow
+    assert (ears.waited(0, 0, now=13), ears.is_deaf) == (1, True)
+    ears.reset()
+    ears.read([1], interval=10, now=20)  # made before the new stream was opened
+    assert ears.waited(0, 0, now=30) == 0
+    assert (ears.waited(1, 0, now=31), ears.is_deaf) == (0, False)
+
+
+@pytest.mark.parametrize("has_doorbell", [True, False])
+def test_it_gives_signs_of_life_during_a_long_wait(chats, redis_client, monkeypatch, has_doorbell):
+    monkeypatch.setattr("chatscan.runner.HEARTBEAT_SECONDS", 0.2)
+    with looping(interval=300, has_doorbell=has_doorbell):
+        wait_for(mode_is("doorbell", "polling"), "its mode")
+        before = row()
+        later = ScannerPosition.objects.filter(heartbeat_at__gt=before.heartbeat_at)
+        wait_for(later.exists, "a sign of life", 5)
+        assert row().scanned_at == before.scanned_at
+
+
+def test_a_defect_that_ends_it_is_kept_and_does_not_look_like_a_stop(chats, settings, redis_client):
+    settings.CHAT_GROUP_DIRECTORY = "tests.chatscan.test_scanner.BrokenGroups"
+    with looping(interval=0.1, fails_with=ConnectionError):
+        wait_for(mode_is("doorbell"), "doorbell")
+        chats.insert_one(group_document())
+        wait_for(mode_is("failing"), "failing")
+    assert row().mode == "failing"
+    assert "no directory today" in row().last_error
+
+
+def test_a_missing_index_on_the_groups_is_shown_with_its_command(chats, mongo_db, redis_client):
+    mongo_db.groups.drop_index("group_id_1")
+    with looping(interval=0.1):
+        wait_for(ScannerPosition.objects.filter(advice__contains="createIndex").exists, "the advice")
+    mongo_db.groups.create_index("group_id")
+    with looping(interval=0.1):
+        wait_for(ScannerPosition.objects.filter(advice="").exists, "no advice")
 
 
 def test_a_deep_lane_is_waited_for(chats, redis_client, settings):

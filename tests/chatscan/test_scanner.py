@@ -279,6 +279,36 @@ def test_a_document_with_an_unreadable_time_is_kept_and_moves_nothing(chats, sta
     assert DeadLetter.objects.get().reason == Refusal.BAD_TIME
 
 
+@pytest.mark.parametrize("as_element", ["text_milliseconds", "int_seconds", "date"])
+def test_an_array_as_a_time_is_kept_and_never_becomes_the_position(chats, start, as_element):
+    """In MongoDB's index each element stands by itself, so such a document is met among the ordinary ones."""
+    scanner, now = start(), time.time()
+    element = TIMES[as_element]
+    chats.insert_one(group_document(createAt=[element(now - 50), element(now - 10), "x"]))
+    read_all(scanner)
+    chats.insert_many(group_document(str(n), at=now - 20 + n, time_as=as_element) for n in range(15))
+    assert read_all(scanner) + scanner.look_back(timezone.now()) == 15
+    assert read_all(start()) == 0
+    assert [letter.reason for letter in DeadLetter.objects.all()] == [Refusal.BAD_TIME]
+
+
+def test_an_array_among_old_messages_does_not_become_the_first_position(chats, start):
+    now = time.time()
+    chats.insert_one(group_document(createAt=[TIMES["text_milliseconds"](now - 5), TIMES["text_milliseconds"](now)]))
+    scanner = start()
+    chats.insert_one(group_document("first", at=now + 1))
+    assert read_all(scanner) == 1
+
+
+@pytest.mark.parametrize("value", [[], ["yesterday"], [None], [5]])
+def test_an_array_without_a_time_is_found_aside(chats, start, value):
+    scanner = start()
+    chats.insert_many([group_document(createAt=value), group_document("fine")])
+    assert read_all(scanner) == 1
+    scanner.look_aside(timezone.now())
+    assert DeadLetter.objects.get().reason == Refusal.BAD_TIME
+
+
 def test_a_document_from_the_far_future_is_named_now_and_pushed_when_its_time_comes(chats, start):
     scanner, now = start(), timezone.now()
     chats.insert_one(group_document(at=now.timestamp() + 500))

@@ -98,6 +98,14 @@ def test_work_of_one_shard_is_done_one_after_the_other_in_its_order():
     assert done == list(range(10))
 
 
+def test_names_are_dealt_out_so_that_one_does_not_wait_for_the_other(threads: Threads):
+    blocked, free = threading.Event(), threading.Event()
+    threads.run(lambda: blocked.wait(10), in_order_with="shard:1")
+    threads.run(free.set, in_order_with="shard:2")
+    assert free.wait(5)
+    blocked.set()
+
+
 def test_other_work_goes_to_whichever_thread_is_free(threads: Threads):
     blocked, free = threading.Event(), threading.Event()
     threads.run(lambda: blocked.wait(10))

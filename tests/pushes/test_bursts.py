@@ -14,7 +14,7 @@ from pushes import bursts, compose, drafts
 from pushes.bursts import Waiting, coalesce
 from pushes.distribute import distribute
 from pushes.drafts import Draft, Pending
-from pushes.models import DeliveryResult, PushTypePolicy
+from pushes.models import Counter, DeliveryResult, PushTypePolicy
 from pushes.names import App, Kind, Reason, Status
 from pushes.submit import submit
 from pushes.values import Audience, Content, PushMessage
@@ -129,6 +129,27 @@ def test_stored_and_new_messages_of_a_burst_are_merged(reader: None) -> None:
     ]
 
 
+def test_every_message_of_a_burst_is_counted(reader: None) -> None:
+    for number in range(4):
+        distribute(submit([say("hi", number)]).record_ids)
+    counted = Counter.objects.filter(event="skipped", reason="coalesced").values_list("kind", "count")
+    assert list(counted) == [("group", 2)]
+    assert sum(stands_for for status, _, stands_for in states() if status != "skipped") == 4
+
+
+def test_without_bursts_a_night_is_summarised_all_the_same(reader: None, settings: Settings) -> None:
+    settings.COALESCE_SECONDS = 0
+    hour = django_timezone.localtime().hour
+    PushTypePolicy.objects.filter(push_type=1).update(window=f"{(hour + 2) % 24:02}:00-{(hour + 3) % 24:02}:00")
+    for number in range(3):
+        distribute(submit([say("hi", number)]).record_ids)
+    assert states() == [
+        ("skipped", "coalesced", 1),
+        ("skipped", "coalesced", 2),
+        ("held", "outside_window", 3),
+    ]
+
+
 def test_without_a_window_every_message_goes_alone(reader: None, settings: Settings) -> None:
     settings.COALESCE_SECONDS = 0
     for number in range(3):
@@ -150,6 +171,7 @@ def test_chat_outside_the_delivery_window_becomes_one_summary(reader: None, sett
     [
         ("小王", "小王: 在吗", "小王等 12 条新消息：在吗"),
         ("", "在吗", "12 条新消息：在吗"),
+        ("", "你收到一条新消息", "你收到 12 条新消息"),
     ],
 )
 def test_the_summary_names_the_count_and_the_last_message(db: None, name: str, text: str, shown: str) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
+from django.test import TestCase
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from redis import Redis, RedisError
 
 from pushes import lanes, queues
 from pushes.directory import TableDirectory, presence_key
-from pushes.distribute import distribute
+from pushes.distribute import distribute, enqueue_by_key
 from pushes.drafts import order_key
 from pushes.models import Account, AppKey, DeliveryResult, Device, PushRecord, PushTypePolicy
 from pushes.names import App, Environment, Kind, Platform, PushType, Reason, RecordStatus, Status
@@ -53,6 +54,93 @@ def reasons(rows: Sequence[DeliveryResult]) -> list[tuple[str, str]]:
 
 
 SENT = (Status.PENDING, "")
+
+
+# --- a record for very many accounts -----------------------------------------------------------
+
+
+@pytest.fixture
+def large(key: AppKey, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> int:
+    """A message to a group of 25, distributed in parts of 10; its record's id."""
+    monkeypatch.setattr("pushes.distribute.PART_ACCOUNTS", 10)
+    people = [f"u{number:02}" for number in range(25)]
+    for account_id in people[:-3]:
+        phone(account_id)
+    [record_id] = submit(
+        [make_message(*people, *people[:5], push_type=CHAT, kind=Kind.GROUP, conversation="group:7")]
+    ).record_ids
+    return record_id
+
+
+def parts_made(*record_ids: int) -> list[int]:
+    """Distribute as the jobs would, until nothing is enqueued any more; rows made by each."""
+    made, waiting = list[int](), list(record_ids)
+    while waiting:
+        with TestCase.captureOnCommitCallbacks(execute=True):
+            made.append(distribute(waiting))
+        distributing = [queues.queue(name) for name in lanes.queue_names("group", 4) if "chat_message" in name]
+        waiting = [record_id for one in distributing for job in one.get_jobs() for record_id in job.args[0]]
+        for one in distributing:
+            one.empty()
+    return made
+
+
+def sent_ids() -> list[int]:
+    sending = [queues.queue(name) for name in lanes.queue_names("group", 4) if "xinge" in name]
+    return sorted(row_id for one in sending for job in one.get_jobs() for row_id in job.args[0])
+
+
+def test_a_large_group_is_distributed_in_parts_and_everybody_once(large: int):
+    assert parts_made(large) == [10, 10, 5]
+    rows = DeliveryResult.objects.order_by("id")
+    assert [row.account_id for row in rows] == [f"u{number:02}" for number in range(25)]
+    assert PushRecord.objects.get().status == RecordStatus.DISTRIBUTED
+    assert sent_ids() == [row.pk for row in rows if row.status == Status.PENDING]
+
+
+def test_a_part_that_was_made_before_a_crash_is_not_made_again(large: int, settings: Settings):
+    settings.COALESCE_SECONDS = 10
+    distribute([large])  # and its successor's job is lost
+    assert PushRecord.objects.get().status == RecordStatus.PENDING
+    assert parts_made(large) == [10, 5]
+    assert DeliveryResult.objects.count() == 25
+    assert not DeliveryResult.objects.filter(reason=Reason.COALESCED).exists()
+
+
+def test_the_next_message_of_the_group_waits_for_all_parts(large: int):
+    later = submit([make_message("u24", "u00", push_type=CHAT, kind=Kind.GROUP, conversation="group:7")]).record_ids
+    assert parts_made(*later) == [10, 10, 5, 2]
+    of_u00 = DeliveryResult.objects.filter(account_id="u00").order_by("id")
+    assert [row.record_id for row in of_u00] == [large, *later]
+
+
+def test_a_large_group_that_expires_half_way_ends_there(large: int):
+    distribute([large])
+    PushRecord.objects.update(expires_at=timezone.now())
+    assert parts_made(large) == [0]
+    assert PushRecord.objects.get().status == RecordStatus.EXPIRED
+    assert DeliveryResult.objects.count() == 10
+
+
+def test_small_ones_before_a_large_one_are_done_with_it(large: int):
+    small = submit([make_message("u24", push_type=CHAT, kind=Kind.GROUP, conversation="group:7", identity="x")])
+    PushRecord.objects.filter(pk=small.record_ids[0]).update(created_at=timezone.now() - timedelta(seconds=5))
+    assert sum(parts_made(large, *small.record_ids)) == 26
+
+
+def test_the_jobs_of_two_keys_take_turns(redis_client: Redis, settings: Settings):
+    settings.JOB_SIZE = 2
+    pending = [("group", 1, 1 if number <= 5 else 2, number) for number in range(1, 9)]
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        enqueue_by_key(pending)
+    jobs = queues.queue(lanes.send_queue("group", 1)).get_jobs()
+    assert [(job.meta["app_key_id"], job.args[0]) for job in jobs] == [
+        (1, [1, 2]),
+        (2, [6, 7]),
+        (1, [3, 4]),
+        (2, [8]),
+        (1, [5]),
+    ]
 
 
 # --- rows -------------------------------------------------------------------------------------

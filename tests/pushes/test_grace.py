@@ -1,15 +1,19 @@
 """A reader who is online: waited for, spared what was read, and reached at once when gone."""
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import redis
 from django.utils import timezone
 from pytest_django import Settings
 
+from pushes import readers
 from pushes.directory import presence_key, read_positions
 from pushes.distribute import distribute
+from pushes.management.commands.runsweeper import run_until
 from pushes.models import DeliveryResult
 from pushes.names import App, Kind
 from pushes.submit import submit
@@ -36,7 +40,7 @@ def reader(redis_client: redis.Redis, sandbox: Sandbox, settings: Settings) -> r
     return redis_client
 
 
-def say(sequence: int) -> int:
+def say(sequence: int, **data: Any) -> int:
     """A private message to the reader, distributed; its record's id."""
     message = PushMessage(
         kind=Kind.PRIVATE,
@@ -46,7 +50,7 @@ def say(sequence: int) -> int:
         source="private",
         identity=str(sequence),
         push_type=1,
-        data={"seq": sequence},
+        data={"seq": sequence, **data},
         conversation="private:reader:wang",
         sender_id="wang",
     )
@@ -95,12 +99,72 @@ def test_who_goes_offline_gets_it_at_once(reader: redis.Redis, run_jobs: Run) ->
     assert state() == ("accepted", "")
 
 
+def test_who_leaves_through_the_api_gets_it_without_any_sweeper(reader: redis.Redis, run_jobs: Run) -> None:
+    say(1)
+    reader.delete(presence_key("reader"))
+    assert readers.left("reader") == 1
+    run_jobs()
+    assert state() == ("accepted", "")
+
+
+def test_who_leaves_wakes_nobody_elses_pushes(reader: redis.Redis) -> None:
+    say(1)
+    assert readers.left("somebody") == 0
+    assert state() == ("held", "online")
+
+
+def test_without_a_grace_nobody_is_looked_for(
+    reader: redis.Redis, settings: Settings, django_assert_num_queries: Any
+) -> None:
+    settings.GRACE_SECONDS = {"group": 0.0, "private": 0.0}
+    with django_assert_num_queries(0):
+        assert (readers.left("reader"), readers.wake_gone()) == (0, 0)
+
+
+def test_what_waits_behind_in_the_conversation_leaves_too_and_in_order(
+    reader: redis.Redis, settings: Settings, run_jobs: Run, sandbox: Sandbox
+) -> None:
+    settings.COALESCE_SECONDS = 0
+    say(1)
+    reader.delete(presence_key("reader"))
+    say(2)
+    run_jobs()
+    assert list(DeliveryResult.objects.order_by("id").values_list("status", flat=True)) == ["held", "pending"]
+    readers.wake_gone()
+    run_jobs()
+    assert [entry["custom"]["seq"] for entry in sandbox.received()] == ["1", "2"]
+
+
+def test_the_running_sweeper_notices_long_before_its_next_round(reader: redis.Redis, settings: Settings) -> None:
+    settings.SWEEP_INTERVAL = 60.0
+    say(1)
+    stop = threading.Event()
+    threading.Timer(0.5, reader.delete, [presence_key("reader")]).start()
+    threading.Timer(2.0, stop.set).start()
+    run_until(stop)
+    assert state() == ("pending", "")
+
+
 @pytest.mark.parametrize(("position", "expected"), [(5, ("skipped", "read")), (4, ("accepted", ""))])
 def test_what_was_read_meanwhile_is_dropped(
     reader: redis.Redis, run_jobs: Run, position: int, expected: tuple[str, str]
 ) -> None:
     say(5)
     reader.set(READ_KEY.format(account_id="reader", conversation="private:reader:wang"), position)
+    reader.delete(presence_key("reader"))
+    sweep()
+    run_jobs()
+    assert state() == expected
+
+
+@pytest.mark.parametrize(
+    ("sequence", "expected"), [("5", ("skipped", "read")), ("6", ("accepted", "")), ("5a", ("accepted", ""))]
+)
+def test_a_sequence_number_that_is_written_as_text_counts(
+    reader: redis.Redis, run_jobs: Run, sequence: str, expected: tuple[str, str]
+) -> None:
+    say(5, seq=sequence)
+    reader.set(READ_KEY.format(account_id="reader", conversation="private:reader:wang"), 5)
     reader.delete(presence_key("reader"))
     sweep()
     run_jobs()

@@ -13,11 +13,14 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from redis import RedisError
 
+from pushes import readers
 from pushes.sweep import sweep
 
 log = logging.getLogger(__name__)
 
 THOROUGH_ROUNDS = 15
+#: How long somebody may have been offline before a chat push that waited for them goes.
+READER_SECONDS = 0.5
 
 
 class Command(BaseCommand):
@@ -56,4 +59,17 @@ def run_until(stop: threading.Event) -> None:
             if str(error) != trouble:
                 trouble = str(error)
                 log.warning("a round was cut short, trying again: %s", error)
-        stop.wait(settings.SWEEP_INTERVAL)
+        _rest(stop)
+
+
+def _rest(stop: threading.Event) -> None:
+    """Until the next round; readers who go offline meanwhile are noticed within READER_SECONDS."""
+    over_at = time.monotonic() + settings.SWEEP_INTERVAL
+    while not stop.wait(max(0.0, min(READER_SECONDS, over_at - time.monotonic()))):
+        if time.monotonic() >= over_at:
+            return
+        try:
+            readers.wake_gone()
+        except (RedisError, DatabaseError) as error:
+            # The next round says so, and tries everything again.
+            log.debug("nobody could be asked whether readers have gone: %s", error)

@@ -12,15 +12,65 @@ from tests.pushes.api.conftest import Api
 
 def test_a_change_leaves_the_rest_as_it_is(api: Api):
     make_account("7", login_status=0)
+    make_account("8", muted_conversations=["group:7"])
+    expected = {"account_id": "7", "login_status": 0, "push_status": 0}
     assert api.call("PATCH", "/accounts/7", {"push_status": 0}) == (
         200,
-        {"account_id": "7", "login_status": 0, "push_status": 0},
+        {**expected, "muted_conversations": [], "blocked_accounts": []},
     )
+    assert api.call("PATCH", "/accounts/8", {"push_status": 0})[1]["muted_conversations"] == ["group:7"]
 
 
 def test_an_unknown_account_is_created(api: Api):
     api.call("PATCH", "/accounts/7", {"push_status": 0})
     assert (Account.objects.get().push_status, Account.objects.get().login_status) == (0, 1)
+
+
+def test_groups_are_muted_one_by_one_or_all_at_once(api: Api):
+    bodies: list[dict[str, Any]] = [
+        {"mute": ["group:7", "private:9:10"]},
+        {"mute": ["group:8", "group:7"], "unmute": ["private:10:9"]},
+        {"muted_conversations": ["group:1"], "mute": ["group:2"]},
+        {"muted_conversations": []},
+    ]
+    lists = [api.call("PATCH", "/accounts/7", body)[1]["muted_conversations"] for body in bodies]
+    assert lists == [["group:7", "private:10:9"], ["group:7", "group:8"], ["group:1", "group:2"], []]
+
+
+def test_senders_are_blocked_by_number_or_text(api: Api):
+    assert api.call("PATCH", "/accounts/7", {"block": [12, " 13 "]})[1]["blocked_accounts"] == ["12", "13"]
+    assert api.call("PATCH", "/accounts/7", {"unblock": ["12"]})[1]["blocked_accounts"] == ["13"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "named"),
+    [
+        ({"mute": ["group:"]}, "mute", "'group:'"),
+        ({"mute": ["7"]}, "mute", "'7'"),
+        ({"unmute": ["private:1"]}, "unmute", "'private:1'"),
+        ({"muted_conversations": "group:7"}, "muted_conversations", "'group:7' is no list"),
+        ({"muted_conversations": [None]}, "muted_conversations", "is no text"),
+        ({"mute": [True]}, "mute", "is no text"),
+        ({"mute": ["group:" + "x" * 135]}, "mute", "140 characters"),
+        ({"mute": ["group:7"] * 2_001}, "mute", "2001"),
+        ({"block": [""]}, "block", "''"),
+        ({"block": ["x" * 65]}, "block", "64 characters"),
+    ],
+)
+def test_a_preference_that_cannot_be_used_is_named_and_nothing_is_changed(
+    api: Api, body: dict[str, Any], field: str, named: str
+):
+    status, answer = api.call("PATCH", "/accounts/7", {**body, "push_status": 0})
+    assert (status, answer["error"]["field"]) == (422, field)
+    assert named in answer["error"]["message"]
+    assert not Account.objects.exists()
+
+
+def test_a_list_that_grows_too_long_changes_nothing(api: Api):
+    make_account("7", muted_conversations=[f"group:{number}" for number in range(2_000)])
+    status, answer = api.call("PATCH", "/accounts/7", {"mute": ["group:new"], "push_status": 0})
+    assert (status, answer["error"]["field"]) == (422, "muted_conversations")
+    assert Account.objects.get().push_status == 1
 
 
 @pytest.mark.parametrize(

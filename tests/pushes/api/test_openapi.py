@@ -156,7 +156,7 @@ def test_refusals_are_as_described(api: Api, make_api: Callable[..., Api]):
 
 def test_the_checker_itself_finds_what_is_wrong():
     schema = DOCUMENT["components"]["schemas"]["Account"]
-    good = {"account_id": "7", "login_status": 1, "push_status": 0}
+    good = {"account_id": "7", "login_status": 1, "push_status": 0, "muted_conversations": [], "blocked_accounts": []}
     assert mismatch(good, schema) == ""
     for bad in (good | {"x": 1}, good | {"login_status": 2}, good | {"account_id": 7}, {"account_id": "7"}):
         assert mismatch(bad, schema)
