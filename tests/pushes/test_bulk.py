@@ -46,12 +46,6 @@ def test_bytes_are_stored_as_they_are():
     assert [bytes(row.raw) for row in DeadLetter.objects.order_by("position")] == [raw, b""]
 
 
-def test_more_than_one_statement_takes_are_all_stored(monkeypatch):
-    monkeypatch.setattr(bulk, "STATEMENT_CHARS", 100)
-    insert(*((f"name-{number:03}", f"{number}") for number in range(50)))
-    assert holders() == {f"name-{number:03}": f"{number}" for number in range(50)}
-
-
 def test_a_taken_key_is_an_error():
     insert(("a", "1"))
     with pytest.raises(IntegrityError), transaction.atomic():
