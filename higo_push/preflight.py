@@ -21,6 +21,7 @@ REQUIRED = {
     "MONGO_URL": "mongodb://host:27017/higo",
 }
 ANSWER_SECONDS = 5
+MOST_PORT = 65_535
 
 
 def problems() -> Iterator[str]:
@@ -35,7 +36,7 @@ def problems() -> Iterator[str]:
     except ImproperlyConfigured as error:
         yield str(error)
         return
-    unreachable = [text for ask in (database_problem, redis_problem, mongo_problem) if (text := ask())]
+    unreachable = [text for ask in (listen_problem, database_problem, redis_problem, mongo_problem) if (text := ask())]
     yield from unreachable
     if not unreachable:
         yield from manage_problems()
@@ -44,6 +45,16 @@ def problems() -> Iterator[str]:
 def missing() -> dict[str, str]:
     """The required variables that are not set."""
     return {name: hint for name, hint in REQUIRED.items() if not os.environ.get(name, "").strip()}
+
+
+def listen_problem() -> str | None:
+    """An address that the web server would refuse, again and again, only after everything else runs."""
+    value = os.environ.get("WEB_LISTEN", "").strip()
+    for address in value.split():
+        host, _, port = address.rpartition(":")
+        if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= MOST_PORT):
+            return f"WEB_LISTEN={value!r} cannot be used: write HOST:PORT, e.g. 127.0.0.1:8800"
+    return None
 
 
 def database_problem() -> str | None:
@@ -94,7 +105,9 @@ def _problem_of(variable: str, name: str, ask: Callable[[], None], errors: tuple
     try:
         ask()
     except errors as error:
-        return f"{name} at {where(variable)} does not answer: {error}"
+        # What follows is the driver's whole view of the servers.
+        said = str(error).partition(", Topology Description")[0]
+        return f"{name} at {where(variable)} does not answer: {said}"
     return None
 
 

@@ -1,0 +1,32 @@
+"""What `./push.sh start` refuses before anything runs."""
+
+import pytest
+
+from higo_push import preflight
+from higo_push.processes import free_port
+
+
+@pytest.mark.parametrize(
+    "value", ["", "127.0.0.1:8800", "*:80", "[::1]:8800", "localhost:8800 10.0.0.1:8800", "push.example.com:65535"]
+)
+def test_addresses_to_listen_on(monkeypatch: pytest.MonkeyPatch, value: str):
+    monkeypatch.setenv("WEB_LISTEN", value)
+    assert preflight.listen_problem() is None
+
+
+@pytest.mark.parametrize("value", ["nonsense", "8800", ":8800", "host:", "host:0", "host:65536", "host:http", "a:1 b"])
+def test_what_is_no_address_is_refused_with_an_example(monkeypatch: pytest.MonkeyPatch, value: str):
+    monkeypatch.setenv("WEB_LISTEN", value)
+    said = preflight.listen_problem() or ""
+    assert f"WEB_LISTEN={value!r}" in said
+    assert "127.0.0.1:8800" in said
+
+
+def test_a_mongodb_that_is_away_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(preflight, "ANSWER_SECONDS", 0.2)
+    port = free_port()
+    monkeypatch.setenv("MONGO_URL", f"mongodb://user:secret@127.0.0.1:{port}/higo")
+    said = preflight.mongo_problem() or ""
+    assert f"127.0.0.1:{port}/higo" in said
+    assert "secret" not in said
+    assert "TopologyDescription" not in said
