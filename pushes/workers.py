@@ -95,6 +95,7 @@ class ShardWorker(SimpleWorker):
     sharded queues whose lease its process holds."""
 
     leases: ShardLeases | None = None
+    turn = 0
 
     @property
     def _ordered_queues(self) -> list[Queue]:
@@ -106,11 +107,23 @@ class ShardWorker(SimpleWorker):
         found = [q for q in self.queues if q.name not in leases.names or q.name in leases.owned]
         if not found:
             raise StopRequested
-        return found
+        return self._in_turn(found) if leases.names else found
+
+    def _in_turn(self, found: list[Queue]) -> list[Queue]:
+        """Sending before distributing; among themselves the shards take turns at being looked into first. In a
+        fixed order, a lane that is busy throughout would never come to its last shard."""
+        sending = lanes.ordered_queues(settings.QUEUE_MAX)
+        parts = ([q for q in found if q.name in sending], [q for q in found if q.name not in sending])
+        self.turn += 1
+        return [q for part in parts if part for q in _rotated(part, self.turn % len(part))]
 
     @_ordered_queues.setter
     def _ordered_queues(self, _queues: list[Queue]) -> None:
         """RQ keeps its dequeue order here; ours follows from the leases."""
+
+
+def _rotated(part: list[Queue], by: int) -> list[Queue]:
+    return part[by:] + part[:by]
 
 
 def assignments(lane: str, processes: int) -> list[list[str]]:

@@ -16,6 +16,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
+from rq import Queue
 
 from higo_push import processes
 from higo_push.env import BASE_DIR
@@ -24,7 +25,7 @@ from pushes.models import DeliveryResult, PushRecord
 from pushes.names import Kind, RecordStatus, Status
 from pushes.submit import submit
 from pushes.sweep import sweep
-from pushes.workers import LEASE_KEY, ShardLeases, assignments
+from pushes.workers import LEASE_KEY, ShardLeases, ShardWorker, assignments
 from tests.pushes.rows import make_message
 
 LEASE_SECONDS = 2
@@ -63,6 +64,31 @@ def test_a_process_sends_before_it_distributes():
     for part in assignments("private", 2):
         is_send = ["xinge" in name for name in part]
         assert is_send == sorted(is_send, reverse=True)
+
+
+def first_looks(redis_client: Redis, lane: str, times: int) -> list[list[str]]:
+    """Into which queues a worker of the whole lane looks, in which order, each time."""
+    [names] = assignments(lane, 1)
+    leases = ShardLeases(redis_client, names if lane in lanes.SHARDED else [])
+    leases.renew()
+    made = [Queue(name, connection=redis_client, serializer="json") for name in names]
+    worker = ShardWorker(made, connection=redis_client, serializer="json")
+    worker.leases = leases
+    return [[one.name for one in worker._ordered_queues] for _ in range(times)]
+
+
+def test_every_shard_has_its_turn_at_being_first_and_sending_always_comes_first(redis_client: Redis):
+    looks = first_looks(redis_client, "group", 8)
+    sending = {lanes.send_queue("group", n) for n in range(1, 5)}
+    assert all(set(look[:4]) == sending for look in looks)
+    for place in (0, 4):
+        firsts = [look[place] for look in looks]
+        assert {firsts.count(name) for name in firsts} == {2}
+        assert len(set(firsts)) == 4
+
+
+def test_a_lane_without_shards_keeps_sending_first(redis_client: Redis):
+    assert first_looks(redis_client, "system", 3) == [lanes.queue_names("system", 4)] * 3
 
 
 # --- leases -----------------------------------------------------------------------------------
