@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from redis import RedisError
 
-from pushes import claims, counters, devices, keygate
+from pushes import claims, counters, devices, keycheck, keygate, rotation
 from pushes.claims import Claimed
 from pushes.models import AppKey, DeliveryResult
 from pushes.names import CLAIMABLE, TERMINAL, Reason, Status
@@ -150,7 +150,7 @@ def _halt_poisoned_records(key: AppKey, finished: Finished) -> None:
 def _judge_key(key: AppKey, finished: Finished) -> bool:
     refusals = [o for _, o in finished if o.verdict is Verdict.FAILED and o.scope is Scope.KEY]
     if refusals:
-        pause_key(key, f"{refusals[0].code} {refusals[0].text}".strip())
+        _answer_refusal(key, refusals[0])
         return False
     outcomes = {id(o): o for _, o in finished}.values()  # one a call, however many rows it decided
     failures = [o for o in outcomes if _is_failure_of_provider(o)]
@@ -173,13 +173,32 @@ def _is_failure_of_provider(outcome: Outcome) -> bool:
     return outcome.verdict is Verdict.UNKNOWN or (outcome.verdict is Verdict.RETRY and outcome.scope is Scope.KEY)
 
 
-def pause_key(key: AppKey, reason: str) -> None:
-    """Stop sending under this key until an operator resumes it. Its pushes wait; they do not burn."""
-    paused = AppKey.objects.filter(pk=key.pk, paused_at__isnull=True).update(
+def _answer_refusal(key: AppKey, outcome: Outcome) -> None:
+    """The provider refused the key's credentials: go back to the old secret while one is kept, else pause.
+
+    Both concern only the credentials that were refused: of several workers one acts, and one that still had
+    former credentials does nothing. Whichever it is, the refused pushes are due again at once.
+    """
+    words = " ".join(str(part) for part in (outcome.code, outcome.text) if part not in (None, ""))
+    if keycheck.blames_the_secret(outcome) and rotation.fall_back(key, words):
+        log.error("app key %s: its new secret was refused, sending goes back to the old one: %s", key, words)
+        return
+    _pause(AppKey.objects.filter(pk=key.pk, revision=key.revision), key, words)
+
+
+def pause_key(key: AppKey, reason: str) -> bool:
+    """Stop sending under this key until an operator resumes it. Its pushes wait; they do not burn.
+    Returns False when it was paused already."""
+    return _pause(AppKey.objects.filter(pk=key.pk), key, reason)
+
+
+def _pause(rows: "QuerySet[AppKey]", key: AppKey, reason: str) -> bool:
+    paused = rows.filter(paused_at__isnull=True).update(
         paused_at=timezone.now(), paused_reason=reason[:200] or "refused by the provider"
     )
     if paused:
         log.error("app key %s paused: %s", key, reason)
+    return bool(paused)
 
 
 def resume_key(key: AppKey) -> None:
