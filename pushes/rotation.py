@@ -2,7 +2,7 @@
 
     one secret ──rotate──▶ new in use, old kept ──end_old──▶ one secret (the new one)
                                  │  └──go_back (an operator)──▶ one secret (the old one)
-                                 └──fall_back (the provider refused the new one)──▶ one secret (the old one), and an alert
+                                 └──fall_back (a refusal)──▶ one secret (the old one), and an alert
 
 Every step is one conditional update: of two that come at the same time one is done, the other learns that it
 was too late. A secret that is left behind is not kept anywhere.

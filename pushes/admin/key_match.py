@@ -69,7 +69,7 @@ def page(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:
     if request.method != "POST" or not form.is_valid():
         if form.is_bound:
             # What was pasted is shown again, without the secrets in it.
-            form.data = {**form.data.dict(), "listed": clientkeys.scrub(form.data.get("listed", ""))}
+            form.data = {"listed": clientkeys.scrub(request.POST.get("listed", ""))}
         return _show(desk, request, {"form": form}, status=422 if form.errors else 200)
     found = clientkeys.compare(clientkeys.read(form.cleaned_data["text"]))
     lines = [(line, COLOURS[line.match], _remarks(line)) for line in found.lines]

@@ -116,6 +116,12 @@ def _alerts(view: health.RedisView | None, due: datetime | None, now: datetime) 
     for key in AppKey.objects.filter(paused_at__isnull=False, is_enabled=True):
         text = _("The app key %(key)s is paused; its pushes wait. %(why)s") % {"key": key, "why": key.paused_reason}
         yield Alert(text, admin_url(AppKey, "change", key.pk))
+    for key in AppKey.objects.filter(fell_back_at__isnull=False):
+        text = _("The provider refused the new secret of %(key)s (%(why)s); sending went back to the old one.") % {
+            "key": key,
+            "why": key.fell_back_reason or "–",
+        }
+        yield Alert(text, admin_url(AppKey, "change", key.pk))
     if view is None:
         yield Alert(_("Redis does not answer: workers stand still, accepted pushes wait in the database."))
         return

@@ -2,11 +2,14 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
 
 from pushes.models import AppKey
 from pushes.names import App, Environment, Platform
 from tests.make import make_app_key, make_secret
 from tests.pushes.admin.conftest import url
+from tests.pushes.rows import leave_redis
 from tests.sandbox_process import Sandbox
 
 pytestmark = pytest.mark.django_db
@@ -224,3 +227,35 @@ def test_a_provider_that_cannot_be_reached_is_said_and_kept(key_manager: Client)
 
 def test_an_operator_may_not_have_a_key_verified(operator: Client) -> None:
     assert operator.post(url("appkey_verify_page", make_app_key().pk)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("page", "fields", "words"),
+    [
+        ("pause_page", {"paused_reason": "wrong clock", "paused_at": timezone.now()}, "paused already: wrong clock"),
+        ("resume_page", {}, "The key was not paused."),
+        ("disable_page", {"is_enabled": False}, "disabled already"),
+        ("enable_page", {}, "enabled already"),
+    ],
+)
+def test_what_is_done_already_is_said_and_not_written_down(
+    key_manager: Client, page: str, fields: dict[str, object], words: str
+) -> None:
+    key = make_app_key(**fields)
+    answer = key_manager.post(url(f"appkey_{page}", key.pk), {"reason": "again"}, follow=True)
+    assert words in answer.content.decode()
+    assert not LogEntry.objects.exists()
+
+
+def test_a_key_is_resumed_while_redis_is_away(key_manager: Client, settings: Settings) -> None:
+    key = make_app_key(paused_at=timezone.now())
+    leave_redis(settings)
+    page = key_manager.post(url("appkey_resume_page", key.pk), follow=True).content.decode()
+    key.refresh_from_db()
+    assert "Redis does not answer" in page
+    assert not key.is_paused
+
+
+def test_the_verify_page_says_which_secret_is_asked_about(key_manager: Client) -> None:
+    page = key_manager.get(url("appkey_verify_page", make_app_key().pk)).content.decode()
+    assert "Secret in use since" in page

@@ -92,6 +92,14 @@ def test_paused_app_keys(redis_client: Any):
     assert scrape()["higo_app_key_paused", "higo", "production", "android"] == 1
 
 
+def test_app_keys_that_went_back_to_their_old_secret(redis_client: Any):
+    make_app_key(fell_back_at=timezone.now())
+    make_app_key(platform=Platform.IOS)
+    values = scrape()
+    assert values["higo_app_key_fell_back", "higo", "production", "android"] == 1
+    assert values["higo_app_key_fell_back", "higo", "production", "ios"] == 0
+
+
 def test_how_long_recent_pushes_took(redis_client: Any):
     now = timezone.now()
     counters.add_latencies([("system", 0.02), ("system", 0.3), ("system", 99), ("group", 0.3)], now)
