@@ -6,6 +6,7 @@ the sweeper enqueues the rows later: an accepted push never depends on Redis.
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -15,8 +16,9 @@ from django.conf import settings
 from django.db import transaction
 from redis import Redis, RedisError
 from rq import Queue, get_current_job
+from rq.job import Job
 from rq.timeouts import JobTimeoutException
-from rq.utils import as_text
+from rq.utils import as_text, utcparse
 
 from pushes import lanes
 
@@ -141,6 +143,18 @@ def depths(names: Sequence[str]) -> dict[str, int]:
     for name in names:
         pipeline.llen(f"rq:queue:{name}")
     return dict(zip(names, pipeline.execute(), strict=True))
+
+
+def oldest(names: Sequence[str]) -> datetime | None:
+    """Since when the job that has waited the longest in any of the named queues waits. Raises redis.RedisError."""
+    pipeline: Any = connection().pipeline(transaction=False)
+    for name in names:
+        pipeline.lindex(f"rq:queue:{name}", 0)
+    firsts = [as_text(job_id) for job_id in pipeline.execute() if job_id is not None]
+    for job_id in firsts:
+        pipeline.hget(Job.key_for(job_id), "enqueued_at")
+    found = [as_text(text) for text in pipeline.execute() if text] if firsts else []
+    return min((utcparse(text) for text in found), default=None)
 
 
 def lane_depth(lane: str) -> int:
