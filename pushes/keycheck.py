@@ -19,6 +19,10 @@ CLOCK_CODES = frozenset({-2, -102})
 CERTIFICATE_CODES = frozenset({100, -106, 1008013, 1008020, 1008021, 1008022, 1008023})
 #: The app itself is not paid for, expired or without resources.
 ACCOUNT_CODES = frozenset({1008030, 1008031, 1010001})
+#: HTTP statuses of a server that is not the provider's, or not at this address.
+ENDPOINT_CODES = frozenset({*range(300, 400), 404, 405, 410})
+#: Against these no other secret helps.
+NOT_THE_SECRET = CLOCK_CODES | CERTIFICATE_CODES | ACCOUNT_CODES | ENDPOINT_CODES
 
 
 def check(app_key: AppKey) -> Outcome:
@@ -51,9 +55,9 @@ def is_good(outcome: Outcome) -> bool:
 
 
 def blames_the_secret(outcome: Outcome) -> bool:
-    """Whether another secret could help: not against a wrong clock, a bad certificate or an unpaid app."""
+    """Whether another secret could help."""
     is_refused = outcome.verdict is Verdict.FAILED and outcome.scope is Scope.KEY
-    return is_refused and outcome.code not in CLOCK_CODES | CERTIFICATE_CODES | ACCOUNT_CODES
+    return is_refused and outcome.code not in NOT_THE_SECRET
 
 
 def explain(outcome: Outcome) -> str:
@@ -71,6 +75,8 @@ def _meaning(outcome: Outcome) -> str:
         return _("refused: the provider has a problem with the app's APNs certificate")
     if outcome.code in ACCOUNT_CODES:
         return _("refused: the app is not paid for, has expired or was removed at the provider")
+    if outcome.code in ENDPOINT_CODES:
+        return _("no provider at this address: check the endpoint URL")
     if outcome.reason is Reason.BAD_CREDENTIALS:
         return _("refused: check the access id, the secret and the endpoint URL")
     if outcome.reason is Reason.UNREACHABLE:

@@ -92,7 +92,7 @@ class Devices(ReadOnlyDesk[Device]):
         query = urlencode({"app": device.app, "platform": device.platform})
         return HttpResponseRedirect(f"{admin_url(Account, 'test_page', device.account_id)}?{query}")
 
-    @page(gettext_lazy("Show the whole token"), permission="pushes.reveal_device", icon="visibility")
+    @page(gettext_lazy("Show token"), permission="pushes.reveal_device", icon="visibility")
     def reveal_page(self, request: HttpRequest, device: Device) -> HttpResponse:
         """A POST shows it, on a page that no cache keeps; the history has who looked, and not the token."""
         back = self.url("change", device.pk)

@@ -26,6 +26,11 @@ SESSION_KEY = "key_rotation"
 VALID_SECONDS = 600
 
 
+def below(_key: AppKey) -> bool:
+    """For pages without a button at the top: the notices above the form lead to them when they apply."""
+    return False
+
+
 class RotateForm(forms.Form):
     secret = SecretField(label=gettext_lazy("New secret key"), required=True)
 
@@ -67,9 +72,7 @@ class RotationPages(Desk[AppKey]):
     @page(
         gettext_lazy("End the old secret"),
         permission="pushes.change_appkey",
-        icon="key_off",
-        variant="danger",
-        applies=lambda key: bool(key.has_old_secret),
+        applies=below,
     )
     def end_old_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
         question = Question(
@@ -98,9 +101,7 @@ class RotationPages(Desk[AppKey]):
     @page(
         gettext_lazy("Go back to the old secret"),
         permission="pushes.change_appkey",
-        icon="undo",
-        variant="warning",
-        applies=lambda key: bool(key.has_old_secret),
+        applies=below,
     )
     def go_back_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
         question = Question(
@@ -127,9 +128,7 @@ class RotationPages(Desk[AppKey]):
     @page(
         gettext_lazy("Take note"),
         permission="pushes.change_appkey",
-        icon="check",
-        variant="primary",
-        applies=lambda key: key.fell_back_at is not None,
+        applies=below,
     )
     def note_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
         """The alert of a secret that was refused goes away, and its story stands in the history."""
