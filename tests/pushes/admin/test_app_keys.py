@@ -167,6 +167,20 @@ def test_an_import_shows_what_would_change_and_stores_nothing(key_manager: Clien
     assert not AppKey.objects.exists()
 
 
+def test_a_doubtful_access_id_is_shown_before_the_import(key_manager: Client) -> None:
+    file = ini(ios_higo_appid="2100047738", ios_higo_skey=make_secret())
+    page = key_manager.post(url("appkey_import_page"), {"file": file, "provider": "", "endpoint_url": ""})
+    assert "2100047738 is the access id of an Android app, but this key is for iOS." in page.content.decode()
+
+
+def test_a_kept_provider_is_not_doubted(key_manager: Client) -> None:
+    make_app_key(App.HIGO, Platform.IOS, provider="tpns", access_id=1600000001)
+    file = ini(ios_higo_appid="1600000002", ios_higo_skey=make_secret())
+    page = key_manager.post(url("appkey_import_page"), {"file": file, "provider": "", "endpoint_url": ""})
+    assert "access id of" not in page.content.decode()
+    assert "looks like" not in page.content.decode()
+
+
 def test_a_confirmed_import_stores_the_keys_once(key_manager: Client) -> None:
     secret = make_secret()
     file = ini(local_ios_higirl_appid="2200052868", local_ios_higirl_skey=secret)
