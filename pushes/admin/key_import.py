@@ -28,7 +28,7 @@ LARGEST_FILE = 64 * 1024
 #: The word and the colour of each state.
 STATES = {
     legacy_ini.NEW: (gettext_lazy("new"), "success"),
-    legacy_ini.CHANGED: (gettext_lazy("changed"), "warning"),
+    legacy_ini.CHANGED: (gettext_lazy("changes"), "warning"),
     legacy_ini.SAME: (gettext_lazy("the same"), ""),
     legacy_ini.ERROR: (gettext_lazy("error"), "danger"),
 }
