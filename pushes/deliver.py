@@ -110,9 +110,8 @@ def _deliver_under(key: AppKey | None, delivery_ids: list[int], rules: dict[int,
         if rows and len(rows) < len(ids):
             # Rows that waited for an earlier one of their conversation may be free now.
             waiting.extendleft(reversed([pk for pk in ids if pk not in {row.id for row in rows}]))
-    if waiting and not _is_shut(key, list(waiting)):
-        # The key has gone back to its old secret: the rest is for the sweeper's next round, with that one.
-        claims.postpone(waiting, due_at=timezone.now(), reason=Reason.BAD_CREDENTIALS)
+    if waiting:
+        _is_shut(key, list(waiting))
     return attempted
 
 

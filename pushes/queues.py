@@ -6,7 +6,7 @@ the sweeper enqueues the rows later: an accepted push never depends on Redis.
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -16,7 +16,6 @@ from django.conf import settings
 from django.db import transaction
 from redis import Redis, RedisError
 from rq import Queue, get_current_job
-from rq.job import Job
 from rq.timeouts import JobTimeoutException
 from rq.utils import as_text, utcparse
 
@@ -145,18 +144,16 @@ def depths(names: Sequence[str]) -> dict[str, int]:
     return dict(zip(names, pipeline.execute(), strict=True))
 
 
-def oldest(names: Sequence[str]) -> datetime | None:
-    """Since when the job that has waited the longest in any of the named queues waits. Raises redis.RedisError."""
-    pipeline: Any = connection().pipeline(transaction=False)
-    for name in names:
-        pipeline.lindex(f"rq:queue:{name}", 0)
-    firsts = [as_text(job_id) for job_id in pipeline.execute() if job_id is not None]
-    for job_id in firsts:
-        pipeline.hget(Job.key_for(job_id), "enqueued_at")
-    found = [as_text(text) for text in pipeline.execute() if text] if firsts else []
-    return min((utcparse(text) for text in found), default=None)
-
-
 def lane_depth(lane: str) -> int:
     """Jobs waiting in all queues of a lane. Raises redis.RedisError."""
     return sum(depths(lanes.queue_names(lane, settings.QUEUE_MAX)).values())
+
+
+def waiting_since(names: Sequence[str]) -> datetime:
+    """When the oldest job that waits in the named queues was enqueued: the beginning of time when nobody knows, the
+    end of it when none waits. Raises redis.RedisError."""
+    client: Any = connection()
+    heads = [head for name in names if (head := client.lindex(f"rq:queue:{name}", 0)) is not None]
+    enqueued = [client.hget(f"rq:job:{as_text(head)}", "enqueued_at") for head in heads]
+    earliest, latest = datetime.min.replace(tzinfo=timezone.utc), datetime.max.replace(tzinfo=timezone.utc)
+    return min((utcparse(as_text(at)) if at else earliest for at in enqueued), default=latest)

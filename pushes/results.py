@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F
 from django.utils import timezone
 from redis import RedisError
 
@@ -173,6 +173,22 @@ def _is_failure_of_provider(outcome: Outcome) -> bool:
     return outcome.verdict is Verdict.UNKNOWN or (outcome.verdict is Verdict.RETRY and outcome.scope is Scope.KEY)
 
 
+def pause_key(key: AppKey, reason: str) -> bool:
+    """Stop sending under this key until an operator resumes it. Its pushes wait; they do not burn. Returns whether
+    it was this call that paused it.
+
+    A key whose credentials have been changed since `key` was read is left alone: what is wrong with the old
+    ones says nothing about those that it has now.
+    """
+    as_read = {name: getattr(key, name) for name in ("access_id", "secret_encrypted", "endpoint_url")}
+    paused = AppKey.objects.filter(pk=key.pk, paused_at__isnull=True, **as_read).update(
+        paused_at=timezone.now(), paused_reason=reason[:200] or "refused by the provider"
+    )
+    if paused:
+        log.error("app key %s paused: %s", key, reason)
+    return bool(paused)
+
+
 def _answer_refusal(key: AppKey, outcome: Outcome) -> None:
     """The provider refused the key's credentials: go back to the old secret while one is kept, else pause.
 
@@ -183,22 +199,7 @@ def _answer_refusal(key: AppKey, outcome: Outcome) -> None:
     if keycheck.blames_the_secret(outcome) and rotation.fall_back(key, words):
         log.error("app key %s: its new secret was refused, sending goes back to the old one: %s", key, words)
         return
-    _pause(AppKey.objects.filter(pk=key.pk, revision=key.revision), key, words)
-
-
-def pause_key(key: AppKey, reason: str) -> bool:
-    """Stop sending under this key until an operator resumes it. Its pushes wait; they do not burn.
-    Returns False when it was paused already."""
-    return _pause(AppKey.objects.filter(pk=key.pk), key, reason)
-
-
-def _pause(rows: "QuerySet[AppKey]", key: AppKey, reason: str) -> bool:
-    paused = rows.filter(paused_at__isnull=True).update(
-        paused_at=timezone.now(), paused_reason=reason[:200] or "refused by the provider"
-    )
-    if paused:
-        log.error("app key %s paused: %s", key, reason)
-    return bool(paused)
+    pause_key(key, words)
 
 
 def resume_key(key: AppKey) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from django.conf import settings
@@ -82,7 +82,15 @@ def _lane(lane: str, workers: list[str]) -> Lane:
     jobs = sum(queues.depths(names).values())
     # A worker's name begins with its lane.
     serving = sum(name.startswith(f"{lane}-") for name in workers)
-    return Lane(lane, jobs, queues.oldest(names) if jobs else None, serving)
+    return Lane(lane, jobs, _waiting_since(names) if jobs else None, serving)
+
+
+def _waiting_since(names: list[str]) -> datetime | None:
+    """None when nobody knows, or the queues have just run empty."""
+    since = queues.waiting_since(names)
+    return (
+        since if datetime.min.replace(tzinfo=timezone.utc) < since < datetime.max.replace(tzinfo=timezone.utc) else None
+    )
 
 
 def _worker_names() -> list[str]:
