@@ -1,6 +1,8 @@
 """Does the provider accept an app key? One harmless signed call, and a verdict that people understand."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -10,18 +12,38 @@ from pushes.models import AppKey
 from pushes.names import Reason
 from pushes.providers.http import call
 from pushes.providers.registry import UnknownProviderError, provider
-from pushes.values import Outcome, Scope, Verdict
+from pushes.values import Credentials, Outcome, Scope, Verdict
 
 #: Codes of Xinge v2 for a clock that is wrong and for an expired APNs certificate.
 CLOCK_CODES = frozenset({-2, -102})
 CERTIFICATE_CODES = frozenset({100, -106, 1008013, 1008020, 1008021, 1008022, 1008023})
+#: The app itself is not paid for, expired or without resources.
+ACCOUNT_CODES = frozenset({1008030, 1008031, 1010001})
+#: HTTP statuses of a server that is not the provider's, or not at this address.
+ENDPOINT_CODES = frozenset({*range(300, 400), 404, 405, 410})
+#: Against these no other secret helps.
+NOT_THE_SECRET = CLOCK_CODES | CERTIFICATE_CODES | ACCOUNT_CODES | ENDPOINT_CODES
 
 
 def check(app_key: AppKey) -> Outcome:
     """What the provider says of the key. It changes nothing, pushes nothing, and raises for no key."""
+    return _asked(app_key.credentials)
+
+
+def check_old(app_key: AppKey) -> Outcome:
+    """The same with the old secret, while it is kept."""
+    return _asked(app_key.old_credentials)
+
+
+def check_secret(app_key: AppKey, secret: str) -> Outcome:
+    """The same with a secret that is not stored yet."""
+    return _asked(partial(app_key.credentials_with, secret))
+
+
+def _asked(credentials_of: Callable[[], Credentials]) -> Outcome:
     try:
-        credentials = app_key.credentials()
-        own = provider(app_key.provider)
+        credentials = credentials_of()
+        own = provider(credentials.provider)
         request = own.check(credentials, now=int(time.time()))
     except (vault.SecretUnreadableError, UnknownProviderError, ValueError) as error:
         return Outcome(Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, text=str(error))
@@ -30,6 +52,12 @@ def check(app_key: AppKey) -> Outcome:
 
 def is_good(outcome: Outcome) -> bool:
     return outcome.verdict is Verdict.ACCEPTED
+
+
+def blames_the_secret(outcome: Outcome) -> bool:
+    """Whether another secret could help."""
+    is_refused = outcome.verdict is Verdict.FAILED and outcome.scope is Scope.KEY
+    return is_refused and outcome.code not in NOT_THE_SECRET
 
 
 def explain(outcome: Outcome) -> str:
@@ -45,6 +73,10 @@ def _meaning(outcome: Outcome) -> str:
         return _("refused: this machine's clock differs too much from the provider's")
     if outcome.code in CERTIFICATE_CODES:
         return _("refused: the provider has a problem with the app's APNs certificate")
+    if outcome.code in ACCOUNT_CODES:
+        return _("refused: the app is not paid for, has expired or was removed at the provider")
+    if outcome.code in ENDPOINT_CODES:
+        return _("no provider at this address: check the endpoint URL")
     if outcome.reason is Reason.BAD_CREDENTIALS:
         return _("refused: check the access id, the secret and the endpoint URL")
     if outcome.reason is Reason.UNREACHABLE:

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from pushes.models import AppKey
 from pushes.names import App, Environment, Platform, ProviderKind
@@ -22,6 +23,7 @@ SCOPES = {
     "local_ios_higo": (App.HIGO, Platform.IOS, Environment.LOCAL),
     "local_ios_higirl": (App.HIGIRL, Platform.IOS, Environment.LOCAL),
 }
+SECRET_LENGTH = 32
 NEW, CHANGED, SAME, ERROR = "new", "changed", "same", "error"
 
 _LINE = re.compile(r"(?P<name>[^=]*?)\s*=\s*(?P<value>.*)")
@@ -71,7 +73,7 @@ def preview(text: str, *, endpoint_url: str | None = None, provider: ProviderKin
             entry = Entry(_shown(prefix), int(appid.value), NEW, "", prefix, skey.value)
             entries.append(_compared(entry, endpoint_url, provider))
     if not entries and not problems:
-        problems.append(Entry("", None, ERROR, "the file holds no app key: android_higo_appid = … is looked for"))
+        problems.append(Entry("", None, ERROR, _("the file holds no app key: android_higo_appid = … is looked for")))
     return entries + problems
 
 
@@ -106,11 +108,30 @@ def _read(text: str) -> tuple[dict[str, _Half], list[Entry]]:
         match = _LINE.fullmatch(content)
         name = match["name"] if match else ""
         if match is None or not _NAME.fullmatch(name):
-            problems.append(Entry("", None, ERROR, f"line {number}: a line like android_higo_appid = … is needed"))
+            problems.append(
+                Entry(
+                    "", None, ERROR, _("line %(line)s: a line like android_higo_appid = … is needed") % {"line": number}
+                )
+            )
         elif name not in known:
-            problems.append(Entry("", None, ERROR, f"line {number}: {name} is no name of an app key"))
+            problems.append(
+                Entry(
+                    "",
+                    None,
+                    ERROR,
+                    _("line %(line)s: %(name)s is no name of an app key") % {"line": number, "name": name},
+                )
+            )
         elif name in halves:
-            problems.append(Entry("", None, ERROR, f"line {number}: {name} stands on line {halves[name].line} already"))
+            problems.append(
+                Entry(
+                    "",
+                    None,
+                    ERROR,
+                    _("line %(line)s: %(name)s stands on line %(first)s already")
+                    % {"line": number, "name": name, "first": halves[name].line},
+                )
+            )
         else:
             halves[name] = _Half(number, match["value"].strip().strip("\"'"))
     return halves, problems
@@ -118,16 +139,25 @@ def _read(text: str) -> tuple[dict[str, _Half], list[Entry]]:
 
 def _problem(prefix: str, appid: _Half | None, skey: _Half | None) -> str:
     if appid is None:
-        return f"{prefix}_appid is missing (line {skey.line if skey else 0} has {prefix}_skey)"
+        words = {"missing": f"{prefix}_appid", "line": skey.line if skey else 0, "has": f"{prefix}_skey"}
+        return _("%(missing)s is missing (line %(line)s has %(has)s)") % words
     if skey is None:
-        return f"{prefix}_skey is missing (line {appid.line} has {prefix}_appid)"
+        words = {"missing": f"{prefix}_skey", "line": appid.line, "has": f"{prefix}_appid"}
+        return _("%(missing)s is missing (line %(line)s has %(has)s)") % words
     if not _ACCESS_ID.fullmatch(appid.value):
-        return f"line {appid.line}: {prefix}_appid must be a number such as the console shows as access id"
+        words = {"line": appid.line, "name": f"{prefix}_appid"}
+        return _("line %(line)s: %(name)s must be a number such as the console shows as access id") % words
     if not _SECRET.fullmatch(skey.value):
-        return (
-            f"line {skey.line}: {prefix}_skey must be 32 hexadecimal characters, "
-            f"but has {len(skey.value)} characters{'' if len(skey.value) != 32 else ', some not hexadecimal'}"
-        )
+        words = {"line": skey.line, "name": f"{prefix}_skey", "have": len(skey.value)}
+        if len(skey.value) == SECRET_LENGTH:
+            return (
+                _(
+                    "line %(line)s: %(name)s must be 32 hexadecimal characters, but has %(have)s characters, "
+                    "some not hexadecimal"
+                )
+                % words
+            )
+        return _("line %(line)s: %(name)s must be 32 hexadecimal characters, but has %(have)s characters") % words
     return ""
 
 
@@ -145,13 +175,29 @@ def _compared(entry: Entry, endpoint_url: str | None, provider: ProviderKind | N
     if key is None:
         return entry
     changes = [
-        "access id" if key.access_id != entry.access_id else "",
-        "secret" if _secret_of(key) != entry.secret else "",
-        "endpoint" if endpoint_url is not None and key.endpoint_url != endpoint_url else "",
-        "provider" if provider is not None and key.provider != provider else "",
+        _("access id") if key.access_id != entry.access_id else "",
+        _secret_change(key, entry.secret),
+        _("endpoint") if endpoint_url is not None and key.endpoint_url != endpoint_url else "",
+        _("provider") if provider is not None and key.provider != provider else "",
     ]
     detail = ", ".join(filter(None, changes))
     return replace(entry, state=CHANGED if detail else SAME, detail=detail)
+
+
+def _secret_change(key: AppKey, secret: str) -> str:
+    """An ini from before a rotation would undo it: that is said, too."""
+    if secret == _secret_of(key):
+        return ""
+    if key.has_old_secret and secret == _old_secret_of(key):
+        return _("secret (the file has the old one, from before the rotation)")
+    return _("secret")
+
+
+def _old_secret_of(key: AppKey) -> str | None:
+    try:
+        return key.old_credentials().secret
+    except SecretUnreadableError:
+        return None
 
 
 def _secret_of(key: AppKey) -> str | None:
@@ -165,7 +211,10 @@ def _save(entry: Entry, endpoint_url: str | None, provider: ProviderKind | None)
     app, platform, environment = SCOPES[entry.prefix]
     key = _stored(entry.prefix) or AppKey(app=app, platform=platform, environment=environment)
     key.access_id = entry.access_id or 0
-    key.set_secret(entry.secret)
+    if key._state.adding or _secret_of(key) != entry.secret:
+        key.set_secret(entry.secret)
+    else:
+        key.end_old_credentials()
     if endpoint_url is not None:
         key.endpoint_url = endpoint_url
     if provider is not None:

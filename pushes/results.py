@@ -14,7 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 from redis import RedisError
 
-from pushes import claims, counters, devices, endings, keygate
+from pushes import claims, counters, devices, endings, keycheck, keygate, rotation
 from pushes.claims import Claimed
 from pushes.models import AppKey, DeliveryResult
 from pushes.names import CLAIMABLE, TERMINAL, Reason, Status
@@ -143,7 +143,7 @@ def _halt_poisoned_records(key: AppKey, finished: Finished) -> None:
 def _judge_key(key: AppKey, finished: Finished) -> bool:
     refusals = [o for _, o in finished if o.verdict is Verdict.FAILED and o.scope is Scope.KEY]
     if refusals:
-        pause_key(key, f"{refusals[0].code} {refusals[0].text}".strip())
+        _answer_refusal(key, refusals[0])
         return False
     outcomes = {id(o): o for _, o in finished}.values()  # one a call, however many rows it decided
     failures = [o for o in outcomes if _is_failure_of_provider(o)]
@@ -166,8 +166,9 @@ def _is_failure_of_provider(outcome: Outcome) -> bool:
     return outcome.verdict is Verdict.UNKNOWN or (outcome.verdict is Verdict.RETRY and outcome.scope is Scope.KEY)
 
 
-def pause_key(key: AppKey, reason: str) -> None:
-    """Stop sending under this key until an operator resumes it. Its pushes wait; they do not burn.
+def pause_key(key: AppKey, reason: str) -> bool:
+    """Stop sending under this key until an operator resumes it. Its pushes wait; they do not burn. Returns whether
+    it was this call that paused it.
 
     A key whose credentials have been changed since `key` was read is left alone: what is wrong with the old
     ones says nothing about those that it has now.
@@ -178,6 +179,20 @@ def pause_key(key: AppKey, reason: str) -> None:
     )
     if paused:
         log.error("app key %s paused: %s", key, reason)
+    return bool(paused)
+
+
+def _answer_refusal(key: AppKey, outcome: Outcome) -> None:
+    """The provider refused the key's credentials: go back to the old secret while one is kept, else pause.
+
+    Both concern only the credentials that were refused: of several workers one acts, and one that still had
+    former credentials does nothing. Whichever it is, the refused pushes are due again at once.
+    """
+    words = " ".join(str(part) for part in (outcome.code, outcome.text) if part not in (None, ""))
+    if keycheck.blames_the_secret(outcome) and rotation.fall_back(key, words):
+        log.error("app key %s: its new secret was refused, sending goes back to the old one: %s", key, words)
+        return
+    pause_key(key, words)
 
 
 def resume_key(key: AppKey) -> None:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from redis import RedisError
 
-from pushes.admin import preferences
+from pushes.admin import preferences, trial
 from pushes.admin.desk import ReadOnlyDesk, page
 from pushes.admin.filters import starts_with
 from pushes.admin.keyset import KeysetChangeList
@@ -38,7 +38,7 @@ class Accounts(ReadOnlyDesk[Account]):
     search_fields = ("account_id",)
     search_help_text = gettext_lazy("Account id, its beginning, or a device token")
     sortable_by = ()
-    actions_detail = ("preferences_page",)
+    actions_detail = ("test_page", "tested_page", "preferences_page")
     change_form_outer_after_template = "console/account.html"
     empty_title = gettext_lazy("No accounts here")
     empty_text = gettext_lazy(
@@ -74,6 +74,14 @@ class Accounts(ReadOnlyDesk[Account]):
         account = self.get_object(request, object_id)
         context = {"show_close": True, **(self._panels(account) if account else {}), **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
+
+    @page(gettext_lazy("Send a test push"), permission="pushes.test_device", icon="send")
+    def test_page(self, request: HttpRequest, account: Account) -> HttpResponse:
+        return trial.page(self, request, account)
+
+    @page(gettext_lazy("Result of a test push"), permission="pushes.test_device", applies=lambda _account: False)
+    def tested_page(self, request: HttpRequest, account: Account) -> HttpResponse:
+        return trial.result_page(self, request, account)
 
     def _panels(self, account: Account) -> dict[str, Any]:
         mine = DeliveryResult.objects.filter(account_id=account.pk).prefetch_related("record").order_by("-id")

@@ -1,4 +1,4 @@
-"""App keys: the grid, the write-only secret, pause and resume, enable and disable."""
+"""App keys: the grid, the write-only secret, verify, pause and resume, enable and disable."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,37 +6,44 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from redis import RedisError
 
-from pushes import keycheck, results
-from pushes.admin import key_import
+from pushes import accessids, keycheck, results
+from pushes.admin import key_import, key_match
 from pushes.admin.confirm import Question, RefusedError, ask
-from pushes.admin.desk import Desk, list_page, page
+from pushes.admin.desk import list_page, page
+from pushes.admin.key_rotation import RotationPages, secret_facts, secret_marks
+from pushes.admin.key_secret import SecretField, secret_fault
 from pushes.admin.theme import ModelForm, badge, when, widgets
 from pushes.models import AppKey
-from pushes.names import App, Environment, Platform, ProviderKind
+from pushes.names import App, Environment, Platform
 
-LONGEST_SECRET = 256
-XINGE_SECRET_LENGTH = 32
+#: Without these an old secret is of no use, and what the provider said before no longer counts.
+OTHER_CREDENTIALS = {"provider", "access_id", "endpoint_url"}
+#: What a change of the form may write, and what goes with a change of credentials. The rest of the row is the
+#: workers': one may pause the key, or go back to its old secret, while the form is open.
+CREDENTIAL_FIELDS = (
+    "secret_encrypted",
+    "secret_since",
+    "revision",
+    "old_secret_encrypted",
+    "fell_back_at",
+    "fell_back_reason",
+)
 
 
 class AppKeyForm(ModelForm[AppKey]):
     """The secret is typed in and never read back: not into the page, not into the history."""
 
-    secret = forms.CharField(
-        label=gettext_lazy("Secret key"),
-        required=False,
-        max_length=LONGEST_SECRET,
-        strip=True,
-        widget=widgets.UnfoldAdminPasswordWidget(
-            attrs={"autocomplete": "new-password", "spellcheck": "false"}, render_value=False
-        ),
-    )
+    secret = SecretField(label=gettext_lazy("Secret key"), required=False)
 
     class Meta:
         model = AppKey
@@ -54,7 +61,12 @@ class AppKeyForm(ModelForm[AppKey]):
         super().__init__(*args, **kwargs)
         is_new = self.instance._state.adding
         self.fields["secret"].help_text = (
-            _("Stored encrypted and never shown again.") if is_new else _("Leave it empty to keep the stored secret.")
+            _("Stored encrypted and never shown again.")
+            if is_new
+            else _(
+                "Leave it empty to keep the stored secret. Typed here it replaces every stored one at once, unchecked; "
+                "“Rotate the secret” checks it first and keeps the old one."
+            )
         )
 
     def clean_access_id(self) -> int:
@@ -66,21 +78,18 @@ class AppKeyForm(ModelForm[AppKey]):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         secret, provider = cleaned.get("secret", ""), cleaned.get("provider")
-        if not secret and self.instance._state.adding:
-            self.add_error("secret", _("A new key needs its secret."))
-        elif secret and not (secret.isascii() and secret.isprintable() and " " not in secret):
-            self.add_error("secret", _("The secret holds blanks or characters that no provider uses. Copy it again."))
-        elif secret and provider == ProviderKind.XINGE_V2 and len(secret) != XINGE_SECRET_LENGTH:
-            self.add_error(
-                "secret",
-                _("Xinge secrets have %(want)s characters; this one has %(have)s.")
-                % {"want": XINGE_SECRET_LENGTH, "have": len(secret)},
-            )
+        fault = secret_fault(secret, provider) if secret else ""
+        if not secret and self.instance._state.adding and "secret" not in self.errors:
+            fault = _("A new key needs its secret.")
+        if fault:
+            self.add_error("secret", fault)
         return cleaned
 
     def save(self, commit: bool = True) -> AppKey:
         if self.cleaned_data["secret"]:
             self.instance.set_secret(self.cleaned_data["secret"])
+        elif not self.instance._state.adding and OTHER_CREDENTIALS & set(self.changed_data):
+            self.instance.end_old_credentials()
         return super().save(commit)
 
 
@@ -107,7 +116,11 @@ class Cell:
     def state(self) -> SafeString:
         if self.key is None:
             return badge(_("missing"), "warning")
-        return key_state(self.key)
+        return format_html_join(" ", "{}", ((mark,) for mark in (key_state(self.key), *secret_marks(self.key))))
+
+    @property
+    def doubt(self) -> str:
+        return accessids.doubt(self.key.provider, self.key.platform, self.key.access_id) if self.key else ""
 
 
 def key_state(key: AppKey) -> SafeString:
@@ -119,23 +132,34 @@ def key_state(key: AppKey) -> SafeString:
 
 
 @admin.register(AppKey)
-class AppKeys(Desk[AppKey]):
+class AppKeys(RotationPages):
     form = AppKeyForm
     change_list_template = "console/app_keys.html"
     list_display = ("__str__", "provider", "state", "updated")
     sortable_by = ()
     actions = None
-    actions_list = ("import_page",)
-    actions_detail = ("verify_page", "pause_page", "resume_page", "disable_page", "enable_page")
+    actions_list = ("match_page", "import_page")
+    actions_detail = (
+        "verify_page",
+        "rotate_page",
+        "end_old_page",
+        "go_back_page",
+        "note_page",
+        "pause_page",
+        "resume_page",
+        "disable_page",
+        "enable_page",
+    )
+    change_form_before_template = "console/key_notice.html"
     fieldsets = (
         (gettext_lazy("For"), {"fields": (("app", "platform", "environment"),)}),
         (
             gettext_lazy("Provider"),
             {"fields": (("provider", "access_id"), "secret", "endpoint_url", ("rate_per_second", "is_enabled"))},
         ),
-        (gettext_lazy("State"), {"fields": (("state", "updated"),)}),
+        (gettext_lazy("State"), {"fields": (("state", "updated"), ("secret_since_shown", "old_secret_shown"))}),
     )
-    readonly_fields = ("state", "updated")
+    readonly_fields = ("state", "updated", "secret_since_shown", "old_secret_shown")
 
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         if db_field.name == "endpoint_url":
@@ -147,6 +171,31 @@ class AppKeys(Desk[AppKey]):
         if not self.has_change_permission(request, obj):
             return _without(fieldsets, "secret")
         return fieldsets if obj else fieldsets[:2]
+
+    def save_model(self, request: HttpRequest, obj: AppKey, form: Any, change: bool) -> None:
+        if change:
+            self._save_changes(request, obj, set(form.changed_data))
+        else:
+            obj.save()
+        doubt = accessids.doubt(obj.provider, obj.platform, obj.access_id)
+        if doubt:
+            messages.warning(request, doubt)
+
+    def _save_changes(self, request: HttpRequest, key: AppKey, changed: set[str]) -> None:
+        fields = {"updated_at", *changed - {"secret"}}
+        if changed & {"secret", *OTHER_CREDENTIALS}:
+            fields |= set(CREDENTIAL_FIELDS)
+            if AppKey.objects.filter(pk=key.pk).exclude(old_secret_encrypted="").exists():
+                messages.info(request, _("With this change the old secret is ended."))
+        key.save(update_fields=fields)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        key = self.get_object(request, object_id)
+        doubt = accessids.doubt(key.provider, key.platform, key.access_id) if key else ""
+        context = {"key": key, "doubt": doubt, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         context = {"grid": self._grid(), "title": _("App keys")}
@@ -173,6 +222,11 @@ class AppKeys(Desk[AppKey]):
             raise PermissionDenied
         return key_import.page(self, request)
 
+    @list_page(gettext_lazy("Match the client apps"), permission="pushes.view_appkey", icon="rule")
+    def match_page(self, request: HttpRequest) -> HttpResponse:
+        """Compare the access ids with what the client apps were built with."""
+        return key_match.page(self, request)
+
     @page(gettext_lazy("Verify now"), permission="pushes.verify_appkey", icon="verified_user")
     def verify_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
         """One signed call that changes nothing and pushes nothing; its verdict goes to the key's history."""
@@ -183,6 +237,8 @@ class AppKeys(Desk[AppKey]):
             facts=[
                 (_("Provider"), key.get_provider_display()),
                 (_("Endpoint"), key.endpoint_url or _("the provider's own")),
+                (_("Access id"), key.access_id),
+                *secret_facts(key),
             ],
         )
 
@@ -212,7 +268,8 @@ class AppKeys(Desk[AppKey]):
         )
 
         def act(data: dict[str, Any]) -> str:
-            results.pause_key(key, data["reason"])
+            if not results.pause_key(key, data["reason"]):
+                raise RefusedError(_("The key was paused already: %(reason)s") % {"reason": key.paused_reason or "–"})
             return _("The key is paused: %(reason)s") % {"reason": data["reason"]}
 
         return ask(self, request, question, act, row=key, back=self.url("change", key.pk))
@@ -233,7 +290,12 @@ class AppKeys(Desk[AppKey]):
         )
 
         def act(_data: dict[str, Any]) -> str:
-            results.resume_key(key)
+            if not key.is_paused:
+                raise RefusedError(_("The key was not paused."))
+            try:
+                results.resume_key(key)
+            except RedisError:
+                return _("The key is resumed. Redis does not answer: what waits goes out once it is back.")
             return _("The key is resumed.")
 
         return ask(self, request, question, act, row=key, back=self.url("change", key.pk))
@@ -274,6 +336,14 @@ class AppKeys(Desk[AppKey]):
     def state(self, row: AppKey) -> SafeString:
         return key_state(row)
 
+    @admin.display(description=gettext_lazy("secret in use since"))
+    def secret_since_shown(self, row: AppKey) -> Any:
+        return when(row.secret_since) if row.secret_since else _("not recorded")
+
+    @admin.display(description=gettext_lazy("old secret"))
+    def old_secret_shown(self, row: AppKey) -> Any:
+        return badge(_("kept, to go back to"), "info") if row.has_old_secret else _("none kept")
+
     @admin.display(description=gettext_lazy("last changed"))
     def updated(self, row: AppKey) -> Any:
         return when(row.updated_at)
@@ -284,7 +354,8 @@ def _scopes() -> Iterator[tuple[App, Platform]]:
 
 
 def _switch(key: AppKey, *, on: bool) -> str:
-    AppKey.objects.filter(pk=key.pk).update(is_enabled=on)
+    if not AppKey.objects.filter(pk=key.pk, is_enabled=not on).update(is_enabled=on, updated_at=timezone.now()):
+        raise RefusedError(_("The key was enabled already.") if on else _("The key was disabled already."))
     return _("The key is enabled.") if on else _("The key is disabled.")
 
 

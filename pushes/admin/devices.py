@@ -1,11 +1,14 @@
-"""Devices: found by token or account, with their history; deactivated and reactivated with a reason."""
+"""Devices: found by token or account, with their history; deactivated and reactivated with a reason; their token
+shown whole to those who may, and that written down."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -46,7 +49,7 @@ class Devices(ReadOnlyDesk[Device]):
     search_fields = ("token",)
     search_help_text = gettext_lazy("Account, token, or a token's first 6 characters")
     sortable_by = ()
-    actions_detail = ("deactivate_page", "reactivate_page")
+    actions_detail = ("test_page", "reveal_page", "deactivate_page", "reactivate_page")
     change_form_outer_after_template = "console/device.html"
     empty_title = gettext_lazy("No devices here")
     empty_text = gettext_lazy("Devices are registered by the apps through the API, or by manage.py importdevices.")
@@ -77,6 +80,42 @@ class Devices(ReadOnlyDesk[Device]):
         device = self.get_object(request, object_id)
         context = {"show_close": True, **(_panels(device) if device else {}), **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
+
+    @page(
+        gettext_lazy("Send a test push"),
+        permission="pushes.test_device",
+        icon="send",
+        applies=lambda device: bool(device.is_active),
+    )
+    def test_page(self, request: HttpRequest, device: Device) -> HttpResponse:
+        """Pushes are for accounts: the account's page asks, with this device's app and platform filled in."""
+        query = urlencode({"app": device.app, "platform": device.platform})
+        return HttpResponseRedirect(f"{admin_url(Account, 'test_page', device.account_id)}?{query}")
+
+    @page(gettext_lazy("Show token"), permission="pushes.reveal_device", icon="visibility")
+    def reveal_page(self, request: HttpRequest, device: Device) -> HttpResponse:
+        """A POST shows it, on a page that no cache keeps; the history has who looked, and not the token."""
+        back = self.url("change", device.pk)
+        if request.method != "POST":
+            question = Question(
+                title=_("Show the whole token of %(token)s?") % {"token": device.masked_token},
+                text=_("To copy it into the provider's console, for example. It is written down that you looked."),
+                button=_("Show the token"),
+                facts=[(_("Account"), device.account_id), (_("App"), f"{device.app} {device.get_platform_display()}")],
+            )
+            return ask(self, request, question, lambda _data: "", row=device, back=back)
+        self.audit(request, device, _("Looked at the whole token."))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Device token"),
+            "opts": self.opts,
+            "original": device,
+            "device": device,
+            "back": back,
+        }
+        return TemplateResponse(
+            request, "console/token_revealed.html", context, headers={"Cache-Control": "no-store, private"}
+        )
 
     @page(
         gettext_lazy("Deactivate"),

@@ -2,26 +2,32 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count
 from django.http import HttpRequest
 from redis import RedisError
 
 from pushes import keygate, lanes, queues
-from pushes.models import AppKey, DeadLetter, DeliveryResult
-from pushes.names import CLAIMABLE, DeadLetterStatus
+from pushes.models import AppKey, DeadLetter, DeliveryResult, PushRecord
+from pushes.names import CLAIMABLE, DeadLetterStatus, RecordStatus
 
 SHOWN_REASONS = 8
 #: RQ's own names: the set of workers that have registered, and a key for each that lives.
 WORKERS_KEY = "rq:workers"
+WORKER_PREFIX = "rq:worker:"
 
 
 @dataclass(frozen=True, slots=True)
-class Depth:
-    lane: str
+class Lane:
+    """What waits in a lane's queues, since when the oldest of it does, and how many workers serve them."""
+
+    name: str
     jobs: int
+    oldest_at: datetime | None
+    workers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +43,10 @@ class KeyState:
 class RedisView:
     """What only Redis knows. None of it is there while Redis is away."""
 
-    depths: list[Depth]
+    lanes: list[Lane]
     workers: int
     keys: list[KeyState]
+    raw_messages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +77,43 @@ ALARMS: list[Alarm] = []
 def redis_view() -> RedisView | None:
     """None while Redis does not answer."""
     try:
+        names = _worker_names()
+        client: Any = queues.connection()
         return RedisView(
-            depths=[Depth(lane, queues.lane_depth(lane)) for lane in lanes.LANES],
-            workers=_workers(),
+            lanes=[_lane(lane, names) for lane in lanes.LANES],
+            workers=len(names),
             keys=[_key_state(key) for key in AppKey.objects.all()],
+            raw_messages=client.llen(lanes.RAW_LIST),
         )
     except RedisError:
         return None
 
 
-def _workers() -> int:
+def _lane(lane: str, workers: list[str]) -> Lane:
+    names = lanes.queue_names(lane, settings.QUEUE_MAX)
+    jobs = sum(queues.depths(names).values())
+    # A worker's name begins with its lane.
+    serving = sum(name.startswith(f"{lane}-") for name in workers)
+    return Lane(lane, jobs, _waiting_since(names) if jobs else None, serving)
+
+
+def _waiting_since(names: list[str]) -> datetime | None:
+    """None when nobody knows, or the queues have just run empty."""
+    since = queues.waiting_since(names)
+    return (
+        since if datetime.min.replace(tzinfo=timezone.utc) < since < datetime.max.replace(tzinfo=timezone.utc) else None
+    )
+
+
+def _worker_names() -> list[str]:
     """Workers that live: a killed one stays in the set, but its key expires."""
     client: Any = queues.connection()
-    names = client.smembers(WORKERS_KEY)
-    return int(client.exists(*names)) if names else 0
+    keys = sorted(client.smembers(WORKERS_KEY))
+    pipeline = client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.exists(key)
+    lives = pipeline.execute() if keys else []
+    return [key.decode().removeprefix(WORKER_PREFIX) for key, is_there in zip(keys, lives, strict=True) if is_there]
 
 
 def _key_state(key: AppKey) -> KeyState:
@@ -101,6 +131,12 @@ def oldest_due(now: datetime) -> datetime | None:
         for status in CLAIMABLE
     )
     return min((moment for moment in firsts if moment is not None), default=None)
+
+
+def oldest_undistributed() -> datetime | None:
+    """Since when the longest-waiting accepted push has waited to be distributed: the first entry of an index."""
+    pending = PushRecord.objects.filter(status=RecordStatus.PENDING).order_by("created_at")
+    return pending.values_list("created_at", flat=True).first()
 
 
 def new_dead_letters() -> list[tuple[str, int]]:

@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes import legacy_ini, vault
+from pushes import accessids, legacy_ini, vault
 from pushes.admin.account_list import decode
 from pushes.admin.desk import Desk
 from pushes.admin.theme import widgets
@@ -25,11 +25,12 @@ from pushes.names import ProviderKind
 SESSION_KEY = "key_import"
 VALID_SECONDS = 600
 LARGEST_FILE = 64 * 1024
-STATE_COLOURS = {
-    legacy_ini.NEW: "success",
-    legacy_ini.CHANGED: "warning",
-    legacy_ini.SAME: "",
-    legacy_ini.ERROR: "danger",
+#: The word and the colour of each state.
+STATES = {
+    legacy_ini.NEW: (gettext_lazy("new"), "success"),
+    legacy_ini.CHANGED: (gettext_lazy("changes"), "warning"),
+    legacy_ini.SAME: (gettext_lazy("the same"), ""),
+    legacy_ini.ERROR: (gettext_lazy("error"), "danger"),
 }
 
 
@@ -81,8 +82,17 @@ def page(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:
         sealed = vault.encrypt(json.dumps(waiting))
         request.session[SESSION_KEY] = {"sealed": sealed, "until": time.time() + VALID_SECONDS}
     changes = sum(entry.state in (legacy_ini.NEW, legacy_ini.CHANGED) for entry in entries)
-    preview = [(entry, STATE_COLOURS[entry.state]) for entry in entries]
+    preview = [(entry, *STATES[entry.state], _doubt(entry, waiting["provider"])) for entry in entries]
     return _show(desk, request, {"preview": preview, "has_errors": has_errors, "changes": changes})
+
+
+def _doubt(entry: legacy_ini.Entry, provider: str | None) -> str:
+    """What is odd about the access id, before it is stored."""
+    if entry.access_id is None:
+        return ""
+    app, platform, environment = legacy_ini.SCOPES[entry.prefix]
+    kept = AppKey.objects.filter(app=app, platform=platform, environment=environment).values_list("provider", flat=True)
+    return accessids.doubt(provider or kept.first() or ProviderKind.XINGE_V2, platform, entry.access_id)
 
 
 def _options(waiting: dict[str, Any]) -> dict[str, Any]:
@@ -123,7 +133,7 @@ def _audit(request: HttpRequest, done: dict[str, str]) -> None:
     for key in AppKey.objects.all():
         scope = f"{key.app} {key.platform} {key.environment}"
         if scope in done:
-            note = _("Imported from the old ini (%(state)s).") % {"state": done[scope]}
+            note = _("Imported from the old ini (%(state)s).") % {"state": STATES[done[scope]][0]}
             LogEntry.objects.log_actions(request.user.pk or 0, [key], CHANGE, note, single_object=True)
 
 

@@ -19,8 +19,8 @@ from pushes.admin.desk import admin_url
 from pushes.admin.records import deliveries_url
 from pushes.counters import SUBMITTED
 from pushes.marks import STATUS_COLOURS, amount
-from pushes.models import AppKey, Broadcast, DeadLetter, DeliveryResult
-from pushes.names import BroadcastStatus, Kind, Reason, Status
+from pushes.models import AppKey, Broadcast, DeadLetter, DeliveryResult, PushRecord
+from pushes.names import BroadcastStatus, Kind, Reason, RecordStatus, Status
 
 DEFAULT_SPAN = "1h"
 #: A push that has been due for longer than this is late, whatever held it up.
@@ -54,6 +54,18 @@ class ReasonRow:
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Since when the oldest delivery has been due, and the oldest accepted push has waited to be distributed."""
+
+    due_at: datetime | None
+    undistributed_at: datetime | None
+
+    @property
+    def oldest_at(self) -> datetime | None:
+        return min((moment for moment in (self.due_at, self.undistributed_at) if moment), default=None)
+
+
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The theme's dashboard callback."""
     now = timezone.now()
@@ -73,15 +85,17 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 def _figures(request: HttpRequest, now: datetime) -> dict[str, Any]:
     span = series.SPANS.get(request.GET.get("span", ""), series.SPANS[DEFAULT_SPAN])
     figures = _cached(span, now)
-    view, due = health.redis_view(), health.oldest_due(now)
+    view, waiting = health.redis_view(), Waiting(health.oldest_due(now), health.oldest_undistributed())
     return {
         "has_figures": True,
         "span": span.name,
         "spans": list(series.SPANS),
-        "alerts": [*_alerts(view, due, now), *_alarms(request)],
-        "tiles": list(_tiles(figures, view, due, now)),
+        "alerts": [*_alerts(view, waiting, now), *_alarms(request)],
+        "tiles": list(_tiles(figures, view, waiting, now)),
         "reasons": _reasons(figures),
         "redis_view": view,
+        "keys": view.keys if view else [health.KeyState(key, False, 0.0) for key in AppKey.objects.all()],
+        "lanes": _waiting_lanes(view, now),
         "dead_letters": health.new_dead_letters(),
         "dead_letters_url": admin_url(DeadLetter, "changelist"),
         "broadcasts": Broadcast.objects.filter(status__in=(BroadcastStatus.SENDING, BroadcastStatus.PAUSED)).defer(
@@ -91,6 +105,13 @@ def _figures(request: HttpRequest, now: datetime) -> dict[str, Any]:
         "chart_data": series.chart_data(figures, _labels(figures)) | {"names": _names()},
         "now": now,
     }
+
+
+def _waiting_lanes(view: health.RedisView | None, now: datetime) -> list[tuple[str, health.Lane, str]]:
+    return [
+        (str(Kind(lane.name).label), lane, amount(max(now - lane.oldest_at, timedelta())) if lane.oldest_at else "")
+        for lane in (view.lanes if view else ())
+    ]
 
 
 def _cached(span: series.Span, now: datetime) -> series.Figures:
@@ -112,9 +133,15 @@ def _names() -> dict[str, str]:
     return {kind.value: str(kind.label) for kind in Kind} | {status.value: str(status.label) for status in Status}
 
 
-def _alerts(view: health.RedisView | None, due: datetime | None, now: datetime) -> Iterator[Alert]:
+def _alerts(view: health.RedisView | None, waiting: Waiting, now: datetime) -> Iterator[Alert]:
     for key in AppKey.objects.filter(paused_at__isnull=False, is_enabled=True):
         text = _("The app key %(key)s is paused; its pushes wait. %(why)s") % {"key": key, "why": key.paused_reason}
+        yield Alert(text, admin_url(AppKey, "change", key.pk))
+    for key in AppKey.objects.filter(fell_back_at__isnull=False):
+        text = _("The provider refused the new secret of %(key)s (%(why)s); sending went back to the old one.") % {
+            "key": key,
+            "why": key.fell_back_reason or "–",
+        }
         yield Alert(text, admin_url(AppKey, "change", key.pk))
     if view is None:
         yield Alert(_("Redis does not answer: workers stand still, accepted pushes wait in the database."))
@@ -125,9 +152,17 @@ def _alerts(view: health.RedisView | None, due: datetime | None, now: datetime) 
             yield Alert(text, admin_url(AppKey, "change", state.key.pk))
     if not view.workers:
         yield Alert(_("No worker is running: pushes wait. Start them with ./push.sh start."))
-    if due and now - due > LATE:
-        text = _("The push that is due the longest has waited for %(time)s.") % {"time": amount(now - due)}
+    for lane in view.lanes if view.workers else ():
+        if not lane.workers:
+            yield Alert(_("No worker serves the lane %(lane)s: its pushes wait.") % {"lane": Kind(lane.name).label})
+    if waiting.due_at and now - waiting.due_at > LATE:
+        text = _("The push that is due the longest has waited for %(time)s.") % {"time": amount(now - waiting.due_at)}
         yield Alert(text, f"{admin_url(DeliveryResult, 'changelist')}?status__exact={Status.PENDING}")
+    if waiting.undistributed_at and now - waiting.undistributed_at > LATE:
+        text = _("The oldest accepted push has waited to be distributed for %(time)s.") % {
+            "time": amount(now - waiting.undistributed_at)
+        }
+        yield Alert(text, f"{admin_url(PushRecord, 'changelist')}?status__exact={RecordStatus.PENDING}")
 
 
 def _alarms(request: HttpRequest) -> Iterator[Alert]:
@@ -137,9 +172,7 @@ def _alarms(request: HttpRequest) -> Iterator[Alert]:
             yield from (Alert(text, url) for text, url in alarm.raised())
 
 
-def _tiles(
-    figures: series.Figures, view: health.RedisView | None, due: datetime | None, now: datetime
-) -> Iterator[Tile]:
+def _tiles(figures: series.Figures, view: health.RedisView | None, waiting: Waiting, now: datetime) -> Iterator[Tile]:
     submitted, minutes = figures.events[SUBMITTED], figures.span.length.total_seconds() / 60
     yield Tile(_("Pushes submitted"), f"{submitted:,}", _("%(n)s a minute") % {"n": f"{submitted / minutes:,.1f}"})
     percent = figures.success_percent
@@ -155,8 +188,13 @@ def _tiles(
         milliseconds(figures.latency[0.95]),
         f"p50 {milliseconds(figures.latency[0.5])} · p99 {milliseconds(figures.latency[0.99])}",
     )
-    yield Tile(_("Longest overdue"), amount(now - due) if due else amount(timedelta()))
-    jobs = sum(depth.jobs for depth in view.depths) if view else None
+    oldest = waiting.oldest_at
+    yield Tile(
+        _("Longest overdue"),
+        amount(now - oldest) if oldest else amount(timedelta()),
+        colour="warning" if oldest and now - oldest > LATE else "",
+    )
+    jobs = sum(lane.jobs for lane in view.lanes) if view else None
     yield Tile(_("Jobs waiting"), "?" if jobs is None else f"{jobs:,}")
     yield Tile(
         _("Workers"), "?" if view is None else str(view.workers), colour="" if view and view.workers else "danger"
@@ -164,12 +202,13 @@ def _tiles(
 
 
 def milliseconds(value: float | None) -> str:
-    """`≤ 250 ms`: histograms know bounds, not values."""
+    """`≈ 180 ms`: a histogram gives an estimate, to two digits at most."""
     if value is None:
         return "–"
     if isinf(value):
         return "> 60 s"
-    return f"≤ {value / 1000:g} s" if value >= 1_000 else f"≤ {value:g} ms"
+    rounded = float(f"{value:.2g}")
+    return f"≈ {rounded / 1000:g} s" if rounded >= 1_000 else f"≈ {rounded:g} ms"
 
 
 def _reasons(figures: series.Figures) -> list[ReasonRow]:

@@ -16,6 +16,9 @@ from pushes.names import Kind, Status
 #: A delivery that ended so counts against the success rate; skipped and cancelled ones were not to be sent.
 UNSUCCESSFUL = (Status.FAILED, Status.UNKNOWN, Status.EXPIRED)
 QUANTILES = (0.5, 0.95, 0.99)
+MINUTE = timedelta(minutes=1)
+#: A step that has just begun says little: its rate is taken over at least so long.
+LEAST_STEP = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +80,15 @@ def figures(span: Span, now: datetime) -> Figures:
         outcomes={status: [0] * len(moments) for status in (Status.ACCEPTED, *UNSUCCESSFUL, Status.SKIPPED)},
         latencies={},
     )
-    _add_events(result)
+    _add_events(result, now)
     _add_latencies(result)
     return result
 
 
-def _add_events(result: Figures) -> None:
-    minutes = result.span.step.total_seconds() / 60
+def _add_events(result: Figures, now: datetime) -> None:
+    minutes = [result.span.step / MINUTE] * len(result.moments)
+    # The last step is under way: what it has counted so far came in the part that is over.
+    minutes[-1] = min(max(now - result.moments[-1], LEAST_STEP), result.span.step) / MINUTE
     rows = Counter.objects.filter(bucket_at__gte=result.moments[0], granularity__in=("minute", "hour")).order_by()
     for at, kind, event, reason, count in rows.values_list("bucket_at", "kind", "event", "reason").annotate(
         total=Sum("count")
@@ -95,7 +100,7 @@ def _add_events(result: Figures) -> None:
         if reason:
             result.reasons[event, reason] += count
         if event == SUBMITTED:
-            result.per_minute[kind][place] += count / minutes
+            result.per_minute[kind][place] += count / minutes[place]
         elif event in result.outcomes:
             result.outcomes[event][place] += count
 
@@ -123,16 +128,18 @@ def _place(result: Figures, at: datetime) -> int | None:
 
 
 def at_quantile(counts: Mapping[int, int], quantile: float) -> float | None:
-    """The histogram bound in milliseconds that `quantile` of the pushes stayed under; infinity beyond the last
-    bound, None without any push."""
-    total = sum(counts.values())
-    if not total:
+    """About how many milliseconds `quantile` of the pushes stayed under: the histogram knows the bounds that it lies
+    between, and between them the pushes are taken to be spread evenly. Infinity beyond the last bound, None without
+    any push."""
+    wanted = quantile * sum(counts.values())
+    if not wanted:
         return None
-    reached = 0
+    reached, lower = 0, 0
     for bound in LatencyBucket.BOUNDS_MS:
-        reached += counts.get(bound, 0)
-        if reached >= quantile * total:
-            return float(bound)
+        count = counts.get(bound, 0)
+        if count and reached + count >= wanted:
+            return lower + (bound - lower) * (wanted - reached) / count
+        reached, lower = reached + count, bound
     return float("inf")
 
 
@@ -144,7 +151,7 @@ def chart_data(result: Figures, labels: Iterable[str]) -> dict[str, Any]:
         "kinds": {name: [round(rate, 2) for rate in rates] for name, rates in result.per_minute.items()},
         "outcomes": {str(status): counts for status, counts in result.outcomes.items()},
         "latencies": {
-            f"p{quantile * 100:.0f}": [None if value is None else min(value, most) for value in values]
+            f"p{quantile * 100:.0f}": [None if value is None else round(min(value, most), 1) for value in values]
             for quantile, values in result.latencies.items()
         },
     }

@@ -103,6 +103,7 @@ def _rows() -> Iterator[Metric]:
         _recent_events,
         _recent_latency,
         _paused_keys,
+        _fallen_back_keys,
         _dead_letters,
     )
     for read in readers:
@@ -191,6 +192,17 @@ def _paused_keys() -> Metric:
     )
     for key in AppKey.objects.filter(is_enabled=True):
         metric.add_metric([key.app, key.platform, key.environment], int(key.is_paused))
+    return metric
+
+
+def _fallen_back_keys() -> Metric:
+    metric = GaugeMetricFamily(
+        "higo_app_key_fell_back",
+        "1 while nobody has taken note that the provider refused the app key's new secret, and the old one is in use.",
+        labels=["app", "platform", "environment"],
+    )
+    for key in AppKey.objects.filter(is_enabled=True):
+        metric.add_metric([key.app, key.platform, key.environment], int(key.fell_back_at is not None))
     return metric
 
 

@@ -1,6 +1,9 @@
 """Provider credentials."""
 
+import secrets
+
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from pushes import vault
@@ -8,8 +11,15 @@ from pushes.names import App, Environment, Platform, ProviderKind
 from pushes.values import Credentials
 
 
+def new_revision() -> str:
+    return secrets.token_hex(8)
+
+
 class AppKey(models.Model):
-    """Provider credentials of one app, platform and environment. The secret is stored encrypted."""
+    """Provider credentials of one app, platform and environment. Secrets are stored encrypted.
+
+    After a rotation the old secret is kept beside the new one until it is ended (see `pushes.rotation`).
+    """
 
     app = models.CharField(_("app"), max_length=8, choices=App)
     platform = models.CharField(_("platform"), max_length=8, choices=Platform)
@@ -17,6 +27,16 @@ class AppKey(models.Model):
     provider = models.CharField(_("provider"), max_length=12, choices=ProviderKind, default=ProviderKind.XINGE_V2)
     access_id = models.PositiveBigIntegerField(_("access id"))
     secret_encrypted = models.TextField(_("secret (encrypted)"), editable=False)
+    # What a provider refuses concerns the credentials that it was asked with: another value, other credentials.
+    revision = models.CharField(max_length=16, editable=False, default=new_revision)
+    secret_since = models.DateTimeField(_("secret in use since"), null=True, editable=False)
+    # Empty: there is none to go back to.
+    old_secret_encrypted = models.TextField(_("old secret (encrypted)"), editable=False, blank=True, default="")
+    # Set when the provider refused the new secret and sending went back to the old one by itself.
+    fell_back_at = models.DateTimeField(_("went back to the old secret at"), null=True, editable=False)
+    fell_back_reason = models.CharField(
+        _("went back to the old secret because"), max_length=200, editable=False, blank=True, default=""
+    )
     endpoint_url = models.URLField(_("endpoint URL"), blank=True, help_text=_("Empty: the provider's own address."))
     is_enabled = models.BooleanField(_("enabled"), default=True)
     rate_per_second = models.PositiveIntegerField(
@@ -40,17 +60,38 @@ class AppKey(models.Model):
     def is_paused(self) -> bool:
         return self.paused_at is not None
 
+    @property
+    def has_old_secret(self) -> bool:
+        return bool(self.old_secret_encrypted)
+
     def set_secret(self, secret: str) -> None:
-        """Encrypt and keep `secret`; the caller saves."""
+        """Encrypt and keep `secret` in place of all others; the caller saves."""
         self.secret_encrypted = vault.encrypt(secret)
+        self.secret_since = timezone.now()
+        self.end_old_credentials()
+
+    def end_old_credentials(self) -> None:
+        """Other credentials from now on: no answer to the former ones concerns them, and no way back. The caller
+        saves."""
+        self.revision = new_revision()
+        self.old_secret_encrypted = ""
+        self.fell_back_at, self.fell_back_reason = None, ""
 
     def credentials(self) -> Credentials:
         """Raises vault.SecretUnreadableError when the secret's encryption key is gone."""
+        return self.credentials_with(vault.decrypt(self.secret_encrypted))
+
+    def old_credentials(self) -> Credentials:
+        """Those with the old secret, while it is kept. Raises vault.SecretUnreadableError."""
+        return self.credentials_with(vault.decrypt(self.old_secret_encrypted))
+
+    def credentials_with(self, secret: str) -> Credentials:
+        """Those of this key with another secret than the stored ones."""
         return Credentials(
             provider=self.provider,
             access_id=self.access_id,
             endpoint_url=self.endpoint_url,
             platform=Platform(self.platform),
             environment=Environment(self.environment),
-            secret=vault.decrypt(self.secret_encrypted),
+            secret=secret,
         )

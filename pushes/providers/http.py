@@ -331,7 +331,14 @@ def call(request: HttpRequest, timeout_seconds: float) -> Answer:
                 {name.lower(): value for name, value in response.headers.items()},
             )
         except (requests.RequestException, TimeoutError) as error:
-            return TransportFailure(not _never_left(error), str(error))
+            return TransportFailure(not _never_left(error), _words(error))
+
+
+def _words(error: Exception) -> str:
+    """What the system said, rather than what every library on the way made of it."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    cause = getattr(reason, "__cause__", None)
+    return cause.strerror if isinstance(cause, OSError) and cause.strerror else str(reason or error)
 
 
 def _read_body(response: requests.Response, deadline: float) -> bytes:

@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from pushes.accessids import platform_of
 from pushes.names import Platform
 
 log = logging.getLogger(__name__)
 
-IOS_LEAST_XINGE_ID = 2_200_000_000
-IOS_TPNS_PREFIX = "16"
 RELOAD_SECONDS = 1.0
 
 #: Reads access ids and secrets from wherever the platform keeps them; called off the event loop.
@@ -24,12 +23,6 @@ class Key:
     secret: str = field(repr=False)
     platform: Platform
     is_from_loader: bool = False
-
-
-def platform_of(access_id: int) -> Platform:
-    """Xinge numbers iOS apps from 2200000000; TPNS's begin with 16, and with 15 for Android."""
-    is_tpns_ios = access_id < 2_000_000_000 and str(access_id).startswith(IOS_TPNS_PREFIX)
-    return Platform.IOS if is_tpns_ios or access_id >= IOS_LEAST_XINGE_ID else Platform.ANDROID
 
 
 class KeyRing:

@@ -1,5 +1,6 @@
 """The console's marks in templates."""
 
+from math import ceil
 from typing import Any
 
 from django import template
@@ -41,4 +42,8 @@ def key_badge(state: Any) -> SafeString:
         return marks.badge(_("paused"), "danger", state.key.paused_reason)
     if state.is_tripped:
         return marks.badge(_("provider fails"), "warning")
+    if state.seconds_shut:
+        return marks.badge(_("waits %(s)s s") % {"s": ceil(state.seconds_shut)}, "warning")
+    if state.key.fell_back_at is not None:
+        return marks.badge(_("back at its old secret"), "warning", state.key.fell_back_reason)
     return marks.badge(_("in use"), "success")

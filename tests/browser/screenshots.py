@@ -126,6 +126,8 @@ def _deliver(push: PushRecord, account: str, device: int, token: str, status: st
 def _counters(chance: random.Random, now: datetime) -> None:
     for minute in range(60):
         at, wave = now - timedelta(minutes=minute), 60 + 25 * math.sin(minute / 9)
+        # Of the minute under way only a part is over.
+        wave *= 1 if minute else (now.second + 1) / 60
         for kind, share in ((Kind.SYSTEM, 1.0), (Kind.GROUP, 1.5), (Kind.PRIVATE, 0.8)):
             number = int(wave * share * chance.uniform(0.9, 1.1))
             events = {

@@ -222,12 +222,9 @@ def test_the_overview_follows_without_a_reload(sign_in: SignIn) -> None:
     # The page asks every five seconds, which on a busy machine takes longer than the usual patience.
     expect(page.locator("#overview .console-tile-number").first).to_have_text("4,321", timeout=30_000)
     assert page.evaluate("window.stillHere")
-    assert page.evaluate(
-        "Chart.getChart(document.querySelector('#chart-kinds canvas')).data.datasets[0].data.at(-1)"
-    ) in (
-        4321,
-        0,
-    )
+    # Of the minute under way the chart shows the rate so far, which is never less than what has come.
+    highest = "Math.max(...Chart.getChart(document.querySelector('#chart-kinds canvas')).data.datasets[0].data)"
+    assert page.evaluate(highest) >= 4321
 
 
 def test_a_viewer_is_offered_nothing_that_changes_anything(sign_in: SignIn) -> None:

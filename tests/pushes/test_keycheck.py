@@ -56,7 +56,7 @@ def test_a_wrong_secret_is_refused_in_the_providers_words(key):
 def test_nobody_there_says_so(key):
     key.endpoint_url = "http://127.0.0.1:9"
     text = keycheck.explain(keycheck.check(key))
-    assert text.startswith("no connection to the provider: check the endpoint URL and the network (")
+    assert text == "no connection to the provider: check the endpoint URL and the network (Connection refused)"
 
 
 def test_a_provider_that_talks_garbage_says_so(key, sandbox):
@@ -88,7 +88,17 @@ def test_an_unknown_provider_says_so(key):
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(-2, "clock"), (-102, "clock"), (100, "certificate"), (-106, "certificate"), (1008023, "certificate")],
+    [
+        (-2, "clock"),
+        (-102, "clock"),
+        (100, "certificate"),
+        (-106, "certificate"),
+        (1008023, "certificate"),
+        (1008030, "paid"),
+        (1008031, "paid"),
+        (302, "address"),
+        (404, "address"),
+    ],
 )
 def test_known_causes_are_named(code, words):
     assert words in keycheck.explain(Outcome(Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, code))
@@ -97,6 +107,34 @@ def test_known_causes_are_named(code, words):
 def test_any_other_refusal_is_explained_by_the_provider():
     outcome = Outcome(Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE, -1, "param error")
     assert keycheck.explain(outcome) == "refused for another reason (-1 param error)"
+
+
+@pytest.mark.parametrize("code", [-3, -103, 20, 21, 401, 403, 1008003, 1008035, 10030002, None])
+def test_another_secret_could_help_against_refused_credentials(code):
+    assert keycheck.blames_the_secret(Outcome(Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, code))
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(Verdict.ACCEPTED),
+        Outcome(Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE, -1),
+        Outcome(Verdict.RETRY, Reason.UNREACHABLE, Scope.KEY),
+        Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER),
+        *[
+            Outcome(Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, code)
+            for code in (-2, -102, 100, -106, 1008013, 1008020, 1008030, 1008031, 1010001, 301, 404, 405, 410)
+        ],
+    ],
+)
+def test_no_other_secret_helps_against_anything_else(outcome):
+    assert not keycheck.blames_the_secret(outcome)
+
+
+def test_a_secret_that_is_not_stored_can_be_checked(key, sandbox):
+    key.set_secret("f" * 32)
+    assert not keycheck.is_good(keycheck.check(key))
+    assert keycheck.is_good(keycheck.check_secret(key, SECRET))
 
 
 def test_no_secret_shows(key):

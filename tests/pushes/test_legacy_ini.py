@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from pushes import legacy_ini
+from pushes import legacy_ini, rotation
 from pushes.models import AppKey
 from pushes.names import ProviderKind
 from tests.make import make_secret
@@ -67,6 +67,31 @@ def test_a_changed_key_is_no_longer_paused():
     AppKey.objects.update(paused_at=timezone.now(), paused_reason="sign error")
     legacy_ini.apply(PAIR.replace(SECRET, make_secret()))
     assert not AppKey.objects.get().is_paused
+
+
+def test_a_file_from_before_a_rotation_is_recognised():
+    legacy_ini.apply(PAIR)
+    assert rotation.rotate(AppKey.objects.get(), make_secret())
+    (entry,) = legacy_ini.preview(PAIR)
+    assert entry.detail == "secret (the file has the old one, from before the rotation)"
+    legacy_ini.apply(PAIR)
+    assert (AppKey.objects.get().credentials().secret, AppKey.objects.get().has_old_secret) == (SECRET, False)
+
+
+def test_an_old_secret_that_cannot_be_decrypted_is_no_obstacle():
+    legacy_ini.apply(PAIR)
+    AppKey.objects.update(old_secret_encrypted="gAAAAA")
+    (entry,) = legacy_ini.preview(PAIR.replace(SECRET, make_secret()))
+    assert entry.detail == "secret"
+
+
+def test_another_endpoint_keeps_the_secret_and_since_when_it_is_in_use():
+    legacy_ini.apply(PAIR)
+    before = AppKey.objects.get()
+    legacy_ini.apply(PAIR, endpoint_url="http://gateway.test")
+    after = AppKey.objects.get()
+    assert (after.secret_encrypted, after.secret_since) == (before.secret_encrypted, before.secret_since)
+    assert after.revision != before.revision
 
 
 def test_endpoint_and_provider_apply_to_all_keys():

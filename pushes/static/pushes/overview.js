@@ -18,7 +18,9 @@
       return {
         label: data.names[name] || name, data: data[part][name],
         borderColor: COLOURS[name], backgroundColor: kind === "line" ? COLOURS[name] + "33" : COLOURS[name],
-        borderWidth: kind === "line" ? 1.5 : 0, pointRadius: 0, pointHitRadius: 8, tension: 0.25,
+        // A quantile is an estimate: straight lines promise no more, and a point keeps a lone minute visible.
+        borderWidth: kind === "line" ? 1.5 : 0, pointRadius: part === "latencies" ? 1.5 : 0, pointHitRadius: 8,
+        tension: part === "latencies" ? 0 : 0.25, cubicInterpolationMode: part === "kinds" ? "monotone" : "default",
         fill: part === "kinds", spanGaps: false, categoryPercentage: 1, barPercentage: 0.9
       };
     });

@@ -2,11 +2,14 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
 
 from pushes.models import AppKey
 from pushes.names import App, Environment, Platform
 from tests.make import make_app_key, make_secret
 from tests.pushes.admin.conftest import url
+from tests.pushes.rows import leave_redis
 from tests.sandbox_process import Sandbox
 
 pytestmark = pytest.mark.django_db
@@ -164,6 +167,20 @@ def test_an_import_shows_what_would_change_and_stores_nothing(key_manager: Clien
     assert not AppKey.objects.exists()
 
 
+def test_a_doubtful_access_id_is_shown_before_the_import(key_manager: Client) -> None:
+    file = ini(ios_higo_appid="2100047738", ios_higo_skey=make_secret())
+    page = key_manager.post(url("appkey_import_page"), {"file": file, "provider": "", "endpoint_url": ""})
+    assert "2100047738 is the access id of an Android app, but this key is for iOS." in page.content.decode()
+
+
+def test_a_kept_provider_is_not_doubted(key_manager: Client) -> None:
+    make_app_key(App.HIGO, Platform.IOS, provider="tpns", access_id=1600000001)
+    file = ini(ios_higo_appid="1600000002", ios_higo_skey=make_secret())
+    page = key_manager.post(url("appkey_import_page"), {"file": file, "provider": "", "endpoint_url": ""})
+    assert "access id of" not in page.content.decode()
+    assert "looks like" not in page.content.decode()
+
+
 def test_a_confirmed_import_stores_the_keys_once(key_manager: Client) -> None:
     secret = make_secret()
     file = ini(local_ios_higirl_appid="2200052868", local_ios_higirl_skey=secret)
@@ -224,3 +241,36 @@ def test_a_provider_that_cannot_be_reached_is_said_and_kept(key_manager: Client)
 
 def test_an_operator_may_not_have_a_key_verified(operator: Client) -> None:
     assert operator.post(url("appkey_verify_page", make_app_key().pk)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("page", "fields", "words"),
+    [
+        ("pause_page", {"paused_reason": "wrong clock", "paused_at": timezone.now()}, "paused already: wrong clock"),
+        ("resume_page", {}, "The key was not paused."),
+        ("disable_page", {"is_enabled": False}, "disabled already"),
+        ("enable_page", {}, "enabled already"),
+    ],
+)
+def test_what_is_done_already_is_said_and_not_written_down(
+    key_manager: Client, page: str, fields: dict[str, object], words: str
+) -> None:
+    key = make_app_key()
+    AppKey.objects.update(**fields)
+    answer = key_manager.post(url(f"appkey_{page}", key.pk), {"reason": "again"}, follow=True)
+    assert words in answer.content.decode()
+    assert not LogEntry.objects.exists()
+
+
+def test_a_key_is_resumed_while_redis_is_away(key_manager: Client, settings: Settings) -> None:
+    key = make_app_key(paused_at=timezone.now())
+    leave_redis(settings)
+    page = key_manager.post(url("appkey_resume_page", key.pk), follow=True).content.decode()
+    key.refresh_from_db()
+    assert "Redis does not answer" in page
+    assert not key.is_paused
+
+
+def test_the_verify_page_says_which_secret_is_asked_about(key_manager: Client) -> None:
+    page = key_manager.get(url("appkey_verify_page", make_app_key().pk)).content.decode()
+    assert "Secret in use since" in page

@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from higo_push import processes
 from pushes import counters, keygate, lanes, submit
-from pushes.models import PushRecord
+from pushes.models import AppKey, PushRecord
 from pushes.names import Platform
 from tests.make import make_app_key
 from tests.pushes.api.conftest import Api
@@ -90,6 +90,15 @@ def test_what_became_of_the_recent_past(redis_client: Any):
 def test_paused_app_keys(redis_client: Any):
     make_app_key(paused_at=timezone.now())
     assert scrape()["higo_app_key_paused", "higo", "production", "android"] == 1
+
+
+def test_app_keys_that_went_back_to_their_old_secret(redis_client: Any):
+    make_app_key()
+    AppKey.objects.update(fell_back_at=timezone.now())
+    make_app_key(platform=Platform.IOS)
+    values = scrape()
+    assert values["higo_app_key_fell_back", "higo", "production", "android"] == 1
+    assert values["higo_app_key_fell_back", "higo", "production", "ios"] == 0
 
 
 def test_how_long_recent_pushes_took(redis_client: Any):

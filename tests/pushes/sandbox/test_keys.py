@@ -3,8 +3,9 @@ import time
 
 import pytest
 
+from pushes.accessids import platform_of
 from pushes.names import Platform
-from pushes.sandbox.keys import KeyRing, platform_of
+from pushes.sandbox.keys import KeyRing
 
 
 class Table:
