@@ -205,9 +205,12 @@ def _device_draft(record: Pending, device: DeviceTarget, batch: Batch) -> Draft:
     return draft
 
 
-def store(found: Sequence[Draft], record_ids: Sequence[int], now: datetime, *, after_id: int = 0) -> None:
-    """Coalesce and insert deliveries of `record_ids` and, after commit, have the pending ones sent.
-    `after_id` leaves out rows of the same records that an earlier chunk made.
+def store(
+    found: Sequence[Draft], record_ids: Sequence[int], now: datetime, *, after_id: int = 0, is_urgent: bool = False
+) -> None:
+    """Coalesce and insert deliveries of `record_ids` and, after commit, have the pending ones sent, before all
+    others of their lane if they are urgent. `after_id` leaves out rows of the same records that an earlier
+    chunk made.
 
     One send job holds deliveries of one app key only, so that a slow or paused key delays no other.
     Raises redis.RedisError when chat is coalesced and Redis is away.
@@ -225,13 +228,13 @@ def store(found: Sequence[Draft], record_ids: Sequence[int], now: datetime, *, a
         .order_by("id")
         .values_list("kind", "shard", "app_key_id", "id")
     )
-    enqueue_by_key(pending)
+    enqueue_by_key(pending, is_urgent=is_urgent)
 
 
-def enqueue_by_key(pending: Iterable[tuple[str, int, int | None, int]]) -> None:
+def enqueue_by_key(pending: Iterable[tuple[str, int, int | None, int]], *, is_urgent: bool = False) -> None:
     """Enqueue sending of (kind, shard, app key id, delivery id) rows, grouped so that no job mixes keys."""
     by_key: dict[tuple[str, int, int | None], list[int]] = defaultdict(list)
     for kind, shard, key_id, delivery_id in pending:
         by_key[kind, shard, key_id].append(delivery_id)
     for (kind, shard, key_id), delivery_ids in by_key.items():
-        queues.enqueue_send(kind, shard, delivery_ids, app_key_id=key_id)
+        queues.enqueue_send(kind, shard, delivery_ids, app_key_id=key_id, is_urgent=is_urgent)

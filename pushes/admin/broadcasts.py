@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes import broadcasts
+from pushes import audiences, broadcasts
 from pushes.admin import approval, progress
 from pushes.admin.broadcast_form import PROVIDER_BYTES, BroadcastForm
 from pushes.admin.confirm import Question, RefusedError, ask
@@ -168,7 +168,7 @@ class Broadcasts(Desk[Broadcast]):
             messages.info(request, _("It was launched already. Nothing is sent twice."))
             return HttpResponseRedirect(back)
         try:
-            estimate = broadcasts.estimate(broadcast)
+            estimate = audiences.estimate(broadcast)
         except (InvalidMessageError, DirectoryError) as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(self.url("change", broadcast.pk))

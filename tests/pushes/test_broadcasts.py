@@ -12,11 +12,11 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis, RedisError
 
-from pushes import broadcasts, queues
+from pushes import audiences, broadcasts, queues
+from pushes.audiences import estimate
 from pushes.broadcasts import (
     BroadcastStateError,
     cancel,
-    estimate,
     expand,
     finish_done,
     launch,
@@ -72,8 +72,8 @@ def states() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broadcasts, "EXPAND_DEVICES", 3)
-    monkeypatch.setattr(broadcasts, "EXPAND_ACCOUNTS", 3)
+    monkeypatch.setattr(audiences, "EXPAND_DEVICES", 3)
+    monkeypatch.setattr(audiences, "EXPAND_ACCOUNTS", 3)
 
 
 # --- launch -----------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ def test_a_chunk_enqueues_its_own_rows_only(key: Any, django_capture_on_commit_c
 
 
 def test_a_device_that_registers_meanwhile_is_part_of_it(key: Any, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(broadcasts, "EXPAND_DEVICES", 2)
+    monkeypatch.setattr(audiences, "EXPAND_DEVICES", 2)
     phones(3)
     broadcast = launched()
     expand(broadcast.pk)

@@ -53,7 +53,10 @@ def test_blank_lines_are_nothing():
         ("7,higo,android,production,token-0001,2", "login_status"),
         ("7,higo,android,production,token-0001,1,yes", "push_status"),
         ("7,higo,android,production", "line"),
-        (GOOD + ",more", "line"),
+        (GOOD + ",vip,more", "line"),
+        (GOOD + ",v!p", "tags"),
+        (GOOD + "," + "x" * 33, "tags"),
+        (GOOD + "," + "|".join(f"t{n}" for n in range(21)), "tags"),
     ],
 )
 def test_a_bad_line_names_its_number_and_field(line: str, field: str):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
-from pushes import broadcasts, devices
+from pushes import audiences, broadcasts, devices
 from pushes.directory import DirectoryError, UnlistableError
 from pushes.distribute import distribute
 from pushes.models import Broadcast, DeliveryResult, Device, PushRecord
@@ -254,7 +254,7 @@ def test_a_broadcast_to_all_reads_page_by_page(
     schema: sqlite3.Connection, settings: Settings, redis_client: Redis, keys: None, monkeypatch: pytest.MonkeyPatch
 ):
     settings.DIRECTORY_ALL_DEVICES_SQL = ALL_DEVICES
-    monkeypatch.setattr(broadcasts, "EXPAND_DEVICES", 3)
+    monkeypatch.setattr(audiences, "EXPAND_DEVICES", 3)
     schema.executemany("INSERT INTO hg_phone VALUES ('1', 'higo', 'iphone', ?)", [(f"t{n}",) for n in range(7)])
     broadcast = launched()
     assert broadcast.estimate == 10
@@ -279,9 +279,9 @@ def test_refused_tokens_are_neither_counted_nor_pushed_to(
 
 def test_a_list_of_accounts_is_estimated_from_the_other_database(schema: sqlite3.Connection, redis_client: Redis):
     broadcast = make_broadcast(audience_kind="accounts", accounts=["1", "2"])
-    assert broadcasts.estimate(broadcast) == 2
+    assert audiences.estimate(broadcast) == 2
     broadcast.platform = Platform.IOS
-    assert broadcasts.estimate(broadcast) == 1
+    assert audiences.estimate(broadcast) == 1
 
 
 def test_a_broadcast_starts_while_the_other_database_is_away(

@@ -20,6 +20,7 @@ def test_a_new_device_is_created(api: Api):
         "platform": "ios",
         "environment": "production",
         "is_active": True,
+        "tags": [],
     }
     assert Device.objects.get().token == TOKEN
 
@@ -47,6 +48,10 @@ def test_a_device_moves_to_the_account_that_registers_it(api: Api):
         ({"platform": "windows"}, "platform"),
         ({"environment": "test"}, "environment"),
         ({"token": "other"}, "token"),
+        ({"tags": "vip"}, "tags"),
+        ({"tags": ["vip", 1]}, "tags"),
+        ({"tags": ["v!p"]}, "tags"),
+        ({"tags": [f"t{n}" for n in range(21)]}, "tags"),
     ],
 )
 def test_a_bad_field_is_named(api: Api, change: dict[str, Any], field: str):
