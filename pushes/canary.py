@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from math import ceil
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import Count, Max
@@ -25,6 +26,7 @@ WHOLE = 10_000
 LEAST_DEVICES = 50
 #: So many answers are enough to halt before all of them are in.
 LEAST_ANSWERS = 20
+ERRORS, BAD_TOKENS, SILENCE = "errors", "bad_tokens", "silence"
 #: Waiting for another attempt because of these is no trouble of the message's or the tokens'.
 NO_TROUBLE = (Reason.THROTTLED, Reason.OUTSIDE_WINDOW, Reason.BROADCAST_PAUSED)
 
@@ -134,28 +136,43 @@ def limits() -> Limits:
     return Limits(settings.BROADCAST_CANARY_ERROR_PERCENT, settings.BROADCAST_CANARY_BAD_TOKEN_PERCENT)
 
 
-def objection(tally: Tally, most: Limits, *, is_over: bool) -> str:
-    """Why the rest must not be sent, or "". `is_over` when no more outcomes are waited for: what still waits
-    for another attempt then counts as an error, and no answer at all is an objection of its own.
+class Objection(NamedTuple):
+    """Why the rest must not be sent: `why` is `errors`, `bad_tokens` or `silence`."""
+
+    why: str
+    count: int
+    answered: int
+    most_percent: float
+
+    def __str__(self) -> str:
+        if self.why == SILENCE:
+            return f"none of {self.count} devices of the canary has an outcome"
+        what = "failed" if self.why == ERRORS else "have invalid tokens"
+        percent = _percent(self.count, self.answered)
+        return (
+            f"{self.count} of the canary's {self.answered} answered devices {what}: {percent:.1f} %, "
+            f"the limit is {self.most_percent:g} %"
+        )
+
+
+def objection(tally: Tally, most: Limits, *, is_over: bool) -> Objection | None:
+    """What speaks against the rest, if anything does. `is_over` when no more outcomes are waited for: what still
+    waits for another attempt then counts as an error, and no answer at all is an objection of its own.
 
     Before that, a few errors among a few answers say nothing yet. One error among several answers never does.
     """
     if is_over:
         tally = Tally(tally.accepted, tally.errors + tally.troubled, tally.bad_tokens, 0, tally.waiting, tally.silent)
         if not tally.answered and tally.waiting:
-            return f"none of {tally.waiting} devices of the canary has an outcome"
+            return Objection(SILENCE, tally.waiting, 0, 0.0)
     elif tally.answered < LEAST_ANSWERS:
-        return ""
+        return None
     least = min(2, tally.answered)
     if tally.errors >= least and tally.error_percent > most.error_percent:
-        return _words("failed", tally.errors, tally, tally.error_percent, most.error_percent)
+        return Objection(ERRORS, tally.errors, tally.answered, most.error_percent)
     if tally.bad_tokens >= least and tally.bad_token_percent > most.bad_token_percent:
-        return _words("have invalid tokens", tally.bad_tokens, tally, tally.bad_token_percent, most.bad_token_percent)
-    return ""
-
-
-def _words(what: str, count: int, tally: Tally, percent: float, most: float) -> str:
-    return f"{count} of the canary's {tally.answered} answered devices {what}: {percent:.1f} %, the limit is {most:g} %"
+        return Objection(BAD_TOKENS, tally.bad_tokens, tally.answered, most.bad_token_percent)
+    return None
 
 
 def _percent(part: int, whole: int) -> float:

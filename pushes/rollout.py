@@ -35,7 +35,7 @@ def _judge(broadcast_id: int, now: datetime) -> bool:
     if objection:
         log.warning("broadcast #%s halted: %s", broadcast_id, objection)
         broadcasts.pause(broadcast_id, reason=f"halted: {objection}")
-        Broadcast.objects.filter(pk=broadcast_id).update(phase=BroadcastPhase.HALTED)
+        Broadcast.objects.filter(pk=broadcast_id).update(phase=BroadcastPhase.HALTED, objection=objection._asdict())
         return True
     if is_over:
         _to_the_rest(broadcast_id)

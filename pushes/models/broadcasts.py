@@ -68,6 +68,8 @@ class Broadcast(models.Model):
     # The canary's share of the audience in parts of 10,000, fixed at the start, and when all of it had been listed.
     canary_share = models.PositiveSmallIntegerField(default=0, editable=False)
     canary_listed_at = models.DateTimeField(null=True, editable=False)
+    # Why it has halted by itself (see `canary.Objection`).
+    objection = models.JSONField(default=dict, editable=False)
     # How far the audience has been turned into deliveries: a device id, or a position in `accounts`.
     cursor = models.PositiveBigIntegerField(default=0, editable=False)
     is_expanded = models.BooleanField(default=False, editable=False)

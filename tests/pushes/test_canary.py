@@ -173,7 +173,7 @@ def test_every_state_of_a_delivery_counts_as_one_thing(record: Any, status: str,
 )
 def test_what_speaks_against_the_rest(tally: Tally, is_over: bool, why: str):
     found = objection(tally, LIMITS, is_over=is_over)
-    assert why in found if why else found == ""
+    assert why in str(found) if why else found is None
 
 
 def test_the_wait_begins_when_the_last_of_it_could_be_sent(record: Any, settings: Settings):

@@ -250,6 +250,20 @@ def test_without_its_query_a_broadcast_to_all_is_refused(schema: sqlite3.Connect
     assert not PushRecord.objects.exists()
 
 
+def test_a_broadcast_to_a_tag_is_refused_with_what_to_do_instead(
+    schema: sqlite3.Connection, settings: Settings, redis_client: Redis
+):
+    settings.DIRECTORY_ALL_DEVICES_SQL = ALL_DEVICES
+    broadcast = make_broadcast(audience_kind="tag", tag="vip")
+    with pytest.raises(
+        InvalidMessageError, match=r"knows no tags: “vip” would reach nobody\. Send to a list of accounts"
+    ):
+        broadcasts.launch(broadcast.pk)
+    with pytest.raises(UnlistableError, match="knows no tags"):
+        SqlDirectory().page("higo", "", after=0, limit=10, tag="vip")
+    assert not PushRecord.objects.exists()
+
+
 def test_a_broadcast_to_all_reads_page_by_page(
     schema: sqlite3.Connection, settings: Settings, redis_client: Redis, keys: None, monkeypatch: pytest.MonkeyPatch
 ):

@@ -30,6 +30,14 @@ def test_registering_again_is_fine(api: Api):
     assert api.call("PUT", f"/devices/{TOKEN}", BODY)[0] == 200
 
 
+def test_a_device_has_the_tags_of_its_last_registration(api: Api):
+    assert api.call("PUT", f"/devices/{TOKEN}", BODY | {"tags": ["VIP", "上海"]})[1]["tags"] == ["vip", "上海"]
+    assert api.call("PUT", f"/devices/{TOKEN}", BODY)[1]["tags"] == ["vip", "上海"]
+    assert api.call("PUT", f"/devices/{TOKEN}", BODY | {"tags": None})[1]["tags"] == ["vip", "上海"]
+    assert api.call("PUT", f"/devices/{TOKEN}", BODY | {"tags": ["new"]})[1]["tags"] == ["new"]
+    assert api.call("PUT", f"/devices/{TOKEN}", BODY | {"tags": []})[1]["tags"] == []
+
+
 def test_a_device_moves_to_the_account_that_registers_it(api: Api):
     make_device(make_account("8"), token=TOKEN)
     status, answer = api.call("PUT", f"/devices/{TOKEN}", BODY | {"account_id": 9})
