@@ -140,17 +140,17 @@ class Objection(NamedTuple):
     """Why the rest must not be sent: `why` is `errors`, `bad_tokens` or `silence`."""
 
     why: str
-    count: int
+    number: int
     answered: int
     most_percent: float
 
     def __str__(self) -> str:
         if self.why == SILENCE:
-            return f"none of {self.count} devices of the canary has an outcome"
+            return f"none of {self.number} devices of the canary has an outcome"
         what = "failed" if self.why == ERRORS else "have invalid tokens"
-        percent = _percent(self.count, self.answered)
+        percent = _percent(self.number, self.answered)
         return (
-            f"{self.count} of the canary's {self.answered} answered devices {what}: {percent:.1f} %, "
+            f"{self.number} of the canary's {self.answered} answered devices {what}: {percent:.1f} %, "
             f"the limit is {self.most_percent:g} %"
         )
 

@@ -160,7 +160,7 @@ def test_it_halts_by_itself_and_says_why(key: Any, status: Status, reason: str, 
     assert state(broadcast) == ("paused", "halted")
     assert broadcast.status_reason.startswith("halted: 6 of the canary's")
     assert why in broadcast.status_reason
-    assert canary.Objection(**broadcast.objection).count == 6
+    assert canary.Objection(**broadcast.objection).number == 6
     assert expand(broadcast.pk) == 0
     assert judge_canaries() == 0
 
