@@ -60,6 +60,11 @@ class TestForm(forms.Form):
                 _("No active device in %(app)s is known for: %(names)s. Nothing was sent.")
                 % {"app": self.broadcast.app, "names": unknown}
             )
+        if len(named.devices) > MOST_NAMES:
+            raise forms.ValidationError(
+                _("These are %(n)s devices: a test goes to at most %(most)s.")
+                % {"n": len(named.devices), "most": MOST_NAMES}
+            )
         self.devices = named.devices
         return names
 

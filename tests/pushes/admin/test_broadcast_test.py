@@ -80,6 +80,14 @@ def test_names_that_cannot_be_used_are_named_and_nobody_gets_it(
     assert not PushRecord.objects.exists()
 
 
+def test_an_account_with_a_drawer_full_of_phones_is_no_test(operator: Client, broadcast: Broadcast) -> None:
+    account = make_account("7")
+    for _ in range(21):
+        make_device(account)
+    assert "These are 21 devices: a test goes to at most 20." in send(operator, broadcast, "7")
+    assert not PushRecord.objects.exists()
+
+
 class AwayDirectory(TableDirectory):
     def devices(self, *_args: object) -> dict[str, list[object]]:  # type: ignore[override]
         raise DirectoryError("DIRECTORY_DEVICES_SQL: gone away")
