@@ -104,8 +104,11 @@ class BroadcastForm(ModelForm[Broadcast]):
             raise forms.ValidationError(_("Name the tag that its devices have."))
         try:
             return tags.clean(tag)
-        except tags.InvalidTagError as error:
-            raise forms.ValidationError(str(error)) from None
+        except tags.InvalidTagError:
+            raise forms.ValidationError(
+                _("“%(tag)s” is no tag: 1 to %(most)s letters, digits, Chinese characters, or _ - . :")
+                % {"tag": tag, "most": tags.LONGEST_TAG}
+            ) from None
 
     def clean_accounts_file(self) -> "UploadedFile[bytes] | None":
         upload: UploadedFile[bytes] | None = self.cleaned_data["accounts_file"]

@@ -184,7 +184,7 @@ def test_editing_keeps_a_list_too_long_to_show(operator: Client) -> None:
         ({"expires_at_0": "2099-01-01", "expires_at_1": "08:00"}, "Pushes are kept for"),
         ({"title": ""}, "This field is required"),
         ({"audience_kind": "tag"}, "Name the tag"),
-        ({"audience_kind": "tag", "tag": "v!p"}, "&#x27;v!p&#x27; is no tag"),
+        ({"audience_kind": "tag", "tag": "v!p"}, "“v!p” is no tag"),
         ({"canary_percent": "51"}, "less than or equal to 50"),
         ({"window_policy": "later"}, "Select a valid choice"),
     ],
