@@ -72,7 +72,8 @@ def broadcast_rows(latency_ms: int, devices: int, workers: int) -> Iterator[dict
         stage.expected += devices
         begun = time.monotonic()
         launch = "from pushes import broadcasts; from pushes.models import Broadcast; "
-        launch += "broadcasts.launch(Broadcast.objects.create(title='双十一', text='全场五折', app='higo').pk)"
+        launch += "made = Broadcast.objects.create(title='双十一', text='全场五折', app='higo', canary_percent=0); "
+        launch += "broadcasts.launch(made.pk)"
         subprocess.run(
             [sys.executable, "manage.py", "shell", "--no-imports", "-c", launch],
             cwd=BASE_DIR,

@@ -203,6 +203,13 @@ MONGO_TIMEOUT_SECONDS = env.number("MONGO_TIMEOUT_SECONDS", 10.0, least=0.1)
 # --- the operators' console -------------------------------------------------------------------
 #: Above this many devices a second person approves a broadcast; 0: never.
 BROADCAST_APPROVAL_ABOVE = env.integer("BROADCAST_APPROVAL_ABOVE", 10_000)
+#: Above so many devices a part of them gets a broadcast first, unless it says otherwise itself; 0 %: no part.
+BROADCAST_CANARY_ABOVE = env.integer("BROADCAST_CANARY_ABOVE", 5_000)
+BROADCAST_CANARY_PERCENT = env.integer("BROADCAST_CANARY_PERCENT", 1, most=50)
+#: It halts by itself above these shares of what was answered; after so long without an answer it decides anyway.
+BROADCAST_CANARY_ERROR_PERCENT = env.number("BROADCAST_CANARY_ERROR_PERCENT", 5.0)
+BROADCAST_CANARY_BAD_TOKEN_PERCENT = env.number("BROADCAST_CANARY_BAD_TOKEN_PERCENT", 20.0)
+BROADCAST_CANARY_WAIT_SECONDS = env.number("BROADCAST_CANARY_WAIT_SECONDS", 600.0, least=1)
 UNFOLD = {
     "SITE_TITLE": "HIGO Push",
     "SITE_HEADER": "HIGO Push",

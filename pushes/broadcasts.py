@@ -1,31 +1,36 @@
-"""Broadcasts: launch, pause, resume, cancel, progress, and the expansion into deliveries."""
+"""The life of a broadcast: launch, expansion into deliveries, pause, resume, cancel, progress, end.
+
+Who it is for stands in `audiences`; who of them gets it first, and whether the others follow, in `canary` and
+`rollout`.
+"""
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.utils import timezone
 
-from pushes import distribute, lanes, queues
-from pushes.directory import DirectoryError, UnlistableError, directory
+from pushes import audiences, canary, distribute, lanes, queues, windows
+from pushes.directory import DirectoryError
 from pushes.drafts import Pending
 from pushes.models import Broadcast, DeliveryResult, PushRecord
-from pushes.names import CLAIMABLE, App, BroadcastStatus, Kind, Platform, Reason, Status
+from pushes.names import CLAIMABLE, App, BroadcastPhase, BroadcastStatus, Kind, Platform, Reason, Status
 from pushes.submit import InvalidMessageError, submit, validate
-from pushes.values import Audience, PushMessage, Recipient
+from pushes.values import Audience, PushMessage
 
 log = logging.getLogger(__name__)
 
 EXPANSIONS = lanes.distribute_queue(lanes.BROADCAST)
-EXPAND_DEVICES = 2_000
-EXPAND_ACCOUNTS = 1_000
 STARTABLE = (BroadcastStatus.DRAFT, BroadcastStatus.WAITING, BroadcastStatus.SCHEDULED)
 FAR_FUTURE_DAYS = 3_650
+#: The rate of sending is that of the last so many seconds.
+RECENT_SECONDS = 20
 
 
 class BroadcastStateError(Exception):
@@ -34,12 +39,13 @@ class BroadcastStateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Counts of deliveries by status. `total` grows until `is_expanded`."""
+    """Counts of deliveries by status. `total` grows until `is_expanded`; `recent` ended a short while ago."""
 
     counts: dict[str, int]
     total: int
     done: int
     is_expanded: bool
+    recent: int = 0
 
 
 def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
@@ -52,12 +58,13 @@ def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
         broadcast = _locked(broadcast_id)
         if broadcast.status not in STARTABLE:
             raise BroadcastStateError(f"broadcast #{broadcast_id} is {broadcast.status}: it cannot be launched")
-        message = _message(broadcast)
+        now = timezone.now()
+        message = message_of(broadcast)
         validate(message)
+        _check_expiry(broadcast, now)
         size = _estimate_if_possible(broadcast)
         if by is not None:
             broadcast.approved_by = by
-        now = timezone.now()
         if broadcast.scheduled_at and broadcast.scheduled_at > now:
             broadcast.status = BroadcastStatus.SCHEDULED
             broadcast.save()
@@ -65,12 +72,18 @@ def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
         broadcast.status = BroadcastStatus.SENDING
         broadcast.started_at = now
         broadcast.estimate = size
+        broadcast.canary_share = canary.share(broadcast, size)
+        broadcast.phase = BroadcastPhase.CANARY if broadcast.canary_share else ""
         broadcast.save()
-        submit([message], now=now)
+        record_ids = submit([message], now=now).record_ids
+        PushRecord.objects.filter(id__in=record_ids).update(
+            window_policy=broadcast.window_policy, one_by_one=bool(broadcast.phase)
+        )
     return broadcast
 
 
-def _message(broadcast: Broadcast) -> PushMessage:
+def message_of(broadcast: Broadcast) -> PushMessage:
+    """The one message that it is, whoever it is for."""
     return PushMessage(
         kind=Kind.BROADCAST,
         app=App(broadcast.app),
@@ -87,27 +100,15 @@ def _message(broadcast: Broadcast) -> PushMessage:
     )
 
 
-def estimate(broadcast: Broadcast) -> int:
-    """How many active devices the audience has right now. Raises submit.InvalidMessageError when the directory
-    cannot list that audience, and directory.DirectoryError when it is away."""
-    known = directory()
-    if broadcast.audience_kind == Broadcast.AudienceKind.APP:
-        try:
-            return known.count(broadcast.app, broadcast.platform)
-        except UnlistableError as error:
-            raise InvalidMessageError("audience_kind", broadcast.audience_kind, str(error)) from None
-    ids = dict.fromkeys(str(account_id) for account_id in broadcast.accounts)
-    return sum(
-        not broadcast.platform or device.platform == broadcast.platform
-        for chunk in queues.chunks(ids, EXPAND_ACCOUNTS)
-        for devices in known.devices(chunk, broadcast.app).values()
-        for device in devices
-    )
+def _check_expiry(broadcast: Broadcast, now: datetime) -> None:
+    starts_at = max(now, broadcast.scheduled_at or now)
+    if broadcast.expires_at and broadcast.expires_at <= starts_at:
+        raise InvalidMessageError("expires_at", broadcast.expires_at, "it would expire before it is sent")
 
 
 def _estimate_if_possible(broadcast: Broadcast) -> int | None:
     try:
-        return estimate(broadcast)
+        return audiences.estimate(broadcast)
     except DirectoryError as error:
         # Its audience is read page by page as soon as the directory is back.
         log.warning("broadcast #%s starts without an estimate: %s", broadcast.pk, error)
@@ -116,46 +117,39 @@ def _estimate_if_possible(broadcast: Broadcast) -> int | None:
 
 def expand(broadcast_id: int) -> int:
     """Turn the next chunk of the audience into deliveries. Rows and cursor move in one transaction, so a
-    chunk is made once, whoever runs this and however often. Returns the number of rows."""
+    chunk is made once, whoever runs this and however often. Does nothing while the canary's outcomes are waited
+    for. Returns the number of rows."""
     with transaction.atomic():
         broadcast = _locked(broadcast_id)
-        if broadcast.status != BroadcastStatus.SENDING or broadcast.is_expanded:
+        if broadcast.status != BroadcastStatus.SENDING or broadcast.is_expanded or canary.is_waiting(broadcast):
             return 0
         record = Pending(*PushRecord.objects.values_list(*Pending._fields).get(broadcast=broadcast))
-        batch = distribute.look_up(timezone.now())
-        if broadcast.audience_kind == Broadcast.AudienceKind.APP:
-            recipients, broadcast.cursor, broadcast.is_expanded = _device_page(broadcast)
-        else:
-            recipients, broadcast.cursor, broadcast.is_expanded = _account_page(broadcast)
+        batch = look_up(broadcast.push_type, broadcast.window_policy, timezone.now())
+        page = audiences.next_page(broadcast, pages=canary.pages_at_once(broadcast))
+        chosen = canary.members(broadcast, record.id, page.members)
+        recipients = audiences.recipients(broadcast, chosen)
         drafts = [draft for recipient in recipients for draft in distribute.drafts_for(record, recipient, batch)]
-        broadcast.save(update_fields=["cursor", "is_expanded"])
+        broadcast.cursor = page.cursor
+        if page.is_last and broadcast.phase == BroadcastPhase.CANARY:
+            broadcast.canary_listed_at = batch.now
+        elif page.is_last:
+            broadcast.is_expanded = True
+        broadcast.save(update_fields=["cursor", "is_expanded", "canary_listed_at"])
         newest = DeliveryResult.objects.order_by("-id").values_list("id", flat=True).first()
         distribute.store(drafts, [record.id], batch.now, after_id=newest or 0)
-        if not broadcast.is_expanded:
+        if not page.is_last:
             queues.enqueue_expansion(broadcast_id)
     return len(drafts)
 
 
-def _device_page(broadcast: Broadcast) -> tuple[list[Recipient], int, bool]:
-    known = directory()
-    page = known.page(broadcast.app, broadcast.platform, after=broadcast.cursor, limit=EXPAND_DEVICES)
-    facts = known.accounts(list({device.account_id for device in page.devices}))
-    recipients = [
-        Recipient(device.account_id, facts.get(device.account_id), False, (device,)) for device in page.devices
-    ]
-    return recipients, page.cursor, page.is_last
-
-
-def _account_page(broadcast: Broadcast) -> tuple[list[Recipient], int, bool]:
-    ids = list(dict.fromkeys(str(account_id) for account_id in broadcast.accounts))
-    page = ids[broadcast.cursor : broadcast.cursor + EXPAND_ACCOUNTS]
-    known = directory()
-    facts, devices = known.accounts(page), known.devices(page, broadcast.app)
-    recipients = [
-        Recipient(account_id, facts.get(account_id), False, tuple(devices.get(account_id, ()))) for account_id in page
-    ]
-    cursor = broadcast.cursor + len(page)
-    return recipients, cursor, cursor >= len(ids)
+def look_up(push_type: int, window_policy: str, now: datetime) -> distribute.Batch:
+    """What is the same for all deliveries of a message whose own word on the delivery window, if it has one, goes
+    before its type's."""
+    batch = distribute.look_up(now)
+    if not window_policy:
+        return batch
+    own = windows.decide(window_policy, batch.policies[push_type].window, now, ZoneInfo(settings.TIME_ZONE))
+    return replace(batch, decisions={**batch.decisions, push_type: own})
 
 
 def pause(broadcast_id: int, *, by: Any = None, reason: str = "") -> Broadcast:
@@ -170,11 +164,14 @@ def pause(broadcast_id: int, *, by: Any = None, reason: str = "") -> Broadcast:
 
 
 def resume(broadcast_id: int, *, by: Any = None) -> Broadcast:
-    """Go on where `pause` stopped. Raises BroadcastStateError unless it is paused."""
+    """Go on where `pause` stopped. Raises BroadcastStateError unless it is paused, and when it has halted by
+    itself: that is for `rollout.go_on`."""
     with transaction.atomic():
         broadcast = _moved(broadcast_id, (BroadcastStatus.PAUSED,), BroadcastStatus.SENDING, _by("resumed", by))
+        if broadcast.phase == BroadcastPhase.HALTED:
+            raise BroadcastStateError(f"broadcast #{broadcast_id} has halted by itself: it cannot simply be resumed")
         now = timezone.now()
-        decision = distribute.look_up(now).decisions[broadcast.push_type]
+        decision = look_up(broadcast.push_type, broadcast.window_policy, now).decisions[broadcast.push_type]
         # Due long ago, unless the delivery window is shut: the sweeper's next round sends them.
         due_at = decision.hold_until or now - timedelta(seconds=settings.STUCK_SECONDS)
         _unsent(broadcast).filter(reason=Reason.BROADCAST_PAUSED).update(
@@ -197,15 +194,17 @@ def cancel(broadcast_id: int, *, by: Any = None) -> Broadcast:
 
 def progress(broadcast_id: int) -> Progress:
     """Raises Broadcast.DoesNotExist."""
-    broadcast = Broadcast.objects.get(pk=broadcast_id)
-    counts = dict(
+    broadcast = Broadcast.objects.defer("accounts", "data").get(pk=broadcast_id)
+    ended = Q(finished_at__gte=timezone.now() - timedelta(seconds=RECENT_SECONDS))
+    rows = (
         DeliveryResult.objects.filter(record__in=broadcast.records.values("id"))
         .values_list("status")
-        .annotate(number=Count("id"))
+        .annotate(number=Count("id"), recent=Count("id", filter=ended))
     )
+    counts = {status: number for status, number, _ in rows}
     live = sum(counts.get(status, 0) for status in (*CLAIMABLE, Status.SENDING))
     total = sum(counts.values())
-    return Progress(counts, total, total - live, broadcast.is_expanded)
+    return Progress(counts, total, total - live, broadcast.is_expanded, sum(recent for *_, recent in rows))
 
 
 def states(record_ids: Collection[int], *, lock: bool = False) -> dict[int, str]:
@@ -239,11 +238,15 @@ def put_back() -> None:
         _launch_scheduled(pk)
     if queues.depths([EXPANSIONS])[EXPANSIONS]:
         return
-    for pk in Broadcast.objects.filter(
-        status=BroadcastStatus.SENDING,
-        is_expanded=False,
-        started_at__lte=now - timedelta(seconds=settings.STUCK_SECONDS),
-    ).values_list("pk", flat=True):
+    for pk in (
+        Broadcast.objects.filter(
+            status=BroadcastStatus.SENDING,
+            is_expanded=False,
+            started_at__lte=now - timedelta(seconds=settings.STUCK_SECONDS),
+        )
+        .exclude(phase=BroadcastPhase.CANARY, canary_listed_at__isnull=False)
+        .values_list("pk", flat=True)
+    ):
         queues.enqueue_expansion(pk)
 
 

@@ -166,7 +166,8 @@ def _send_window(work: KeyWork, rows: list[Claimed]) -> int:
 
 
 def _calls(work: KeyWork, rows: Iterable[Claimed]) -> list[Call]:
-    """Group rows of one message into list calls; the few and the many different go one by one."""
+    """Group rows of one message into list calls; the few and the many different go one by one, and so does what
+    asks for it."""
     by_wording: dict[Wording, list[Claimed]] = defaultdict(list)
     for row in rows:
         by_wording[row.wording].append(row)
@@ -176,7 +177,8 @@ def _calls(work: KeyWork, rows: Iterable[Claimed]) -> list[Call]:
         message = _prepared(work, wording, group, now)
         if message is None:
             continue
-        if work.provider.list_limit and len(group) >= settings.MULTI_PUSH_LEAST:
+        is_listed = work.provider.list_limit and not work.contents[wording[0]].one_by_one
+        if is_listed and len(group) >= settings.MULTI_PUSH_LEAST:
             calls += [Call(part, message, is_list=True) for part in queues.chunks(group, work.provider.list_limit)]
         else:
             calls += [Call([row], message) for row in group]

@@ -1,9 +1,9 @@
 """Devices from a CSV file, in bulk: read and check every line first, then write in one transaction.
 
-Columns: account_id, app, platform, environment, token[, login_status, push_status]. A first line that
+Columns: account_id, app, platform, environment, token[, login_status, push_status, tags]. A first line that
 names them is recognised and may put them in any order; without it they stand in this order. An empty
 status leaves the account as it is (a new one is logged in and accepts pushes); an empty environment
-means production.
+means production. Tags are parted by blanks or |; without any the device keeps those that it has.
 """
 
 import csv
@@ -15,7 +15,7 @@ from typing import TypeVar
 from django.db import transaction
 from django.utils import timezone
 
-from pushes import bulk, queues
+from pushes import bulk, queues, tags
 from pushes.devices import InvalidDeviceError, Registration, change_of, revive
 from pushes.models import Account, Device, DeviceEvent, mask_token
 from pushes.names import App, DeviceEventKind, Environment, platform_of
@@ -23,7 +23,7 @@ from pushes.names import App, DeviceEventKind, Environment, platform_of
 T = TypeVar("T")
 #: A device's id, what happened to it, and the detail for its history.
 Event = tuple[int, DeviceEventKind, str]
-COLUMNS = ("account_id", "app", "platform", "environment", "token", "login_status", "push_status")
+COLUMNS = ("account_id", "app", "platform", "environment", "token", "login_status", "push_status", "tags")
 REQUIRED = COLUMNS[:5]
 CHUNK = 2_000
 _APPS = {app.value: app for app in App}
@@ -50,6 +50,7 @@ class Row:
     registration: Registration
     login_status: int | None
     push_status: int | None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -98,7 +99,7 @@ def _header(cells: list[str]) -> list[str]:
     missing = [name for name in REQUIRED if name not in cells]
     if unknown or missing or len(set(cells)) != len(cells):
         raise _BadLineError(
-            "header", ",".join(cells)[:80], f"the columns are {','.join(COLUMNS)} (the last two optional)"
+            "header", ",".join(cells)[:80], f"the columns are {','.join(COLUMNS)} (the last three optional)"
         )
     return cells
 
@@ -112,7 +113,15 @@ def _row(line: int, columns: Sequence[str], cells: list[str]) -> Row:
         _registration(given),
         _one_of("login_status", given["login_status"], _STATUSES),
         _one_of("push_status", given["push_status"], _STATUSES),
+        _tags(given["tags"]),
     )
+
+
+def _tags(given: str) -> tuple[str, ...]:
+    try:
+        return tags.clean_all(given.replace("|", " ").split())
+    except tags.InvalidTagError as error:
+        raise _BadLineError("tags", given[:80], str(error)) from None
 
 
 def _registration(given: dict[str, str]) -> Registration:
@@ -149,7 +158,7 @@ def _is_repetition(row: Row, seen: dict[tuple[str, str], Row]) -> bool:
         raise _BadLineError(
             "token", mask_token(row.registration.token), f"line {earlier.line} has this token with other values"
         )
-    return earlier.login_status == row.login_status and earlier.push_status == row.push_status
+    return (earlier.login_status, earlier.push_status, earlier.tags) == (row.login_status, row.push_status, row.tags)
 
 
 def store(rows: Sequence[Row]) -> Counter[str]:
@@ -160,7 +169,16 @@ def store(rows: Sequence[Row]) -> Counter[str]:
         for chunk in queues.chunks(rows, CHUNK):
             counts["accounts"] += _store_accounts(chunk)
             counts.update(_store_devices([row.registration for row in chunk]))
+            counts["tagged"] += _store_tags(chunk)
     return counts
+
+
+def _store_tags(rows: Sequence[Row]) -> int:
+    """Those that the file gives. Of several lines about one device the last with tags counts."""
+    given = {(row.registration.token, row.registration.app.value): row.tags for row in rows if row.tags}
+    found = Device.objects.filter(token__in={token for token, _ in given}) if given else Device.objects.none()
+    known = found.values_list("pk", "token", "app")
+    return tags.replace({pk: given[token, app] for pk, token, app in known if (token, app) in given})
 
 
 def _store_accounts(rows: Sequence[Row]) -> int:
@@ -201,6 +219,8 @@ def _store_devices(wanted: Sequence[Registration]) -> Counter[str]:
             changed.append(device)
             events.append(event)
     Device.objects.bulk_update(changed, UPDATED, batch_size=500)
+    # They were the former users' tags.
+    tags.replace({device_id: () for device_id, event, _ in events if event is DeviceEventKind.MOVED})
     now = bulk.db_datetime(timezone.now())
     bulk.insert_rows(
         DeviceEvent,

@@ -1,11 +1,12 @@
 """Devices and their history: register, move, deactivate, refuse, reactivate. Every change leaves a DeviceEvent."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from pushes import tags
 from pushes.models import Account, Device, DeviceEvent
 from pushes.names import App, DeviceEventKind, Environment, Platform, Reason
 
@@ -46,24 +47,33 @@ class Registration:
 
 
 def register(
-    account_id: str, app: App, platform: Platform, environment: Environment, token: str
+    account_id: str,
+    app: App,
+    platform: Platform,
+    environment: Environment,
+    token: str,
+    *,
+    wanted_tags: Iterable[str] | None = None,
 ) -> tuple[Device, DeviceEventKind | None]:
     """The active device with `token`, belonging to `account_id`, and what that changed (None: nothing).
 
     The account is created when it is missing. A token that belonged to another account moves: the phone
-    has a new owner, or its user has logged in as someone else. Raises InvalidDeviceError.
+    has a new owner, or its user has logged in as someone else. The device has exactly the tags wanted from
+    then on; with None it keeps those that it has, unless it moves: they were its former user's. Raises
+    InvalidDeviceError and tags.InvalidTagError.
     """
     wanted = Registration(account_id, app, platform, environment, token)
+    words = None if wanted_tags is None else tags.clean_all(wanted_tags)
     try:
         with transaction.atomic():
-            return _register(wanted)
+            return _register(wanted, words)
     except IntegrityError:
         # Another process has just inserted the account or the device: now it is there to be found.
         with transaction.atomic():
-            return _register(wanted)
+            return _register(wanted, words)
 
 
-def _register(wanted: Registration) -> tuple[Device, DeviceEventKind | None]:
+def _register(wanted: Registration, words: Sequence[str] | None) -> tuple[Device, DeviceEventKind | None]:
     account, _ = Account.objects.get_or_create(account_id=wanted.account_id)
     device = Device.objects.select_for_update().filter(token=wanted.token, app=wanted.app).first()
     if device is None:
@@ -77,6 +87,8 @@ def _register(wanted: Registration) -> tuple[Device, DeviceEventKind | None]:
     device.save()
     if event is not None:
         DeviceEvent.objects.create(device=device, event=event, detail=detail[:200])
+    if words is not None or event is DeviceEventKind.MOVED:
+        tags.replace({device.pk: words or ()})
     return device, event
 
 

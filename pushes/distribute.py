@@ -251,9 +251,12 @@ def _device_draft(record: Pending, device: DeviceTarget, batch: Batch) -> Draft:
     return draft
 
 
-def store(found: Sequence[Draft], record_ids: Sequence[int], now: datetime, *, after_id: int = 0) -> None:
-    """Coalesce and insert deliveries of `record_ids` and, after commit, have the pending ones sent.
-    `after_id` leaves out rows of the same records that an earlier chunk made.
+def store(
+    found: Sequence[Draft], record_ids: Sequence[int], now: datetime, *, after_id: int = 0, is_urgent: bool = False
+) -> None:
+    """Coalesce and insert deliveries of `record_ids` and, after commit, have the pending ones sent, before all
+    others of their lane if they are urgent. `after_id` leaves out rows of the same records that an earlier
+    chunk made.
 
     One send job holds deliveries of one app key only, so that a slow or paused key delays no other.
     Raises redis.RedisError when chat is coalesced and Redis is away.
@@ -271,10 +274,10 @@ def store(found: Sequence[Draft], record_ids: Sequence[int], now: datetime, *, a
         .order_by("id")
         .values_list("kind", "shard", "app_key_id", "id")
     )
-    enqueue_by_key(pending)
+    enqueue_by_key(pending, is_urgent=is_urgent)
 
 
-def enqueue_by_key(pending: Iterable[tuple[str, int, int | None, int]]) -> None:
+def enqueue_by_key(pending: Iterable[tuple[str, int, int | None, int]], *, is_urgent: bool = False) -> None:
     """Enqueue sending of (kind, shard, app key id, delivery id) rows, grouped so that no job mixes keys. The keys take
     turns, so that all of them are at work from the first job on."""
     by_key: dict[tuple[str, int, int | None], list[int]] = defaultdict(list)
@@ -282,4 +285,4 @@ def enqueue_by_key(pending: Iterable[tuple[str, int, int | None, int]]) -> None:
         by_key[kind, shard, key_id].append(delivery_id)
     jobs = [[(key, part) for part in queues.chunks(ids, settings.JOB_SIZE)] for key, ids in by_key.items()]
     for (kind, shard, key_id), delivery_ids in filter(None, chain.from_iterable(zip_longest(*jobs))):
-        queues.enqueue_send(kind, shard, delivery_ids, app_key_id=key_id)
+        queues.enqueue_send(kind, shard, delivery_ids, app_key_id=key_id, is_urgent=is_urgent)

@@ -156,6 +156,14 @@ class BroadcastStatus(TextChoices):
     CANCELLED = "cancelled", _("cancelled")
 
 
+class BroadcastPhase(TextChoices):
+    """How far a broadcast with a canary is. One without goes to everybody at once, and is in none of these."""
+
+    CANARY = "canary", _("the canary first")
+    HALTED = "halted", _("halted by its canary")
+    REST = "rest", _("the rest")
+
+
 class DeadLetterStatus(TextChoices):
     NEW = "new", _("new")
     REPLAYED = "replayed", _("replayed")

@@ -72,9 +72,12 @@ def enqueue_distribute(lane: str, shard: int, record_ids: Sequence[int]) -> None
     _after_commit(lanes.distribute_queue(lane, shard), DISTRIBUTE_JOB, record_ids)
 
 
-def enqueue_send(lane: str, shard: int, delivery_ids: Sequence[int], *, app_key_id: int | None = None) -> None:
-    """Have these deliveries, all of one app key, sent once the current transaction has committed."""
-    _after_commit(lanes.send_queue(lane, shard), SEND_JOB, delivery_ids, app_key_id)
+def enqueue_send(
+    lane: str, shard: int, delivery_ids: Sequence[int], *, app_key_id: int | None = None, is_urgent: bool = False
+) -> None:
+    """Have these deliveries, all of one app key, sent once the current transaction has committed; urgent ones
+    before whatever waits in the queue."""
+    _after_commit(lanes.send_queue(lane, shard), SEND_JOB, delivery_ids, app_key_id, is_urgent)
 
 
 def enqueue_expansion(broadcast_id: int) -> None:
@@ -119,13 +122,22 @@ def _taken_in(batches: list[list[int]], ids: list[int]) -> bool:
     return False
 
 
-def _after_commit(queue_name: str, job_path: str, ids: Sequence[int], app_key_id: int | None = None) -> None:
+def _after_commit(
+    queue_name: str, job_path: str, ids: Sequence[int], app_key_id: int | None = None, is_urgent: bool = False
+) -> None:
     if ids:
-        transaction.on_commit(partial(_enqueue, queue_name, job_path, list(ids), app_key_id=app_key_id))
+        enqueue = partial(_enqueue, queue_name, job_path, list(ids), app_key_id=app_key_id, is_urgent=is_urgent)
+        transaction.on_commit(enqueue)
 
 
 def _enqueue(
-    queue_name: str, job_path: str, ids: list[int], *, app_key_id: int | None = None, split: bool = True
+    queue_name: str,
+    job_path: str,
+    ids: list[int],
+    *,
+    app_key_id: int | None = None,
+    split: bool = True,
+    is_urgent: bool = False,
 ) -> None:
     target = queue(queue_name)
     try:
@@ -141,6 +153,7 @@ def _enqueue(
                 result_ttl=60,
                 failure_ttl=FAILURE_SECONDS,
                 timeout=600,
+                at_front=is_urgent,
             )
             for chunk in chunks(ids, settings.JOB_SIZE)
         ]

@@ -100,15 +100,26 @@ def _halted(states: Mapping[int, str], claim: Claim) -> dict[int, Change]:
 def _outside_window(rows: Sequence[Claimed], claim: Claim, policies: Mapping[int, Policy]) -> dict[int, Change]:
     """Deliveries whose window has shut since they were distributed."""
     zone = ZoneInfo(settings.TIME_ZONE)
+    own = _own_window_policies(rows)
+    rules = {row.id: (own.get(row.record_id) or policies[row.push_type].window_policy, row.push_type) for row in rows}
     decisions = {
-        number: windows.decide(policies[number].window_policy, policies[number].window, claim.now, zone)
-        for number in {row.push_type for row in rows}
+        (policy, number): windows.decide(policy, policies[number].window, claim.now, zone)
+        for policy, number in set(rules.values())
     }
     if all(decision == windows.SEND_NOW for decision in decisions.values()):
         return {}
     return {
-        row.id: _put_off(decision, row) for row in rows if (decision := decisions[row.push_type]) != windows.SEND_NOW
+        row.id: _put_off(decision, row) for row in rows if (decision := decisions[rules[row.id]]) != windows.SEND_NOW
     }
+
+
+def _own_window_policies(rows: Sequence[Claimed]) -> dict[int, str]:
+    """Of the records that have one: operators may choose it for a broadcast, and for nothing else."""
+    record_ids = {row.record_id for row in rows if row.kind == Kind.BROADCAST}
+    if not record_ids:
+        return {}
+    chosen = PushRecord.objects.filter(id__in=record_ids).exclude(window_policy="")
+    return dict(chosen.values_list("id", "window_policy"))
 
 
 def _put_off(decision: windows.Decision, row: Claimed) -> Change:

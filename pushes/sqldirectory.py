@@ -64,14 +64,16 @@ class SqlDirectory:
     def online(self, account_ids: Sequence[str]) -> set[str]:
         return online(account_ids)
 
-    def page(self, app: str, platform: str, *, after: int, limit: int) -> DevicePage:
+    def page(self, app: str, platform: str, *, after: int, limit: int, tag: str = "") -> DevicePage:
+        _refuse_tag(tag)
         _refuse_without_query()
         rows = sqlsource.ask(ALL_DEVICES, {"app": [app], "after": [after], "limit": [limit]})
         found = [device for device in _usable(rows, app) if not platform or device.platform == platform]
         return DevicePage(found, _last_position(rows, after), len(rows) < limit)
 
-    def count(self, app: str, platform: str) -> int:
+    def count(self, app: str, platform: str, *, tag: str = "") -> int:
         """Refused tokens of the whole app are subtracted, so that it never counts the dead."""
+        _refuse_tag(tag)
         _refuse_without_query()
         places: Places = {"app": [app], "after": [0], "limit": [ALL_ROWS]}
         found = sqlsource.count_by(ALL_DEVICES, "platform", places)
@@ -88,6 +90,14 @@ def check() -> list[str]:
     if ALL_DEVICES.text:
         problems += sqlsource.problems(ALL_DEVICES)
     return problems
+
+
+def _refuse_tag(tag: str) -> None:
+    if tag:
+        raise UnlistableError(
+            f"the devices are in another database, which knows no tags: “{tag}” would reach nobody. "
+            "Send to a list of accounts instead"
+        )
 
 
 def _refuse_without_query() -> None:

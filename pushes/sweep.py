@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from pushes import broadcasts, counters, distribute, endings, keygate, lanes, queues, readers
+from pushes import broadcasts, counters, distribute, endings, keygate, lanes, queues, readers, rollout
 from pushes.models import AppKey, DeadLetter, DeliveryResult, DeviceEvent, Lease, PushRecord, policies
 from pushes.names import CLAIMABLE, DeadLetterStatus, Reason, RecordStatus, Status, UnknownPolicy
 
@@ -42,6 +42,7 @@ class Swept:
     sends_enqueued: int = 0
     records_enqueued: int = 0
     expired: int = 0
+    canaries_judged: int = 0
     broadcasts_finished: int = 0
     deleted: int = 0
 
@@ -61,6 +62,7 @@ def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None
         swept.expired = _expire(now)
         swept.deleted = _retain(now)
         counters.roll_up(now)
+    swept.canaries_judged = rollout.judge_canaries(now)
     swept.broadcasts_finished = broadcasts.finish_done()
     broadcasts.put_back()
     quiet = [lane for lane in lanes.LANES if queues.lane_depth(lane) <= QUIET_JOBS]

@@ -141,6 +141,7 @@ class Content(NamedTuple):
     sender_name: str
     created_at: datetime
     expires_at: datetime
+    one_by_one: bool = False
 
 
 class Verdict(Enum):

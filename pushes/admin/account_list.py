@@ -50,7 +50,7 @@ def parse(text: str) -> AccountList:
     bad: list[BadLine] = []
     seen = 0
     for number, line in enumerate(text.splitlines(), start=1):
-        for account_id in _of_line(line):
+        for account_id in words(line):
             if number == 1 and account_id.lower() in HEADERS:
                 continue
             reason = _fault(account_id)
@@ -63,12 +63,18 @@ def parse(text: str) -> AccountList:
 
 
 def parse_csv(text: str) -> AccountList:
-    """The first column of a CSV file; other columns are ignored."""
-    first = (row[0] if row else "" for row in csv.reader(io.StringIO(text)))
+    """The first column of a CSV file; other columns are ignored. Raises ValueError for what is no CSV."""
+    reader = csv.reader(io.StringIO(text))
+    try:
+        first = [row[0] if row else "" for row in reader]
+    except csv.Error as error:
+        raise ValueError(
+            _("line %(number)s: the file is no CSV: %(error)s") % {"number": reader.line_num, "error": error}
+        ) from None
     return parse("\n".join(value.strip().replace("\n", " ") for value in first))
 
 
-def _of_line(line: str) -> list[str]:
+def words(line: str) -> list[str]:
     return line.replace(",", " ").replace(";", " ").replace("，", " ").replace("；", " ").split()
 
 

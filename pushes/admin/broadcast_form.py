@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from pushes import tags
 from pushes.admin import account_list
 from pushes.admin.account_list import MOST_ACCOUNTS, AccountList
 from pushes.admin.theme import ModelForm, widgets
@@ -36,6 +37,9 @@ class BroadcastForm(ModelForm[Broadcast]):
         help_text=gettext_lazy("The first column holds the account ids. It replaces what is typed above."),
     )
 
+    #: Whose list a copy takes over, when that is too long to be put into the text box.
+    accounts_of = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
     class Meta:
         model = Broadcast
         fields = (
@@ -44,19 +48,30 @@ class BroadcastForm(ModelForm[Broadcast]):
             "app",
             "platform",
             "audience_kind",
+            "tag",
             "push_type",
             "data",
             "scheduled_at",
             "expires_at",
+            "window_policy",
+            "canary_percent",
         )
         widgets = {
             "text": widgets.UnfoldAdminTextareaWidget(attrs={"rows": 5}),
             "data": widgets.UnfoldAdminTextareaWidget(attrs={"rows": 3, "spellcheck": "false"}),
+            "tag": widgets.UnfoldAdminTextInputWidget(attrs={"list": "known-tags", "autocomplete": "off"}),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        kept = self.instance.accounts
+        kept = self.instance.accounts or self._accounts_of(self.initial.get("accounts_of"))
+        self.fields["canary_percent"].help_text = _(
+            "So many per cent get it first, and it halts by itself if too many of them fail. Empty: %(percent)s %% "
+            "above %(most)s devices. 0: none."
+        ) % {
+            "percent": settings.BROADCAST_CANARY_PERCENT,
+            "most": f"{settings.BROADCAST_CANARY_ABOVE:,}",
+        }
         if kept and len(kept) <= MOST_TYPED:
             self.fields["accounts_typed"].initial = "\n".join(kept)
         elif kept:
@@ -80,6 +95,20 @@ class BroadcastForm(ModelForm[Broadcast]):
         if not isinstance(data, dict):
             raise forms.ValidationError(_('Write a JSON object, as {"goods_id": "42"}, or leave it empty.'))
         return data
+
+    def clean_tag(self) -> str:
+        tag = str(self.cleaned_data["tag"])
+        if self.cleaned_data.get("audience_kind") != Broadcast.AudienceKind.TAG:
+            return ""
+        if not tag:
+            raise forms.ValidationError(_("Name the tag that its devices have."))
+        try:
+            return tags.clean(tag)
+        except tags.InvalidTagError:
+            raise forms.ValidationError(
+                _("“%(tag)s” is no tag: 1 to %(most)s letters, digits, Chinese characters, or _ - . :")
+                % {"tag": tag, "most": tags.LONGEST_TAG}
+            ) from None
 
     def clean_accounts_file(self) -> "UploadedFile[bytes] | None":
         upload: UploadedFile[bytes] | None = self.cleaned_data["accounts_file"]
@@ -113,13 +142,20 @@ class BroadcastForm(ModelForm[Broadcast]):
             self.add_error("accounts_file", str(error))
             return
         field = "accounts_file" if cleaned.get("accounts_file") else "accounts_typed"
-        if listed is None and self.instance.accounts:
-            return
+        if listed is None:
+            self.instance.accounts = self.instance.accounts or self._accounts_of(cleaned.get("accounts_of"))
+            if self.instance.accounts:
+                return
         fault = _fault(listed)
         if listed is None or fault:
             self.add_error(field, fault)
             return
         self.instance.accounts = listed.ids
+
+    @staticmethod
+    def _accounts_of(original: Any) -> list[str]:
+        found = Broadcast.objects.filter(pk=original).values_list("accounts", flat=True).first() if original else None
+        return list(found or [])
 
 
 def _listed(upload: "UploadedFile[bytes] | None", typed: str) -> AccountList | None:

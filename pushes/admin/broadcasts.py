@@ -13,28 +13,43 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes import broadcasts
-from pushes.admin import approval, progress
-from pushes.admin.broadcast_form import PROVIDER_BYTES, BroadcastForm
+from pushes import audiences, broadcasts, rollout, tags
+from pushes.admin import approval, broadcast_review, broadcast_steps, broadcast_test, canary_words, progress
+from pushes.admin.broadcast_form import MOST_TYPED, PROVIDER_BYTES, BroadcastForm
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk, page
 from pushes.admin.records import deliveries_url
 from pushes.admin.theme import ChoicesDropdownFilter, link, status_badge, when
 from pushes.directory import DirectoryError
-from pushes.models import AppKey, Broadcast
-from pushes.names import BroadcastStatus
+from pushes.models import Broadcast
+from pushes.names import App, BroadcastPhase, BroadcastStatus
 from pushes.submit import InvalidMessageError
 
 EDITABLE = (BroadcastStatus.DRAFT,)
 SENDABLE = (BroadcastStatus.DRAFT, BroadcastStatus.WAITING)
 OVER = (BroadcastStatus.FINISHED, BroadcastStatus.CANCELLED)
-COPIED = ("title", "text", "app", "platform", "audience_kind", "push_type", "data")
+COPIED = (
+    "title",
+    "text",
+    "app",
+    "platform",
+    "audience_kind",
+    "tag",
+    "push_type",
+    "data",
+    "window_policy",
+    "canary_percent",
+)
 #: The name of the button that goes on to the review.
 REVIEW = "_review"
 
 
 def in_state(*states: str) -> Callable[[Broadcast], bool]:
     return lambda broadcast: broadcast.status in states
+
+
+def has_halted(broadcast: Broadcast) -> bool:
+    return (broadcast.status, broadcast.phase) == (BroadcastStatus.PAUSED, BroadcastPhase.HALTED)
 
 
 @admin.register(Broadcast)
@@ -53,8 +68,10 @@ class Broadcasts(Desk[Broadcast]):
     actions_detail = (
         "progress_page",
         "send_page",
+        "test_page",
         "pause_page",
         "resume_page",
+        "go_on_page",
         "cancel_page",
         "deliveries_page",
         "copy_page",
@@ -63,15 +80,24 @@ class Broadcasts(Desk[Broadcast]):
         (gettext_lazy("Message"), {"fields": ("title", "text")}),
         (
             gettext_lazy("Audience"),
-            {"fields": (("app", "platform"), "audience_kind", "accounts_typed", "accounts_file")},
+            {"fields": (("app", "platform"), "audience_kind", "tag", "accounts_typed", "accounts_file")},
         ),
-        (gettext_lazy("When"), {"fields": ("scheduled_at", "expires_at")}),
+        (gettext_lazy("When"), {"fields": ("scheduled_at", "expires_at", "window_policy", "canary_percent")}),
         (gettext_lazy("In the app"), {"fields": ("push_type", "data")}),
     )
     sent_fieldsets = (
         (gettext_lazy("Message"), {"fields": ("title", "text", ("push_type", "data"))}),
         (gettext_lazy("Audience"), {"fields": (("app", "platform"), "audience")}),
-        (gettext_lazy("When"), {"fields": (("scheduled_at", "expires_at"), ("started_at", "finished_at"))}),
+        (
+            gettext_lazy("When"),
+            {
+                "fields": (
+                    ("scheduled_at", "expires_at"),
+                    ("started_at", "finished_at"),
+                    ("window_policy", "canary_percent", "phase"),
+                )
+            },
+        ),
         (gettext_lazy("Who"), {"fields": (("by", "approved_by"), ("status", "status_reason"))}),
     )
     empty_title = gettext_lazy("No broadcasts yet")
@@ -102,10 +128,12 @@ class Broadcasts(Desk[Broadcast]):
         if original is None:
             return dict(super().get_changeform_initial_data(request))
         copied: dict[str, Any] = {name: getattr(original, name) for name in COPIED}
+        if len(original.accounts) > MOST_TYPED:
+            return copied | {"accounts_of": original.pk}
         return copied | {"accounts_typed": "\n".join(original.accounts)}
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        context["provider_bytes"] = PROVIDER_BYTES
+        context |= {"provider_bytes": PROVIDER_BYTES, "known_tags": sorted({t for app in App for t in tags.known(app)})}
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Broadcast, form: Any, change: bool) -> None:
@@ -139,6 +167,7 @@ class Broadcasts(Desk[Broadcast]):
             "original": broadcast,
             "broadcast": broadcast,
             "figures": progress.figures(broadcast),
+            "canary": canary_words.view(broadcast),
             "is_over": broadcast.status in (*OVER, BroadcastStatus.DRAFT),
             "deliveries_url": deliveries_url(broadcast=broadcast.pk),
             "actions_detail": self._offered(request, broadcast),
@@ -168,7 +197,7 @@ class Broadcasts(Desk[Broadcast]):
             messages.info(request, _("It was launched already. Nothing is sent twice."))
             return HttpResponseRedirect(back)
         try:
-            estimate = broadcasts.estimate(broadcast)
+            estimate = audiences.estimate(broadcast)
         except (InvalidMessageError, DirectoryError) as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(self.url("change", broadcast.pk))
@@ -179,16 +208,17 @@ class Broadcasts(Desk[Broadcast]):
             title=_("Send this broadcast to about %(n)s devices?") % {"n": f"{estimate:,}"},
             text=_("What has left cannot be called back. You can pause or cancel the rest at any time."),
             button=_("Schedule it") if is_later else _("Send to %(n)s devices now") % {"n": f"{estimate:,}"},
-            facts=self._facts(broadcast),
-            warning=_doubts(broadcast, estimate),
+            facts=broadcast_review.facts(broadcast, estimate),
+            warning=broadcast_review.doubts(broadcast, estimate),
             is_dangerous=True,
+            **self._review(request, broadcast),
         )
         edit = self.url("change", broadcast.pk)
         return ask(
             self,
             request,
             question,
-            lambda _data: _launch(broadcast, request.user),
+            lambda _data: broadcast_steps.launch(broadcast, request.user),
             row=broadcast,
             back=back,
             cancel=edit,
@@ -204,8 +234,9 @@ class Broadcasts(Desk[Broadcast]):
             text=_("Above %(most)s devices a second person must look at a broadcast. It can no longer be edited then.")
             % {"most": f"{settings.BROADCAST_APPROVAL_ABOVE:,}"},
             button=_("Ask for approval"),
-            facts=self._facts(broadcast),
-            warning=_doubts(broadcast, estimate),
+            facts=broadcast_review.facts(broadcast, estimate),
+            warning=broadcast_review.doubts(broadcast, estimate),
+            **self._review(request, broadcast),
         )
 
         def act(_data: dict[str, Any]) -> str:
@@ -216,17 +247,24 @@ class Broadcasts(Desk[Broadcast]):
         edit = self.url("change", broadcast.pk)
         return ask(self, request, question, act, row=broadcast, back=back, cancel=edit)
 
-    def _facts(self, broadcast: Broadcast) -> list[tuple[Any, Any]]:
-        return [
-            (_("Title"), broadcast.title),
-            (_("Text"), broadcast.text),
-            (_("App"), broadcast.get_app_display()),
-            (_("Platform"), broadcast.get_platform_display() or _("both")),
-            (_("Audience"), self.audience(broadcast)),
-            (_("Push type"), broadcast.get_push_type_display()),
-            (_("Starts"), when(broadcast.scheduled_at) if broadcast.scheduled_at else _("at once")),
-            (_("Expires"), when(broadcast.expires_at) if broadcast.expires_at else _("by the push type's rule")),
-        ]
+    def _review(self, request: HttpRequest, broadcast: Broadcast) -> dict[str, Any]:
+        """What both questions have below them, and what an answer to them is about."""
+        seen = {"seen": broadcast_review.fingerprint(broadcast)}
+        if not broadcast_test.is_offered(broadcast, request.user):
+            return seen
+        return seen | {
+            "panel": broadcast_test.TEMPLATE,
+            "panel_context": broadcast_test.panel(self, broadcast),
+        }
+
+    @page(
+        gettext_lazy("Test send"),
+        permission=broadcast_test.PERMISSION,
+        icon="phonelink_ring",
+        applies=in_state(*broadcast_test.TESTABLE),
+    )
+    def test_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        return broadcast_test.answer(self, request, broadcast)
 
     @page(
         gettext_lazy("Pause"),
@@ -248,7 +286,7 @@ class Broadcasts(Desk[Broadcast]):
         permission="pushes.send_broadcast",
         icon="play_arrow",
         variant="primary",
-        applies=in_state(BroadcastStatus.PAUSED),
+        applies=lambda row: row.status == BroadcastStatus.PAUSED and not has_halted(row),
     )
     def resume_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
         question = Question(
@@ -257,6 +295,23 @@ class Broadcasts(Desk[Broadcast]):
             button=_("Resume"),
         )
         return self._step(request, broadcast, question, broadcasts.resume, _("Resumed."))
+
+    @page(
+        gettext_lazy("Continue all the same"),
+        permission="pushes.send_broadcast",
+        icon="play_arrow",
+        variant="warning",
+        applies=has_halted,
+    )
+    def go_on_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        question = Question(
+            title=_("Send “%(title)s” to everybody else, although its canary failed?") % {"title": broadcast.title},
+            text=_("It halted by itself after the canary. The rest goes out without another check; you can pause it."),
+            button=_("Continue all the same"),
+            warning=canary_words.halted(broadcast),
+            is_dangerous=True,
+        )
+        return self._step(request, broadcast, question, rollout.go_on, _("It goes on in spite of its canary."))
 
     @page(
         gettext_lazy("Cancel"),
@@ -283,7 +338,7 @@ class Broadcasts(Desk[Broadcast]):
         done: str,
     ) -> HttpResponse:
         def act(_data: dict[str, Any]) -> str:
-            _moved(step, broadcast, request.user)
+            broadcast_steps.move(step, broadcast, request.user)
             return done
 
         return ask(self, request, question, act, row=broadcast, back=self.url("progress_page", broadcast.pk))
@@ -306,14 +361,12 @@ class Broadcasts(Desk[Broadcast]):
 
     @admin.display(description=gettext_lazy("status"))
     def state(self, row: Broadcast) -> SafeString:
-        return status_badge(row.status, row.get_status_display())
+        shown = row.get_phase_display() if has_halted(row) else row.get_status_display()
+        return status_badge(row.status, shown)
 
     @admin.display(description=gettext_lazy("audience"))
     def audience(self, row: Broadcast) -> str:
-        if row.audience_kind == Broadcast.AudienceKind.ACCOUNTS:
-            return _("a list of accounts") if "accounts" in row.get_deferred_fields() else _accounts(row)
-        platform = f" ({row.get_platform_display()})" if row.platform else ""
-        return _("everyone in %(app)s") % {"app": row.app} + platform
+        return broadcast_review.audience(row)
 
     @admin.display(description=gettext_lazy("devices"))
     def devices(self, row: Broadcast) -> str:
@@ -326,40 +379,3 @@ class Broadcasts(Desk[Broadcast]):
     @admin.display(description=gettext_lazy("started"))
     def started(self, row: Broadcast) -> Any:
         return when(row.started_at or row.scheduled_at)
-
-
-def _accounts(row: Broadcast) -> str:
-    return _("a list of %(n)s accounts") % {"n": f"{len(row.accounts):,}"}
-
-
-def _launch(broadcast: Broadcast, user: Any) -> str:
-    launched = _moved(broadcasts.launch, broadcast, user)
-    if launched.status == BroadcastStatus.SCHEDULED:
-        return _("The broadcast is scheduled.")
-    return _("The broadcast is on its way.")
-
-
-def _moved(step: Callable[..., Broadcast], broadcast: Broadcast, user: Any) -> Broadcast:
-    try:
-        return step(broadcast.pk, by=user)
-    except broadcasts.BroadcastStateError:
-        now = Broadcast.objects.get(pk=broadcast.pk)
-        raise RefusedError(
-            _("Nothing was done: the broadcast is “%(state)s” by now.") % {"state": now.get_status_display()}
-        ) from None
-    except InvalidMessageError as error:
-        raise RefusedError(str(error)) from None
-
-
-def _doubts(broadcast: Broadcast, estimate: int) -> str:
-    """What an operator should know before confirming, or ""."""
-    if not estimate:
-        return _("Nobody would get it: no active device matches the audience.")
-    keys = AppKey.objects.filter(app=broadcast.app)
-    if broadcast.platform:
-        keys = keys.filter(platform=broadcast.platform)
-    if not keys.filter(is_enabled=True).exists():
-        return _("There is no enabled app key for this audience: every device would be skipped.")
-    if keys.filter(is_enabled=True, paused_at__isnull=False).exists():
-        return _("An app key of this audience is paused: its devices wait until it is resumed.")
-    return ""

@@ -30,6 +30,11 @@ class Question:
     form: Callable[..., forms.Form] = forms.Form
     initial: Mapping[str, Any] = field(default_factory=dict)
     warning: str = ""
+    #: What the question is about, when that can change while it is read: an answer to another state is refused.
+    seen: str = ""
+    #: A template below the question, and what it shows.
+    panel: str = ""
+    panel_context: Mapping[str, Any] = field(default_factory=dict)
 
 
 #: Does what was asked for and returns a sentence about it. Raises RefusedError.
@@ -52,6 +57,9 @@ def ask(
     """
     if request.method != "POST":
         return _show(desk, request, question, question.form(initial=question.initial), row, cancel or back)
+    if question.seen and request.POST.get("seen", question.seen) != question.seen:
+        messages.error(request, _("It was changed meanwhile. Nothing was done: look at it again."))
+        return HttpResponseRedirect(request.path)
     form = question.form(request.POST)
     if not form.is_valid():
         return _show(desk, request, question, form, row, cancel or back)
@@ -78,6 +86,7 @@ def _show(
         "original": row,
         "back": back,
         "cancel_label": _("Cancel"),
+        **question.panel_context,
     }
     status = 422 if form.errors else 200
     return TemplateResponse(request, "console/confirm.html", context, status=status)

@@ -9,17 +9,17 @@ from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes import devices
+from pushes import devices, tags
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
 from pushes.admin.filters import exists, starts_with
 from pushes.admin.keyset import KeysetChangeList
-from pushes.admin.theme import ChoicesDropdownFilter, device_badge, link, when, widgets
+from pushes.admin.theme import ChoicesDropdownFilter, badge, device_badge, link, when, widgets
 from pushes.models import Account, DeliveryResult, Device
 
 SHORTEST_TOKEN_PREFIX = 6
@@ -54,7 +54,7 @@ class Devices(ReadOnlyDesk[Device]):
     empty_title = gettext_lazy("No devices here")
     empty_text = gettext_lazy("Devices are registered by the apps through the API, or by manage.py importdevices.")
     fieldsets = (
-        (None, {"fields": (("token_shown", "owner"), ("app", "platform", "environment"), "state")}),
+        (None, {"fields": (("token_shown", "owner"), ("app", "platform", "environment"), ("state", "tags_shown"))}),
         (gettext_lazy("Times"), {"fields": (("registered", "seen", "deactivated"),)}),
     )
 
@@ -174,6 +174,10 @@ class Devices(ReadOnlyDesk[Device]):
     @admin.display(description=gettext_lazy("state"))
     def state(self, row: Device) -> SafeString:
         return device_badge(row.is_active, row.get_deactivated_reason_display())
+
+    @admin.display(description=gettext_lazy("tags"))
+    def tags_shown(self, row: Device) -> SafeString | str:
+        return format_html_join(" ", "{}", ((badge(tag),) for tag in tags.of_device(row.pk))) or "–"
 
     @admin.display(description=gettext_lazy("last registered"))
     def seen(self, row: Device) -> Any:

@@ -14,13 +14,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from pushes.admin import health, series
+from pushes.admin import canary_words, health, series
 from pushes.admin.desk import admin_url
 from pushes.admin.records import deliveries_url
 from pushes.counters import SUBMITTED
 from pushes.marks import STATUS_COLOURS, amount
 from pushes.models import AppKey, Broadcast, DeadLetter, DeliveryResult, PushRecord
-from pushes.names import BroadcastStatus, Kind, Reason, RecordStatus, Status
+from pushes.names import BroadcastPhase, BroadcastStatus, Kind, Reason, RecordStatus, Status
 
 DEFAULT_SPAN = "1h"
 #: A push that has been due for longer than this is late, whatever held it up.
@@ -143,6 +143,14 @@ def _alerts(view: health.RedisView | None, waiting: Waiting, now: datetime) -> I
             "why": key.fell_back_reason or "–",
         }
         yield Alert(text, admin_url(AppKey, "change", key.pk))
+    for broadcast in Broadcast.objects.filter(status=BroadcastStatus.PAUSED, phase=BroadcastPhase.HALTED).defer(
+        "accounts", "data"
+    ):
+        text = _("The broadcast “%(title)s” has halted by itself. %(why)s") % {
+            "title": broadcast.title,
+            "why": canary_words.halted(broadcast),
+        }
+        yield Alert(text, admin_url(Broadcast, "progress_page", broadcast.pk))
     if view is None:
         yield Alert(_("Redis does not answer: workers stand still, accepted pushes wait in the database."))
         return

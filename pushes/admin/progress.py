@@ -1,11 +1,11 @@
 """The figures of a broadcast's progress page."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.utils import timezone
 
-from pushes import broadcasts
+from pushes import broadcasts, canary
+from pushes.broadcasts import RECENT_SECONDS
 from pushes.marks import STATUS_COLOURS
 from pushes.models import Broadcast
 from pushes.names import BroadcastStatus, Status
@@ -42,7 +42,7 @@ class Figures:
 def figures(broadcast: Broadcast) -> Figures:
     now = broadcasts.progress(broadcast.pk)
     expected = now.total if now.is_expanded else max(now.total, broadcast.estimate or 0)
-    per_second = _rate(broadcast, now.done)
+    per_second = _rate(broadcast, now.recent)
     left = expected - now.done
     return Figures(
         parts=_parts(now.counts, expected),
@@ -51,7 +51,7 @@ def figures(broadcast: Broadcast) -> Figures:
         done=now.done,
         percent=_percent(now.done, expected),
         per_second=per_second,
-        seconds_left=round(left / per_second) if per_second and left else None,
+        seconds_left=round(left / per_second) if per_second and left and not canary.is_waiting(broadcast) else None,
         is_expanded=now.is_expanded,
     )
 
@@ -70,9 +70,10 @@ def _percent(part: int, whole: int) -> float:
     return round(100 * part / whole, 1) if whole else 0.0
 
 
-def _rate(broadcast: Broadcast, done: int) -> float | None:
-    """Deliveries a second since the start, while it is being sent."""
-    if broadcast.status != BroadcastStatus.SENDING or broadcast.started_at is None or not done:
+def _rate(broadcast: Broadcast, recent: int) -> float | None:
+    """Deliveries a second of late, while it is being sent: what a pause or a window held up long ago says nothing
+    about the time left."""
+    if broadcast.status != BroadcastStatus.SENDING or broadcast.started_at is None or not recent:
         return None
-    spent: timedelta = timezone.now() - broadcast.started_at
-    return done / spent.total_seconds() if spent.total_seconds() > LEAST_SECONDS else None
+    spent = (timezone.now() - broadcast.started_at).total_seconds()
+    return recent / min(spent, RECENT_SECONDS) if spent > LEAST_SECONDS else None

@@ -1,16 +1,19 @@
 """PUT and DELETE /devices/{token}."""
 
+from typing import Any
+
 from django.http import HttpResponse
 
-from pushes import devices
+from pushes import devices, tags
 from pushes.api.endpoint import Call, answer, no_content
 from pushes.api.errors import ApiError, invalid, not_found
 from pushes.api.fields import object_of, text
 from pushes.models import Device
 from pushes.names import App, DeviceEventKind, Environment, platform_of
+from pushes.orders import shown
 
 MAX_BODY = 4 * 1024
-FIELDS = ("account_id", "app", "platform", "environment")
+FIELDS = ("account_id", "app", "platform", "environment", "tags")
 
 
 def register(call: Call, token: str) -> HttpResponse:
@@ -26,7 +29,10 @@ def register(call: Call, token: str) -> HttpResponse:
             platform_of(text(body, "platform")),
             _environment(text(body, "environment", default=Environment.PRODUCTION)),
             token,
+            wanted_tags=_tags(body),
         )
+    except tags.InvalidTagError as error:
+        raise invalid("tags", f"{error}.") from None
     except devices.InvalidDeviceError as error:
         raise invalid(error.field, f"{error}.") from None
     except ValueError:
@@ -44,6 +50,19 @@ def remove(call: Call, token: str) -> HttpResponse:
         raise not_found("device")
     devices.deactivate(ids, None, f"removed through the API by {call.token.name if call.token else ''}")
     return no_content()
+
+
+def _tags(body: dict[str, Any]) -> list[str] | None:
+    """None when they are not mentioned: the device keeps those that it has."""
+    given = body.get("tags")
+    if given is None:
+        return None
+    if not isinstance(given, list):
+        raise invalid("tags", f"{shown(given)} is no list of tags.")
+    for tag in given:
+        if not isinstance(tag, str):
+            raise invalid("tags", f"{shown(tag)} is no text.")
+    return given
 
 
 def _app(value: str, *, status: int = 422) -> App:
@@ -66,4 +85,5 @@ def _shown(device: Device) -> dict[str, object]:
         "platform": device.platform,
         "environment": device.environment,
         "is_active": device.is_active,
+        "tags": tags.of_device(device.pk),
     }

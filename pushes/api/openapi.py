@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpResponse
 
+from pushes import tags
 from pushes.api.endpoint import Call, answer
 from pushes.api.pushes import DEFAULT_PAGE, MAX_ITEMS, MAX_PAGE
 from pushes.names import App, Environment, Kind, Platform, PushType, Reason, RecordStatus, Status
@@ -265,6 +266,12 @@ def _schemas() -> dict[str, Schema]:
                 "app": _enum(App.values),
                 "platform": _enum([*Platform.values, "iphone"]),
                 "environment": {**_enum(Environment.values), "default": "production"},
+                "tags": {
+                    "type": ["array", "null"],
+                    "items": {"type": "string", "minLength": 1, "maxLength": tags.LONGEST_TAG},
+                    "maxItems": tags.MOST_TAGS,
+                    "description": "The device has exactly these from now on; null or left out: those that it has.",
+                },
             },
             ("account_id", "app", "platform"),
         ),
@@ -276,6 +283,7 @@ def _schemas() -> dict[str, Schema]:
                 "platform": _enum(Platform.values),
                 "environment": _enum(Environment.values),
                 "is_active": _BOOLEAN,
+                "tags": {"type": "array", "items": _TEXT},
             }
         ),
         "AccountChange": _object(

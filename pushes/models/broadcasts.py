@@ -1,10 +1,14 @@
 """One message from an operator to many devices."""
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from pushes.names import App, BroadcastStatus, Platform, PushType
+from pushes.names import App, BroadcastPhase, BroadcastStatus, Platform, PushType, WindowPolicy
+
+#: More than half of an audience is no canary.
+MOST_CANARY_PERCENT = 50
 
 
 class Broadcast(models.Model):
@@ -12,6 +16,7 @@ class Broadcast(models.Model):
 
     class AudienceKind(models.TextChoices):
         APP = "app", _("every active device of the app")
+        TAG = "tag", _("every active device with a tag")
         ACCOUNTS = "accounts", _("a list of accounts")
 
     title = models.CharField(_("title"), max_length=64)
@@ -20,6 +25,7 @@ class Broadcast(models.Model):
     app = models.CharField(_("app"), max_length=8, choices=App)
     platform = models.CharField(_("platform"), max_length=8, choices=Platform, blank=True, help_text=_("Empty: both."))
     audience_kind = models.CharField(_("audience"), max_length=8, choices=AudienceKind, default=AudienceKind.APP)
+    tag = models.CharField(_("tag"), max_length=32, blank=True)
     accounts = models.JSONField(_("accounts"), default=list, blank=True)
     push_type = models.PositiveSmallIntegerField(_("push type"), choices=PushType, default=PushType.DEFAULT)
     status = models.CharField(
@@ -28,6 +34,16 @@ class Broadcast(models.Model):
     status_reason = models.CharField(_("because"), max_length=200, blank=True, editable=False)
     scheduled_at = models.DateTimeField(_("not before"), null=True, blank=True)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    window_policy = models.CharField(
+        _("outside the delivery window"),
+        max_length=8,
+        choices=WindowPolicy,
+        blank=True,
+        help_text=_("Empty: the push type's rule."),
+    )
+    canary_percent = models.PositiveSmallIntegerField(
+        _("canary (%)"), null=True, blank=True, validators=[MaxValueValidator(MOST_CANARY_PERCENT)]
+    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.SET_NULL,
@@ -48,6 +64,12 @@ class Broadcast(models.Model):
     started_at = models.DateTimeField(_("started at"), null=True, editable=False)
     finished_at = models.DateTimeField(_("finished at"), null=True, editable=False)
     estimate = models.PositiveIntegerField(_("estimated devices"), null=True, editable=False)
+    phase = models.CharField(_("phase"), max_length=8, choices=BroadcastPhase, blank=True, editable=False)
+    # The canary's share of the audience in parts of 10,000, fixed at the start, and when all of it had been listed.
+    canary_share = models.PositiveSmallIntegerField(default=0, editable=False)
+    canary_listed_at = models.DateTimeField(null=True, editable=False)
+    # Why it has halted by itself (see `canary.Objection`).
+    objection = models.JSONField(default=dict, editable=False)
     # How far the audience has been turned into deliveries: a device id, or a position in `accounts`.
     cursor = models.PositiveBigIntegerField(default=0, editable=False)
     is_expanded = models.BooleanField(default=False, editable=False)

@@ -8,7 +8,7 @@ from pushes.models.broadcasts import Broadcast
 from pushes.models.fields import JsonField
 from pushes.models.keys import AppKey
 from pushes.models.people import mask_token
-from pushes.names import App, Environment, Kind, Platform, PushType, Reason, RecordStatus, Status
+from pushes.names import App, Environment, Kind, Platform, PushType, Reason, RecordStatus, Status, WindowPolicy
 
 
 class PushRecord(models.Model):
@@ -32,6 +32,12 @@ class PushRecord(models.Model):
     sender_id = models.CharField(_("sender"), max_length=64, blank=True)
     sender_name = models.CharField(_("sender's name"), max_length=64, blank=True, default="", db_default="")
     shard = models.PositiveSmallIntegerField(_("shard"), default=0)
+    # What happens outside the delivery window to this very push; "" for the rule of its type.
+    window_policy = models.CharField(
+        _("outside the window"), max_length=8, choices=WindowPolicy, blank=True, default="", db_default=""
+    )
+    # A call for each device instead of lists: some providers drop a list's dead tokens without a word.
+    one_by_one = models.BooleanField(default=False, db_default=False)
     # Database defaults below and in DeliveryResult spare the bulk inserts what is the same for every row.
     status = models.CharField(
         _("status"),

@@ -60,6 +60,24 @@ class Device(models.Model):
         return mask_token(self.token)
 
 
+class DeviceTag(models.Model):
+    """A word that broadcasts can be addressed to. The device's app stands here too, so that one index answers
+    "the next devices of this app with this tag"."""
+
+    device = models.ForeignKey(Device, models.CASCADE, related_name="tags", verbose_name=_("device"))
+    app = models.CharField(_("app"), max_length=8, choices=App)
+    tag = models.CharField(_("tag"), max_length=32)
+
+    class Meta:
+        verbose_name = _("tag")
+        verbose_name_plural = _("tags")
+        ordering = ["tag"]
+        constraints = [models.UniqueConstraint(fields=["app", "tag", "device"], name="one_tag_once_per_device")]
+
+    def __str__(self) -> str:
+        return self.tag
+
+
 class DeviceEvent(models.Model):
     """The history of a device's token."""
 

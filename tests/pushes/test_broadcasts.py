@@ -12,11 +12,11 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis, RedisError
 
-from pushes import broadcasts, queues
+from pushes import audiences, broadcasts, queues, tags
+from pushes.audiences import estimate
 from pushes.broadcasts import (
     BroadcastStateError,
     cancel,
-    estimate,
     expand,
     finish_done,
     launch,
@@ -72,8 +72,8 @@ def states() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broadcasts, "EXPAND_DEVICES", 3)
-    monkeypatch.setattr(broadcasts, "EXPAND_ACCOUNTS", 3)
+    monkeypatch.setattr(audiences, "EXPAND_DEVICES", 3)
+    monkeypatch.setattr(audiences, "EXPAND_ACCOUNTS", 3)
 
 
 # --- launch -----------------------------------------------------------------------------------
@@ -149,6 +149,16 @@ def test_its_expiry_is_that_of_its_pushes():
     assert PushRecord.objects.get().expires_at == expires_at
 
 
+@pytest.mark.parametrize("hours", [None, 5])
+def test_what_would_expire_before_it_is_sent_is_refused_at_launch(hours: int | None):
+    now = timezone.now()
+    scheduled_at = now + timedelta(hours=hours) if hours else None
+    broadcast = make_broadcast(scheduled_at=scheduled_at, expires_at=scheduled_at or now)
+    with pytest.raises(InvalidMessageError, match=r"expires_at=.*it would expire before it is sent"):
+        launch(broadcast.pk)
+    assert not PushRecord.objects.exists()
+
+
 @pytest.mark.parametrize("scheduled_at", [None, timezone.now() + timedelta(days=1)])
 def test_what_could_not_be_sent_is_refused_at_launch(scheduled_at: datetime | None):
     broadcast = make_broadcast(text="长" * 30_000, scheduled_at=scheduled_at)
@@ -176,6 +186,23 @@ def test_a_platform_narrows_it(key: Any):
     broadcast = expanded(platform=Platform.IOS)
     assert tokens() == [wanted.token]
     assert estimate(broadcast) == 1
+
+
+def test_a_tag_narrows_it(key: Any):
+    make_app_key(platform=Platform.IOS)
+    wanted = [*phones(2), *phones(1, platform=Platform.IOS)]
+    tags.replace({device.pk: ["vip"] for device in wanted} | {device.pk: ["other"] for device in phones(2)})
+    broadcast = expanded(audience_kind="tag", tag="vip")
+    assert tokens() == [device.token for device in wanted]
+    assert broadcast.estimate == 3
+    assert estimate(make_broadcast(audience_kind="tag", tag="vip", platform=Platform.IOS)) == 1
+
+
+def test_without_its_tag_it_goes_to_nobody_rather_than_to_everybody(key: Any):
+    phones(2)
+    with pytest.raises(InvalidMessageError, match="tag='': without a tag"):
+        launched(audience_kind="tag")
+    assert not PushRecord.objects.exists()
 
 
 def test_a_list_of_accounts_reaches_all_their_devices(key: Any):
@@ -310,7 +337,7 @@ def test_a_chunk_enqueues_its_own_rows_only(key: Any, django_capture_on_commit_c
 
 
 def test_a_device_that_registers_meanwhile_is_part_of_it(key: Any, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(broadcasts, "EXPAND_DEVICES", 2)
+    monkeypatch.setattr(audiences, "EXPAND_DEVICES", 2)
     phones(3)
     broadcast = launched()
     expand(broadcast.pk)
@@ -387,6 +414,24 @@ def test_resuming_outside_the_window_holds_until_it_opens(key: Any, settings: Se
     resume(broadcast.pk)
     row = DeliveryResult.objects.get()
     assert (row.status, row.reason, row.due_at) == (Status.HELD, Reason.OUTSIDE_WINDOW, opens)
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [("", ("held", "outside_window")), ("drop", ("skipped", "outside_window")), ("send", ("pending", ""))],
+)
+def test_its_own_word_on_the_window_goes_before_its_type_s(
+    key: Any, settings: Settings, own: str, expected: tuple[str, str]
+):
+    opens = timezone.localtime() + timedelta(hours=2)
+    settings.DELIVERY_WINDOW = f"{opens:%H:%M}-{opens + timedelta(hours=1):%H:%M}"
+    phones(1)
+    broadcast = expanded(window_policy=own)
+    assert states() == [expected]
+    assert PushRecord.objects.get().window_policy == own
+    pause(broadcast.pk)
+    resume(broadcast.pk)
+    assert states() == [("held", "") if own == "send" else expected]
 
 
 def test_resuming_outside_the_window_sends_nothing_of_a_type_that_drops(sandbox: Sandbox, settings: Settings):

@@ -53,7 +53,10 @@ def test_blank_lines_are_nothing():
         ("7,higo,android,production,token-0001,2", "login_status"),
         ("7,higo,android,production,token-0001,1,yes", "push_status"),
         ("7,higo,android,production", "line"),
-        (GOOD + ",more", "line"),
+        (GOOD + ",vip,more", "line"),
+        (GOOD + ",v!p", "tags"),
+        (GOOD + "," + "x" * 33, "tags"),
+        (GOOD + "," + "|".join(f"t{n}" for n in range(21)), "tags"),
     ],
 )
 def test_a_bad_line_names_its_number_and_field(line: str, field: str):
@@ -83,6 +86,26 @@ def test_importing_makes_accounts_devices_and_history():
     assert load(GOOD, "7,higirl,ios,production,token-0002") == {"accounts": 1, "registered": 2}
     assert Account.objects.get().push_status == 0
     assert set(DeviceEvent.objects.values_list("event", "detail")) == {("registered", "to 7 (import)")}
+
+
+@pytest.mark.django_db
+def test_importing_tags_devices_and_leaves_those_without_tags_alone():
+    header = "account_id,app,platform,environment,token,tags"
+    assert load(header, "7,higo,ios,,token-0001,VIP|上海", "7,higo,ios,,token-0002,vip new")["tagged"] == 2
+    assert load(header, "7,higo,ios,,token-0001,", "7,higo,ios,,token-0002,new")["tagged"] == 1
+    found = Device.objects.values_list("token", "tags__tag")
+    assert set(found) == {("token-0001", "vip"), ("token-0001", "上海"), ("token-0002", "new")}
+
+
+@pytest.mark.django_db
+def test_importing_a_device_for_another_account_takes_the_tags_of_the_former():
+    header = "account_id,app,platform,environment,token,tags"
+    load(header, "7,higo,ios,,token-0001,vip", "7,higo,ios,,token-0002,vip")
+    load(header, "8,higo,ios,,token-0001,", "8,higo,ios,,token-0002,new")
+    assert list(Device.objects.order_by("token").values_list("token", "tags__tag")) == [
+        ("token-0001", None),
+        ("token-0002", "new"),
+    ]
 
 
 @pytest.mark.django_db

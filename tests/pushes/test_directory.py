@@ -1,8 +1,9 @@
 import pytest
+from django.db import connection
 from pytest_django import Settings
 from redis import Redis, RedisError
 
-from pushes import directory
+from pushes import directory, tags
 from pushes.directory import TableDirectory, presence_key
 from pushes.names import App, Environment, Platform
 from pushes.values import AccountFacts, DeviceTarget
@@ -68,3 +69,41 @@ def test_the_directory_is_found_by_its_dotted_path_and_kept(settings: Settings):
     found = directory.directory()
     assert isinstance(found, Elsewhere)
     assert directory.directory() is found
+
+
+def tagged(tag: str, **fields: object) -> int:
+    device = make_device(**fields)  # type: ignore[arg-type]
+    tags.replace({device.pk: [tag]})
+    return device.pk
+
+
+def test_the_devices_with_a_tag_come_page_by_page_and_are_counted():
+    wanted = [tagged("vip") for _ in range(5)]
+    tagged("other"), tagged("vip", app=App.HIGIRL), tagged("vip", is_active=False), make_device()
+    found, cursor = [], 0
+    for _ in range(3):
+        page = TableDirectory().page("higo", "", after=cursor, limit=2, tag="vip")
+        found += [device.device_id for device in page.devices]
+        cursor = page.cursor
+    assert (found, page.is_last) == (wanted, True)
+    assert TableDirectory().count("higo", "", tag="vip") == 5
+
+
+def test_a_tag_and_a_platform_narrow_together():
+    tagged("vip")
+    wanted = tagged("vip", platform=Platform.IOS)
+    page = TableDirectory().page("higo", "ios", after=0, limit=9, tag="vip")
+    assert [device.device_id for device in page.devices] == [wanted]
+    assert page.devices[0].platform == Platform.IOS
+    assert TableDirectory().count("higo", "ios", tag="vip") == 1
+
+
+def test_a_page_with_a_tag_is_one_query_on_its_index(django_assert_num_queries):
+    tagged("vip")
+    with django_assert_num_queries(1) as captured:
+        TableDirectory().page("higo", "", after=0, limit=9, tag="vip")
+    if connection.vendor != "sqlite":
+        return  # a database with statistics reads a table of one row any way it likes
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN QUERY PLAN " + captured[0]["sql"])
+        assert "app=? AND tag=? AND device_id>?" in str(cursor.fetchall())

@@ -173,6 +173,18 @@ def test_each_type_has_its_own_rule(key: AppKey, opens: datetime, policy: str, i
 # --- broadcasts -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("own", "kept"), [("", Status.HELD), ("hold", Status.HELD), ("drop", Status.SKIPPED), ("send", Status.SENDING)]
+)
+def test_a_broadcast_s_own_word_on_the_window_goes_before_its_type_s(
+    key: AppKey, opens: datetime, own: str, kept: Status
+):
+    record = make_record(kind=Kind.BROADCAST, window_policy=own, expires_at=opens + timedelta(hours=1))
+    row = make_delivery(record, make_device(), app_key_id=key.pk)
+    wanted(key, row)
+    assert row.status == kept
+
+
 def broadcast_row(key: AppKey, status: BroadcastStatus) -> DeliveryResult:
     return row_for(key, kind=Kind.BROADCAST, broadcast=make_broadcast(status=status), age=timedelta())
 

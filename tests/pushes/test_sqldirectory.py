@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
-from pushes import broadcasts, devices
+from pushes import audiences, broadcasts, devices
 from pushes.directory import DirectoryError, UnlistableError
 from pushes.distribute import distribute
 from pushes.models import Broadcast, DeliveryResult, Device, PushRecord
@@ -250,11 +250,25 @@ def test_without_its_query_a_broadcast_to_all_is_refused(schema: sqlite3.Connect
     assert not PushRecord.objects.exists()
 
 
+def test_a_broadcast_to_a_tag_is_refused_with_what_to_do_instead(
+    schema: sqlite3.Connection, settings: Settings, redis_client: Redis
+):
+    settings.DIRECTORY_ALL_DEVICES_SQL = ALL_DEVICES
+    broadcast = make_broadcast(audience_kind="tag", tag="vip")
+    with pytest.raises(
+        InvalidMessageError, match=r"knows no tags: “vip” would reach nobody\. Send to a list of accounts"
+    ):
+        broadcasts.launch(broadcast.pk)
+    with pytest.raises(UnlistableError, match="knows no tags"):
+        SqlDirectory().page("higo", "", after=0, limit=10, tag="vip")
+    assert not PushRecord.objects.exists()
+
+
 def test_a_broadcast_to_all_reads_page_by_page(
     schema: sqlite3.Connection, settings: Settings, redis_client: Redis, keys: None, monkeypatch: pytest.MonkeyPatch
 ):
     settings.DIRECTORY_ALL_DEVICES_SQL = ALL_DEVICES
-    monkeypatch.setattr(broadcasts, "EXPAND_DEVICES", 3)
+    monkeypatch.setattr(audiences, "EXPAND_DEVICES", 3)
     schema.executemany("INSERT INTO hg_phone VALUES ('1', 'higo', 'iphone', ?)", [(f"t{n}",) for n in range(7)])
     broadcast = launched()
     assert broadcast.estimate == 10
@@ -279,9 +293,9 @@ def test_refused_tokens_are_neither_counted_nor_pushed_to(
 
 def test_a_list_of_accounts_is_estimated_from_the_other_database(schema: sqlite3.Connection, redis_client: Redis):
     broadcast = make_broadcast(audience_kind="accounts", accounts=["1", "2"])
-    assert broadcasts.estimate(broadcast) == 2
+    assert audiences.estimate(broadcast) == 2
     broadcast.platform = Platform.IOS
-    assert broadcasts.estimate(broadcast) == 1
+    assert audiences.estimate(broadcast) == 1
 
 
 def test_a_broadcast_starts_while_the_other_database_is_away(

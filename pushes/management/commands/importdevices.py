@@ -14,7 +14,7 @@ MOST_SHOWN = 50
 
 class Command(BaseCommand):
     help = (
-        "Import devices from a CSV file: account_id,app,platform,environment,token[,login_status,push_status]. "
+        "Import devices from a CSV file: account_id,app,platform,environment,token[,login_status,push_status,tags]. "
         "A first line with these names is recognised and may change their order."
     )
 
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         events = ", ".join(f"{counts[event]} {event}" for event in ("registered", "moved", "reactivated", "unchanged"))
         self.stdout.write(
             f"{len(parsed.rows)} devices: {events}; {counts['accounts']} accounts created, "
-            f"{len(parsed.bad)} bad lines left out"
+            f"{counts['tagged']} devices tagged anew, {len(parsed.bad)} bad lines left out"
         )
 
     def _parse(self, file: str) -> deviceimport.Parsed:

@@ -47,9 +47,10 @@
       document.querySelectorAll("[data-preview=text]").forEach(function (node) { node.textContent = text.value || "…"; });
     }
     function audience() {
-      ["accounts_typed", "accounts_file"].forEach(function (name) {
+      var owners = { tag: "tag", accounts_typed: "accounts", accounts_file: "accounts" };
+      Object.keys(owners).forEach(function (name) {
         var field = form.querySelector("#id_" + name), row = field && (field.closest(".field-" + name) || field.closest(".group"));
-        if (row) row.style.display = kind.value === "accounts" ? "" : "none";
+        if (row) row.style.display = kind.value === owners[name] ? "" : "none";
       });
     }
     [title, text, data].forEach(function (field) { if (field) field.addEventListener("input", refresh); });

@@ -1,12 +1,15 @@
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from pushes import broadcasts
+from pushes import broadcasts, canary, rollout, tags
+from pushes.admin import progress
 from pushes.models import Broadcast, PushRecord
 from pushes.names import App, BroadcastStatus, Status
 from tests.make import make_app_key, make_broadcast, make_delivery, make_device, make_record
@@ -22,6 +25,9 @@ def filled(**fields: Any) -> dict[str, Any]:
         "app": "higo",
         "platform": "",
         "audience_kind": "app",
+        "tag": "",
+        "window_policy": "",
+        "canary_percent": "",
         "push_type": "55",
         "data": "{}",
         "accounts_typed": "",
@@ -177,6 +183,10 @@ def test_editing_keeps_a_list_too_long_to_show(operator: Client) -> None:
         ({"expires_at_0": "2020-01-01", "expires_at_1": "08:00"}, "expire before it is sent"),
         ({"expires_at_0": "2099-01-01", "expires_at_1": "08:00"}, "Pushes are kept for"),
         ({"title": ""}, "This field is required"),
+        ({"audience_kind": "tag"}, "Name the tag"),
+        ({"audience_kind": "tag", "tag": "v!p"}, "“v!p” is no tag"),
+        ({"canary_percent": "51"}, "less than or equal to 50"),
+        ({"window_policy": "later"}, "Select a valid choice"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_with_its_reason(
@@ -245,3 +255,182 @@ def test_a_broadcast_that_cannot_be_sent_as_it_is_says_why(operator: Client) -> 
     page = operator.post(url("broadcast_send_page", broadcast.pk), follow=True).content.decode()
     assert "is not a known push type" in page
     assert not PushRecord.objects.exists()
+
+
+# --- tags, canary, delivery window ----------------------------------------------------------------
+
+
+def test_a_broadcast_is_addressed_to_a_tag(operator: Client) -> None:
+    tags.replace({make_device().pk: ["vip"]})
+    make_device()
+    page = compose(operator, audience_kind="tag", tag=" VIP ", _review="1")
+    assert Broadcast.objects.get().tag == "vip"
+    assert "“vip” in higo" in page
+    assert "Send to 1 devices now" in page
+
+
+def test_a_tag_without_its_audience_is_not_kept(operator: Client) -> None:
+    compose(operator, tag="vip")
+    assert Broadcast.objects.get().tag == ""
+
+
+def test_the_form_offers_the_tags_that_there_are(operator: Client) -> None:
+    tags.replace({make_device().pk: ["vip"], make_device(app=App.HIGIRL).pk: ["shop"]})
+    page = operator.get(url("broadcast_add")).content.decode()
+    assert '<option value="shop"></option><option value="vip"></option>' in page
+
+
+@pytest.mark.parametrize(
+    ("percent", "words"), [("", "none: it goes to everybody at once"), ("10", "about 30 devices first (50 %)")]
+)
+def test_the_review_says_who_gets_it_first(operator: Client, percent: str, words: str) -> None:
+    for _ in range(60):
+        make_device()
+    assert words in compose(operator, canary_percent=percent, _review="1")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "outside it: hold until the window opens"),
+        ({}, "it waits until"),
+        ({"window_policy": "send"}, "at any hour"),
+        ({"window_policy": "drop"}, "and be dropped: nobody would get it"),
+        ({"expires_at_0": "tomorrow", "expires_at_1": "00:00"}, "would expire before the delivery window opens"),
+    ],
+)
+def test_the_review_says_what_the_delivery_window_does_to_it(
+    operator: Client, settings: Any, fields: dict[str, Any], words: str
+) -> None:
+    now = timezone.localtime()
+    opens, ends = now - timedelta(hours=2), now + timedelta(minutes=30)
+    settings.DELIVERY_WINDOW = f"{opens:%H:%M}-{opens + timedelta(hours=1):%H:%M}"
+    if "expires_at_0" in fields:
+        fields = {"expires_at_0": f"{ends:%Y-%m-%d}", "expires_at_1": f"{ends:%H:%M}"}
+    make_device(), make_app_key()
+    assert words in compose(operator, **fields, _review="1")
+
+
+def halted() -> Broadcast:
+    broadcast = sending(canary_percent=50, title="Spring")
+    for number in range(10):
+        status = {"status": Status.FAILED, "reason": "bad_token"} if number < 6 else {"status": Status.ACCEPTED}
+        make_delivery(PushRecord.objects.get(), **status)
+    Broadcast.objects.update(canary_listed_at=timezone.now(), phase="canary")
+    rollout.judge_canaries()
+    broadcast.refresh_from_db()
+    assert broadcast.phase == "halted"
+    return broadcast
+
+
+def test_while_the_canary_is_out_the_progress_says_what_is_waited_for(viewer: Client) -> None:
+    broadcast = sending(canary_percent=50)
+    progress = url("broadcast_progress_page", broadcast.pk)
+    Broadcast.objects.update(phase="canary")
+    assert "The canary goes first." in viewer.get(progress).content.decode()
+    make_delivery(PushRecord.objects.get(), status=Status.ACCEPTED)
+    Broadcast.objects.update(canary_listed_at=timezone.now())
+    page = viewer.get(progress).content.decode()
+    assert "as soon as its outcomes are in" in page
+    assert "1 / 1" in page
+
+
+def test_a_halted_one_says_why_on_its_page_in_the_list_and_on_the_overview(operator: Client) -> None:
+    broadcast = halted()
+    why = "6 of 10 tokens of its canary are invalid: 60.0 %, the limit is 20 %."
+    assert why in operator.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
+    assert why in operator.get("/admin/").content.decode()
+    assert "halted by its canary" in operator.get(url("broadcast_changelist")).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("objection", "words"),
+    [
+        (("errors", 6, 60, 5.0), "6 of 60 answers of its canary are failures: 10.0 %, the limit is 5 %."),
+        (("silence", 1_234, 0, 0.0), "None of the 1,234 devices of its canary has an outcome."),
+    ],
+)
+def test_every_objection_has_its_words(viewer: Client, objection: tuple[Any, ...], words: str) -> None:
+    broadcast = halted()
+    Broadcast.objects.update(objection=canary.Objection(*objection)._asdict())
+    assert words in viewer.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
+
+
+def test_a_halted_one_is_continued_after_a_question_only(operator: Client) -> None:
+    broadcast = halted()
+    question = operator.get(url("broadcast_go_on_page", broadcast.pk)).content.decode()
+    assert "although its canary failed" in question
+    operator.post(url("broadcast_resume_page", broadcast.pk))
+    broadcast.refresh_from_db()
+    assert broadcast.status == BroadcastStatus.PAUSED
+    for _ in range(2):
+        operator.post(url("broadcast_go_on_page", broadcast.pk))
+    broadcast.refresh_from_db()
+    assert (broadcast.status, broadcast.phase) == (BroadcastStatus.SENDING, "rest")
+    assert [entry.change_message for entry in LogEntry.objects.all()] == ["It goes on in spite of its canary."]
+
+
+def test_a_viewer_continues_nothing(viewer: Client) -> None:
+    broadcast = halted()
+    assert viewer.post(url("broadcast_go_on_page", broadcast.pk)).status_code == 403
+
+
+# --- what was read is what is sent ----------------------------------------------------------------
+
+
+def test_a_draft_that_changed_after_it_was_read_is_not_sent(operator: Client) -> None:
+    broadcast = make_broadcast()
+    page = operator.get(url("broadcast_send_page", broadcast.pk)).content.decode()
+    seen = re.search(r'name="seen" value="(\w+)"', page)
+    assert seen
+    Broadcast.objects.update(text="Something else")
+    answer = operator.post(url("broadcast_send_page", broadcast.pk), {"seen": seen[1]}, follow=True)
+    assert "It was changed meanwhile. Nothing was done" in answer.content.decode()
+    assert not PushRecord.objects.exists()
+    Broadcast.objects.update(text=broadcast.text)
+    operator.post(url("broadcast_send_page", broadcast.pk), {"seen": seen[1]})
+    assert PushRecord.objects.count() == 1
+
+
+def test_a_copy_takes_over_a_list_too_long_to_show(operator: Client) -> None:
+    ids = [f"a{n}" for n in range(2_500)]
+    original = make_broadcast(audience_kind="accounts", accounts=ids, tag="", canary_percent=7)
+    page = operator.get(url("broadcast_copy_page", original.pk), follow=True).content.decode()
+    assert "2500 accounts are kept" in page
+    assert "a2499" not in page
+    compose(operator, audience_kind="accounts", title="Copy", accounts_of=str(original.pk))
+    assert Broadcast.objects.get(title="Copy").accounts == ids
+
+
+def test_a_copy_of_nothing_is_refused(operator: Client) -> None:
+    assert "Type the account ids" in compose(operator, audience_kind="accounts", accounts_of="999")
+
+
+def test_a_file_of_tens_of_thousands_of_lines_is_taken_whole_or_not_at_all(operator: Client) -> None:
+    lines = [f"{100_000 + n}" for n in range(50_000)]
+    compose(operator, audience_kind="accounts", accounts_file=SimpleUploadedFile("a.csv", "\n".join(lines).encode()))
+    assert Broadcast.objects.get().accounts == lines
+    lines[7] = lines[40_000] = "x" * 65
+    page = compose(
+        operator, audience_kind="accounts", accounts_file=SimpleUploadedFile("a.csv", "\n".join(lines).encode())
+    )
+    assert "line 8: longer" in page
+    assert "line 40001: longer" in page
+    assert Broadcast.objects.count() == 1
+
+
+def test_a_file_that_is_no_csv_is_refused(operator: Client) -> None:
+    file = SimpleUploadedFile("a.csv", b'1\n"' + b"x" * 200_000)
+    assert "line 2: the file is no CSV" in compose(operator, audience_kind="accounts", accounts_file=file)
+    assert not Broadcast.objects.exists()
+
+
+def test_the_rate_is_that_of_the_last_seconds(viewer: Client) -> None:
+    broadcast = sending()
+    now = timezone.now()
+    Broadcast.objects.update(started_at=now - timedelta(hours=1), estimate=300)
+    for ended in (now - timedelta(minutes=30), now, now, now, now):
+        make_delivery(PushRecord.objects.get(), finished_at=ended)
+    broadcast.refresh_from_db()
+    figures = progress.figures(broadcast)
+    assert (figures.per_second, figures.seconds_left) == (0.2, 1_475)

@@ -20,6 +20,7 @@ def test_a_new_device_is_created(api: Api):
         "platform": "ios",
         "environment": "production",
         "is_active": True,
+        "tags": [],
     }
     assert Device.objects.get().token == TOKEN
 
@@ -27,6 +28,14 @@ def test_a_new_device_is_created(api: Api):
 def test_registering_again_is_fine(api: Api):
     api.call("PUT", f"/devices/{TOKEN}", BODY)
     assert api.call("PUT", f"/devices/{TOKEN}", BODY)[0] == 200
+
+
+def test_a_device_has_the_tags_of_its_last_registration(api: Api):
+    assert api.call("PUT", f"/devices/{TOKEN}", BODY | {"tags": ["VIP", "上海"]})[1]["tags"] == ["vip", "上海"]
+    assert api.call("PUT", f"/devices/{TOKEN}", BODY)[1]["tags"] == ["vip", "上海"]
+    assert api.call("PUT", f"/devices/{TOKEN}", BODY | {"tags": None})[1]["tags"] == ["vip", "上海"]
+    assert api.call("PUT", f"/devices/{TOKEN}", BODY | {"tags": ["new"]})[1]["tags"] == ["new"]
+    assert api.call("PUT", f"/devices/{TOKEN}", BODY | {"tags": []})[1]["tags"] == []
 
 
 def test_a_device_moves_to_the_account_that_registers_it(api: Api):
@@ -47,6 +56,10 @@ def test_a_device_moves_to_the_account_that_registers_it(api: Api):
         ({"platform": "windows"}, "platform"),
         ({"environment": "test"}, "environment"),
         ({"token": "other"}, "token"),
+        ({"tags": "vip"}, "tags"),
+        ({"tags": ["vip", 1]}, "tags"),
+        ({"tags": ["v!p"]}, "tags"),
+        ({"tags": [f"t{n}" for n in range(21)]}, "tags"),
     ],
 )
 def test_a_bad_field_is_named(api: Api, change: dict[str, Any], field: str):

@@ -1,0 +1,119 @@
+"""What an operator sees of a broadcast before it leaves: its facts, what speaks against it, and what it was when
+they looked."""
+
+from hashlib import blake2b
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from pushes import canary, windows
+from pushes.admin.theme import when
+from pushes.models import AppKey, Broadcast, policies
+from pushes.names import WindowPolicy
+
+#: What a reader decides about. A draft that differs in any of it has not been looked at.
+DECIDED = (
+    "title",
+    "text",
+    "data",
+    "app",
+    "platform",
+    "audience_kind",
+    "tag",
+    "accounts",
+    "push_type",
+    "scheduled_at",
+    "expires_at",
+    "window_policy",
+    "canary_percent",
+)
+
+
+def fingerprint(broadcast: Broadcast) -> str:
+    """Changes whenever anything changes that a reader decides about."""
+    values = [getattr(broadcast, name) for name in DECIDED]
+    return blake2b(orjson.dumps(values), digest_size=8).hexdigest()
+
+
+def audience(row: Broadcast) -> str:
+    if row.audience_kind == Broadcast.AudienceKind.ACCOUNTS:
+        if "accounts" in row.get_deferred_fields():
+            return _("a list of accounts")
+        return _("a list of %(n)s accounts") % {"n": f"{len(row.accounts):,}"}
+    platform = f" ({row.get_platform_display()})" if row.platform else ""
+    if row.audience_kind == Broadcast.AudienceKind.TAG:
+        return _("“%(tag)s” in %(app)s") % {"tag": row.tag, "app": row.app} + platform
+    return _("everyone in %(app)s") % {"app": row.app} + platform
+
+
+def facts(broadcast: Broadcast, estimate: int) -> list[tuple[Any, Any]]:
+    return [
+        (_("Title"), broadcast.title),
+        (_("Text"), broadcast.text),
+        (_("App"), broadcast.get_app_display()),
+        (_("Platform"), broadcast.get_platform_display() or _("both")),
+        (_("Audience"), audience(broadcast)),
+        (_("Push type"), broadcast.get_push_type_display()),
+        (_("Starts"), when(broadcast.scheduled_at) if broadcast.scheduled_at else _("at once")),
+        (_("Expires"), when(broadcast.expires_at) if broadcast.expires_at else _("by the push type's rule")),
+        (_("Delivery window"), _window(broadcast)),
+        (_("Canary"), _canary(broadcast, estimate)),
+    ]
+
+
+def doubts(broadcast: Broadcast, estimate: int) -> str:
+    """What an operator should know before confirming, or ""."""
+    if not estimate:
+        return _("Nobody would get it: no active device matches the audience.")
+    keys = AppKey.objects.filter(app=broadcast.app)
+    if broadcast.platform:
+        keys = keys.filter(platform=broadcast.platform)
+    if not keys.filter(is_enabled=True).exists():
+        return _("There is no enabled app key for this audience: every device would be skipped.")
+    if keys.filter(is_enabled=True, paused_at__isnull=False).exists():
+        return _("An app key of this audience is paused: its devices wait until it is resumed.")
+    return _doubts_about_the_hour(broadcast)
+
+
+def _rule(broadcast: Broadcast) -> tuple[str, str]:
+    """What happens outside which window."""
+    rule = policies().get(broadcast.push_type)
+    policy = broadcast.window_policy or (rule.window_policy if rule else WindowPolicy.HOLD)
+    return policy, rule.window if rule else settings.DELIVERY_WINDOW
+
+
+def _window(broadcast: Broadcast) -> str:
+    policy, window = _rule(broadcast)
+    if window == windows.OFF or policy == WindowPolicy.SEND:
+        return _("at any hour")
+    return _("%(window)s; outside it: %(policy)s") % {"window": window, "policy": WindowPolicy(policy).label}
+
+
+def _doubts_about_the_hour(broadcast: Broadcast) -> str:
+    policy, window = _rule(broadcast)
+    starts_at = max(timezone.now(), broadcast.scheduled_at or timezone.now())
+    decision = windows.decide(policy, window, starts_at, ZoneInfo(settings.TIME_ZONE))
+    if decision.is_dropped:
+        return _("It would start outside the delivery window and be dropped: nobody would get it.")
+    if decision.hold_until is None:
+        return ""
+    opens = timezone.localtime(decision.hold_until).strftime("%Y-%m-%d %H:%M")
+    if broadcast.expires_at and broadcast.expires_at <= decision.hold_until:
+        return _("It would expire before the delivery window opens (%(opens)s): nobody would get it.") % {
+            "opens": opens
+        }
+    return _("It would start outside the delivery window: it waits until %(opens)s.") % {"opens": opens}
+
+
+def _canary(broadcast: Broadcast, estimate: int) -> str:
+    share = canary.share(broadcast, estimate)
+    if not share:
+        return _("none: it goes to everybody at once")
+    return _("about %(n)s devices first (%(percent)s %%); the rest follows by itself if they get it") % {
+        "n": f"{max(1, round(estimate * share / canary.WHOLE)):,}",
+        "percent": f"{100 * share / canary.WHOLE:g}",
+    }

@@ -1,0 +1,207 @@
+"""The canary: a part of an audience that gets a broadcast first. Who belongs to it, and what its outcomes say.
+
+Whoever belongs to it is chosen by a hash of the broadcast and the member: spread over the whole audience, another
+part in every broadcast, and the same part whenever it is asked. The rest is then listed from the beginning, and
+leaves out those of the part that have their rows already: nobody is sent it twice, and nobody who came or moved
+meanwhile is lost. The canary is sent device by device (`PushRecord.one_by_one`), since Xinge drops the dead tokens
+of a list without a word.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from math import ceil
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db.models import Count, Max
+
+from pushes.audiences import Member
+from pushes.models import Broadcast, DeliveryResult
+from pushes.names import CLAIMABLE, BroadcastPhase, Reason, Status
+
+WHOLE = 10_000
+#: A rate of fewer devices than this means little, so a small share is raised to about so many.
+LEAST_DEVICES = 50
+#: So many answers are enough to halt before all of them are in.
+LEAST_ANSWERS = 20
+ERRORS, BAD_TOKENS, SILENCE = "errors", "bad_tokens", "silence"
+#: Waiting for another attempt because of these is no trouble of the message's or the tokens'.
+NO_TROUBLE = (Reason.THROTTLED, Reason.OUTSIDE_WINDOW, Reason.BROADCAST_PAUSED)
+
+
+def share(broadcast: Broadcast, size: int | None) -> int:
+    """The canary's part of an audience of `size` devices (None: unknown, so taken as large), in 10,000ths."""
+    percent = broadcast.canary_percent
+    if percent is None:
+        is_large = size is None or size > settings.BROADCAST_CANARY_ABOVE
+        percent = settings.BROADCAST_CANARY_PERCENT if is_large else 0
+    if not percent or size == 0:
+        return 0
+    least = ceil(LEAST_DEVICES * WHOLE / size) if size else 0
+    return int(min(WHOLE // 2, max(percent * WHOLE // 100, least)))
+
+
+def is_part(broadcast: Broadcast, member: Member) -> bool:
+    digest = blake2b(f"{broadcast.pk}:{member.name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % WHOLE < broadcast.canary_share
+
+
+def pages_at_once(broadcast: Broadcast) -> int:
+    """Of a page only the canary's share is used, so several are read together."""
+    return max(1, min(10, WHOLE // broadcast.canary_share)) if broadcast.phase == BroadcastPhase.CANARY else 1
+
+
+def members(broadcast: Broadcast, record_id: int, found: Sequence[Member]) -> list[Member]:
+    """Those of a page of the audience whose turn it is in the broadcast's phase."""
+    if not broadcast.phase:
+        return list(found)
+    part = {member.name for member in found if is_part(broadcast, member)}
+    if broadcast.phase == BroadcastPhase.CANARY:
+        return [member for member in found if member.name in part]
+    done = _done(record_id, [member for member in found if member.name in part])
+    return [member for member in found if member not in done]
+
+
+def _done(record_id: int, chosen: Sequence[Member]) -> set[Member]:
+    """Those who have a row: of the device itself, or of the account when it was refused as a whole."""
+    if not chosen:
+        return set()
+    rows = DeliveryResult.objects.filter(record_id=record_id)
+    tokens = {member.device.token for member in chosen if member.device}
+    accounts = {member.account_id for member in chosen}
+    sent = set(rows.filter(token__in=tokens).values_list("token", flat=True)) if tokens else set()
+    of_accounts = set(rows.filter(account_id__in=accounts).values_list("account_id", "token"))
+    refused = {account_id for account_id, token in of_accounts if not token}
+    listed = {account_id for account_id, _ in of_accounts}
+    return {
+        member
+        for member in chosen
+        if (
+            member.account_id in listed
+            if member.device is None
+            else member.device.token in sent or member.account_id in refused
+        )
+    }
+
+
+def is_waiting(broadcast: Broadcast) -> bool:
+    """Whether all of the canary has been listed, and the rest waits for its outcomes."""
+    return broadcast.phase == BroadcastPhase.CANARY and broadcast.canary_listed_at is not None
+
+
+# --- what the outcomes say -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The canary's deliveries. `errors` failed or are unknown for another reason than a bad token; `troubled`
+    wait for another attempt after an error; `waiting` wait for something else, or are being sent; `silent`
+    were refused by us, have expired or were cancelled, and say nothing."""
+
+    accepted: int = 0
+    errors: int = 0
+    bad_tokens: int = 0
+    troubled: int = 0
+    waiting: int = 0
+    silent: int = 0
+
+    @property
+    def answered(self) -> int:
+        return self.accepted + self.errors + self.bad_tokens
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.troubled and not self.waiting
+
+    @property
+    def error_percent(self) -> float:
+        return _percent(self.errors, self.answered)
+
+    @property
+    def bad_token_percent(self) -> float:
+        return _percent(self.bad_tokens, self.answered)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Per cent of the answers above which it halts."""
+
+    error_percent: float
+    bad_token_percent: float
+
+
+def limits() -> Limits:
+    return Limits(settings.BROADCAST_CANARY_ERROR_PERCENT, settings.BROADCAST_CANARY_BAD_TOKEN_PERCENT)
+
+
+class Objection(NamedTuple):
+    """Why the rest must not be sent: `why` is `errors`, `bad_tokens` or `silence`."""
+
+    why: str
+    number: int
+    answered: int
+    most_percent: float
+
+    def __str__(self) -> str:
+        if self.why == SILENCE:
+            return f"none of {self.number} devices of the canary has an outcome"
+        what = "failed" if self.why == ERRORS else "have invalid tokens"
+        percent = _percent(self.number, self.answered)
+        return (
+            f"{self.number} of the canary's {self.answered} answered devices {what}: {percent:.1f} %, "
+            f"the limit is {self.most_percent:g} %"
+        )
+
+
+def objection(tally: Tally, most: Limits, *, is_over: bool) -> Objection | None:
+    """What speaks against the rest, if anything does. `is_over` when no more outcomes are waited for: what still
+    waits for another attempt then counts as an error, and no answer at all is an objection of its own.
+
+    Before that, a few errors among a few answers say nothing yet. One error among several answers never does.
+    """
+    if is_over:
+        tally = Tally(tally.accepted, tally.errors + tally.troubled, tally.bad_tokens, 0, tally.waiting, tally.silent)
+        if not tally.answered and tally.waiting:
+            return Objection(SILENCE, tally.waiting, 0, 0.0)
+    elif tally.answered < LEAST_ANSWERS:
+        return None
+    least = min(2, tally.answered)
+    if tally.errors >= least and tally.error_percent > most.error_percent:
+        return Objection(ERRORS, tally.errors, tally.answered, most.error_percent)
+    if tally.bad_tokens >= least and tally.bad_token_percent > most.bad_token_percent:
+        return Objection(BAD_TOKENS, tally.bad_tokens, tally.answered, most.bad_token_percent)
+    return None
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100 * part / whole if whole else 0.0
+
+
+def tally(record_id: int) -> Tally:
+    """Of all rows of the record: before the rest is listed, these are the canary's."""
+    counted: dict[str, int] = dict.fromkeys(Tally.__slots__, 0)
+    rows = DeliveryResult.objects.filter(record_id=record_id).order_by().values_list("status", "reason")
+    for status, reason, number in rows.annotate(number=Count("id")):
+        counted[_column(status, reason)] += number
+    return Tally(**counted)
+
+
+def _column(status: str, reason: str) -> str:
+    if status == Status.ACCEPTED:
+        return "accepted"
+    if status in (Status.FAILED, Status.UNKNOWN):
+        return "bad_tokens" if reason == Reason.BAD_TOKEN else "errors"
+    if status == Status.RETRYING and reason not in NO_TROUBLE:
+        return "troubled"
+    return "waiting" if status in (*CLAIMABLE, Status.SENDING) else "silent"
+
+
+def waits_until(listed_at: datetime, record_id: int) -> datetime:
+    """When no more outcomes are waited for. The time begins when the last one could be sent: what is held for
+    the delivery window has not been slow to answer."""
+    live = DeliveryResult.objects.filter(record_id=record_id, status__in=(Status.PENDING, Status.HELD, Status.SENDING))
+    sendable_at = live.aggregate(at=Max("due_at"))["at"]
+    begins_at: datetime = max(listed_at, sendable_at) if sendable_at else listed_at
+    return begins_at + timedelta(seconds=settings.BROADCAST_CANARY_WAIT_SECONDS)
