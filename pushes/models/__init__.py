@@ -5,6 +5,7 @@ from pushes.models.counters import Counter, LatencyBucket, Lease
 from pushes.models.desk import ApiToken, DeadLetter
 from pushes.models.keys import AppKey
 from pushes.models.ledger import DeliveryResult, MultiPush, PushRecord, live
+from pushes.models.operators import OperatorPreferences
 from pushes.models.people import Account, Device, DeviceEvent, mask_token
 from pushes.models.rules import PushTypePolicy, policies
 
@@ -21,6 +22,7 @@ __all__ = [
     "LatencyBucket",
     "Lease",
     "MultiPush",
+    "OperatorPreferences",
     "PushRecord",
     "PushTypePolicy",
     "live",

@@ -74,8 +74,18 @@
   }
   document.addEventListener("htmx:afterSettle", accessible);
 
+  // The operator's page offers the zone that the browser is in, where it is another one than chosen.
+  function browserZone(hint) {
+    var zone = Intl.DateTimeFormat().resolvedOptions().timeZone, field = document.getElementById("id_time_zone");
+    if (!zone || !field || field.value === zone || !field.querySelector('option[value="' + CSS.escape(zone) + '"]')) return;
+    hint.querySelector("span").textContent = hint.dataset.browserZone.replace("{zone}", zone);
+    hint.querySelector("button").addEventListener("click", function () { field.value = zone; hint.hidden = true; });
+    hint.hidden = false;
+  }
+
   document.addEventListener("DOMContentLoaded", function () {
     accessible();
+    document.querySelectorAll("[data-browser-zone]").forEach(browserZone);
     document.querySelectorAll("[data-compose]").forEach(function (box) { compose(box); });
   });
 })();
