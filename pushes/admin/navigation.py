@@ -54,9 +54,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 entry.to("admin:django_rq_dashboard_changelist", _("Job queues"), "stacks", "django_rq.admin"),
                 entry.to("admin:auth_user_changelist", _("Operators"), "group", "auth.view_user"),
                 entry.to("admin:auth_group_changelist", _("Roles"), "badge", "auth.view_group"),
-                entry.to(
-                    "admin:axes_accessattempt_changelist", _("Failed logins"), "gpp_bad", "axes.view_accessattempt"
-                ),
+                entry.desk("failedlogin", _("Failed logins"), "gpp_bad"),
             ],
         },
     ]

@@ -60,16 +60,13 @@ _KEYS = (
     "pushes.add_apitoken",
     "pushes.change_apitoken",
 )
-#: Locks after failed logins, and lifting them.
-_LOGINS = ("axes.view_accessattempt", "axes.delete_accessattempt")
-
 #: Role → permissions; `*` stands for every one with that beginning.
 ROLES: dict[str, tuple[str, ...]] = {
     VIEWER: _READ,
     OPERATOR: _READ + _OPERATE,
     APPROVER: (*_READ, "pushes.approve_broadcast", "pushes.send_broadcast"),
     KEY_MANAGER: _READ + _KEYS,
-    ADMINISTRATOR: ("pushes.*", "chatscan.*", "auth.*", "django_rq.*", "admin.view_logentry", *_LOGINS),
+    ADMINISTRATOR: ("pushes.*", "chatscan.*", "auth.*", "django_rq.*", "admin.view_logentry"),
 }
 
 

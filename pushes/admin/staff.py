@@ -15,7 +15,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from pushes import secondfactor
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk, page
-from pushes.admin.theme import AdminPasswordChangeForm, UserChangeForm, UserCreationForm, badge
+from pushes.admin.theme import AdminPasswordChangeForm, UserChangeForm, UserCreationForm, badge, when
 
 if TYPE_CHECKING:
 
@@ -40,7 +40,7 @@ class Operators(BaseUserAdmin, Desk[User]):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "first_name", "last_name", "is_active", "is_superuser", "second_factor", "last_login")
+    list_display = ("username", "first_name", "last_name", "is_active", "is_superuser", "second_factor", "last_seen")
     list_filter = ("is_active", "groups")
     actions_detail = ("reset_second_factor_page",)
 
@@ -70,6 +70,10 @@ class Operators(BaseUserAdmin, Desk[User]):
     @admin.display(description=gettext_lazy("second factor"))
     def second_factor(self, user: User) -> SafeString:
         return badge(_("yes"), "success") if secondfactor.has_one(user) else badge(_("no"))
+
+    @admin.display(description=gettext_lazy("last login"), ordering="last_login")
+    def last_seen(self, user: User) -> SafeString | str:
+        return when(user.last_login)
 
 
 @admin.register(Group)

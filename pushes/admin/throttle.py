@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from axes.helpers import get_client_username
-from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
@@ -24,6 +23,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import ReadOnlyDesk, page
 from pushes.admin.theme import badge, when
+from pushes.models import FailedLogin
 
 
 def client_address(request: HttpRequest) -> str:
@@ -35,7 +35,7 @@ def client_address(request: HttpRequest) -> str:
 def attempts(username: str, address: str) -> "QuerySet[Any]":
     """The failures that still count; one row for each browser."""
     since = timezone.now() - settings.AXES_COOLOFF_TIME
-    found: QuerySet[Any] = AccessAttempt.objects.filter(username=username, ip_address=address, attempt_time__gte=since)
+    found: QuerySet[Any] = FailedLogin.objects.filter(username=username, ip_address=address, attempt_time__gte=since)
     return found
 
 
@@ -81,10 +81,10 @@ def wait(span: timedelta) -> str:
     return ngettext("%(n)d minute", "%(n)d minutes", minutes) % {"n": minutes}
 
 
-@admin.register(AccessAttempt)
-class FailedLogins(ReadOnlyDesk[Any]):
-    list_display = ("user_name", "address", "failures_since_start", "last_try", "state", "browser")
-    fields = ("username", "ip_address", "failures_since_start", "last_try", "state", "user_agent")
+@admin.register(FailedLogin)
+class FailedLogins(ReadOnlyDesk[FailedLogin]):
+    list_display = ("user_name", "address", "failures", "last_try", "state", "browser")
+    fields = ("user_name", "address", "failures", "last_try", "state", "browser")
     readonly_fields = fields
     sortable_by = ()
     ordering = ("-attempt_time",)
@@ -92,12 +92,9 @@ class FailedLogins(ReadOnlyDesk[Any]):
     empty_title = gettext_lazy("No failed logins")
     empty_text = gettext_lazy("Wrong passwords are counted per name and address; too many lock that pair for a while.")
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, {"title": _("Failed logins"), **(extra_context or {})})
-
     @page(
         gettext_lazy("Lift the lock"),
-        permission="axes.delete_accessattempt",
+        permission="pushes.delete_failedlogin",
         icon="lock_open",
         variant="primary",
     )
@@ -111,7 +108,7 @@ class FailedLogins(ReadOnlyDesk[Any]):
         operator = User.objects.filter(username=row.username).first()
 
         def lift(_data: dict[str, Any]) -> str:
-            gone, _each = AccessAttempt.objects.filter(username=row.username, ip_address=row.ip_address).delete()
+            gone, _each = FailedLogin.objects.filter(username=row.username, ip_address=row.ip_address).delete()
             if not gone:
                 raise RefusedError(_("There is no lock any more."))
             return _("%(name)s may log in from %(address)s again.") % {
@@ -129,6 +126,10 @@ class FailedLogins(ReadOnlyDesk[Any]):
     def address(self, row: Any) -> str:
         return str(row.ip_address or "–")
 
+    @admin.display(description=gettext_lazy("failed logins"))
+    def failures(self, row: Any) -> int:
+        return int(row.failures_since_start)
+
     @admin.display(description=gettext_lazy("last try"))
     def last_try(self, row: Any) -> SafeString | str:
         return when(row.attempt_time)
@@ -142,4 +143,4 @@ class FailedLogins(ReadOnlyDesk[Any]):
 
     @admin.display(description=gettext_lazy("browser"))
     def browser(self, row: Any) -> str:
-        return str(row.user_agent)[:60]
+        return str(row.user_agent or "–")[:100]

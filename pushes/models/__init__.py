@@ -5,7 +5,7 @@ from pushes.models.counters import Counter, LatencyBucket, Lease
 from pushes.models.desk import ApiToken, DeadLetter
 from pushes.models.keys import AppKey
 from pushes.models.ledger import DeliveryResult, MultiPush, PushRecord, live
-from pushes.models.operators import OperatorPreferences
+from pushes.models.operators import FailedLogin, OperatorPreferences
 from pushes.models.people import Account, Device, DeviceEvent, mask_token
 from pushes.models.rules import PushTypePolicy, policies
 
@@ -19,6 +19,7 @@ __all__ = [
     "DeliveryResult",
     "Device",
     "DeviceEvent",
+    "FailedLogin",
     "LatencyBucket",
     "Lease",
     "MultiPush",

@@ -1,7 +1,8 @@
-"""What an operator has chosen for the console."""
+"""What an operator has chosen for the console, and the failed logins."""
 
 import zoneinfo
 
+from axes.models import AccessAttempt
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -37,3 +38,16 @@ class OperatorPreferences(models.Model):
             return zoneinfo.ZoneInfo(self.time_zone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError):
             return None
+
+
+class FailedLogin(AccessAttempt):  # type: ignore[misc]
+    """django-axes' count of failures for a name, an address and a browser, under our name and permissions."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view", "delete")
+        verbose_name = _("failed login")
+        verbose_name_plural = _("failed logins")
+
+    def __str__(self) -> str:
+        return f"{self.username or '–'}, {self.ip_address or '–'}"

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 
 import pytest
 import requests
-from axes.models import AccessAttempt
 
 from higo_push import processes
 from higo_push.programs import web_arguments
+from pushes.models import FailedLogin
 from tests.environment import PROJECT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -64,7 +64,7 @@ def fail(url: str, forwarded: str) -> int:
 
 
 def addresses() -> set[str]:
-    return set(AccessAttempt.objects.values_list("ip_address", flat=True))
+    return set(FailedLogin.objects.values_list("ip_address", flat=True))
 
 
 def test_without_a_proxy_a_forwarded_address_is_not_believed(start_web: StartWeb) -> None:

@@ -72,7 +72,22 @@
       });
     });
   }
+  // Fields in a list have no label of their own: the column's heading and the row's name are theirs.
+  function labelled() {
+    document.querySelectorAll("#result_list tbody td").forEach(function (cell) {
+      var row = cell.closest("tr"), name = row.querySelector("th");
+      var heading = document.querySelectorAll("#result_list thead th")[cell.cellIndex];
+      cell.querySelectorAll("input:not([type=hidden]), select, textarea").forEach(function (field) {
+        if (field.labels.length || field.getAttribute("aria-label")) return;
+        field.setAttribute("aria-label", [heading, name].map(function (node) { return node ? node.textContent.trim() : ""; }).join(", "));
+      });
+    });
+    // Django's two-list widget puts names on marks that have no role.
+    document.querySelectorAll("span.help-tooltip[aria-label]:not([role])").forEach(function (mark) { mark.setAttribute("role", "img"); });
+  }
   document.addEventListener("htmx:afterSettle", accessible);
+  // Django builds its two-list widget on load.
+  window.addEventListener("load", labelled);
 
   // The operator's page offers the zone that the browser is in, where it is another one than chosen.
   function browserZone(hint) {
@@ -85,6 +100,7 @@
 
   document.addEventListener("DOMContentLoaded", function () {
     accessible();
+    labelled();
     document.querySelectorAll("[data-browser-zone]").forEach(browserZone);
     document.querySelectorAll("[data-compose]").forEach(function (box) { compose(box); });
   });

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from axes.models import AccessAttempt
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
 from django.db import transaction
@@ -19,7 +18,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from chatscan.models import ScannerPosition
 from pushes.admin import roles
-from pushes.models import ApiToken
+from pushes.models import ApiToken, FailedLogin
 from tests.make import (
     make_account,
     make_app_key,
@@ -93,7 +92,7 @@ def one_of_each() -> None:
     ScannerPosition.objects.create(pk="1")
     User.objects.get_or_create(pk=1, defaults={"username": "first"})
     Group.objects.get_or_create(pk=1, defaults={"name": "first"})
-    AccessAttempt.objects.create(pk=1, username="first", ip_address="192.0.2.1", failures_since_start=5)
+    FailedLogin.objects.create(pk=1, username="first", ip_address="192.0.2.1", failures_since_start=5)
 
 
 def answered(client: Client, method: str, address: str) -> HttpResponse:

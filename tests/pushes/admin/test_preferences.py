@@ -86,9 +86,13 @@ def test_a_schedule_is_meant_in_the_operators_zone(desk: Client, operator: User,
 def spring_forward(zone: str) -> datetime:
     """The next moment in `zone` when the clocks jump from two to three: half past two does not exist."""
     day = timezone.now().astimezone(zoneinfo.ZoneInfo(zone)).replace(hour=12, minute=0) + timedelta(days=2)
-    while not (day - timedelta(days=1)).utcoffset() < day.utcoffset():
+    while _distance(day - timedelta(days=1)) >= _distance(day):
         day += timedelta(days=1)
     return day
+
+
+def _distance(moment: datetime) -> timedelta:
+    return moment.utcoffset() or timedelta()
 
 
 def test_a_time_that_does_not_exist_is_refused_with_the_zone(desk: Client, operator: User) -> None:

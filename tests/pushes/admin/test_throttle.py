@@ -5,18 +5,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from pushes.admin import roles, throttle
-from pushes.models import ApiToken
+from pushes.models import ApiToken, FailedLogin
 from tests.make import make_operator
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_passwords")]
@@ -32,15 +30,15 @@ def operator() -> User:
     return user
 
 
-def log_in(name: str, password: str, address: str = "192.0.2.1", **headers: str) -> HttpResponse:
+def log_in(name: str, password: str, address: str = "192.0.2.1", **headers: str) -> Any:
     """From a browser that comes new each time, so that no cookie counts."""
-    answer: HttpResponse = Client(REMOTE_ADDR=address).post(
+    answer: Any = Client(REMOTE_ADDR=address).post(
         "/admin/login/", {"username": name, "password": password}, headers=headers
     )
     return answer
 
 
-def fail(name: str, times: int = LIMIT, address: str = "192.0.2.1", **headers: str) -> HttpResponse:
+def fail(name: str, times: int = LIMIT, address: str = "192.0.2.1", **headers: str) -> Any:
     answers = [log_in(name, "wrong", address, **headers) for _ in range(times)]
     return answers[-1]
 
@@ -81,7 +79,7 @@ def test_other_browsers_and_written_forwarded_addresses_count_together(operator:
         headers = {"user-agent": f"browser {number}", "x-forwarded-for": f"198.51.100.{number}"}
         answer = log_in(operator.username, "wrong", **headers)
     assert answer.status_code == 429
-    assert {row.ip_address for row in AccessAttempt.objects.all()} == {"192.0.2.1"}
+    assert {row.ip_address for row in FailedLogin.objects.all()} == {"192.0.2.1"}
 
 
 def test_success_forgets_the_failures_before_it(operator: User) -> None:
@@ -92,20 +90,20 @@ def test_success_forgets_the_failures_before_it(operator: User) -> None:
 
 def test_a_lock_ends_by_itself_and_is_not_prolonged_by_tries(operator: User) -> None:
     fail(operator.username)
-    began = AccessAttempt.objects.get().attempt_time
+    began = FailedLogin.objects.get().attempt_time
     fail(operator.username, 3)
-    assert AccessAttempt.objects.get().attempt_time == began
-    AccessAttempt.objects.update(attempt_time=began - settings.AXES_COOLOFF_TIME)
+    assert FailedLogin.objects.get().attempt_time == began
+    FailedLogin.objects.update(attempt_time=began - settings.AXES_COOLOFF_TIME)
     assert log_in(operator.username, PASSWORD).status_code == 302
 
 
 def test_the_time_left_is_when_enough_failures_have_aged() -> None:
     now = timezone.now()
     for minutes, failures in ((10, 2), (5, 3), (1, 1)):
-        row = AccessAttempt.objects.create(
+        row = FailedLogin.objects.create(
             username="x", ip_address="192.0.2.1", user_agent=str(minutes), failures_since_start=failures
         )
-        AccessAttempt.objects.filter(pk=row.pk).update(attempt_time=now - timedelta(minutes=minutes))
+        FailedLogin.objects.filter(pk=row.pk).update(attempt_time=now - timedelta(minutes=minutes))
     # Without the two of ten minutes ago four are left, one less than locks.
     until = throttle.locked_until("x", "192.0.2.1")
     assert until is not None
@@ -115,7 +113,7 @@ def test_the_time_left_is_when_enough_failures_have_aged() -> None:
 
 def test_neither_password_nor_code_is_stored(operator: User) -> None:
     Client().post("/admin/login/", {"username": operator.username, "password": "hunter-of-secrets", "code": "123456"})
-    row = AccessAttempt.objects.get()
+    row = FailedLogin.objects.get()
     assert "hunter" not in row.post_data
     assert "123456" not in row.post_data
 
@@ -130,14 +128,14 @@ def test_the_wait_is_rounded_up(seconds: float, words: str) -> None:
 
 def test_an_administrator_lifts_a_lock_and_it_is_audited(client: Client, operator: User) -> None:
     fail(operator.username)
-    row = AccessAttempt.objects.get()
+    row = FailedLogin.objects.get()
     client.force_login(make_operator(roles.ADMINISTRATOR))
-    page = client.get("/admin/axes/accessattempt/").content.decode()
+    page = client.get("/admin/pushes/failedlogin/").content.decode()
     assert operator.username in page
     assert "locked for" in page
-    address = f"/admin/axes/accessattempt/{row.pk}/lift/"
+    address = f"/admin/pushes/failedlogin/{row.pk}/lift/"
     assert "Lift a lock only for somebody" in client.get(address).content.decode()
-    assert AccessAttempt.objects.exists()
+    assert FailedLogin.objects.exists()
     assert client.post(address).status_code == 302
     assert log_in(operator.username, PASSWORD).status_code == 302
     entry = LogEntry.objects.get(object_id=str(operator.pk))
@@ -147,16 +145,16 @@ def test_an_administrator_lifts_a_lock_and_it_is_audited(client: Client, operato
 
 def test_lifting_the_lock_of_a_name_without_an_account_is_audited_at_the_row(client: Client) -> None:
     fail("nobody-at-all")
-    row = AccessAttempt.objects.get()
+    row = FailedLogin.objects.get()
     client.force_login(make_operator(roles.ADMINISTRATOR))
-    client.post(f"/admin/axes/accessattempt/{row.pk}/lift/")
+    client.post(f"/admin/pushes/failedlogin/{row.pk}/lift/")
     assert LogEntry.objects.get().object_id == str(row.pk)
 
 
 def test_a_failure_below_the_limit_is_shown_as_no_lock(client: Client, operator: User) -> None:
     fail(operator.username, 1)
     client.force_login(make_operator(roles.ADMINISTRATOR))
-    assert "may try" in client.get("/admin/axes/accessattempt/").content.decode()
+    assert "may try" in client.get("/admin/pushes/failedlogin/").content.decode()
 
 
 def test_the_api_asks_nothing_of_logins_and_operators(client: Client, redis_client: Any) -> None:
