@@ -65,7 +65,7 @@ def test_wrong_passwords_lock_and_an_administrator_lifts_it(new_page: NewPage, s
 
 
 def type_code(page: Page, code: str) -> None:
-    page.get_by_label("Code").fill(code)
+    page.get_by_role("textbox", name="Code").fill(code)
     page.keyboard.press("Enter")
 
 
@@ -153,7 +153,7 @@ def test_the_browsers_zone_is_offered_and_used(sign_in: SignIn) -> None:
 def test_the_language_is_remembered_for_the_operator(sign_in: SignIn, new_page: NewPage) -> None:
     page = sign_in(roles.VIEWER)
     page.goto("/admin/me/")
-    page.get_by_label("Language").select_option("zh-hans")
+    page.get_by_role("combobox", name="Language").select_option("zh-hans")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator("html")).to_have_attribute("lang", "zh-hans")
     elsewhere = new_page()

@@ -86,8 +86,14 @@
     document.querySelectorAll("span.help-tooltip[aria-label]:not([role])").forEach(function (mark) { mark.setAttribute("role", "img"); });
   }
   document.addEventListener("htmx:afterSettle", accessible);
-  // Django builds its two-list widget on load.
-  window.addEventListener("load", labelled);
+  // Logged out meanwhile: the login belongs in the window, not in the part of the page that was to be refreshed.
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    if (!/\/admin\/(login|me\/second-factor)\//.test(event.detail.xhr.responseURL)) return;
+    event.detail.shouldSwap = false;
+    window.location.reload();
+  });
+  // Django builds its two-list widget on load, after this.
+  window.addEventListener("load", function () { window.setTimeout(labelled); });
 
   // The operator's page offers the zone that the browser is in, where it is another one than chosen.
   function browserZone(hint) {
