@@ -97,17 +97,17 @@ def verify(request: HttpRequest) -> HttpResponse:
             secondfactor.passed(request, device)
             _warn_of_few_codes(request, user)
             return HttpResponseRedirect(_next(request))
-        form.add_error("code", _refusal(user))
+        form.add_error("code", _refusal(user, is_too_soon=until is not None))
     context = {"form": form, "next": _next(request), "app_path": request.get_full_path()}
     return _page(request, "console/verify.html", _("Second factor"), context, status=422 if form.errors else 200)
 
 
-def _refusal(user: User) -> str:
-    until = secondfactor.locked_until(user)
-    if until is None:
-        return _("This code is not right.")
-    left = wait(max(until - timezone.now(), timedelta(seconds=1)))
-    return _("This code is not right, or it came too soon after a wrong one. Try again in %(time)s.") % {"time": left}
+def _refusal(user: User, *, is_too_soon: bool) -> str:
+    until = secondfactor.locked_until(user) or timezone.now()
+    left = {"time": wait(max(until - timezone.now(), timedelta(seconds=1)))}
+    if is_too_soon:
+        return _("This came too soon after a wrong code. Try again in %(time)s.") % left
+    return _("This code is not right. Try again in %(time)s.") % left
 
 
 def _warn_of_few_codes(request: HttpRequest, user: User) -> None:

@@ -95,10 +95,10 @@
   // Django builds its two-list widget on load, after this.
   window.addEventListener("load", function () { window.setTimeout(labelled); });
 
-  // The operator's page offers the zone that the browser is in, where it is another one than chosen.
+  // The operator's page offers the zone that the browser is in, where it is another one than in use.
   function browserZone(hint) {
     var zone = Intl.DateTimeFormat().resolvedOptions().timeZone, field = document.getElementById("id_time_zone");
-    if (!zone || !field || field.value === zone || !field.querySelector('option[value="' + CSS.escape(zone) + '"]')) return;
+    if (!zone || zone === hint.dataset.zone || !field || !field.querySelector('option[value="' + CSS.escape(zone) + '"]')) return;
     hint.querySelector("span").textContent = hint.dataset.browserZone.replace("{zone}", zone);
     hint.querySelector("button").addEventListener("click", function () { field.value = zone; hint.hidden = true; });
     hint.hidden = false;

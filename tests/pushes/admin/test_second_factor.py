@@ -134,12 +134,12 @@ def test_a_wrong_code_is_refused_and_slows_the_next_down(operator: User) -> None
     client = signed_in(operator)
     answer = client.post(VERIFY, {"code": "000000" if digits(key) != "000000" else "000001"})
     assert answer.status_code == 422
-    assert "Try again in 1 second." in answer.content.decode()
+    assert "This code is not right. Try again in 1 second." in answer.content.decode()
     # Right, but too soon.
     assert client.post(VERIFY, {"code": digits(key)}).status_code == 422
     TOTPDevice.objects.update(throttling_failure_count=12)
     page = client.post(VERIFY, {"code": digits(key)}).content.decode()
-    assert "Try again in 35 minutes." in page
+    assert "This came too soon after a wrong code. Try again in 35 minutes." in page
     assert client.get("/admin/").status_code == 302
     TOTPDevice.objects.update(throttling_failure_count=0, throttling_failure_timestamp=None)
     assert client.post(VERIFY, {"code": digits(key)}).status_code == 302
