@@ -161,6 +161,18 @@ def test_the_language_is_remembered_for_the_operator(sign_in: SignIn, new_page: 
     expect(elsewhere.locator("html")).to_have_attribute("lang", "zh-hans")
 
 
+def test_the_menus_open_by_keyboard(sign_in: SignIn) -> None:
+    page = sign_in(roles.VIEWER)
+    page.get_by_role("button", name=re.compile("operator")).focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="My account")).to_be_visible()
+    phone = sign_in(roles.VIEWER, width=390)
+    expect(phone.get_by_role("link", name="Delivery log")).not_to_be_in_viewport()
+    phone.get_by_role("button", name="Menu").first.focus()
+    phone.keyboard.press("Enter")
+    expect(phone.get_by_role("link", name="Delivery log")).to_be_in_viewport()
+
+
 def test_the_login_works_by_keyboard_alone(new_page: NewPage) -> None:
     operator, page = make_staff(roles.VIEWER), new_page()
     page.goto("/admin/login/")

@@ -64,12 +64,21 @@
       var isAlone = owner && !owner.getAttribute("aria-label") && owner.textContent.trim() === icon.textContent.trim();
       if (!isAlone) icon.setAttribute("aria-hidden", "true");
     });
-    document.querySelectorAll("#content a:not([href]):not([role]), header a:not([href]):not([role])").forEach(function (link) {
-      link.setAttribute("role", "button");
-      link.tabIndex = 0;
-      link.addEventListener("keydown", function (event) {
-        if (event.key === "Enter" || event.key === " ") { event.preventDefault(); link.click(); }
-      });
+    document.querySelectorAll("#content a:not([href]):not([role]), header a:not([href]):not([role])").forEach(asButton);
+    // The theme's own switches are bare elements, too: the menu behind one's name, and the sidebar's icons.
+    document.querySelectorAll("[x-on\\:click^=openUserLinks]:not([role])").forEach(asButton);
+    document.querySelectorAll("[x-on\\:click^=sidebar]:not([role])").forEach(function (icon) {
+      var words = document.querySelector("[data-menu]");
+      icon.removeAttribute("aria-hidden");
+      icon.setAttribute("aria-label", words ? words.dataset.menu : "Menu");
+      asButton(icon);
+    });
+  }
+  function asButton(node) {
+    node.setAttribute("role", "button");
+    node.tabIndex = 0;
+    node.addEventListener("keydown", function (event) {
+      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); node.click(); }
     });
   }
   // Fields in a list have no label of their own: the column's heading and the row's name are theirs.
