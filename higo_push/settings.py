@@ -1,5 +1,8 @@
 """Settings, all from the environment; `docs/settings.md` explains each variable."""
 
+from datetime import timedelta
+from typing import Any
+
 from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
@@ -23,6 +26,10 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "django_rq",
     "pushes",
     "chatscan",
@@ -35,8 +42,12 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "pushes.admin.preferences.PreferencesMiddleware",
+    "pushes.admin.second_factor.SecondFactorMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "higo_push.urls"
 WSGI_APPLICATION = "higo_push.wsgi.application"
@@ -69,17 +80,32 @@ STATIC_URL = "static/"
 # Served straight from the packages: nothing to collect before a start, and no file can be missing.
 WHITENOISE_USE_FINDERS = True
 
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
+
+# Failed logins are counted per name and address together, in the database: nobody can lock an operator out from
+# elsewhere, and every web process sees the same count. Tries during a lock neither count nor prolong it.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = env.integer("LOGIN_FAILURES", 5, least=1)
+AXES_COOLOFF_TIME = timedelta(minutes=env.integer("LOGIN_LOCK_MINUTES", 15, least=1))
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "pushes.admin.throttle.client_address"
+AXES_LOCKOUT_CALLABLE = "pushes.admin.throttle.refuse"
+AXES_SENSITIVE_PARAMETERS = ["username", "password", "code", "csrfmiddlewaretoken"]
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = AXES_VERBOSE = False
+
+#: Whether operators must, may or cannot have a second factor.
+TWO_FACTOR = env.choice("TWO_FACTOR", "optional", ("optional", "required", "off"))
+OTP_TOTP_ISSUER = "HIGO Push"
 
 # HTTPS: on by default; the demo and a plain intranet host turn it off with HTTPS=off.
 HTTPS = env.boolean("HTTPS", not DEBUG)
@@ -220,6 +246,7 @@ UNFOLD = {
     "SHOW_BACK_BUTTON": False,
     "ENVIRONMENT": "pushes.admin.navigation.environment",
     "DASHBOARD_CALLBACK": "pushes.admin.landing.context",
+    "ACCOUNT": {"navigation": "pushes.admin.navigation.account"},
     "STYLES": [lambda _request: static("pushes/console.css")],
     "SCRIPTS": [
         lambda _request: static("pushes/console.js"),

@@ -102,7 +102,7 @@ def make_dead_letter(raw: bytes = b"not a payload", **fields: Any) -> DeadLetter
 
 def make_operator(role: str = "", **fields: Any) -> User:
     """A member of staff with one role (or none)."""
-    user = User.objects.create_user(f"operator{next(_numbers)}", is_staff=True, **fields)
+    user = User.objects.create_user(f"operator{next(_numbers)}", **({"is_staff": True} | fields))
     if role:
         user.groups.add(Group.objects.get(name=role))
     return user

@@ -24,6 +24,9 @@ ONLY_IMPORTERS = {
     "httptools": ("pushes.sandbox.*",),
     # The provider's low-rate calls, and what asks the sandbox's control API.
     "requests": ("pushes.providers.http", "pushes.management.commands.audit", "higo_push.demo.*"),
+    "axes": ("pushes.admin.throttle", "pushes.models.operators"),
+    # The desk of the operators takes the library's own pages away.
+    "django_otp": ("pushes.secondfactor", "pushes.admin.staff"),
     "cryptography": ("higo_push.env", "higo_push.demo.stage", "pushes.vault"),
 }
 #: Of our own modules, these may import no others than the ones named.

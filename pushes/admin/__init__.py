@@ -12,6 +12,7 @@ from pushes.admin import (
     records,
     roles,
     staff,
+    throttle,
     tokens,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "records",
     "roles",
     "staff",
+    "throttle",
     "tokens",
 ]

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from redis import RedisError
 
-from pushes.admin import preferences, trial
+from pushes.admin import muting, trial
 from pushes.admin.desk import ReadOnlyDesk, page
 from pushes.admin.filters import starts_with
 from pushes.admin.keyset import KeysetChangeList
@@ -95,7 +95,7 @@ class Accounts(ReadOnlyDesk[Account]):
 
     @page(gettext_lazy("Mute and block"), permission="pushes.change_account", icon="notifications_off")
     def preferences_page(self, request: HttpRequest, row: Account) -> HttpResponse:
-        return preferences.edit(self, request, row, back=self.url("change", row.pk))
+        return muting.edit(self, request, row, back=self.url("change", row.pk))
 
     @admin.display(description=gettext_lazy("login"))
     def login(self, row: Account) -> SafeString:

@@ -11,10 +11,11 @@ from typing import Any
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.urls import URLPattern, reverse
 from django_rq.admin import QueueAdmin
+from rq.exceptions import NoSuchJobError
 
 PERMISSION = "django_rq.admin"
 View = Callable[..., HttpResponseBase]
@@ -24,11 +25,16 @@ Dashboard = apps.get_model("django_rq", "Dashboard")
 def only_permitted(view: View) -> View:
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if not request.user.is_authenticated:
+        if not admin.site.has_permission(request):
             return redirect_to_login(request.get_full_path(), reverse("admin:login"))
         if not request.user.has_perm(PERMISSION):
             raise PermissionDenied
-        return view(request, *args, **kwargs)
+        try:
+            return view(request, *args, **kwargs)
+        # A job or (the library asserts that it is there) a worker that is gone since the list was shown; a page for a
+        # package that is not installed.
+        except (NoSuchJobError, AssertionError, ImproperlyConfigured) as error:
+            raise Http404 from error
 
     return guarded
 

@@ -54,6 +54,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 entry.to("admin:django_rq_dashboard_changelist", _("Job queues"), "stacks", "django_rq.admin"),
                 entry.to("admin:auth_user_changelist", _("Operators"), "group", "auth.view_user"),
                 entry.to("admin:auth_group_changelist", _("Roles"), "badge", "auth.view_group"),
+                entry.desk("failedlogin", _("Failed logins"), "gpp_bad"),
             ],
         },
     ]
@@ -78,6 +79,14 @@ class _Entries:
         if number:
             found |= {"badge": str(number) if number <= MOST_COUNTED else f"{MOST_COUNTED}+", "badge_variant": "danger"}
         return found
+
+
+def account(_request: HttpRequest) -> list[dict[str, Any]]:
+    """The menu behind one's own name."""
+    return [
+        {"title": _("My account"), "link": reverse("console:account")},
+        {"title": _("Change password"), "link": reverse("admin:password_change")},
+    ]
 
 
 def dead_letters() -> int:

@@ -1,121 +1,108 @@
-"""The page on which an operator mutes conversations or blocks senders for one account."""
+"""Every operator's own language and time zone: chosen once, remembered in the database, used on every page.
 
+The zone holds for what is shown and for what is typed: filters, schedules, the shortcuts beside them. Everything
+is stored in UTC, and delivery windows stay in the platform's zone.
+"""
+
+import zoneinfo
 from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.i18n import set_language as django_set_language
 
-from pushes import preferences
-from pushes.admin.confirm import Question, RefusedError, ask
-from pushes.admin.desk import Desk
-from pushes.admin.theme import widgets
-from pushes.models import Account
-from pushes.preferences import InvalidPreferenceError, ListChange
-
-OWN_DIRECTORY = "pushes.directory.TableDirectory"
-ROWS = 5
-#: The history names so many entries; the page of the account shows all.
-SHOWN_ENTRIES = 5
+from pushes.admin.theme import ModelForm, widgets
+from pushes.models import OperatorPreferences
 
 
-class LinesField(forms.CharField):
-    """One entry a line; the cleaned value is the entries, each once, in `read`'s spelling."""
+class PreferencesMiddleware:
+    """Switch language and zone for who is logged in. A request without a session costs nothing."""
 
-    widget = widgets.UnfoldAdminTextareaWidget
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
 
-    def __init__(self, read: Callable[[str], str], **more: Any) -> None:
-        super().__init__(required=False, max_length=preferences.MOST_ENTRIES * 160, **more)
-        self.widget.attrs["rows"] = ROWS
-        self._read = read
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        chosen = self._chosen(request)
+        if chosen is None:
+            return self.get_response(request)
+        if chosen.language:
+            translation.activate(chosen.language)
+            request.LANGUAGE_CODE = translation.get_language() or settings.LANGUAGE_CODE
+        with timezone.override(chosen.zone()):
+            return self.get_response(request)
 
-    def clean(self, value: Any) -> Any:
-        lines = [line for line in super().clean(value).splitlines() if line.strip()]
-        if len(lines) > preferences.MOST_ENTRIES:
-            raise forms.ValidationError(
-                _("%(n)s lines are too many: an account may have %(most)s.")
-                % {"n": len(lines), "most": preferences.MOST_ENTRIES}
-            )
-        return tuple(dict.fromkeys(map(self._entry, lines)))
-
-    def _entry(self, line: str) -> str:
-        try:
-            return self._read(line)
-        except InvalidPreferenceError:
-            raise forms.ValidationError(
-                _("%(value)r cannot be used. Nothing was changed.") % {"value": line.strip()[:60]}
-            ) from None
+    def _chosen(self, request: HttpRequest) -> OperatorPreferences | None:
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES or not request.user.is_authenticated:
+            return None
+        return OperatorPreferences.objects.filter(user=request.user.pk).first()
 
 
-class PreferencesForm(forms.Form):
-    muted = LinesField(
-        preferences.conversation,
-        label=gettext_lazy("Muted conversations"),
-        help_text=gettext_lazy("One a line: group:7 for a group, private:12:34 for the chat of two accounts."),
-    )
-    blocked = LinesField(
-        preferences.account,
-        label=gettext_lazy("Blocked accounts"),
-        help_text=gettext_lazy("One account id a line: their messages are not pushed to this account."),
+def set_language(request: HttpRequest) -> HttpResponseBase:
+    """Django's own switch, which also remembers the choice of who is logged in."""
+    language = request.POST.get("language", "")
+    if request.method == "POST" and request.user.is_authenticated and language in dict(settings.LANGUAGES):
+        OperatorPreferences.objects.update_or_create(user=request.user, defaults={"language": language})
+    answer: HttpResponse = django_set_language(request)
+    return answer
+
+
+class PreferencesForm(ModelForm[OperatorPreferences]):
+    language = forms.ChoiceField(label=gettext_lazy("Language"), required=False, widget=widgets.UnfoldAdminSelectWidget)
+    time_zone = forms.ChoiceField(
+        label=gettext_lazy("Time zone"),
+        required=False,
+        widget=widgets.UnfoldAdminSelectWidget,
+        help_text=gettext_lazy("For all times that you see and type. Delivery windows stay in the platform's zone."),
     )
 
+    class Meta:
+        model = OperatorPreferences
+        fields = ("language", "time_zone")
 
-def edit(desk: Desk[Any], request: HttpRequest, row: Account, *, back: str) -> HttpResponse:
-    """Show both lists and store what was made of them."""
-    muted, blocked = preferences.lists(row)
-    question = Question(
-        title=_("What is %(account)s to be spared?") % {"account": row.account_id},
-        text=_(
-            "Chat pushes of a muted conversation, or from a blocked account, are skipped with that reason; "
-            "what is said can still be read in the app. Orders and payments are not affected."
-        ),
-        button=_("Save"),
-        form=PreferencesForm,
-        initial={"muted": "\n".join(muted), "blocked": "\n".join(blocked)},
-        warning=_foreign_warning(),
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        own: Any = self.fields["language"]
+        own.choices = [("", _("As the browser asks")), *settings.LANGUAGES]
+        zones: Any = self.fields["time_zone"]
+        zones.choices = [
+            ("", _("The platform's: %(zone)s") % {"zone": settings.TIME_ZONE}),
+            *zone_choices(timezone.now().replace(minute=0, second=0, microsecond=0)),
+        ]
+
+
+@lru_cache(maxsize=1)
+def zone_choices(hour: datetime) -> tuple[tuple[str, list[tuple[str, str]]], ...]:
+    """By continent, each zone with its distance from UTC at that hour. Four hundred files are read for it: once an
+    hour is enough."""
+    areas: dict[str, list[tuple[str, str]]] = {}
+    for name in zone_names():
+        area, _slash, place = name.partition("/")
+        distance = hour.astimezone(zoneinfo.ZoneInfo(name)).strftime("%z")
+        label = f"{(place or area).replace('_', ' ')} (UTC{distance[:3]}:{distance[3:5]})"
+        areas.setdefault(area, []).append((name, label))
+    return tuple(areas.items())
+
+
+def zone_names() -> tuple[str, ...]:
+    """The zones that are named after places, and UTC; not the historical aliases."""
+    areas = (
+        "Africa",
+        "America",
+        "Antarctica",
+        "Arctic",
+        "Asia",
+        "Atlantic",
+        "Australia",
+        "Europe",
+        "Indian",
+        "Pacific",
     )
-
-    def act(data: dict[str, Any]) -> str:
-        # What the page showed is what the operator changed: entries that came meanwhile stay.
-        changes = (_difference(muted, data["muted"]), _difference(blocked, data["blocked"]))
-        if not any(changes):
-            raise RefusedError(_("Nothing was changed."))
-        try:
-            preferences.change(row.pk, *changes)
-        except InvalidPreferenceError as error:
-            raise RefusedError(str(error)) from None
-        return _said(*changes)
-
-    return ask(desk, request, question, act, row=row, back=back)
-
-
-def _foreign_warning() -> str:
-    if settings.DIRECTORY == OWN_DIRECTORY:
-        return ""
-    return _("Accounts are read from another database (DIRECTORY): what is saved here is not asked for.")
-
-
-def _difference(before: Any, after: Any) -> ListChange:
-    return ListChange(
-        add=tuple(entry for entry in after if entry not in before),
-        remove=tuple(entry for entry in before if entry not in after),
-    )
-
-
-def _said(muted: ListChange, blocked: ListChange) -> str:
-    parts = (
-        (_("muted: %(list)s"), muted.add),
-        (_("no longer muted: %(list)s"), muted.remove),
-        (_("blocked: %(list)s"), blocked.add),
-        (_("no longer blocked: %(list)s"), blocked.remove),
-    )
-    return "; ".join(text % {"list": _listed(entries)} for text, entries in parts if entries)
-
-
-def _listed(entries: tuple[str, ...]) -> str:
-    more = len(entries) - SHOWN_ENTRIES
-    shown = ", ".join(entries[:SHOWN_ENTRIES])
-    return _("%(list)s and %(n)s more") % {"list": shown, "n": more} if more > 0 else shown
+    every = zoneinfo.available_timezones()
+    return (*sorted(name for name in every if name.partition("/")[0] in areas and "/" in name), "UTC")

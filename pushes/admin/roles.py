@@ -63,7 +63,6 @@ _KEYS = (
     "pushes.add_apitoken",
     "pushes.change_apitoken",
 )
-
 #: Role → permissions; `*` stands for every one with that beginning.
 ROLES: dict[str, tuple[str, ...]] = {
     VIEWER: _READ,

@@ -1,33 +1,81 @@
-"""Operators and their roles, in the theme."""
+"""Operators and their roles, in the theme; an administrator takes away a second factor that was lost."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from pushes.admin.theme import AdminPasswordChangeForm, ModelAdmin, UserChangeForm, UserCreationForm
+from pushes import secondfactor
+from pushes.admin.confirm import Question, RefusedError, ask
+from pushes.admin.desk import Desk, page
+from pushes.admin.theme import AdminPasswordChangeForm, UserChangeForm, UserCreationForm, badge, when
 
 if TYPE_CHECKING:
 
     class BaseUserAdmin(UserAdmin[User]):
         pass
+
+    class BaseGroupAdmin(GroupAdmin):
+        pass
 else:
     BaseUserAdmin = UserAdmin
+    BaseGroupAdmin = GroupAdmin
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
+# The library's own pages show the secrets of every operator.
+admin.site.unregister(TOTPDevice)
+admin.site.unregister(StaticDevice)
 
 
 @admin.register(User)
-class Operators(BaseUserAdmin, ModelAdmin[User]):
+class Operators(BaseUserAdmin, Desk[User]):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "first_name", "last_name", "is_active", "is_superuser", "last_login")
+    list_display = ("username", "first_name", "last_name", "is_active", "is_superuser", "second_factor", "last_seen")
     list_filter = ("is_active", "groups")
+    actions_detail = ("reset_second_factor_page",)
+
+    @page(
+        gettext_lazy("Reset second factor"),
+        permission="auth.change_user",
+        icon="phonelink_erase",
+        variant="danger",
+        applies=secondfactor.has_one,
+    )
+    def reset_second_factor_page(self, request: HttpRequest, user: User) -> HttpResponse:
+        question = Question(
+            title=_("Take away the second factor of “%(name)s”?") % {"name": user.get_username()},
+            text=_("For somebody who has lost phone and backup codes. Make sure that it is they who ask: from then on "
+                   "the password alone opens the console, until another second factor is set up."),
+            button=_("Reset second factor"),
+            is_dangerous=True,
+        )  # fmt: skip
+
+        def reset(_data: dict[str, Any]) -> str:
+            if not secondfactor.remove(user):
+                raise RefusedError(_("%(name)s has no second factor.") % {"name": user.get_username()})
+            return _("The second factor of %(name)s is taken away.") % {"name": user.get_username()}
+
+        return ask(self, request, question, reset, row=user, back=self.url("change", user.pk))
+
+    @admin.display(description=gettext_lazy("second factor"))
+    def second_factor(self, user: User) -> SafeString:
+        return badge(_("yes"), "success") if secondfactor.has_one(user) else badge(_("no"))
+
+    @admin.display(description=gettext_lazy("last login"), ordering="last_login")
+    def last_seen(self, user: User) -> SafeString | str:
+        return when(user.last_login)
 
 
 @admin.register(Group)
-class Roles(GroupAdmin, ModelAdmin[Group]):
-    pass
+class Roles(BaseGroupAdmin, Desk[Group]):
+    list_filter_submit = False

@@ -65,8 +65,8 @@ def new_page(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]
     contexts = []
 
     def heard(message: ConsoleMessage) -> None:
-        # A refused form answers 422, and the browser reports every such answer by itself.
-        if message.type == "error" and not re.search(r"status of 4(03|22)", message.text):
+        # Refusals are answered with their own status, and the browser reports every such answer by itself.
+        if message.type == "error" and not re.search(r"status of (4(03|04|22|29)|500)", message.text):
             complaints.append(message.text)
 
     def opened(*, width: int = 1280, height: int = 800, **options: Any) -> Page:

@@ -65,18 +65,59 @@
       var isAlone = owner && !owner.getAttribute("aria-label") && owner.textContent.trim() === icon.textContent.trim();
       if (!isAlone) icon.setAttribute("aria-hidden", "true");
     });
-    document.querySelectorAll("#content a:not([href]):not([role]), header a:not([href]):not([role])").forEach(function (link) {
-      link.setAttribute("role", "button");
-      link.tabIndex = 0;
-      link.addEventListener("keydown", function (event) {
-        if (event.key === "Enter" || event.key === " ") { event.preventDefault(); link.click(); }
-      });
+    document.querySelectorAll("#content a:not([href]):not([role]), header a:not([href]):not([role])").forEach(asButton);
+    // The theme's own switches are bare elements, too: the menu behind one's name, and the sidebar's icons.
+    document.querySelectorAll("[x-on\\:click^=openUserLinks]:not([role])").forEach(asButton);
+    document.querySelectorAll("[x-on\\:click^=sidebar]:not([role])").forEach(function (icon) {
+      var words = document.querySelector("[data-menu]");
+      icon.removeAttribute("aria-hidden");
+      icon.setAttribute("aria-label", words ? words.dataset.menu : "Menu");
+      asButton(icon);
     });
   }
+  function asButton(node) {
+    node.setAttribute("role", "button");
+    node.tabIndex = 0;
+    node.addEventListener("keydown", function (event) {
+      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); node.click(); }
+    });
+  }
+  // Fields in a list have no label of their own: the column's heading and the row's name are theirs.
+  function labelled() {
+    document.querySelectorAll("#result_list tbody td").forEach(function (cell) {
+      var row = cell.closest("tr"), name = row.querySelector("th");
+      var heading = document.querySelectorAll("#result_list thead th")[cell.cellIndex];
+      cell.querySelectorAll("input:not([type=hidden]), select, textarea").forEach(function (field) {
+        if (field.labels.length || field.getAttribute("aria-label")) return;
+        field.setAttribute("aria-label", [heading, name].map(function (node) { return node ? node.textContent.trim() : ""; }).join(", "));
+      });
+    });
+    // Django's two-list widget puts names on marks that have no role.
+    document.querySelectorAll("span.help-tooltip[aria-label]:not([role])").forEach(function (mark) { mark.setAttribute("role", "img"); });
+  }
   document.addEventListener("htmx:afterSettle", accessible);
+  // Logged out meanwhile: the login belongs in the window, not in the part of the page that was to be refreshed.
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    if (!/\/admin\/(login|me\/second-factor)\//.test(event.detail.xhr.responseURL)) return;
+    event.detail.shouldSwap = false;
+    window.location.reload();
+  });
+  // Django builds its two-list widget on load, after this.
+  window.addEventListener("load", function () { window.setTimeout(labelled); });
+
+  // The operator's page offers the zone that the browser is in, where it is another one than in use.
+  function browserZone(hint) {
+    var zone = Intl.DateTimeFormat().resolvedOptions().timeZone, field = document.getElementById("id_time_zone");
+    if (!zone || zone === hint.dataset.zone || !field || !field.querySelector('option[value="' + CSS.escape(zone) + '"]')) return;
+    hint.querySelector("span").textContent = hint.dataset.browserZone.replace("{zone}", zone);
+    hint.querySelector("button").addEventListener("click", function () { field.value = zone; hint.hidden = true; });
+    hint.hidden = false;
+  }
 
   document.addEventListener("DOMContentLoaded", function () {
     accessible();
+    labelled();
+    document.querySelectorAll("[data-browser-zone]").forEach(browserZone);
     document.querySelectorAll("[data-compose]").forEach(function (box) { compose(box); });
   });
 })();

@@ -1,6 +1,7 @@
 """Browsers without a browser: Django's client, signed in with a role."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -46,3 +47,9 @@ def key_manager(sign_in: SignIn) -> Client:
 @pytest.fixture
 def administrator(sign_in: SignIn) -> Client:
     return sign_in(roles.ADMINISTRATOR)
+
+
+@pytest.fixture
+def quick_passwords(settings: Any) -> None:
+    """Passwords hashed fast: the real ones take a third of a second each, which is what they are for."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
