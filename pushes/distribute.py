@@ -3,7 +3,7 @@
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,8 +15,8 @@ from redis import RedisError
 from pushes import bulk, bursts, counters, eligibility, lanes, queues, windows
 from pushes.directory import Directory, directory
 from pushes.drafts import FIELDS, Draft, Pending, order_key, rows
-from pushes.models import AppKey, DeliveryResult, PushRecord, policies
-from pushes.names import Reason, RecordStatus, Status
+from pushes.models import AppKey, DeliveryResult, PushRecord, Resend, policies
+from pushes.names import RESEND_SOURCE, Reason, RecordStatus, Status
 from pushes.values import DeviceTarget, Policy, Recipient
 
 log = logging.getLogger(__name__)
@@ -136,12 +136,26 @@ def _drafts(records: Sequence[Pending], batch: Batch) -> list[Draft]:
     for record in records:
         by_app[record.app].append(record)
     found: list[Draft] = []
+    tokens = _only_tokens(records)
     for app, group in by_app.items():
         recipients = _recipients(app, group, batch.policies, directory())
         for record in group:
             for account_id in dict.fromkeys(record.accounts):
-                found.extend(drafts_for(record, recipients[account_id], batch))
+                recipient = _with_one_device(recipients[account_id], tokens.get(record.id, ""))
+                found.extend(drafts_for(record, recipient, batch))
     return found
+
+
+def _only_tokens(records: Sequence[Pending]) -> dict[int, str]:
+    """The one device that a second try is for, by record; the account's other ones may have the message already."""
+    ids = [record.id for record in records if record.source == RESEND_SOURCE]
+    return dict(Resend.objects.filter(record_id__in=ids).values_list("record_id", "token")) if ids else {}
+
+
+def _with_one_device(recipient: Recipient, token: str) -> Recipient:
+    if not token:
+        return recipient
+    return replace(recipient, devices=tuple(device for device in recipient.devices if device.token == token))
 
 
 def _recipients(

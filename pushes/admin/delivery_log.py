@@ -10,8 +10,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes.admin import lookup, why
-from pushes.admin.desk import ReadOnlyDesk, admin_url, list_page
+from pushes.admin import lookup, resend_pages, why
+from pushes.admin.desk import ReadOnlyDesk, admin_url, list_page, page
 from pushes.admin.filters import (
     AppKeyFilter,
     BroadcastFilter,
@@ -63,7 +63,9 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
     search_fields = ("account_id",)
     search_help_text = gettext_lazy("Account, token, message id, #push")
     sortable_by = ()
+    actions = ("resend_selected",)
     actions_list = ("why_page",)
+    actions_detail = ("resend_page",)
     list_before_template = "console/log_notice.html"
     empty_title = gettext_lazy("No deliveries here")
     empty_text = gettext_lazy(
@@ -72,6 +74,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
     )
     fieldsets = (
         (None, {"fields": (("state", "because"), ("account", "device_link"), "message", "timeline")}),
+        (gettext_lazy("Sent again"), {"fields": (("second_tries", "first_try"),)}),
         (
             gettext_lazy("Push"),
             {"fields": (("kind", "push_type"), ("app", "platform", "environment"), ("push", "broadcast"))},
@@ -110,6 +113,23 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
     @list_page(gettext_lazy("Why / why not"), permission="pushes.view_deliveryresult", icon="help")
     def why_page(self, request: HttpRequest) -> HttpResponse:
         return why.page(self, request)
+
+    def has_resend_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(resend_pages.PERMISSION)
+
+    @admin.action(description=gettext_lazy("Send again"), permissions=["resend"])
+    def resend_selected(self, request: HttpRequest, queryset: QuerySet[DeliveryResult]) -> HttpResponse | None:
+        return resend_pages.of_selection(self, request, queryset)
+
+    @page(
+        gettext_lazy("Send again"),
+        permission=resend_pages.PERMISSION,
+        icon="replay",
+        variant="primary",
+        applies=resend_pages.is_offered,
+    )
+    def resend_page(self, request: HttpRequest, row: DeliveryResult) -> HttpResponse:
+        return resend_pages.of_delivery(self, request, row)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -203,6 +223,14 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
     def app_key(self, row: DeliveryResult) -> SafeString | str:
         key = AppKey.objects.filter(pk=row.app_key_id).first() if row.app_key_id else None
         return link(admin_url(AppKey, "change", key.pk), key) if key else "–"
+
+    @admin.display(description=gettext_lazy("second tries"))
+    def second_tries(self, row: DeliveryResult) -> SafeString | str:
+        return resend_pages.second_tries(row)
+
+    @admin.display(description=gettext_lazy("second try of"))
+    def first_try(self, row: DeliveryResult) -> SafeString | str:
+        return resend_pages.first_try(row.record)
 
     @admin.display(description=gettext_lazy("history"))
     def timeline(self, row: DeliveryResult) -> SafeString:

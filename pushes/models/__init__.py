@@ -5,6 +5,7 @@ from pushes.models.counters import Counter, LatencyBucket, Lease
 from pushes.models.desk import ApiToken, DeadLetter
 from pushes.models.keys import AppKey
 from pushes.models.ledger import DeliveryResult, MultiPush, PushRecord, live
+from pushes.models.log import Export, ExportPiece, LogBlock, Resend
 from pushes.models.people import Account, Device, DeviceEvent, mask_token
 from pushes.models.rules import PushTypePolicy, policies
 
@@ -18,11 +19,15 @@ __all__ = [
     "DeliveryResult",
     "Device",
     "DeviceEvent",
+    "Export",
+    "ExportPiece",
     "LatencyBucket",
     "Lease",
+    "LogBlock",
     "MultiPush",
     "PushRecord",
     "PushTypePolicy",
+    "Resend",
     "live",
     "mask_token",
     "policies",
