@@ -11,6 +11,7 @@ NAMES = {
     "latency": "submit → provider, idle and at half load",
     "chat": "MongoDB insert → submitted, doorbell and polling",
     "chaos": "kills, restarts and provider faults, then the auditor",
+    "log_search": "the console's delivery log at 10 million rows, beside a stock ModelAdmin",
     "sandbox": "what the sandbox provider itself can carry",
 }
 

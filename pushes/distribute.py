@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.utils import timezone
-from redis import RedisError
 
 from pushes import bulk, bursts, counters, eligibility, lanes, queues, windows
 from pushes.directory import Directory, directory
@@ -21,8 +20,6 @@ from pushes.values import DeviceTarget, Policy, Recipient
 
 log = logging.getLogger(__name__)
 
-#: Errors that say nothing about the records: the same batch may go through the next time.
-PASSING = (RedisError, OperationalError, InterfaceError, queues.JobTimeout)
 LOOKUP_SIZE = 1_000
 KeyIds = dict[tuple[str, str, str], int]
 
@@ -49,7 +46,7 @@ def distribute(record_ids: Sequence[int], *, now: datetime | None = None) -> int
     try:
         with transaction.atomic():
             return _distribute(_take(record_ids), now)
-    except PASSING:
+    except queues.PASSING:
         raise
     except Exception:
         log.warning("a batch of %s pushes cannot be distributed; trying one by one", len(record_ids), exc_info=True)
@@ -62,7 +59,7 @@ def _distribute_alone(record_id: int, now: datetime) -> int:
     try:
         with transaction.atomic():
             return _distribute(_locked([record_id], in_order=True), now)
-    except PASSING:
+    except queues.PASSING:
         raise
     except Exception as error:
         log.exception("push #%s cannot be distributed", record_id)

@@ -11,7 +11,7 @@ from django.db.models import Model
 from unfold import widgets
 from unfold.enums import ActionVariant
 
-from pushes.marks import badge, device_badge, link, status_badge, when
+from pushes.marks import badge, device_badge, label, link, status_badge, when
 
 M = TypeVar("M", bound=Model)
 
@@ -67,6 +67,7 @@ __all__ = [
     "UserCreationForm",
     "badge",
     "device_badge",
+    "label",
     "link",
     "status_badge",
     "when",

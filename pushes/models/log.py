@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from pushes.models.ledger import PushRecord
-from pushes.names import ExportStatus, Kind, PushType
+from pushes.names import ExportStatus
 
 
 class Resend(models.Model):
@@ -96,31 +96,21 @@ class ExportPiece(models.Model):
 
 
 class LogBlock(models.Model):
-    """That a block of `blocks.SIZE` ids of the log holds such rows: where a search for rare ones has to look.
+    """That a block of `blocks.SIZE` ids of the log holds rows with this value: where a search for rare ones looks.
 
-    A row that was still on its way when its block was looked at has an empty `status`: by now it may be anything.
+    `value` is ANY for rows that were still on their way when the block was read: by now it may be anything.
     """
 
+    ANY = "*"
+
     number = models.PositiveBigIntegerField()
-    status = models.CharField(max_length=10, blank=True)
-    reason = models.CharField(max_length=20, blank=True)
-    kind = models.CharField(max_length=10, choices=Kind)
-    push_type = models.PositiveSmallIntegerField(choices=PushType)
-    app_key_id = models.BigIntegerField(default=0)
+    name = models.CharField(max_length=12)
+    value = models.CharField(max_length=20)
 
     class Meta:
         default_permissions = ()
-        constraints = [
-            models.UniqueConstraint(
-                fields=["number", "status", "reason", "kind", "push_type", "app_key_id"], name="one_log_block_entry"
-            )
-        ]
-        indexes = [
-            models.Index(fields=["status", "number"], name="log_block_status"),
-            models.Index(fields=["reason", "number"], name="log_block_reason"),
-            models.Index(fields=["kind", "push_type", "number"], name="log_block_type"),
-            models.Index(fields=["app_key_id", "number"], name="log_block_key"),
-        ]
+        constraints = [models.UniqueConstraint(fields=["name", "value", "number"], name="one_log_block_entry")]
+        indexes = [models.Index(fields=["number"], name="log_block_number")]
 
     def __str__(self) -> str:
-        return f"{self.number}: {self.kind} {self.status} {self.reason}"
+        return f"{self.number}: {self.name} {self.value}"

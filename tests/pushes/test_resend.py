@@ -89,7 +89,19 @@ def test_a_second_try_is_a_new_push_of_the_same_message() -> None:
     )
     sent = resend.resend([row.pk], by="wang")
     old, new = PushRecord.objects.get(pk=row.record_id), PushRecord.objects.get(pk=sent.record_ids[row.pk])
-    same = "kind push_type app title text data message_id conversation sender_id sender_name occurred_at".split()
+    same = [
+        "kind",
+        "push_type",
+        "app",
+        "title",
+        "text",
+        "data",
+        "message_id",
+        "conversation",
+        "sender_id",
+        "sender_name",
+        "occurred_at",
+    ]
     assert [getattr(new, name) for name in same] == [getattr(old, name) for name in same]
     assert (new.source, new.accounts, new.platform) == ("resend", [row.account_id], "android")
     assert new.expires_at > timezone.now()
