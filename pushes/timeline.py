@@ -86,11 +86,11 @@ def timeline(account_id: str, message: str) -> Timeline:
     # Several pushes can carry one message id (two sources, a re-send); this account's are meant.
     mine = [record for record in records if account_id in record.accounts] or records
     found.record_ids = [record.pk for record in mine]
-    answers = [_record_answer(found, record) for record in mine]
+    answers = [record_answer(found, record) for record in mine]
     code, next_step = min(answers, key=lambda answer: _rank(answer[0]))
     found.outcome, found.next_step = code, next_step
     found.summary = next(step.text for step in reversed(found.steps) if step.code == code)
-    found.steps += _account_now(account_id)
+    found.steps += account_now(account_id)
     return found
 
 
@@ -109,7 +109,7 @@ def _records(message: str) -> list[PushRecord]:
 
 
 # --- one record --------------------------------------------------------------------------------
-def _record_answer(found: Timeline, record: PushRecord) -> tuple[str, str]:
+def record_answer(found: Timeline, record: PushRecord) -> tuple[str, str]:
     """Adds the record's steps; its answer's code, and what follows."""
     found.steps.extend(_received(record))
     rows = _deliveries(record.pk, found.account_id)
@@ -307,7 +307,7 @@ def _raw_list_now() -> Iterator[Step]:
         yield Step(None, "raw_list", text % {"count": waiting, "list": lanes.RAW_LIST})
 
 
-def _account_now(account_id: str) -> list[Step]:
+def account_now(account_id: str) -> list[Step]:
     """One step, or none while the directory is away: the timeline's own rows can be read all the same."""
     try:
         facts = directory().accounts([account_id]).get(account_id)

@@ -5,11 +5,12 @@ import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
@@ -80,7 +81,7 @@ def test_a_slice_ends_and_the_next_job_goes_on(user: User, monkeypatch: pytest.M
     monkeypatch.setattr(exports, "PIECE_ROWS", 4)
     rows(10)
     export = ordered(user)
-    begun = exports.monotonic()
+    begun = monotonic()
     moments = iter([begun, begun, begun, begun + 10] + [begun + 10] * 20)
     with monkeypatch.context() as clock:
         clock.setattr(exports, "monotonic", lambda: next(moments))
@@ -238,7 +239,7 @@ def test_two_jobs_at_the_same_time_write_every_row_once(user: User, monkeypatch:
     def job() -> None:
         start.wait()
         exports.write(export.pk, read, lines)
-        exports.transaction.get_connection().close()
+        connection.close()
 
     jobs = [threading.Thread(target=job) for _ in range(2)]
     for one in jobs:

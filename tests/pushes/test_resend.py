@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from pushes import devices, distribute, resend
-from pushes.models import DeliveryResult, PushRecord, Resend
+from pushes.models import Account, DeliveryResult, PushRecord, Resend
 from pushes.names import App, Kind, Platform, Reason, RecordStatus, Status
 from pushes.resend import Obstacle
 from pushes.sweep import sweep
@@ -150,7 +150,7 @@ def test_a_second_try_goes_to_the_one_device_alone() -> None:
 
 
 def make_account_of(row: DeliveryResult) -> Any:
-    return devices.Account.objects.get(pk=row.account_id)
+    return Account.objects.get(pk=row.account_id)
 
 
 def test_a_second_try_is_judged_anew() -> None:
