@@ -3,6 +3,7 @@
 Import it after django.setup().
 """
 
+import logging
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,6 +25,8 @@ from pushes import blocks
 from pushes.models import DeliveryResult
 
 STATEMENT_TIMEOUT = 1969
+# What is cut off on purpose is no error worth a traceback.
+logging.getLogger("django.request").setLevel(logging.CRITICAL)
 
 
 class StockLog(admin.ModelAdmin):  # type: ignore[type-arg]

@@ -74,7 +74,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         BroadcastFilter,
     )
     search_fields = ("account_id",)
-    search_help_text = gettext_lazy("Account, token, message id, #push")
+    search_help_text = gettext_lazy("Account, token, message or chat id, #push")
     sortable_by = ()
     actions = ("resend_selected",)
     actions_list = ("why_page", "export_page")

@@ -42,7 +42,7 @@ class Records(ReadOnlyDesk[PushRecord]):
         BroadcastFilter,
     )
     search_fields = ("message_id",)
-    search_help_text = gettext_lazy("Message id or #push number")
+    search_help_text = gettext_lazy("Message or chat id, or #push number")
     sortable_by = ()
     actions_detail = ("resend_page",)
     empty_title = gettext_lazy("No pushes here")

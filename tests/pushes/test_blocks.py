@@ -56,7 +56,7 @@ def test_conditions_meet_within_a_block(log: list[DeliveryResult]) -> None:
 
 def test_neighbours_are_one_window(log: list[DeliveryResult]) -> None:
     blocks.note(LATER)
-    assert numbers(status="accepted") == [(1000, 1090)]
+    assert numbers(status="accepted") == [(1050, 1090), (1000, 1050)]
 
 
 def test_a_row_that_has_ended_meanwhile_is_noted_by_the_next_round(log: list[DeliveryResult]) -> None:
@@ -112,7 +112,8 @@ def test_a_walk_finds_every_row_whatever_is_noted(
 ) -> None:
     """Noted up to the middle; below and above it the walk looks everywhere."""
     monkeypatch.setattr(blocks, "BATCH", step)
-    monkeypatch.setattr(blocks, "MOST_TOGETHER", 20)
+    monkeypatch.setattr(blocks, "FIRST_STRIP", 1)
+    monkeypatch.setattr(blocks, "MOST_STRIP", 3)
     monkeypatch.setattr(keyset, "WINDOW_ROWS", 7)
     DeliveryResult.objects.filter(pk__gte=1072).update(created_at=LATER)
     blocks.note(LATER)
