@@ -1,7 +1,7 @@
 """What happened to one account around one moment: for whoever knows when, but not which message."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from django.db.models import Q
@@ -34,14 +34,14 @@ def around(account_id: str, at: datetime) -> Timeline:
     found = Timeline(account_id, "")
     deliveries = _deliveries(account_id, at)
     records = _records(account_id, at, {row.record_id for row in deliveries})
-    answers = []
+    answers: list[tuple[str, str]] = []
+    told: list[tuple[datetime, Step]] = []
     for record in records:
-        before = len(found.steps)
-        code, next_step = record_answer(found, record)
-        found.steps[before:] = [_named(step, record) for step in found.steps[before:]]
-        answers.append((code, next_step))
+        answers.append(record_answer(found, record))
+        told += _placed(found.steps, record)
+        found.steps = []
     found.record_ids = list(dict.fromkeys([*(record.pk for record in records), *found.record_ids]))
-    found.steps.sort(key=lambda step: step.at or at)
+    found.steps = [step for _moment, step in sorted(told, key=lambda placed: placed[0])]
     _summarise(found, answers, at)
     if not records:
         found.steps.append(Step(None, "nothing", found.summary))
@@ -49,10 +49,13 @@ def around(account_id: str, at: datetime) -> Timeline:
     return found
 
 
-def _named(step: Step, record: PushRecord) -> Step:
-    """Which message a step is about, since several are told together."""
-    name = f"#{record.pk} {record.message_id}".strip()
-    return Step(step.at, step.code, f"{name}: {step.text}", step.reason)
+def _placed(steps: Iterable[Step], record: PushRecord) -> Iterator[tuple[datetime, Step]]:
+    """Each step, with the message it is about named in it, since several are told together; and its place among
+    theirs: what has no time of its own stays behind the step before it."""
+    name, moment = f"#{record.pk} {record.message_id}".strip(), record.created_at
+    for step in steps:
+        moment = step.at or moment
+        yield moment, Step(step.at, step.code, f"{name}: {step.text}", step.reason)
 
 
 def _summarise(found: Timeline, answers: list[tuple[str, str]], at: datetime) -> None:

@@ -74,25 +74,27 @@ def order(export: Export) -> Export:
 
 
 def write(export_id: int, read: Reader, lines: Writer, *, slice_seconds: float = SLICE_SECONDS) -> bool:
-    """Write pieces for a while and queue the rest. False when there was nothing to do: it is over, or somebody else
-    is at it. Any error that is not the database's ends the export and stands on its page."""
+    """Write a piece, and more of them for a while, and queue the rest. False when there was nothing to do: it is over,
+    or somebody else is at it. Any error that is not the database's ends the export and stands on its page."""
     export = _claimed(export_id)
     if export is None:
         return False
     ends_at = monotonic() + slice_seconds
     try:
-        while export is not None and export.status == ExportStatus.RUNNING and monotonic() < ends_at:
-            export = _store(
-                export, read(export, min(PIECE_ROWS, MOST_ROWS - export.rows), ends_at - monotonic()), lines
-            )
+        while True:
+            wanted = min(PIECE_ROWS, MOST_ROWS - export.rows)
+            stored = _store(export, read(export, wanted, ends_at - monotonic()), lines)
+            if stored is None or stored.status != ExportStatus.RUNNING or monotonic() > ends_at:
+                break
+            export = stored
     except queues.PASSING:
         raise
     except Exception as error:
         log.exception("export #%s cannot be written", export_id)
         _finish(export_id, ExportStatus.FAILED, f"{type(error).__name__}: {error}"[:300])
         return True
-    if export is not None and export.status == ExportStatus.RUNNING:
-        Export.objects.filter(pk=export_id, holder=export.holder).update(holder="", lease_until=None)
+    if stored is not None and stored.status == ExportStatus.RUNNING:
+        Export.objects.filter(pk=export_id, holder=stored.holder).update(holder="", lease_until=None)
         queues.enqueue_export(export_id)
     return True
 

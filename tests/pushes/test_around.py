@@ -46,6 +46,15 @@ def test_the_messages_of_the_time_are_told_in_order() -> None:
     assert not any(name in told for name in ("long-before", "long-after", "somebody-else-s"))
 
 
+def test_what_has_no_time_of_its_own_stays_with_its_message() -> None:
+    message(5, "later")
+    make_record(message_id="waits", accounts=["7"], status=RecordStatus.PENDING, created_at=NOW, occurred_at=NOW)
+    told = texts()
+    assert (
+        told.index("waits: Received") < told.index("waits: It waits for distribution") < told.index("later: Received")
+    )
+
+
 def test_the_only_message_of_the_time_is_the_answer() -> None:
     message(0, "order-7", Status.SKIPPED, Reason.DO_NOT_DISTURB)
     found = around(" 7 ", NOW)
