@@ -11,6 +11,7 @@ NAMES = {
     "latency": "submit → provider, idle and at half load",
     "chat": "a group of 10,000; MongoDB insert → provider, doorbell and polling; catching up",
     "chaos": "kills, restarts and provider faults, then the auditor",
+    "log_search": "the console's delivery log at 10 million rows, beside a stock ModelAdmin",
     "sandbox": "what the sandbox provider itself can carry",
 }
 

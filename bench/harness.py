@@ -96,16 +96,26 @@ def machinery(**settings: str) -> Iterator[Machinery]:
 @contextlib.contextmanager
 def fresh_database() -> Iterator[None]:
     """The benchmark's own database, empty. A database of this name is dropped."""
+    create_database()
+    try:
+        yield
+    finally:
+        drop_database()
+
+
+def create_database() -> None:
+    """Empty; a database of this name is dropped."""
+    drop_database()
+    parts = urlsplit(DATABASE_URL)
+    _mysql(parts, f"CREATE DATABASE `{parts.path.lstrip('/')}` COLLATE utf8mb4_bin")
+
+
+def drop_database() -> None:
     parts = urlsplit(DATABASE_URL)
     name = parts.path.lstrip("/")
     if "bench" not in name:
         raise SystemExit(f"BENCH_DATABASE_URL names the database {name!r}, which would be dropped: put 'bench' in it.")
-    statements = f"DROP DATABASE IF EXISTS `{name}`; CREATE DATABASE `{name}` COLLATE utf8mb4_bin"
-    _mysql(parts, statements)
-    try:
-        yield
-    finally:
-        _mysql(parts, f"DROP DATABASE IF EXISTS `{name}`")
+    _mysql(parts, f"DROP DATABASE IF EXISTS `{name}`")
 
 
 def _mysql(parts: Any, statements: str) -> None:

@@ -68,6 +68,12 @@ def discard(dead_letter_ids: Collection[int], *, by: str) -> int:
     return len(letters)
 
 
+def problem(letter: DeadLetter, corrected: bytes | None) -> StillBad | None:
+    """What still stands against replaying the letter, or its corrected bytes; changes nothing."""
+    found = _read(letter, corrected)
+    return found if isinstance(found, StillBad) else None
+
+
 def _new_ones(dead_letter_ids: Collection[int]) -> list[DeadLetter]:
     """Locked, so that of two clicks at the same time the second finds nothing to do."""
     chosen = DeadLetter.objects.select_for_update().filter(pk__in=dead_letter_ids, status=DeadLetterStatus.NEW)

@@ -9,21 +9,18 @@ from itertools import chain, zip_longest
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.utils import timezone
-from redis import RedisError
 
 from pushes import bulk, bursts, counters, eligibility, lanes, queues, windows
 from pushes.directory import Directory, directory
 from pushes.drafts import FIELDS, Draft, Pending, order_key, rows
-from pushes.models import AppKey, DeliveryResult, PushRecord, policies
-from pushes.names import Reason, RecordStatus, Status
+from pushes.models import AppKey, DeliveryResult, PushRecord, Resend, policies
+from pushes.names import RESEND_SOURCE, Reason, RecordStatus, Status
 from pushes.values import DeviceTarget, Policy, Recipient
 
 log = logging.getLogger(__name__)
 
-#: Errors that say nothing about the records: the same batch may go through the next time.
-PASSING = (RedisError, OperationalError, InterfaceError, queues.JobTimeout)
 LOOKUP_SIZE = 1_000
 #: A record for more accounts than this is distributed in parts.
 PART_ACCOUNTS = 2_000
@@ -53,7 +50,7 @@ def distribute(record_ids: Sequence[int], *, now: datetime | None = None) -> int
     try:
         with transaction.atomic():
             return _distribute_until_large(_take(record_ids), now)
-    except PASSING:
+    except queues.PASSING:
         raise
     except Exception:
         log.warning("a batch of %s pushes cannot be distributed; trying one by one", len(record_ids), exc_info=True)
@@ -66,7 +63,7 @@ def _distribute_alone(record_id: int, now: datetime) -> int:
     try:
         with transaction.atomic():
             return _distribute_until_large(_locked([record_id], in_order=True), now)
-    except PASSING:
+    except queues.PASSING:
         raise
     except Exception as error:
         log.exception("push #%s cannot be distributed", record_id)
@@ -182,12 +179,26 @@ def _drafts(records: Sequence[Pending], batch: Batch) -> list[Draft]:
     for record in records:
         by_app[record.app].append(record)
     found: list[Draft] = []
+    tokens = _only_tokens(records)
     for app, group in by_app.items():
         recipients = _recipients(app, group, batch.policies, directory())
         for record in group:
             for account_id in dict.fromkeys(record.accounts):
-                found.extend(drafts_for(record, recipients[account_id], batch))
+                recipient = _with_one_device(recipients[account_id], tokens.get(record.id, ""))
+                found.extend(drafts_for(record, recipient, batch))
     return found
+
+
+def _only_tokens(records: Sequence[Pending]) -> dict[int, str]:
+    """The one device that a second try is for, by record; the account's other ones may have the message already."""
+    ids = [record.id for record in records if record.source == RESEND_SOURCE]
+    return dict(Resend.objects.filter(record_id__in=ids).values_list("record_id", "token")) if ids else {}
+
+
+def _with_one_device(recipient: Recipient, token: str) -> Recipient:
+    if not token:
+        return recipient
+    return recipient._replace(devices=tuple(device for device in recipient.devices if device.token == token))
 
 
 def _recipients(

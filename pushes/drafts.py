@@ -47,6 +47,7 @@ class Pending(NamedTuple):
     sender_id: str
     expires_at: datetime
     broadcast_id: int | None
+    source: str = ""
 
 
 @dataclass(slots=True)

@@ -13,6 +13,8 @@ LANES = (SYSTEM, GROUP, PRIVATE, BROADCAST)
 SHARDED = (GROUP, PRIVATE)
 
 RAW_LIST = "hg_message_queue"
+#: Files that operators ask for. The broadcast lane's workers write them, when they have no pushes to see to.
+EXPORT_QUEUE = "higo_export_queue"
 
 
 def shard_of(lane: str, conversation: str, queue_max: int) -> int:
@@ -52,7 +54,8 @@ def shards(lane: str, queue_max: int) -> list[int]:
 def queue_names(lane: str, queue_max: int) -> list[str]:
     """Every RQ queue of a lane, sending first: what is nearest to the phone is finished first."""
     numbers = shards(lane, queue_max)
-    return send_queues(lane, queue_max) + [distribute_queue(lane, n) for n in numbers]
+    more = [EXPORT_QUEUE] if lane == BROADCAST else []
+    return send_queues(lane, queue_max) + [distribute_queue(lane, n) for n in numbers] + more
 
 
 @lru_cache(maxsize=4)

@@ -4,13 +4,14 @@ renders a template, and with it loads every template library, while it is being 
 from datetime import timedelta
 from typing import Any
 
+from django.db.models import Choices
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from pushes.names import BroadcastStatus, DeadLetterStatus, RecordStatus, Status
+from pushes.names import BroadcastStatus, DeadLetterStatus, ExportStatus, RecordStatus, Status
 
 #: The colour of every state, in the theme's words. The words themselves always stand beside it.
 STATUS_COLOURS: dict[str, str] = {
@@ -30,6 +31,9 @@ STATUS_COLOURS: dict[str, str] = {
     BroadcastStatus.SCHEDULED: "info",
     BroadcastStatus.PAUSED: "warning",
     BroadcastStatus.FINISHED: "success",
+    ExportStatus.WAITING: "info",
+    ExportStatus.RUNNING: "primary",
+    ExportStatus.DONE: "success",
     DeadLetterStatus.NEW: "danger",
     DeadLetterStatus.REPLAYED: "success",
     DeadLetterStatus.DISCARDED: "",
@@ -39,6 +43,14 @@ STATUS_COLOURS: dict[str, str] = {
 def badge(text: object, colour: str = "", title: str = "") -> SafeString:
     """A coloured word: success, danger, warning, info, primary, or plain."""
     return format_html('<span class="badge badge-{}" title="{}">{}</span>', colour or "plain", title, text)
+
+
+def label(choices: type[Choices], value: Any) -> str:
+    """What `value` is called; itself when it is none of the choices.
+
+    A model's own `get_…_display` translates every choice of the field to find the one: a fifth of a list's time.
+    """
+    return str(choices(value).label) if value in choices.values else str(value)
 
 
 def status_badge(value: str, text: object) -> SafeString:

@@ -131,6 +131,10 @@ class Reason(TextChoices):
     CANCELLED = "cancelled", _("cancelled by an operator")
 
 
+#: The source of pushes that are an operator's second try of a delivery.
+RESEND_SOURCE = "resend"
+
+
 class WindowPolicy(TextChoices):
     """What happens to a push outside its delivery window."""
 
@@ -168,6 +172,14 @@ class DeadLetterStatus(TextChoices):
     NEW = "new", _("new")
     REPLAYED = "replayed", _("replayed")
     DISCARDED = "discarded", _("discarded")
+
+
+class ExportStatus(TextChoices):
+    WAITING = "waiting", _("waiting")
+    RUNNING = "running", _("being written")
+    DONE = "done", _("ready")
+    CANCELLED = "cancelled", _("cancelled")
+    FAILED = "failed", _("failed")
 
 
 class DeviceEventKind(TextChoices):

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import django_rq
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from redis import Redis, RedisError
 from rq import Queue, get_current_job
 from rq.timeouts import JobTimeoutException
@@ -27,12 +27,15 @@ T = TypeVar("T")
 DISTRIBUTE_JOB = "pushes.jobs.distribute"
 SEND_JOB = "pushes.jobs.send"
 EXPAND_JOB = "pushes.jobs.expand_broadcast"
+EXPORT_JOB = "pushes.jobs.export"
 #: Raised in the middle of a job that takes longer than its time-out.
 JobTimeout: type[Exception] = JobTimeoutException
 #: More would keep rows from a lane's other processes for longer than a moment.
 BATCHES_A_RUN = 4
+#: Errors that say nothing about the work: it may go through the next time.
+PASSING = (RedisError, OperationalError, InterfaceError, JobTimeout)
 FAILURE_SECONDS = 86_400  # a failed job is kept for people to look at; RQ would keep it for a year
-JOB_PATHS = (DISTRIBUTE_JOB, SEND_JOB, EXPAND_JOB)
+JOB_PATHS = (DISTRIBUTE_JOB, SEND_JOB, EXPAND_JOB, EXPORT_JOB)
 
 
 @lru_cache(maxsize=4)
@@ -85,6 +88,11 @@ def enqueue_expansion(broadcast_id: int) -> None:
     transaction.on_commit(
         partial(_enqueue, lanes.distribute_queue(lanes.BROADCAST), EXPAND_JOB, [broadcast_id], split=False)
     )
+
+
+def enqueue_export(export_id: int) -> None:
+    """Have the next piece of an export written."""
+    transaction.on_commit(partial(_enqueue, lanes.EXPORT_QUEUE, EXPORT_JOB, [export_id], split=False))
 
 
 def absorb_waiting(ids: Sequence[int]) -> list[list[int]]:

@@ -17,7 +17,19 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from pushes import broadcasts, counters, distribute, endings, keygate, lanes, queues, readers, rollout
+from pushes import (
+    blocks,
+    broadcasts,
+    counters,
+    distribute,
+    endings,
+    exports,
+    keygate,
+    lanes,
+    queues,
+    readers,
+    rollout,
+)
 from pushes.models import AppKey, DeadLetter, DeliveryResult, DeviceEvent, Lease, PushRecord, policies
 from pushes.names import CLAIMABLE, DeadLetterStatus, Reason, RecordStatus, Status, UnknownPolicy
 
@@ -62,9 +74,13 @@ def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None
         swept.expired = _expire(now)
         swept.deleted = _retain(now)
         counters.roll_up(now)
+        exports.clean_up(now)
+        blocks.forget()
+        blocks.note(now)
     swept.canaries_judged = rollout.judge_canaries(now)
     swept.broadcasts_finished = broadcasts.finish_done()
     broadcasts.put_back()
+    exports.put_back(now)
     quiet = [lane for lane in lanes.LANES if queues.lane_depth(lane) <= QUIET_JOBS]
     swept.records_enqueued = _stuck_records(now, quiet)
     readers.wake_gone(now)

@@ -13,8 +13,8 @@ from redis import RedisError
 
 from pushes import lanes, queues
 from pushes.directory import DirectoryError, directory
-from pushes.models import AppKey, DeadLetter, DeliveryResult, PushRecord
-from pushes.names import PushType, Reason, RecordStatus, Status
+from pushes.models import AppKey, DeadLetter, DeliveryResult, PushRecord, Resend
+from pushes.names import RESEND_SOURCE, PushType, Reason, RecordStatus, Status
 
 MOST_RECORDS = 20
 MOST_DELIVERIES = 100
@@ -86,11 +86,11 @@ def timeline(account_id: str, message: str) -> Timeline:
     # Several pushes can carry one message id (two sources, a re-send); this account's are meant.
     mine = [record for record in records if account_id in record.accounts] or records
     found.record_ids = [record.pk for record in mine]
-    answers = [_record_answer(found, record) for record in mine]
+    answers = [record_answer(found, record) for record in mine]
     code, next_step = min(answers, key=lambda answer: _rank(answer[0]))
     found.outcome, found.next_step = code, next_step
     found.summary = next(step.text for step in reversed(found.steps) if step.code == code)
-    found.steps += _account_now(account_id)
+    found.steps += account_now(account_id)
     return found
 
 
@@ -109,7 +109,7 @@ def _records(message: str) -> list[PushRecord]:
 
 
 # --- one record --------------------------------------------------------------------------------
-def _record_answer(found: Timeline, record: PushRecord) -> tuple[str, str]:
+def record_answer(found: Timeline, record: PushRecord) -> tuple[str, str]:
     """Adds the record's steps; its answer's code, and what follows."""
     found.steps.extend(_received(record))
     rows = _deliveries(record.pk, found.account_id)
@@ -117,6 +117,7 @@ def _record_answer(found: Timeline, record: PushRecord) -> tuple[str, str]:
         keys = AppKey.objects.in_bulk({row.app_key_id for row in rows if row.app_key_id})
         answers = [_delivery(row, keys.get(row.app_key_id or 0)) for row in rows]
         found.steps.extend(step for step, _next in answers)
+        found.steps.extend(_sent_again(found, rows))
         step, next_step = min(answers, key=lambda answer: _rank(answer[0].code))
         return step.code, next_step
     step, next_step = _without_delivery(record, found.account_id)
@@ -129,7 +130,20 @@ def _deliveries(record_id: int, account_id: str) -> list[DeliveryResult]:
     return list(rows.order_by("pk")[:MOST_DELIVERIES])
 
 
+def _sent_again(found: Timeline, rows: list[DeliveryResult]) -> Iterator[Step]:
+    """The second tries that operators have made of these deliveries; their pushes are part of the answer."""
+    for one in Resend.objects.filter(delivery_id__in=[row.pk for row in rows]).order_by("pk"):
+        text = _("Sent again by %(by)s as push #%(id)s.") % {"by": one.by, "id": one.record_id}
+        if one.may_be_duplicate:
+            text = f"{text} {_('It was accepted that it may arrive twice.')}"
+        yield Step(one.created_at, "sent_again", text)
+        if one.record_id not in found.record_ids:
+            found.record_ids.append(one.record_id)
+
+
 def _received(record: PushRecord) -> Iterator[Step]:
+    if record.source == RESEND_SOURCE:
+        yield from _second_try(record)
     if (record.created_at - record.occurred_at).total_seconds() >= 1:
         yield Step(record.occurred_at, "occurred", _("The message was made at its source."))
     names = {
@@ -144,6 +158,16 @@ def _received(record: PushRecord) -> Iterator[Step]:
     yield Step(record.created_at, "received", text)
     if record.distributed_at:
         yield Step(record.distributed_at, "distributed", _("Recipients, devices and app keys were looked up."))
+
+
+def _second_try(record: PushRecord) -> Iterator[Step]:
+    one = Resend.objects.filter(record_id=record.pk).first()
+    if one is None:
+        return
+    first = DeliveryResult.objects.filter(pk=one.delivery_id).values_list("record_id", flat=True).first()
+    names = {"by": one.by, "delivery": one.delivery_id, "push": f"#{first}" if first else _("(removed)")}
+    text = _("A second try, asked for by %(by)s, of delivery #%(delivery)s of push %(push)s.")
+    yield Step(one.created_at, "second_try", text % names)
 
 
 def _type_name(number: int) -> str:
@@ -283,7 +307,7 @@ def _raw_list_now() -> Iterator[Step]:
         yield Step(None, "raw_list", text % {"count": waiting, "list": lanes.RAW_LIST})
 
 
-def _account_now(account_id: str) -> list[Step]:
+def account_now(account_id: str) -> list[Step]:
     """One step, or none while the directory is away: the timeline's own rows can be read all the same."""
     try:
         facts = directory().accounts([account_id]).get(account_id)

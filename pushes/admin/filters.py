@@ -33,7 +33,7 @@ def starts_with(field: str, prefix: str) -> Q:
     return condition
 
 
-class SpanFilter(DropdownFilter):
+class SpanFilter(keyset.TimeFilter, DropdownFilter):
     """Newer than a round span of time."""
 
     title = gettext_lazy("time")
@@ -49,24 +49,31 @@ class SpanFilter(DropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         span = SPANS.get(self.value() or "")
-        return keyset.since(queryset, timezone.now() - span) if span else None
+        if span is None:
+            return None
+        moment = timezone.now() - span
+        self.lowest = keyset.first_since(queryset.model, moment)
+        return keyset.since(queryset, moment)
 
 
-class MomentFilter(TextFilter):
+class MomentFilter(keyset.TimeFilter, TextFilter):
     """A boundary in time, typed as `2026-05-01 08:00` in the operator's zone."""
 
     def moment(self, request: HttpRequest) -> datetime | None:
         value = (self.value() or "").strip()
-        if not value:
-            return None
+        found = self.parsed(value)
+        if value and found is None:
+            messages.error(request, _("%(value)r is no time: write it as 2026-05-01 08:00.") % {"value": value[:40]})
+        return found
+
+    @staticmethod
+    def parsed(value: str) -> datetime | None:
+        """None for what is no time."""
         try:
             found = parse_datetime(value if len(value) > 10 else f"{value} 00:00")
         except ValueError:
-            found = None
-        if found is None:
-            messages.error(request, _("%(value)r is no time: write it as 2026-05-01 08:00.") % {"value": value[:40]})
             return None
-        return found if timezone.is_aware(found) else timezone.make_aware(found)
+        return found if found is None or timezone.is_aware(found) else timezone.make_aware(found)
 
 
 class FromFilter(MomentFilter):
@@ -75,7 +82,10 @@ class FromFilter(MomentFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         moment = self.moment(request)
-        return keyset.since(queryset, moment) if moment else None
+        if moment is None:
+            return None
+        self.lowest = keyset.first_since(queryset.model, moment)
+        return keyset.since(queryset, moment)
 
 
 class UntilFilter(MomentFilter):
@@ -84,7 +94,10 @@ class UntilFilter(MomentFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         moment = self.moment(request)
-        return keyset.until(queryset, moment) if moment else None
+        if moment is None:
+            return None
+        self.highest = keyset.last_until(queryset.model, moment)
+        return keyset.until(queryset, moment)
 
 
 class NumberFilter(TextFilter):

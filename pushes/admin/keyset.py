@@ -4,6 +4,7 @@ A page is `id < x` (older) or `id > x` (newer) with a limit. A condition that ha
 (account, token, push) finds its rows at once. Any other condition (a status, a reason) is answered
 by walking the primary key backwards in windows until the page is full or the budget is spent; then
 the page says how far back it has looked and offers to go on. So the worst page costs a bounded number of rows.
+Where it is known which blocks of ids hold such rows at all (`pushes.blocks`), the walk leaves out the others.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,10 +14,11 @@ from time import monotonic
 from typing import Any
 
 from django.contrib.admin.views.main import IGNORED_PARAMS
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 
 from pushes.admin.theme import ChangeList
+from pushes.blocks import Sieve, Strip, Window
 
 OLDER_THAN, NEWER_THAN = "before", "after"
 WINDOW_ROWS = 20_000
@@ -27,8 +29,12 @@ BUDGET_SECONDS = 0.5
 #: Rows are inserted in batches that carry one time, so ids and times may disagree by about a job's length.
 CLOCK_SLACK = timedelta(seconds=120)
 
-#: Ids from the first up to, not including, the second.
-Window = tuple[int, int]
+
+class TimeFilter:
+    """A filter of time that knows between which ids its rows are. (The walk asks it; see `bounds`.)"""
+
+    lowest: int | None = None
+    highest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,87 +62,144 @@ def number(value: str | None) -> int | None:
     return int(value) if value and value.isdecimal() and len(value) < 19 else None
 
 
-def read_page(rows: QuerySet[Any], cursor: Cursor, size: int, *, walk: bool) -> Page:
-    """One page of `rows`. With `walk`, by windows of the primary key within the budget."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Between which ids a walk needs to look, both included; None is open. `sieve` says where inside."""
+
+    lowest: int | None = None
+    highest: int | None = None
+    sieve: Sieve | None = None
+
+
+EVERYWHERE = Bounds()
+
+
+def read_page(rows: QuerySet[Any], cursor: Cursor, size: int, *, walk: bool, bounds: Bounds = EVERYWHERE) -> Page:
+    """One page of `rows`. With `walk`, by windows of the primary key within the bounds and the budget."""
     if cursor.after is not None:
-        return _newer_page(rows, cursor.after, size, walk=walk)
-    return _older_page(rows, cursor.before, size, walk=walk)
+        return _newer_page(rows, cursor.after, size, walk=walk, bounds=bounds)
+    return _older_page(rows, cursor.before, size, walk=walk, bounds=bounds)
 
 
-def _older_page(rows: QuerySet[Any], below: Any, size: int, *, walk: bool) -> Page:
+def _older_page(rows: QuerySet[Any], below: Any, size: int, *, walk: bool, bounds: Bounds) -> Page:
     stopped_at = None
     if walk:
-        found, stopped_at = _walk(rows.order_by("-pk"), _windows_down(rows.model, below), size + 1)
+        found, stopped_at = _walk(rows.order_by("-pk"), windows_down(rows.model, below, bounds), size + 1)
     else:
         found = list((rows if below is None else rows.filter(pk__lt=below)).order_by("-pk")[: size + 1])
     has_older = len(found) > size or stopped_at is not None
     return Page(found[:size], below is not None, has_older, stopped_at and stopped_at[0])
 
 
-def _newer_page(rows: QuerySet[Any], above: Any, size: int, *, walk: bool) -> Page:
+def _newer_page(rows: QuerySet[Any], above: Any, size: int, *, walk: bool, bounds: Bounds) -> Page:
     stopped_at = None
     if walk:
-        found, stopped_at = _walk(rows.order_by("pk"), _windows_up(rows.model, above), size + 1)
+        found, stopped_at = _walk(rows.order_by("pk"), windows_up(rows.model, above, bounds), size + 1)
     else:
         found = list(rows.filter(pk__gt=above).order_by("pk")[: size + 1])
     has_newer = len(found) > size or stopped_at is not None
     return Page(found[:size][::-1], has_newer, True, stopped_above=stopped_at and stopped_at[1] - 1)
 
 
-def _walk(rows: QuerySet[Any], windows: Iterator[Window], wanted: int) -> tuple[list[Any], Window | None]:
+def within(rows: QuerySet[Any], strip: Strip) -> QuerySet[Any]:
+    """The rows of these windows."""
+    condition = Q()
+    for low, high in strip:
+        condition |= Q(pk__gte=low, pk__lt=high)
+    return rows.filter(condition)
+
+
+def _walk(rows: QuerySet[Any], strips: Iterator[Strip], wanted: int) -> tuple[list[Any], Window | None]:
     """At most `wanted` rows, and the last window looked at when the budget ended before."""
     found: list[Any] = []
     ends_at = monotonic() + BUDGET_SECONDS
-    for low, high in windows:
-        found += rows.filter(pk__gte=low, pk__lt=high)[: wanted - len(found)]
+    for strip in strips:
+        found += within(rows, strip)[: wanted - len(found)]
         if len(found) >= wanted:
             return found, None
         if monotonic() > ends_at:
-            return found, (low, high)
+            return found, strip[-1]
     return found, None
 
 
-def _ends(model: type[Model]) -> tuple[int, int] | None:
-    """The oldest and the newest id: two look-ups, no scan."""
+def _ends(model: type[Model], bounds: Bounds) -> tuple[int, int] | None:
+    """The oldest and the newest id within the bounds: two look-ups, no scan."""
     ids = model._default_manager.order_by("pk").values_list("pk", flat=True)
     oldest, newest = ids.first(), ids.last()
-    return None if oldest is None or newest is None else (oldest, newest)
+    if oldest is None or newest is None:
+        return None
+    low = oldest if bounds.lowest is None else max(oldest, bounds.lowest)
+    high = newest if bounds.highest is None else min(newest, bounds.highest)
+    return (low, high) if low <= high else None
 
 
-def _windows_down(model: type[Model], below: int | None) -> Iterator[Window]:
-    """Windows `[low, high)` of ids from the newest down, each larger than the one before."""
-    ends = _ends(model)
+def windows_down(model: type[Model], below: int | None, bounds: Bounds = EVERYWHERE) -> Iterator[Strip]:
+    """Windows `[low, high)` of ids from the newest down: small ones that grow, and of noted blocks those alone that
+    may hold such rows."""
+    ends = _ends(model, bounds)
     if ends is None:
         return
     oldest, newest = ends
-    high, size = min(below or newest + 1, newest + 1), WINDOW_ROWS
-    while high > oldest:
-        yield max(high - size, oldest), high
+    high, sieve = min(below or newest + 1, newest + 1), bounds.sieve
+    if sieve is None:
+        yield from _down(oldest, high)
+        return
+    yield from _down(max(oldest, sieve.ends_at), high)
+    yield from sieve.down(max(oldest, sieve.begins_at), min(high, sieve.ends_at))
+    yield from _down(oldest, min(high, sieve.begins_at))
+
+
+def _down(low: int, high: int) -> Iterator[Strip]:
+    size = WINDOW_ROWS
+    while high > low:
+        yield [(max(high - size, low), high)]
         high, size = high - size, min(size * WINDOW_GROWTH, MOST_WINDOW_ROWS)
 
 
-def _windows_up(model: type[Model], above: int) -> Iterator[Window]:
-    ends = _ends(model)
+def windows_up(model: type[Model], above: int, bounds: Bounds = EVERYWHERE) -> Iterator[Strip]:
+    ends = _ends(model, bounds)
     if ends is None:
         return
-    low, size = max(above + 1, ends[0]), WINDOW_ROWS
-    while low <= ends[1]:
-        yield low, low + size
+    low, end, sieve = max(above + 1, ends[0]), ends[1] + 1, bounds.sieve
+    if sieve is None:
+        yield from _up(low, end)
+        return
+    yield from _up(low, min(end, sieve.begins_at))
+    yield from sieve.up(max(low, sieve.begins_at), min(end, sieve.ends_at))
+    yield from _up(max(low, sieve.ends_at), end)
+
+
+def _up(low: int, end: int) -> Iterator[Strip]:
+    size = WINDOW_ROWS
+    while low < end:
+        yield [(low, min(low + size, end))]
         low, size = low + size, min(size * WINDOW_GROWTH, MOST_WINDOW_ROWS)
+
+
+def first_since(model: type[Model], moment: datetime, field: str = "created_at") -> int | None:
+    """An id that no row from `moment` on is below; None when there is no such row."""
+    earliest = {f"{field}__gte": moment - CLOCK_SLACK}
+    first = model._default_manager.filter(**earliest).order_by(field).values_list("pk", flat=True).first()
+    return None if first is None else int(first) - WINDOW_ROWS
+
+
+def last_until(model: type[Model], moment: datetime, field: str = "created_at") -> int | None:
+    """An id that no row before `moment` is above; None when there is no such row."""
+    latest = {f"{field}__lte": moment + CLOCK_SLACK}
+    last = model._default_manager.filter(**latest).order_by(f"-{field}").values_list("pk", flat=True).first()
+    return None if last is None else int(last) + WINDOW_ROWS
 
 
 def since(rows: QuerySet[Any], moment: datetime, field: str = "created_at") -> QuerySet[Any]:
     """Rows from `moment` on, bounded by the primary key too, which pages run along."""
-    earliest = {f"{field}__gte": moment - CLOCK_SLACK}
-    first = rows.model._default_manager.filter(**earliest).order_by(field).values_list("pk", flat=True).first()
-    return rows.none() if first is None else rows.filter(pk__gte=first - WINDOW_ROWS, **{f"{field}__gte": moment})
+    first = first_since(rows.model, moment, field)
+    return rows.none() if first is None else rows.filter(pk__gte=first, **{f"{field}__gte": moment})
 
 
 def until(rows: QuerySet[Any], moment: datetime, field: str = "created_at") -> QuerySet[Any]:
     """Rows before `moment`, bounded by the primary key too."""
-    latest = {f"{field}__lte": moment + CLOCK_SLACK}
-    last = rows.model._default_manager.filter(**latest).order_by(f"-{field}").values_list("pk", flat=True).first()
-    return rows.none() if last is None else rows.filter(pk__lte=last + WINDOW_ROWS, **{f"{field}__lt": moment})
+    last = last_until(rows.model, moment, field)
+    return rows.none() if last is None else rows.filter(pk__lte=last, **{f"{field}__lt": moment})
 
 
 class KeysetPaginator:
@@ -170,13 +233,30 @@ class KeysetChangeList(ChangeList):
         desk: Any = self.model_admin
         walk = not desk.is_indexed(self)
         cursor = Cursor(*(self.read_key(request.GET.get(name)) for name in (OLDER_THAN, NEWER_THAN)))
-        self.page = read_page(self.queryset.order_by(), cursor, self.list_per_page, walk=walk)
+        self.page = read_page(
+            self.queryset.order_by(),
+            cursor,
+            self.list_per_page,
+            walk=walk,
+            bounds=self.bounds() if walk else EVERYWHERE,
+        )
         self.result_list = self.page.rows
         self.result_count = self.full_result_count = len(self.page.rows)
         self.show_full_result_count = False
         self.show_admin_actions = bool(self.page.rows)
         self.can_show_all = self.multi_page = False
         self.paginator = KeysetPaginator(self.list_per_page)
+
+    def bounds(self) -> Bounds:
+        """Where a walk needs to look: between the ids that the filters of time allow, and where `sieve` says."""
+        chosen: list[Any] = [spec for spec in self.filter_specs if isinstance(spec, TimeFilter)]
+        lowest = max((spec.lowest for spec in chosen if spec.lowest is not None), default=None)
+        highest = min((spec.highest for spec in chosen if spec.highest is not None), default=None)
+        return Bounds(lowest, highest, self.sieve())
+
+    def sieve(self) -> Sieve | None:
+        """Which noted blocks may hold the rows; None: any."""
+        return None
 
     def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
         return super().get_query_string(new_params, [*(remove or []), OLDER_THAN, NEWER_THAN])

@@ -1,6 +1,7 @@
 """What can be done with dead letters: replay them, corrected or not, or discard them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -18,6 +19,7 @@ from pushes.admin.desk import Desk
 from pushes.admin.raw_bytes import readable
 from pushes.admin.theme import widgets
 from pushes.models import DeadLetter
+from pushes.names import DeadLetterStatus
 
 MOST_AT_ONCE = 1_000
 
@@ -33,6 +35,23 @@ class CorrectForm(forms.Form):
         help_text=gettext_lazy("A JSON object or PHP serialize() output. The original bytes are kept."),
     )
 
+    def __init__(self, *args: Any, letter: DeadLetter, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.letter = letter
+
+    def clean_text(self) -> str:
+        """What still cannot be read is said beside the text, which stays as it was typed."""
+        text: str = self.cleaned_data["text"].replace("\r\n", "\n")
+        bad = deadletters.problem(self.letter, corrected(self.letter, text))
+        if bad is not None and self.letter.status == DeadLetterStatus.NEW:
+            raise forms.ValidationError(_("It still cannot be read: %(reason)s, %(detail)s.") % _words(bad))
+        return text
+
+
+def corrected(letter: DeadLetter, text: str) -> bytes | None:
+    """The bytes to read instead of the letter's own; None when nothing was changed."""
+    return None if text == editable(letter) else text.encode()
+
 
 def editable(letter: DeadLetter) -> str:
     """Where correcting starts: the value as JSON if there is one, else the bytes as text ("" when they are none)."""
@@ -47,20 +66,18 @@ def editable(letter: DeadLetter) -> str:
 
 
 def replay_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter) -> HttpResponse:
-    start = editable(letter)
     question = Question(
         title=_("Correct and replay this dead letter?"),
         text=_("If it can be read now, it is pushed like any other message."),
         button=_("Replay"),
         facts=[(_("Reason"), letter.reason), (_("Detail"), letter.detail or "–")],
-        form=CorrectForm,
-        initial={"text": start},
+        form=partial(CorrectForm, letter=letter),
+        initial={"text": editable(letter)},
     )
 
     def act(data: dict[str, Any]) -> str:
-        text = data["text"].replace("\r\n", "\n")
-        edited = {} if text == start else {letter.pk: text.encode()}
-        counts = deadletters.replay([letter.pk], by=str(request.user), edited=edited)
+        raw = corrected(letter, data["text"])
+        counts = deadletters.replay([letter.pk], by=str(request.user), edited={} if raw is None else {letter.pk: raw})
         if counts.still_bad:
             bad = counts.still_bad[0]
             raise RefusedError(_("It still cannot be read: %(reason)s, %(detail)s.") % _words(bad))
@@ -94,8 +111,9 @@ def replay_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: QueryS
     ids = _ids(chosen)
     if "confirm" not in request.POST:
         return _ask_for_many(desk, request, ids, "replay_selected", _("Replay %(n)s dead letters as they are?"))
+    new = _still_new(ids)
     counts = deadletters.replay(ids, by=str(request.user))
-    _audit(desk, request, ids, _("Replayed together with others."))
+    _audit(desk, request, new - _still_new(ids), _("Replayed together with others."))
     messages.success(
         request,
         _("%(accepted)s pushed, %(duplicates)s received before, %(skipped)s no longer new.")
@@ -113,8 +131,9 @@ def discard_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: Query
     ids = _ids(chosen)
     if "confirm" not in request.POST:
         return _ask_for_many(desk, request, ids, "discard_selected", _("Discard %(n)s dead letters?"))
+    new = _still_new(ids)
     done = deadletters.discard(ids, by=str(request.user))
-    _audit(desk, request, ids, _("Discarded together with others."))
+    _audit(desk, request, new - _still_new(ids), _("Discarded together with others."))
     messages.success(
         request, ngettext("%(n)s dead letter discarded.", "%(n)s dead letters discarded.", done) % {"n": done}
     )
@@ -125,11 +144,16 @@ def _ids(chosen: QuerySet[DeadLetter]) -> list[int]:
     return list(chosen.order_by("pk").values_list("pk", flat=True)[:MOST_AT_ONCE])
 
 
+def _still_new(ids: Sequence[int]) -> set[int]:
+    """So that the history of a letter tells only of what was done to it."""
+    return set(DeadLetter.objects.filter(pk__in=ids, status=DeadLetterStatus.NEW).values_list("pk", flat=True))
+
+
 def _words(bad: deadletters.StillBad) -> dict[str, str]:
     return {"reason": bad.reason, "detail": bad.detail}
 
 
-def _audit(desk: Desk[DeadLetter], request: HttpRequest, ids: Sequence[int], note: str) -> None:
+def _audit(desk: Desk[DeadLetter], request: HttpRequest, ids: Collection[int], note: str) -> None:
     for letter in DeadLetter.objects.filter(pk__in=ids).defer("raw"):
         desk.audit(request, letter, note)
 

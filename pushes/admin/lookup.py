@@ -1,7 +1,7 @@
-"""One search box that understands what was typed: account, token, message, push or provider's number.
+"""One search box that understands what was typed: account, token, message, chat, push or provider's number.
 
 Each guess is one existence test on an index, tried in turn; nothing searches inside a text. A prefix
-(`account:`, `token:`, `message:`, `push:`, `provider:`) says outright what is meant.
+(`account:`, `token:`, `message:`, `chat:`, `push:`, `provider:`) says outright what is meant.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ SHORTEST_TOKEN_PREFIX = 6
 LONGEST_NUMBER = 18
 #: A message id is the producer's; a careless one repeats. This many of its pushes are looked up.
 MOST_RECORDS = 200
+MOST_DELIVERIES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,34 @@ def _of_any_token(text: str) -> Found | None:
 
 
 def _of_message(text: str) -> Found | None:
-    ids = list(PushRecord.objects.filter(message_id=text).order_by("-id").values_list("id", flat=True)[:MOST_RECORDS])
-    return Found(Q(record_id__in=ids), _("message %(id)s") % {"id": text}) if ids else None
+    return _of_records(Q(message_id=text), _("message %(id)s") % {"id": text})
+
+
+def _of_chat(text: str) -> Found | None:
+    return _of_records(Q(conversation__in=chat_names(text)), _("chat %(id)s") % {"id": text})
+
+
+def chat_names(text: str) -> list[str]:
+    """The conversations that a chat's id may mean: the whole name, a group's id, or the two of a private chat."""
+    names = [text, f"group:{text}", f"private:{text}"]
+    one, comma, other = (part.strip() for part in text.partition(","))
+    return [*names, "private:" + ":".join(sorted((one, other)))] if comma else names
+
+
+def _of_records(condition: Q, phrase: str) -> Found | None:
+    """The deliveries of the pushes that meet the condition, of the newest ones if they are many."""
+    found = PushRecord.objects.filter(condition).order_by("-id").values_list("id", flat=True)
+    ids = list(found[: MOST_RECORDS + 1])
+    if not ids:
+        return None
+    if len(ids) == 1:
+        return Found(Q(record_id=ids[0]), phrase)
+    if len(ids) > MOST_RECORDS:
+        phrase = _("%(what)s (its newest %(n)s pushes)") % {"what": phrase, "n": MOST_RECORDS}
+    # By their keys, read off the pushes' index: asked for the newest of several pushes' rows, MariaDB prefers to
+    # read the whole log backwards.
+    rows = DeliveryResult.objects.filter(record_id__in=ids[:MOST_RECORDS]).order_by("-record_id")
+    return Found(Q(pk__among=list(rows.values_list("pk", flat=True)[:MOST_DELIVERIES])), phrase)
 
 
 def _of_push(text: str) -> Found | None:
@@ -103,6 +130,10 @@ def _record_of_message(text: str) -> Found | None:
     return _present(PushRecord, Q(message_id=text), _("message %(id)s") % {"id": text})
 
 
+def _record_of_chat(text: str) -> Found | None:
+    return _present(PushRecord, Q(conversation__in=chat_names(text)), _("chat %(id)s") % {"id": text})
+
+
 def _record_of_number(text: str) -> Found | None:
     if not text.isdecimal() or len(text) > LONGEST_NUMBER:
         return None
@@ -112,8 +143,13 @@ def _record_of_number(text: str) -> Found | None:
 DELIVERY_GUESSES: dict[str, Guess] = {
     "account": _of_account,
     "message": _of_message,
+    "chat": _of_chat,
     "token": _of_any_token,
     "push": _of_push,
     "provider": _of_provider,
 }
-RECORD_GUESSES: dict[str, Guess] = {"message": _record_of_message, "push": _record_of_number}
+RECORD_GUESSES: dict[str, Guess] = {
+    "message": _record_of_message,
+    "chat": _record_of_chat,
+    "push": _record_of_number,
+}

@@ -23,6 +23,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "items": [
                 entry.desk("broadcast", _("Broadcasts"), "campaign"),
                 entry.desk("deliveryresult", _("Delivery log"), "receipt_long"),
+                entry.to("admin:pushes_export_changelist", _("Exports"), "download", "pushes.export_deliveryresult"),
                 entry.desk("pushrecord", _("Pushes"), "notifications"),
                 entry.desk("deadletter", _("Dead letters"), "report", badge=dead_letters),
             ],

@@ -5,14 +5,14 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes.admin import lookup
-from pushes.admin.desk import ReadOnlyDesk, admin_url
+from pushes.admin import lookup, resend_pages
+from pushes.admin.desk import ReadOnlyDesk, admin_url, page
 from pushes.admin.filters import BroadcastFilter, FromFilter, SpanFilter, UntilFilter
 from pushes.admin.keyset import KeysetChangeList
 from pushes.admin.theme import ChoicesDropdownFilter, link, status_badge, when
@@ -42,8 +42,9 @@ class Records(ReadOnlyDesk[PushRecord]):
         BroadcastFilter,
     )
     search_fields = ("message_id",)
-    search_help_text = gettext_lazy("Message id or #push number")
+    search_help_text = gettext_lazy("Message or chat id, or #push number")
     sortable_by = ()
+    actions_detail = ("resend_page",)
     empty_title = gettext_lazy("No pushes here")
     empty_text = gettext_lazy(
         "A row appears for every message that the backend, the chat scanners, the API or a broadcast submitted."
@@ -53,7 +54,14 @@ class Records(ReadOnlyDesk[PushRecord]):
         (gettext_lazy("For"), {"fields": (("app", "platform"), "recipients", ("conversation", "sender_id"))}),
         (
             gettext_lazy("From"),
-            {"fields": (("kind", "push_type"), ("source", "message_id"), ("broadcast_link", "dedupe_key"))},
+            {
+                "fields": (
+                    ("kind", "push_type"),
+                    ("source", "message_id"),
+                    ("broadcast_link", "dedupe_key"),
+                    "first_try",
+                )
+            },
         ),
         (gettext_lazy("Times"), {"fields": (("occurred", "created"), ("distributed", "expires"))}),
     )
@@ -74,6 +82,14 @@ class Records(ReadOnlyDesk[PushRecord]):
             return queryset.none(), False
         messages.info(request, _("Showing %(what)s.") % {"what": found.phrase})
         return queryset.filter(found.condition), False
+
+    @page(gettext_lazy("Send again what failed"), permission=resend_pages.PERMISSION, icon="replay")
+    def resend_page(self, request: HttpRequest, row: PushRecord) -> HttpResponse:
+        return resend_pages.of_push(self, request, row)
+
+    @admin.display(description=gettext_lazy("second try of"))
+    def first_try(self, row: PushRecord) -> SafeString | str:
+        return resend_pages.first_try(row)
 
     @admin.display(description=gettext_lazy("accepted"))
     def created(self, row: PushRecord) -> Any:

@@ -20,6 +20,7 @@ EXTRA_PERMISSIONS = (
     ("approve_broadcast", "broadcast", "Can approve a large broadcast of someone else"),
     ("resend_deliveryresult", "deliveryresult", "Can send failed pushes again"),
     ("export_deliveryresult", "deliveryresult", "Can export the delivery log"),
+    ("see_every_export", "export", "Can see and fetch everybody's exports"),
     ("reveal_device", "device", "Can see whole device tokens"),
     ("test_device", "device", "Can send a test push to a device"),
     ("verify_appkey", "appkey", "Can have the provider check an app key"),

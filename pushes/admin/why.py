@@ -1,5 +1,6 @@
-"""The page that answers: why did this account get, or not get, this message?"""
+"""The page that answers: why did this account get, or not get, this message? Or: what did it get around then?"""
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,7 +11,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes.admin.desk import Desk, admin_url
+from pushes.admin.filters import FromFilter
 from pushes.admin.theme import widgets
+from pushes.around import around
 from pushes.marks import STATUS_COLOURS
 from pushes.models import DeliveryResult
 from pushes.timeline import Timeline, timeline
@@ -25,9 +28,41 @@ class WhyForm(forms.Form):
     message = forms.CharField(
         label=gettext_lazy("Message"),
         max_length=128,
+        required=False,
         widget=widgets.UnfoldAdminTextInputWidget(),
         help_text=gettext_lazy("The producer's or the chat's message id, or a push as #123."),
     )
+    at = forms.CharField(
+        label=gettext_lazy("or about when"),
+        max_length=32,
+        required=False,
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"placeholder": "2026-05-01 08:00"}),
+        help_text=gettext_lazy("Everything for the account from half an hour before until half an hour after."),
+    )
+
+    def clean_at(self) -> datetime | None:
+        value = self.cleaned_data["at"].strip()
+        moment = FromFilter.parsed(value)
+        if value and moment is None:
+            raise forms.ValidationError(
+                _("%(value)r is no time: write it as 2026-05-01 08:00.") % {"value": value[:40]}
+            )
+        return moment
+
+    def clean(self) -> dict[str, Any]:
+        found: dict[str, Any] = super().clean() or {}
+        if "message" in found and "at" in found and not found["message"] and not found["at"]:
+            self.add_error("message", _("A message or a time is needed."))
+        return found
+
+    def answer(self) -> Timeline | None:
+        """None while the question is not whole. A message says more than a time."""
+        if not self.is_valid():
+            return None
+        asked = self.cleaned_data
+        return (
+            timeline(asked["account"], asked["message"]) if asked["message"] else around(asked["account"], asked["at"])
+        )
 
 
 def url(account: str, message: str) -> str:
@@ -37,9 +72,9 @@ def url(account: str, message: str) -> str:
 
 def page(desk: Desk[Any], request: HttpRequest) -> HttpResponse:
     """The form, and below it the answer; with `format=json` the answer alone, for programs."""
-    is_asked = "account" in request.GET or "message" in request.GET
+    is_asked = bool({"account", "message", "at"} & set(request.GET))
     form = WhyForm(request.GET if is_asked else None)
-    found = timeline(form.cleaned_data["account"], form.cleaned_data["message"]) if form.is_valid() else None
+    found = form.answer()
     if request.GET.get("format") == "json":
         return _as_json(found, form)
     context = {

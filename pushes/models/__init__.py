@@ -5,6 +5,7 @@ from pushes.models.counters import Counter, LatencyBucket, Lease
 from pushes.models.desk import ApiToken, DeadLetter
 from pushes.models.keys import AppKey
 from pushes.models.ledger import DeliveryResult, MultiPush, PushRecord, live
+from pushes.models.log import Export, ExportPiece, LogBlock, Resend
 from pushes.models.operators import FailedLogin, OperatorPreferences
 from pushes.models.people import Account, Device, DeviceEvent, DeviceTag, mask_token
 from pushes.models.rules import PushTypePolicy, policies
@@ -20,13 +21,17 @@ __all__ = [
     "Device",
     "DeviceEvent",
     "DeviceTag",
+    "Export",
+    "ExportPiece",
     "FailedLogin",
     "LatencyBucket",
     "Lease",
+    "LogBlock",
     "MultiPush",
     "OperatorPreferences",
     "PushRecord",
     "PushTypePolicy",
+    "Resend",
     "live",
     "mask_token",
     "policies",

@@ -59,6 +59,7 @@ class PushRecord(models.Model):
             models.Index(fields=["status", "created_at"], name="record_status_created"),
             models.Index(fields=["status", "kind", "shard"], name="record_status_lane"),
             models.Index(fields=["message_id"], name="record_message_id"),
+            models.Index(fields=["conversation"], name="record_conversation"),
             models.Index(fields=["created_at"], name="record_created"),
         ]
 

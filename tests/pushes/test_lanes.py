@@ -23,7 +23,7 @@ def test_queues_keep_the_names_of_the_system_before(lane: str, shard: int, distr
 
 def test_no_two_lanes_share_a_queue():
     names = [name for lane in lanes.LANES for name in lanes.queue_names(lane, 8)]
-    assert len(names) == len(set(names)) == 2 + 2 + 16 + 16
+    assert len(names) == len(set(names)) == 2 + 2 + 16 + 16 + 1
 
 
 @pytest.mark.parametrize("lane", lanes.SHARDED)

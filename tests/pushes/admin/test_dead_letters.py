@@ -103,9 +103,11 @@ def test_replaying_twice_pushes_once(operator: Client, redis_client: object) -> 
 
 def test_a_letter_that_is_still_bad_stays_with_the_reason(operator: Client, redis_client: object) -> None:
     letter = intake_letter()
-    page = operator.post(url("deadletter_replay_page", letter.pk), {"text": '{"type": 99}'}, follow=True)
+    page = operator.post(url("deadletter_replay_page", letter.pk), {"text": '{"type": 99}'})
     letter.refresh_from_db()
+    assert page.status_code == 422
     assert "It still cannot be read" in page.content.decode()
+    assert page.context["form"]["text"].value() == '{"type": 99}'
     assert letter.status == DeadLetterStatus.NEW
 
 
@@ -143,6 +145,7 @@ def test_many_letters_are_replayed_at_once(operator: Client, redis_client: objec
     answer = operator.post(url("deadletter_changelist"), chosen("replay_selected", *letters, confirm="1"), follow=True)
     assert "2 pushed, 0 received before, 0 no longer new." in answer.content.decode()
     assert "1 still cannot be read" in answer.content.decode()
+    assert LogEntry.objects.count() == 2
 
 
 def test_many_letters_are_discarded_at_once(operator: Client) -> None:

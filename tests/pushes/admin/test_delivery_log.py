@@ -7,7 +7,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from pushes.models import DeliveryResult, MultiPush
+from pushes import blocks
+from pushes.models import DeliveryResult, MultiPush, PushRecord
 from pushes.names import Kind, Reason, Status
 from tests.make import make_app_key, make_broadcast, make_delivery, make_record, make_token
 from tests.pushes.admin.conftest import url
@@ -48,6 +49,49 @@ def test_the_search_understands(viewer: Client, wanted: DeliveryResult, text: st
 
 def test_the_search_finds_a_whole_token(viewer: Client, wanted: DeliveryResult) -> None:
     assert shown(viewer, q=wanted.token) == {wanted.pk}
+
+
+@pytest.mark.parametrize(
+    ("conversation", "text"),
+    [
+        ("group:42", "group:42"),
+        ("group:42", "chat:42"),
+        ("group:42", "chat:group:42"),
+        ("private:1:2", "private:1:2"),
+        ("private:1:2", "chat:2,1"),
+        ("private:1:2", "chat:1:2"),
+    ],
+)
+def test_the_search_finds_a_chat(viewer: Client, wanted: DeliveryResult, conversation: str, text: str) -> None:
+    PushRecord.objects.filter(pk=wanted.record_id).update(conversation=conversation)
+    assert shown(viewer, q=text) == {wanted.pk}
+    found = viewer.get(url("pushrecord_changelist"), {"q": text}).context["cl"].result_list
+    assert [record.pk for record in found] == [wanted.record_id]
+
+
+def test_a_message_id_that_many_pushes_carry_shows_the_newest(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pushes.admin.lookup.MOST_RECORDS", 2)
+    rows = [make_delivery(make_record(message_id="often")) for _ in range(3)]
+    page = viewer.get(url("deliveryresult_changelist"), {"q": "often"})
+    assert {row.pk for row in page.context["cl"].result_list} == {row.pk for row in rows[1:]}
+    assert "message often (its newest 2 pushes)" in page.content.decode()
+
+
+def test_rare_rows_are_found_through_the_blocks_that_hold_them(viewer: Client, wanted: DeliveryResult) -> None:
+    assert blocks.note(timezone.now() + timedelta(hours=1)) == 0
+    make_delivery(pk=wanted.pk + 5 * blocks.SIZE)
+    assert blocks.note(timezone.now() + timedelta(hours=1)) >= 1
+    make_app_key(pk=2)
+    query = {
+        "status__exact": "failed",
+        "reason": "bad_token",
+        "kind__exact": "group",
+        "push_type__exact": "1",
+        "key": "2",
+    }
+    with CaptureQueriesContext(connection) as queries:
+        assert shown(viewer, **query) == {wanted.pk}
+    assert any("pushes_logblock" in q["sql"] for q in queries)
 
 
 def test_the_search_finds_a_push_by_its_number(viewer: Client, wanted: DeliveryResult) -> None:

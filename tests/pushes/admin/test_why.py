@@ -29,7 +29,7 @@ def test_what_never_came_is_said(viewer: Client) -> None:
 
 def test_a_missing_half_of_the_question_is_asked_for(viewer: Client) -> None:
     page = viewer.get(url("deliveryresult_why_page"), {"account": "1", "message": ""}).content.decode()
-    assert "This field is required" in page
+    assert "A message or a time is needed." in page
 
 
 def test_the_same_as_json(viewer: Client) -> None:

@@ -1,0 +1,116 @@
+"""What the delivery log needs beside its rows: what was sent again, what is being exported, where rare rows are."""
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from pushes.models.ledger import PushRecord
+from pushes.names import ExportStatus
+
+
+class Resend(models.Model):
+    """That a push is an operator's second try of one delivery, and for which device alone it is.
+
+    `delivery_id` outlives nothing: the delivery may be removed by retention before its second try is.
+    """
+
+    record = models.OneToOneField(PushRecord, models.CASCADE, related_name="resend", verbose_name=_("push"))
+    delivery_id = models.BigIntegerField(_("delivery"))
+    # Empty: the first try never got as far as a device.
+    token = models.CharField(_("token"), max_length=128, blank=True)
+    by = models.CharField(_("by"), max_length=150)
+    may_be_duplicate = models.BooleanField(_("may arrive twice"), default=False)
+    created_at = models.DateTimeField(_("at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("re-send")
+        verbose_name_plural = _("re-sends")
+        indexes = [models.Index(fields=["delivery_id"], name="resend_delivery")]
+
+    def __str__(self) -> str:
+        return f"#{self.record_id} for delivery #{self.delivery_id}"
+
+
+class Export(models.Model):
+    """Rows of the delivery log on their way into a CSV file, a piece at a time.
+
+    Where it stands is here, not in a process: whoever holds the lease stores the next piece and moves `cursor`,
+    `rows` and `size` in one transaction.
+    """
+
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("asked for by")
+    )
+    # The list's address, which holds its filters and its search; the newest row that there was then.
+    query = models.TextField(_("filters"), blank=True)
+    understood = models.CharField(_("search"), max_length=300, blank=True)
+    language = models.CharField(max_length=10, default="en")
+    shows_tokens = models.BooleanField(_("whole tokens"), default=False)
+    status = models.CharField(_("status"), max_length=10, choices=ExportStatus, default=ExportStatus.WAITING)
+    detail = models.CharField(_("detail"), max_length=300, blank=True)
+    newest_id = models.BigIntegerField(default=0)
+    oldest_id = models.BigIntegerField(default=0)
+    # Rows with this id and above are done.
+    cursor = models.BigIntegerField(default=0)
+    rows = models.PositiveIntegerField(_("rows"), default=0)
+    size = models.PositiveBigIntegerField(_("bytes"), default=0)
+    is_cut = models.BooleanField(_("stopped at the limit"), default=False)
+    holder = models.CharField(max_length=16, blank=True, default="")
+    lease_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(_("asked for at"), default=timezone.now)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
+
+    class Meta:
+        verbose_name = _("export")
+        verbose_name_plural = _("exports")
+        default_permissions = ()
+        indexes = [models.Index(fields=["status", "id"], name="export_status")]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.status}"
+
+    @property
+    def percent(self) -> float:
+        """How much of the way through the ids it has come."""
+        if self.status == ExportStatus.DONE:
+            return 100.0
+        span = self.newest_id + 1 - self.oldest_id
+        done = self.newest_id + 1 - self.cursor
+        return round(100 * max(0, min(done, span)) / span, 1) if span > 0 else 0.0
+
+
+class ExportPiece(models.Model):
+    """Some lines of an exported file, compressed. In the database, so that any web process can hand it out."""
+
+    export = models.ForeignKey(Export, models.CASCADE, related_name="pieces")
+    number = models.PositiveIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["export", "number"], name="one_export_piece")]
+
+    def __str__(self) -> str:
+        return f"#{self.export_id}.{self.number}"
+
+
+class LogBlock(models.Model):
+    """That a block of `blocks.SIZE` ids of the log holds rows with this value: where a search for rare ones looks.
+
+    `value` is ANY for rows that were still on their way when the block was read: by now it may be anything.
+    """
+
+    ANY = "*"
+
+    number = models.PositiveBigIntegerField()
+    name = models.CharField(max_length=12)
+    value = models.CharField(max_length=20)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["name", "value", "number"], name="one_log_block_entry")]
+        indexes = [models.Index(fields=["number"], name="log_block_number")]
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.name} {self.value}"

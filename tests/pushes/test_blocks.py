@@ -1,0 +1,156 @@
+"""Where rare rows of the log are."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from pushes import blocks
+from pushes.admin import keyset
+from pushes.models import DeliveryResult, LogBlock
+from pushes.names import Kind, Reason, Status
+from pushes.sweep import sweep
+from tests.make import make_delivery, make_record
+
+pytestmark = pytest.mark.django_db
+LATER = timezone.now() + timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "SIZE", 10)
+
+
+@pytest.fixture
+def log() -> list[DeliveryResult]:
+    """A hundred rows; one of them failed, one is still on its way."""
+    record, start = make_record(), 1_000
+    found = []
+    for number in range(100):
+        status = {25: Status.FAILED, 55: Status.RETRYING}.get(number, Status.ACCEPTED)
+        reason = {25: Reason.BAD_TOKEN}.get(number, "")
+        found.append(make_delivery(record, pk=start + number, status=status, reason=reason, app_key_id=3))
+    return found
+
+
+def numbers(**wanted: Any) -> list[tuple[int, int]]:
+    """The noted ids in which rows like `wanted` are looked for, newest first."""
+    sieve = blocks.sieve(wanted)
+    assert sieve is not None
+    return [window for strip in sieve.down(0, 10_000) for window in strip]
+
+
+def test_a_rare_row_s_block_is_known_and_so_is_what_may_become_one(log: list[DeliveryResult]) -> None:
+    assert blocks.note(LATER) == 10  # nine are old and full enough, and one of them is read again at once
+    assert numbers(status="failed") == [(1050, 1060), (1020, 1030)]
+    assert numbers(reason="bad_token") == [(1050, 1060), (1020, 1030)]
+    assert numbers(status="unknown") == [(1050, 1060)]
+
+
+def test_conditions_meet_within_a_block(log: list[DeliveryResult]) -> None:
+    blocks.note(LATER)
+    assert numbers(status="failed", kind=Kind.SYSTEM, app_key_id=3) == [(1050, 1060), (1020, 1030)]
+    assert numbers(status="failed", kind=Kind.GROUP) == []
+
+
+def test_neighbours_are_one_window(log: list[DeliveryResult]) -> None:
+    blocks.note(LATER)
+    assert numbers(status="accepted") == [(1050, 1090), (1000, 1050)]
+
+
+def test_a_row_that_has_ended_meanwhile_is_noted_by_the_next_round(log: list[DeliveryResult]) -> None:
+    blocks.note(LATER)
+    DeliveryResult.objects.filter(pk=1055).update(status=Status.ACCEPTED)
+    blocks.note(LATER)
+    assert numbers(status="failed") == [(1020, 1030)]
+
+
+def test_young_rows_are_left_alone(log: list[DeliveryResult]) -> None:
+    assert blocks.note(timezone.now()) == 0
+    assert blocks.sieve({"status": "failed"}) is None
+
+
+def test_no_condition_is_no_sieve(log: list[DeliveryResult]) -> None:
+    blocks.note(LATER)
+    assert blocks.sieve({}) is None
+
+
+def test_a_round_without_time_does_nothing(log: list[DeliveryResult]) -> None:
+    assert blocks.note(LATER, budget_seconds=-1) == 0
+
+
+def test_gaps_between_ids_are_skipped() -> None:
+    record = make_record()
+    for pk in (5, 7_005, 9_005):
+        make_delivery(record, pk=pk)
+    assert blocks.note(LATER) == 2
+    assert numbers(status="accepted") == [(7_000, 7_010), (0, 10)]
+
+
+def test_what_retention_removed_is_forgotten(log: list[DeliveryResult]) -> None:
+    blocks.note(LATER)
+    DeliveryResult.objects.filter(pk__lt=1050).delete()
+    blocks.forget()
+    assert set(LogBlock.objects.values_list("number", flat=True)) == set(range(105, 109))
+    DeliveryResult.objects.all().delete()
+    blocks.forget()
+    assert not LogBlock.objects.exists()
+    assert blocks.forget() == 0
+
+
+@pytest.mark.usefixtures("redis_client")
+def test_the_sweeper_notes_and_forgets(log: list[DeliveryResult]) -> None:
+    DeliveryResult.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    sweep()
+    assert LogBlock.objects.filter(name="status", value="failed").exists()
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 100])
+def test_a_walk_finds_every_row_whatever_is_noted(
+    log: list[DeliveryResult], monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Noted up to the middle; below and above it the walk looks everywhere."""
+    monkeypatch.setattr(blocks, "BATCH", step)
+    monkeypatch.setattr(blocks, "FIRST_STRIP", 1)
+    monkeypatch.setattr(blocks, "MOST_STRIP", 3)
+    monkeypatch.setattr(keyset, "WINDOW_ROWS", 7)
+    DeliveryResult.objects.filter(pk__gte=1072).update(created_at=LATER)
+    blocks.note(LATER)
+    LogBlock.objects.filter(number__lt=102).delete()
+    for wanted in ({"status": "accepted"}, {"status": "failed"}, {"status": "retrying"}):
+        rows = DeliveryResult.objects.filter(**wanted).order_by()
+        bounds = keyset.Bounds(sieve=blocks.sieve(wanted))
+        expected = sorted(rows.values_list("pk", flat=True))
+        assert _all_down(rows, bounds) == expected[::-1]
+        assert _all_up(rows, bounds) == expected
+
+
+def _all_down(rows: Any, bounds: keyset.Bounds) -> list[int]:
+    found: list[int] = []
+    cursor = keyset.Cursor()
+    while True:
+        page = keyset.read_page(rows, cursor, 6, walk=True, bounds=bounds)
+        found += [row.pk for row in page.rows]
+        if not page.has_older:
+            return found
+        cursor = keyset.Cursor(before=found[-1])
+
+
+def _all_up(rows: Any, bounds: keyset.Bounds) -> list[int]:
+    found: list[int] = []
+    cursor = keyset.Cursor(after=0)
+    while True:
+        page = keyset.read_page(rows, cursor, 6, walk=True, bounds=bounds)
+        found += [row.pk for row in page.rows[::-1]]
+        if not page.has_newer:
+            return found
+        cursor = keyset.Cursor(after=found[-1])
+
+
+def test_a_walk_stays_within_its_bounds(log: list[DeliveryResult]) -> None:
+    bounds = keyset.Bounds(lowest=1020, highest=1040)
+    page = keyset.read_page(DeliveryResult.objects.order_by(), keyset.Cursor(), 500, walk=True, bounds=bounds)
+    assert [row.pk for row in page.rows] == list(range(1040, 1019, -1))
+    empty = keyset.Bounds(lowest=1040, highest=1020)
+    assert not keyset.read_page(DeliveryResult.objects.order_by(), keyset.Cursor(), 5, walk=True, bounds=empty).rows
