@@ -105,6 +105,10 @@ class ShardWorker(SimpleWorker):
             raise StopRequested
         return self._in_turn(found) if leases.names else found
 
+    @_ordered_queues.setter
+    def _ordered_queues(self, _queues: list[Queue]) -> None:
+        """RQ keeps its dequeue order here; ours follows from the leases."""
+
     def _in_turn(self, found: list[Queue]) -> list[Queue]:
         """Sending before distributing; among themselves the shards take turns at being looked into first. In a
         fixed order, a lane that is busy throughout would never come to its last shard."""
@@ -112,10 +116,6 @@ class ShardWorker(SimpleWorker):
         parts = ([q for q in found if q.name in sending], [q for q in found if q.name not in sending])
         self.turn += 1
         return [q for part in parts if part for q in _rotated(part, self.turn % len(part))]
-
-    @_ordered_queues.setter
-    def _ordered_queues(self, _queues: list[Queue]) -> None:
-        """RQ keeps its dequeue order here; ours follows from the leases."""
 
 
 def _rotated(part: list[Queue], by: int) -> list[Queue]:
