@@ -65,13 +65,14 @@ class BroadcastForm(ModelForm[Broadcast]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         kept = self.instance.accounts or self._accounts_of(self.initial.get("accounts_of"))
-        self.fields["canary_percent"].help_text = _(
-            "So many per cent get it first, and it halts by itself if too many of them fail. Empty: %(percent)s %% "
-            "above %(most)s devices. 0: none."
-        ) % {
-            "percent": settings.BROADCAST_CANARY_PERCENT,
-            "most": f"{settings.BROADCAST_CANARY_ABOVE:,}",
-        }
+        if "canary_percent" in self.fields:  # not for who may only look
+            self.fields["canary_percent"].help_text = _(
+                "So many per cent get it first, and it halts by itself if too many of them fail. Empty: %(percent)s %% "
+                "above %(most)s devices. 0: none."
+            ) % {
+                "percent": settings.BROADCAST_CANARY_PERCENT,
+                "most": f"{settings.BROADCAST_CANARY_ABOVE:,}",
+            }
         if kept and len(kept) <= MOST_TYPED:
             self.fields["accounts_typed"].initial = "\n".join(kept)
         elif kept:
