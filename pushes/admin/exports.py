@@ -144,6 +144,14 @@ class Exports(ReadOnlyDesk[Export]):
         template = "console/export_progress.html" if is_part else "console/export.html"
         return TemplateResponse(request, template, context)
 
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        # Django looks for the row first, and here other people's rows are not found.
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return super().history_view(request, object_id, extra_context)
+
     @page(
         gettext_lazy("Cancel"),
         permission=PERMISSION,
