@@ -128,7 +128,6 @@ def places() -> dict[str, int]:
 def faults(page: Page, address: str) -> list[str]:
     """What is wrong with the page at `address`, each with the element that shows it."""
     answer = page.goto(address)
-    page.wait_for_load_state("networkidle")
     assert answer is not None
     found = [] if answer.status < 400 and page.url.endswith(address) else [f"{address}: leads to {page.url}"]
     found += [f"{address}: {violation}" for violation in violations(page)]
