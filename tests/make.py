@@ -21,8 +21,9 @@ def make_app_key(
     secret: str = "",
     **fields: Any,
 ) -> AppKey:
-    """A sandbox key; access ids are made up and distinct."""
-    fields = {"provider": ProviderKind.SANDBOX, "access_id": 2_100_000_000 + next(_numbers)} | fields
+    """A sandbox key; access ids are made up, distinct, and of the platform's own range."""
+    first = 2_200_000_000 if platform == Platform.IOS else 2_100_000_000
+    fields = {"provider": ProviderKind.SANDBOX, "access_id": first + next(_numbers)} | fields
     key = AppKey(app=app, platform=platform, environment=environment, **fields)
     key.set_secret(secret or make_secret())
     key.save()
