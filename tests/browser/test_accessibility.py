@@ -49,7 +49,6 @@ PAGES = [
     "pushes/deliveryresult/why/?account=100007&message=order-7",
     "pushes/pushrecord/",
     "pushes/pushrecord/{record}/change/",
-    "pushes/pushrecord/{record}/resend/",
     "pushes/export/",
     "pushes/deadletter/",
     "pushes/deadletter/{letter}/change/",
