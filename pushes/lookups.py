@@ -1,4 +1,5 @@
-"""`id__among=ids` and `account_id__among=ids`: like `in`, for many keys at once and at a third of its CPU.
+"""`id__among=ids` and `account_id__among=ids`: like `in`, for many keys at once; of text at
+half of its CPU, of integers at a third.
 
 Django prepares every single value of an `in` for its field. These values are what the column holds already:
 integers, which are written into the statement, or text, which goes as parameters. A window of a few hundred
