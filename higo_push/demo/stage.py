@@ -84,11 +84,6 @@ class Stage:
         text = self._log_of(name).read_text(errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
-    def pids(self) -> dict[str, int]:
-        """Every process on the stage by its name, embedded servers included."""
-        servers = {server.name: server.pid for server in self.servers}
-        return servers | {name: process.pid for name, process in self.running.items()}
-
     def _log_of(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
