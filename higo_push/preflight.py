@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import django
 import redis
+from django.core.checks import ERROR, WARNING, CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 from pymongo import MongoClient
@@ -86,12 +87,23 @@ def mongo_problem() -> str | None:
 
 def manage_problems() -> Iterator[str]:
     """Django's own checks for production, and migrations that are still to be applied."""
-    checked = _manage("check", "--deploy", "--fail-level", "ERROR")
-    if checked.returncode != 0:
-        yield f"manage.py check --deploy found errors:\n{checked.stderr.strip()}"
+    errors = [message for message in _checked() if message.level >= ERROR]
+    if errors:
+        yield "\n".join(["manage.py check --deploy found errors:", *map(str, errors)])
         return
     if _manage("migrate", "--check").returncode != 0:
         yield "the database lacks migrations; run: .venv/bin/python manage.py migrate"
+
+
+def advice() -> list[str]:
+    """What had better be otherwise, but keeps nothing from starting. To be asked when there are no `problems`."""
+    return [str(message) for message in _checked() if message.level == WARNING]
+
+
+def _checked() -> list[CheckMessage]:
+    """What `manage.py check --deploy --database default` says, without what has been silenced."""
+    found = run_checks(include_deployment_checks=True, databases=["default"])
+    return [message for message in found if not message.is_silenced()]
 
 
 def where(variable: str) -> str:

@@ -119,6 +119,8 @@ def refuse_for_problems() -> bool:
     found = list(preflight.problems())
     for text in found:
         print(f"cannot start: {text}", file=sys.stderr)
+    for text in [] if found else preflight.advice():
+        print(f"advice: {text}", file=sys.stderr)
     return bool(found)
 
 

@@ -1,10 +1,11 @@
 from django.apps import AppConfig
-from django.core.checks import register
+from django.core.checks import Tags, register
 from django.db.models import BigIntegerField, CharField
 from django.utils.translation import gettext_lazy as _
 
 from pushes.checks import check_directory, check_lease
 from pushes.lookups import Among
+from pushes.server_checks import check_mariadb, check_redis
 
 
 class PushesConfig(AppConfig):
@@ -16,3 +17,5 @@ class PushesConfig(AppConfig):
             keys.register_lookup(Among)
         register(check_directory)
         register(check_lease)
+        register(check_mariadb, Tags.database)
+        register(check_redis, Tags.database)

@@ -1,9 +1,12 @@
 """What `./push.sh start` refuses before anything runs."""
 
+from typing import Any
+
 import pytest
 
 from higo_push import preflight
 from higo_push.processes import free_port
+from pushes import queues
 
 
 @pytest.mark.parametrize(
@@ -30,3 +33,16 @@ def test_a_mongodb_that_is_away_is_named_in_one_line(monkeypatch: pytest.MonkeyP
     assert f"127.0.0.1:{port}/higo" in said
     assert "secret" not in said
     assert "TopologyDescription" not in said
+
+
+@pytest.mark.django_db
+def test_what_had_better_be_otherwise_is_advice_and_no_problem():
+    client: Any = queues.connection()
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        said = [text for text in preflight.advice() if "maxmemory-policy" in text]
+    finally:
+        client.config_set("maxmemory-policy", "noeviction")
+    assert len(said) == 1
+    assert "Set it to noeviction" in said[0]
+    assert not [text for text in preflight.manage_problems() if "maxmemory-policy" in text]

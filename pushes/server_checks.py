@@ -1,0 +1,84 @@
+"""System checks of the servers' own settings: those on which a promise rests, and those that cost the most when left
+at their defaults. `deploy/mariadb.cnf` has the values that we run and measure with.
+
+A server that does not answer is no matter of these checks: whoever needs it says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Warning
+from django.db import DatabaseError, connections
+from redis import RedisError
+
+from pushes import bulk, queues
+
+MIB = 2**20
+LEAST_BUFFER_POOL, LEAST_REDO_LOG = 512 * MIB, 256 * MIB
+#: Twice the largest statement that we make, because a client counts the escaped text.
+LEAST_PACKET = 2 * bulk.MOST_STATEMENT_BYTES
+HINT = "See deploy/mariadb.cnf."
+
+
+def check_mariadb(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
+    """The server behind each of `databases` that is ours and is a MariaDB (or MySQL)."""
+    if "default" not in (databases or ()) or connections["default"].vendor != "mysql":
+        return []
+    names = ("innodb_buffer_pool_size", "innodb_log_file_size", "innodb_flush_log_at_trx_commit", "max_allowed_packet")
+    listed = ", ".join(f"'{name}'" for name in names)
+    try:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({listed})")
+            found = {str(name): int(value) for name, value in cursor.fetchall()}
+            cursor.execute("SELECT @@collation_database")
+            [collation] = cursor.fetchone()
+    except DatabaseError:
+        return []
+    return [*comparison(collation), *durability(found), *sizes(found)]
+
+
+def comparison(collation: str) -> list[CheckMessage]:
+    """Under another collation, `u1` and `U1` would be one account, and get each other's pushes."""
+    if collation.endswith("_bin"):
+        return []
+    text = f"The database compares text by {collation}: ids and tokens that differ in case alone would be one."
+    hint = "Make it with deploy/database.sql; or, while it has no tables, ALTER DATABASE name COLLATE utf8mb4_bin."
+    return [Error(text, hint=hint, id="pushes.E006")]
+
+
+def durability(found: Mapping[str, int]) -> list[CheckMessage]:
+    written = found.get("innodb_flush_log_at_trx_commit", 1)
+    if written == 1:
+        return []
+    text = f"MariaDB's innodb_flush_log_at_trx_commit={written}: a crash may lose a second of accepted pushes."
+    return [Warning(text, hint=f"Set it to 1. {HINT}", id="pushes.W001")]
+
+
+def sizes(found: Mapping[str, int]) -> list[CheckMessage]:
+    wanted = {
+        "innodb_buffer_pool_size": (LEAST_BUFFER_POOL, "with a long log, pages are read and written again and again"),
+        "innodb_log_file_size": (LEAST_REDO_LOG, "a busy hour is spent writing pages out"),
+        "max_allowed_packet": (LEAST_PACKET, "a batch of pushes with long texts is refused"),
+    }
+    return [
+        Warning(
+            f"MariaDB's {name} is {found[name] / MIB:g} MiB: {consequence}.",
+            hint=f"Set it to {least // MIB} MiB at least. {HINT}",
+            id="pushes.W002",
+        )
+        for name, (least, consequence) in wanted.items()
+        if found.get(name, least) < least
+    ]
+
+
+def check_redis(**_kwargs: Any) -> list[CheckMessage]:
+    """A Redis that may throw away keys when it is full throws away the producers' messages."""
+    client: Any = queues.connection()
+    try:
+        policy = client.info("memory").get("maxmemory_policy", "noeviction")
+    except RedisError:
+        return []
+    if policy == "noeviction":
+        return []
+    text = f"Redis's maxmemory-policy is {policy}: when its memory is full, messages that wait are thrown away."
+    return [Warning(text, hint="Set it to noeviction.", id="pushes.W003")]
