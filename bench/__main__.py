@@ -1,7 +1,17 @@
-"""`python -m bench NAME [options]`: run one benchmark, print its table, write its JSON."""
+"""`python -m bench NAME [options]`: run one benchmark, print its table, write its JSON.
 
+It has a MariaDB server of its own, with the settings of deploy/mariadb.cnf, unless BENCH_DATABASE_URL names one.
+"""
+
+import contextlib
 import importlib
+import os
 import sys
+from collections.abc import Iterator
+
+from higo_push import embedded
+from higo_push.env import BASE_DIR
+from tests.chaos.databases import MariaDb, running_mariadb
 
 NAMES = {
     "one_to_one": "distinct system pushes, raw list → accepted and recorded, beside the original",
@@ -14,6 +24,8 @@ NAMES = {
     "log_search": "the console's delivery log at 10 million rows, beside a stock ModelAdmin",
     "sandbox": "what the sandbox provider itself can carry",
 }
+#: They bring what they need, or need none.
+WITHOUT_DATABASE = ("chaos", "sandbox")
 
 
 def main() -> None:
@@ -21,8 +33,29 @@ def main() -> None:
         print("usage: python -m bench NAME [options]\n")
         print("\n".join(f"  {name:11} {text}" for name, text in NAMES.items()))
         sys.exit(2)
-    module = importlib.import_module(f"bench.{sys.argv.pop(1)}")
-    module.main()
+    name = sys.argv.pop(1)
+    with database() if name not in WITHOUT_DATABASE and not asks_for_help() else contextlib.nullcontext():
+        importlib.import_module(f"bench.{name}").main()
+
+
+def asks_for_help() -> bool:
+    return not {"-h", "--help"}.isdisjoint(sys.argv)
+
+
+@contextlib.contextmanager
+def database() -> Iterator[None]:
+    """BENCH_DATABASE_URL, set to a server that runs for the time of the benchmark."""
+    if os.environ.get("BENCH_DATABASE_URL"):
+        yield
+        return
+    if staying := {"--keep", "--load-only", "--reuse"} & set(sys.argv):
+        sys.exit(f"{min(staying)} is about a database that stays: set BENCH_DATABASE_URL to a server of yours.")
+    if missing := MariaDb.missing():
+        sys.exit(f"{missing} is missing (Debian: mariadb-server; requirements-mysql.txt). Or set BENCH_DATABASE_URL.")
+    settings = BASE_DIR / "deploy" / "mariadb.cnf"
+    with embedded.temporary_folder() as folder, running_mariadb(folder / "mariadb", settings) as server:
+        os.environ["BENCH_DATABASE_URL"] = f"{server.url}/higo_bench"
+        yield
 
 
 main()

@@ -51,6 +51,14 @@ class Machinery:
             cursor.execute(sql)
             return list(cursor.fetchall())
 
+    def mariadb(self) -> psutil.Process | None:
+        """The database server's process, when it runs on this machine and we may read whose it is."""
+        [(datadir, pid_file)] = self.query("SELECT @@datadir, @@pid_file")
+        try:
+            return psutil.Process(int((Path(datadir) / pid_file).read_text()))
+        except (OSError, ValueError, psutil.NoSuchProcess):
+            return None
+
     @contextlib.contextmanager
     def process(self, *words: object, module: bool = False) -> Iterator[psutil.Process]:
         """One of our processes (`manage.py …`, or `python -m …`) for the time of a `with`."""

@@ -26,8 +26,8 @@ LISTENING = "sandbox listening on "
 class Sandbox:
     """A running sandbox. Every method raises requests.HTTPError when the sandbox refuses it."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, pid: int) -> None:
+        self.url, self.pid = url, pid
         self._session = requests.Session()
         self._session.trust_env = False
 
@@ -101,7 +101,7 @@ def running_sandbox(
         with log.open("wb") as output:
             process = processes.start(command, log=output, environment=environment, folder=BASE_DIR)
         try:
-            sandbox = Sandbox(_address(log, process))
+            sandbox = Sandbox(_address(log, process), process.pid)
             try:
                 yield sandbox
             finally:

@@ -81,11 +81,16 @@ class MariaDbDatabase:
 
 
 class MariaDb:
-    """A MariaDB server of our own in `folder`, durable as in production, that may be killed."""
+    """A MariaDB server of our own in `folder`, durable as in production, that may be killed.
 
-    def __init__(self, folder: Path) -> None:
+    Its settings are those of the file `settings`, or MariaDB's own with a small buffer pool.
+    """
+
+    def __init__(self, folder: Path, settings: Path | None = None) -> None:
         self.folder = folder
         self.port = 0
+        self._settings = [f"--defaults-file={settings}"] if settings else ["--no-defaults"]
+        self._sizes = [] if settings else ["--innodb-buffer-pool-size=64M"]
         self._process: subprocess.Popen[bytes] | None = None
 
     @staticmethod
@@ -109,9 +114,9 @@ class MariaDb:
     def start(self) -> None:
         """Return when it serves queries. Raises RuntimeError with the end of its log."""
         self.port = self.port or processes.free_port()
-        words = [_find("mariadbd"), "--no-defaults", f"--datadir={self.folder / 'data'}", *_as_user()]
+        words = [_find("mariadbd"), *self._settings, f"--datadir={self.folder / 'data'}", *_as_user()]
         words += [f"--port={self.port}", "--bind-address=127.0.0.1", f"--socket={self.folder / 'socket'}"]
-        words += ["--skip-grant-tables", "--skip-name-resolve", "--innodb-buffer-pool-size=64M", "--max-connections=80"]
+        words += ["--skip-grant-tables", "--skip-name-resolve", "--max-connections=80", *self._sizes]
         with (self.folder / "log").open("ab") as log:
             self._process = processes.start([word for word in words if word], log=log)
         deadline = time.monotonic() + START_SECONDS
@@ -134,8 +139,8 @@ class MariaDb:
 
 
 @contextlib.contextmanager
-def running_mariadb(folder: Path) -> Iterator[MariaDb]:
-    server = MariaDb(folder)
+def running_mariadb(folder: Path, settings: Path | None = None) -> Iterator[MariaDb]:
+    server = MariaDb(folder, settings)
     server.install()
     try:
         server.start()
