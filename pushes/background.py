@@ -1,84 +1,114 @@
 """Threads of a worker process in which jobs wait, so that the next one need not.
 
 RQ runs one job at a time in a process. A send job spends most of its time waiting for answers, and a distribution
-a third of its time waiting for the database, so a worker process hands the one to one of a few threads, the other to
-a thread of its own, and takes the next job. What is handed over is bounded: when every thread is busy and has one
-job waiting, the worker waits too. A crash loses nothing that a crash of the job itself would not: the rows in the
-database say what was under way.
+a third of its time waiting for the database, so a worker process hands the rows of the one to a few threads, those of
+the other to a thread of its own, and takes the next job. Rows of one stream (a queue, and what else keeps them
+together) that wait for a thread are done as one batch: the busier the threads, the larger the batches. What is handed
+over is bounded: when there is no place for more, the worker waits too. A crash loses nothing that a crash of the
+job itself would not: the rows in the database say what was under way.
 """
 
 import logging
-import queue
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from django import db
+from django.conf import settings
 
 log = logging.getLogger(__name__)
 
-Work = Callable[[], Any]
+Work = Callable[[list[int]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Rows that may be done together; with `is_ordered`, one batch after the other."""
+
+    name: str
+    is_ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    stream: Stream
+    work: Work
+    ids: list[int]
 
 
 class Threads:
-    """`count` threads with a place for one waiting piece of work each."""
+    """`count` threads, and places for what waits for them: one batch for each ordered stream, `count` for the rest."""
 
     def __init__(self, count: int, name: str = "send") -> None:
-        self._room = threading.Condition()  # told whenever a place becomes free
-        self._queues: list[queue.Queue[Work | None]] = [queue.Queue(maxsize=1) for _ in range(count)]
-        self._turns: dict[str, int] = {}
+        self._change = threading.Condition()  # told of every batch that comes, begins or is done
+        self._waiting: deque[_Batch] = deque()
+        self._under_way: list[Stream] = []
+        self._is_closed = False
         self._threads = [
-            threading.Thread(target=_work_off, args=(waiting, self._room), name=f"{name}-{number}", daemon=True)
-            for number, waiting in enumerate(self._queues, start=1)
+            threading.Thread(target=self._work_off, name=f"{name}-{number}", daemon=True)
+            for number in range(1, count + 1)
         ]
         for thread in self._threads:
             thread.start()
 
-    def run(self, work: Work, *, in_order_with: str = "") -> None:
-        """Have `work` done; waits while there is no place for it. Work with the same `in_order_with` is done
-        by one thread, one after the other, and the names are dealt out to the threads in turn; other work is done
-        by whichever thread has a place first."""
-        if in_order_with:
-            number = self._turns.setdefault(in_order_with, len(self._turns) % len(self._queues))
-            self._queues[number].put(work)
-            return
-        with self._room:
-            while not self._placed(work):
-                self._room.wait()
+    def run(self, work: Work, ids: Sequence[int], stream: Stream) -> None:
+        """Have `work` done with `ids`, together with those of its stream that wait already if they fit into one
+        batch of JOB_SIZE; waits while there is no place for them."""
+        batch = _Batch(stream, work, list(ids))
+        with self._change:
+            while not self._placed(batch):
+                self._change.wait()
+            self._change.notify_all()
 
-    def _placed(self, work: Work) -> bool:
-        for waiting in sorted(self._queues, key=lambda one: one.unfinished_tasks):
-            try:
-                waiting.put_nowait(work)
-            except queue.Full:
-                continue
+    def _placed(self, batch: _Batch) -> bool:
+        alike = [one for one in self._waiting if one.stream == batch.stream]
+        if alike and alike[-1].work == batch.work and len(alike[-1].ids) + len(batch.ids) <= settings.JOB_SIZE:
+            alike[-1].ids.extend(batch.ids)
             return True
-        return False
+        is_full = alike if batch.stream.is_ordered else self._unordered() >= len(self._threads)
+        if not is_full:
+            self._waiting.append(batch)
+        return not is_full
+
+    def _unordered(self) -> int:
+        return sum(not one.stream.is_ordered for one in self._waiting)
+
+    def _next(self) -> _Batch | None:
+        """The batch that has waited longest and may begin, taken; None at the end of everything."""
+        with self._change:
+            while True:
+                for batch in self._waiting:
+                    if not (batch.stream.is_ordered and batch.stream in self._under_way):
+                        self._waiting.remove(batch)
+                        self._under_way.append(batch.stream)
+                        self._change.notify_all()
+                        return batch
+                if self._is_closed and not self._waiting:
+                    return None
+                self._change.wait()
+
+    def _work_off(self) -> None:
+        while (batch := self._next()) is not None:
+            db.close_old_connections()
+            try:
+                batch.work(batch.ids)
+            except Exception:
+                # Rows that were not begun were given back; the sweeper finds the rest, pending or by its lease.
+                log.exception("%s: a job ended early", threading.current_thread().name)
+            finally:
+                with self._change:
+                    self._under_way.remove(batch.stream)
+                    self._change.notify_all()
+        db.connections.close_all()
 
     def drain(self) -> None:
         """Wait until everything handed over is done, and end the threads."""
-        for waiting in self._queues:
-            waiting.put(None)
+        with self._change:
+            self._is_closed = True
+            self._change.notify_all()
         for thread in self._threads:
             thread.join()
-
-
-def _work_off(waiting: "queue.Queue[Work | None]", room: threading.Condition) -> None:
-    while True:
-        work = waiting.get()
-        with room:
-            room.notify_all()
-        if work is None:
-            db.connections.close_all()
-            return
-        db.close_old_connections()
-        try:
-            work()
-        except Exception:
-            # Rows that were not begun were given back; the sweeper finds the rest, pending or by its lease.
-            log.exception("%s: a job ended early", threading.current_thread().name)
-        finally:
-            waiting.task_done()
 
 
 class Workshop:
@@ -108,17 +138,17 @@ def start(send_threads: int, *, distributes: bool = True) -> Workshop:
     return _Process.workshop
 
 
-def send(work: Work, *, in_order_with: str = "") -> None:
-    """Do `work` in the background where that was started, and here and now everywhere else."""
+def send(work: Work, delivery_ids: Sequence[int], stream: Stream) -> None:
+    """Do `work` with these in the background where that was started, and here and now everywhere else."""
     if _Process.workshop is None:
-        work()
+        work(list(delivery_ids))
     else:
-        _Process.workshop.sending.run(work, in_order_with=in_order_with)
+        _Process.workshop.sending.run(work, delivery_ids, stream)
 
 
-def distribute(work: Work) -> None:
-    """The same for distribution: one piece of work after the other."""
+def distribute(work: Work, record_ids: Sequence[int], stream: Stream) -> None:
+    """The same for distribution: one batch after the other."""
     if _Process.workshop is None or _Process.workshop.distributing is None:
-        work()
+        work(list(record_ids))
     else:
-        _Process.workshop.distributing.run(work)
+        _Process.workshop.distributing.run(work, record_ids, stream)

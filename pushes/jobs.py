@@ -1,28 +1,28 @@
 """RQ's entry points. Thin, safe to run twice, and imported by nobody: `queues` names them by path."""
 
-from functools import partial
-
 from django.conf import settings
 from django.db import close_old_connections
 
 from pushes import background, broadcasts, deliver, exports, lanes, queues
 from pushes import distribute as distribution
 from pushes.admin import export_rows
+from pushes.background import Stream
 
 
 def distribute(record_ids: list[int]) -> None:
     close_old_connections()
+    stream = Stream(queues.current_queue(), is_ordered=True)
     for batch in queues.absorb_waiting(record_ids):
-        background.distribute(partial(distribution.distribute, batch))
+        background.distribute(distribution.distribute, batch, stream)
 
 
 def send(delivery_ids: list[int]) -> None:
     origin = queues.current_queue()
-    is_ordered = origin in lanes.ordered_queues(settings.QUEUE_MAX)
     # What must leave in order goes to one device, and so under one app key; two keys need not wait for each other.
-    turn = f"{origin}:{queues.current_app_key()}" if is_ordered else ""
+    is_ordered = origin in lanes.ordered_queues(settings.QUEUE_MAX)
+    stream = Stream(f"{origin}:{queues.current_app_key()}", is_ordered)
     for batch in queues.absorb_waiting(delivery_ids):
-        background.send(partial(deliver.deliver, batch), in_order_with=turn)
+        background.send(deliver.deliver, batch, stream)
 
 
 def expand_broadcast(broadcast_id: int) -> None:

@@ -2,32 +2,72 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 
 import pytest
+from pytest_django import Settings
 
 from pushes import background
-from pushes.background import Threads
+from pushes.background import Stream, Threads, Work
+
+LOOSE = Stream("system")
+SHARD, OTHER_SHARD = Stream("group:1", is_ordered=True), Stream("group:2", is_ordered=True)
 
 
-def note(done: list[int], number: int, seconds: float) -> None:
-    time.sleep(seconds)
-    done.append(number)
+class Gate:
+    """Work that waits until it is let through, and notes what it was given, by which thread."""
+
+    def __init__(self) -> None:
+        self.began, self.opened = threading.Event(), threading.Event()
+
+    def __call__(self, _ids: list[int]) -> None:
+        self.began.set()
+        assert self.opened.wait(10)
+
+
+class Notes:
+    """Work that notes the batches that it was given, and the threads that did it."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.batches: list[list[int]] = []
+        self.threads: list[str] = []
+        self.done = threading.Event()
+        self._seconds = seconds
+
+    def __call__(self, ids: list[int]) -> None:
+        time.sleep(self._seconds)
+        self.batches.append(ids)
+        self.threads.append(threading.current_thread().name)
+        self.done.set()
+
+    @property
+    def ids(self) -> list[int]:
+        return [pk for batch in self.batches for pk in batch]
 
 
 @pytest.fixture
-def threads() -> Iterator[Threads]:
-    made = Threads(2)
+def gate() -> Iterator[Gate]:
+    made = Gate()
     yield made
-    made.drain()
+    made.opened.set()
 
 
-def test_where_nothing_was_started_work_is_done_here_and_now():
-    done: list[str] = []
-    background.send(lambda: done.append(threading.current_thread().name), in_order_with="x")
-    background.distribute(lambda: done.append(threading.current_thread().name))
-    assert done == [threading.current_thread().name] * 2
+@pytest.fixture
+def notes() -> Notes:
+    return Notes()
+
+
+def in_background(act: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=act)
+    thread.start()
+    return thread
+
+
+def test_where_nothing_was_started_work_is_done_here_and_now(notes: Notes):
+    background.send(notes, [1], SHARD)
+    background.distribute(notes, [2], SHARD)
+    assert notes.batches == [[1], [2]]
+    assert notes.threads == [threading.current_thread().name] * 2
 
 
 @pytest.fixture
@@ -37,130 +77,170 @@ def working_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("working_process")
-def test_a_worker_process_sends_and_distributes_in_threads_of_their_own():
-    done: list[str] = []
+def test_a_worker_process_sends_and_distributes_in_threads_of_their_own(notes: Notes):
     threads = background.start(1)
-    background.send(lambda: done.append(threading.current_thread().name))
-    background.distribute(lambda: done.append(threading.current_thread().name))
+    background.send(notes, [1], LOOSE)
+    background.distribute(notes, [1], SHARD)
     threads.drain()
-    assert sorted(done) == ["distribute-1", "send-1"]
+    assert sorted(notes.threads) == ["distribute-1", "send-1"]
 
 
 @pytest.mark.usefixtures("working_process")
-def test_distribution_is_done_one_piece_after_the_other_in_order():
-    done: list[int] = []
+def test_distribution_is_done_one_batch_after_the_other_whatever_the_queue(notes: Notes):
+    slow = Notes(seconds=0.05)
     threads = background.start(3)
-    for number in range(10):
-        background.distribute(partial(note, done, number, 0.02 if number % 2 else 0.0))
+    background.distribute(slow, [1], SHARD)
+    background.distribute(lambda ids: notes(slow.ids + ids), [2], OTHER_SHARD)
     threads.drain()
-    assert done == list(range(10))
+    assert notes.ids == [1, 2]
 
 
 @pytest.mark.usefixtures("working_process")
-def test_draining_ends_distribution_before_sending():
+def test_draining_ends_distribution_before_sending(notes: Notes):
     """What distribution hands over for sending at the very end is still sent."""
-    done: list[str] = []
     threads = background.start(1)
 
-    def distribute() -> None:
+    def distribute(ids: list[int]) -> None:
         time.sleep(0.05)
-        background.send(lambda: done.append("sent"))
+        background.send(notes, ids, LOOSE)
 
-    background.distribute(distribute)
+    background.distribute(distribute, [7], SHARD)
     threads.drain()
-    assert done == ["sent"]
+    assert notes.batches == [[7]]
 
 
 @pytest.mark.usefixtures("working_process")
-def test_a_burst_distributes_here_and_now():
-    done: list[str] = []
+def test_a_burst_distributes_here_and_now(notes: Notes):
     threads = background.start(1, distributes=False)
-    background.distribute(lambda: done.append(threading.current_thread().name))
+    background.distribute(notes, [1], SHARD)
     threads.drain()
-    assert done == [threading.current_thread().name]
+    assert notes.threads == [threading.current_thread().name]
 
 
 def test_draining_waits_for_everything_that_was_handed_over():
-    done: list[int] = []
-    threads = Threads(2)
+    notes, threads = Notes(seconds=0.02), Threads(2)
     for number in range(6):
-        threads.run(partial(note, done, number, 0.02))
+        threads.run(notes, [number], LOOSE)
     threads.drain()
-    assert sorted(done) == list(range(6))
+    assert sorted(notes.ids) == list(range(6))
 
 
-def test_work_of_one_shard_is_done_one_after_the_other_in_its_order():
-    done: list[int] = []
-    threads = Threads(4)
+def test_an_ordered_stream_is_done_in_its_order_by_one_thread_at_a_time(settings: Settings):
+    settings.JOB_SIZE = 1
+    most, now, lock = [0], [0], threading.Lock()
+    notes, threads = Notes(), Threads(4)
+
+    def work(ids: list[int]) -> None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.02 if ids[0] % 2 else 0.0)
+        notes(ids)
+        with lock:
+            now[0] -= 1
+
     for number in range(10):
-        threads.run(partial(note, done, number, 0.02 if number % 2 else 0.0), in_order_with="shard")
+        threads.run(work, [number], SHARD)
     threads.drain()
-    assert done == list(range(10))
+    assert notes.batches == [[number] for number in range(10)]
+    assert most == [1]
 
 
-def test_names_are_dealt_out_so_that_one_does_not_wait_for_the_other(threads: Threads):
-    blocked, free = threading.Event(), threading.Event()
-    threads.run(lambda: blocked.wait(10), in_order_with="shard:1")
-    threads.run(free.set, in_order_with="shard:2")
-    assert free.wait(5)
-    blocked.set()
+def test_one_ordered_stream_does_not_wait_for_another(gate: Gate, notes: Notes):
+    threads = Threads(2)
+    threads.run(gate, [1], SHARD)
+    threads.run(gate, [2], SHARD)
+    threads.run(notes, [3], OTHER_SHARD)
+    assert notes.done.wait(5)
+    gate.opened.set()
+    threads.drain()
 
 
-def test_other_work_goes_to_whichever_thread_is_free(threads: Threads):
-    blocked, free = threading.Event(), threading.Event()
-    threads.run(lambda: blocked.wait(10))
-    threads.run(free.set)
-    assert free.wait(5)
-    blocked.set()
+def test_loose_work_goes_to_whichever_thread_is_free(gate: Gate, notes: Notes):
+    threads = Threads(2)
+    threads.run(gate, [1], LOOSE)
+    threads.run(notes, [2], LOOSE)
+    assert notes.done.wait(5)
+    gate.opened.set()
+    threads.drain()
 
 
-def test_what_is_handed_over_is_bounded(threads: Threads):
-    """Two threads with one piece of work each under way and one waiting: the fifth has to wait outside."""
-    blocked, handed_over = threading.Event(), list[int]()
+@pytest.mark.parametrize("stream", [LOOSE, SHARD])
+def test_what_waits_in_one_stream_is_done_as_one_batch(gate: Gate, notes: Notes, stream: Stream):
+    threads = Threads(1)
+    threads.run(gate, [0], Stream("another"))
+    assert gate.began.wait(5)
+    for number in range(1, 5):
+        threads.run(notes, [number], stream)
+    gate.opened.set()
+    threads.drain()
+    assert notes.batches == [[1, 2, 3, 4]]
+
+
+def test_what_waits_in_two_streams_is_not_mixed_and_the_older_goes_first(gate: Gate, notes: Notes):
+    threads = Threads(1)
+    threads.run(gate, [0], LOOSE)
+    assert gate.began.wait(5)
+    for number in range(1, 5):
+        threads.run(notes, [number], SHARD if number % 2 else OTHER_SHARD)
+    gate.opened.set()
+    threads.drain()
+    assert notes.batches == [[1, 3], [2, 4]]
+
+
+@pytest.mark.parametrize(
+    ("stream", "waiting"),
+    [(LOOSE, 4), (SHARD, 2)],
+    ids=["as many loose batches as threads", "one batch of an ordered stream"],
+)
+def test_what_waits_is_bounded(settings: Settings, gate: Gate, stream: Stream, waiting: int):
+    """Two rows to a batch, two threads busy with something else: whoever brings more has to wait outside."""
+    settings.JOB_SIZE = 2
+    threads, handed_over = Threads(2), list[int]()
+    for number in range(2):
+        threads.run(gate, [number], Stream(f"busy:{number}", is_ordered=True))
 
     def hand_over() -> None:
-        for number in range(6):
-            threads.run(lambda: blocked.wait(10))
+        for number in range(waiting + 1):
+            threads.run(gate, [number], stream)
             handed_over.append(number)
 
-    giver = threading.Thread(target=hand_over)
-    giver.start()
+    giver = in_background(hand_over)
     deadline = time.monotonic() + 10
-    while len(handed_over) < 4 and time.monotonic() < deadline:
+    while len(handed_over) < waiting and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.1)
-    assert len(handed_over) == 4
-    blocked.set()
+    assert len(handed_over) == waiting
+    gate.opened.set()
     giver.join(timeout=10)
-    assert len(handed_over) == 6
-
-
-@pytest.mark.parametrize("first_free", ["send-1", "send-2"])
-def test_when_all_are_busy_the_first_to_be_free_takes_it(threads: Threads, first_free: str):
-    go_on = {name: threading.Event() for name in ("send-1", "send-2")}
-
-    def wait() -> None:
-        go_on[threading.current_thread().name].wait(10)
-
-    def hand_over() -> None:
-        for _ in range(5):
-            threads.run(wait)
-
-    giver = threading.Thread(target=hand_over)
-    giver.start()
-    time.sleep(0.2)
-    go_on[first_free].set()
-    giver.join(timeout=5)
-    assert not giver.is_alive()
-    for event in go_on.values():
-        event.set()
-
-
-def test_work_that_fails_is_logged_and_stops_nothing(caplog: pytest.LogCaptureFixture):
-    done: list[str] = []
-    threads = Threads(1)
-    threads.run(lambda: 1 / 0)
-    threads.run(lambda: done.append("next"))
+    assert len(handed_over) == waiting + 1
     threads.drain()
-    assert done == ["next"]
+
+
+def test_a_batch_larger_than_the_job_size_is_done_as_it_came(settings: Settings, gate: Gate, notes: Notes):
+    settings.JOB_SIZE = 2
+    threads = Threads(1)
+    threads.run(gate, [0], Stream("another"))
+    assert gate.began.wait(5)
+    threads.run(notes, [1, 2, 3], SHARD)
+    gate.opened.set()
+    threads.drain()
+    assert notes.batches == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize("stream", [LOOSE, SHARD])
+def test_work_that_fails_is_logged_and_stops_nothing(
+    caplog: pytest.LogCaptureFixture, settings: Settings, notes: Notes, stream: Stream
+):
+    settings.JOB_SIZE = 1
+
+    def fail(_ids: list[int]) -> None:
+        raise ZeroDivisionError
+
+    threads = Threads(1)
+    works: list[Work] = [fail, notes]
+    for number, work in enumerate(works):
+        threads.run(work, [number], stream)
+    threads.drain()
+    assert notes.batches == [[1]]
     assert "ZeroDivisionError" in caplog.text
