@@ -1,6 +1,7 @@
 import contextlib
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -80,11 +81,16 @@ class TestWindow:
         assert heads[0].endswith("message=新订单".encode())
 
     def test_a_large_body_does_not_wait_for_100_continue(self, window):
-        with serving(answering()) as server:
-            started = time.monotonic()
+        heads = []
+
+        def handle(connection: Connection) -> None:
+            heads.append(connection.read_request())
+            connection.send(OK)
+
+        with serving(handle) as server:
             answer = one(window, server.url, b"x" * 3_000_000)
         assert answer.status == 200
-        assert time.monotonic() - started < 0.5
+        assert b"\r\nexpect:" not in heads[0].partition(b"\r\n\r\n")[0].lower()
 
     def test_connections_stay_open_between_windows(self, window):
         with serving(answering()) as server:
@@ -93,20 +99,21 @@ class TestWindow:
             assert server.connections == 1
 
     def test_many_run_at_once(self, window):
-        def slow(connection: Connection) -> None:
+        all_are_here = threading.Barrier(8)
+
+        def together(connection: Connection) -> None:
             connection.read_request()
-            time.sleep(0.2)
+            all_are_here.wait(10)
             connection.send(OK)
 
-        with serving(slow) as server:
-            started = time.monotonic()
+        with serving(together) as server:
             for number in range(8):
                 window.add(number, request_to(server.url))
             tags: set[int] = set()
             while window.in_flight:
                 tags |= {tag for tag, _ in window.collect(5)}
         assert tags == set(range(8))
-        assert time.monotonic() - started < 1
+        assert not all_are_here.broken
 
     def test_free_and_in_flight_add_up(self, window):
         with serving(answering()) as server:
@@ -136,12 +143,12 @@ class TestWindow:
             window.add(1, request_to(server.url))
             started = time.monotonic()
             assert window.collect(0.05) == []
-        assert 0.04 < time.monotonic() - started < 0.3
+        assert time.monotonic() - started > 0.04
 
     def test_collecting_from_an_idle_window_returns_at_once(self, window):
         started = time.monotonic()
-        assert window.collect(5) == []
-        assert time.monotonic() - started < 0.2
+        assert window.collect(60) == []
+        assert time.monotonic() - started < 30
 
     def test_a_redirect_is_not_followed(self, window):
         with serving(answering()) as target:
