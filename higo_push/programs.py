@@ -18,6 +18,7 @@ VAR = Path(env.text("RUN_FOLDER", str(BASE_DIR / "var")))
 LOGS = Path(env.text("LOG_FOLDER", str(BASE_DIR / "logs")))
 #: Unix sockets have a limit of 108 bytes, and supervisord makes a longer name beside it first.
 SOCKET_PATH_LIMIT = 90
+MOST_PROCESSES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,24 @@ def programs(listen: str = "") -> list[Program]:
         _manage("intake", "runintake"),
         _manage("scanner-group", "runscanner", "group"),
         _manage("scanner-private", "runscanner", "private"),
-        *(_manage(f"workers-{lane}", "runworkers", lane, stop_seconds=60) for lane in lanes.LANES),
+        *(_workers(lane, processes) for lane, processes in worker_processes().items()),
         _manage("sweeper", "runsweeper"),
     ]
+
+
+def worker_processes() -> dict[str, int]:
+    """How many worker processes each lane has on this machine."""
+    return {
+        lanes.SYSTEM: env.integer("WORKERS_SYSTEM", 1, least=1, most=MOST_PROCESSES),
+        lanes.GROUP: env.integer("WORKERS_GROUP", 1, least=1, most=MOST_PROCESSES),
+        lanes.PRIVATE: env.integer("WORKERS_PRIVATE", 1, least=1, most=MOST_PROCESSES),
+        lanes.BROADCAST: env.integer("WORKERS_BROADCAST", 1, least=1, most=MOST_PROCESSES),
+    }
+
+
+def _workers(lane: str, processes: int) -> Program:
+    more = ("--processes", str(processes)) if processes > 1 else ()
+    return _manage(f"workers-{lane}", "runworkers", lane, *more, stop_seconds=60)
 
 
 def _manage(name: str, *words: str, stop_seconds: int = 15) -> Program:
