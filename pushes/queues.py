@@ -35,6 +35,9 @@ BATCHES_A_RUN = 4
 #: Errors that say nothing about the work: it may go through the next time.
 PASSING = (RedisError, OperationalError, InterfaceError, JobTimeout)
 FAILURE_SECONDS = 86_400  # a failed job is kept for people to look at; RQ would keep it for a year
+#: RQ's own names: the set of workers that have registered, and a key for each that lives.
+WORKERS_KEY = "rq:workers"
+WORKER_PREFIX = "rq:worker:"
 JOB_PATHS = (DISTRIBUTE_JOB, SEND_JOB, EXPAND_JOB, EXPORT_JOB)
 
 
@@ -188,6 +191,23 @@ def depths(names: Sequence[str]) -> dict[str, int]:
 def lane_depth(lane: str) -> int:
     """Jobs waiting in all queues of a lane. Raises redis.RedisError."""
     return sum(depths(lanes.queue_names(lane, settings.QUEUE_MAX)).values())
+
+
+def worker_names() -> list[str]:
+    """RQ's names of the workers that live; each begins with its lane. Raises redis.RedisError."""
+    client: Any = connection()
+    keys = sorted(client.smembers(WORKERS_KEY))
+    pipeline = client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.exists(key)
+    # A killed one stays in the set, but its key expires.
+    lives = pipeline.execute() if keys else []
+    return [as_text(key).removeprefix(WORKER_PREFIX) for key, is_there in zip(keys, lives, strict=True) if is_there]
+
+
+def serving(lane: str, workers: Sequence[str]) -> int:
+    """How many of the workers of these names serve the lane."""
+    return sum(name.startswith(f"{lane}-") for name in workers)
 
 
 def waiting_since(names: Sequence[str]) -> datetime:

@@ -144,3 +144,19 @@ def test_links_and_named_files_lead_somewhere(document):
 def test_documents_name_nobody_s_machine():
     for path in [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *DOCS.glob("*.md")]:
         assert not re.search(r"/(work|home|root|Users)/", path.read_text()), path.name
+
+
+RULES = (PROJECT / "deploy" / "prometheus-rules.yml").read_text()
+
+
+def test_alerting_rules_ask_for_documented_metrics():
+    documented = set(re.findall(r"`(higo_\w+)`", (DOCS / "api.md").read_text()))
+    asked = set(re.findall(r"\bhigo_\w+", RULES))
+    assert asked
+    assert asked <= documented
+
+
+def test_every_alert_has_a_line_that_says_what_to_do():
+    alerts = re.findall(r"- alert: (\w+)", RULES)
+    listed = re.findall(r"^\| `(Higo\w+)` \| \S", (DOCS / "operations.md").read_text(), re.MULTILINE)
+    assert alerts == listed

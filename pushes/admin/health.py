@@ -15,9 +15,6 @@ from pushes.models import AppKey, DeadLetter, DeliveryResult, PushRecord
 from pushes.names import CLAIMABLE, DeadLetterStatus, RecordStatus
 
 SHOWN_REASONS = 8
-#: RQ's own names: the set of workers that have registered, and a key for each that lives.
-WORKERS_KEY = "rq:workers"
-WORKER_PREFIX = "rq:worker:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ ALARMS: list[Alarm] = []
 def redis_view() -> RedisView | None:
     """None while Redis does not answer."""
     try:
-        names = _worker_names()
+        names = queues.worker_names()
         client: Any = queues.connection()
         return RedisView(
             lanes=[_lane(lane, names) for lane in lanes.LANES],
@@ -92,9 +89,7 @@ def redis_view() -> RedisView | None:
 def _lane(lane: str, workers: list[str]) -> Lane:
     names = lanes.queue_names(lane, settings.QUEUE_MAX)
     jobs = sum(queues.depths(names).values())
-    # A worker's name begins with its lane.
-    serving = sum(name.startswith(f"{lane}-") for name in workers)
-    return Lane(lane, jobs, _waiting_since(names) if jobs else None, serving)
+    return Lane(lane, jobs, _waiting_since(names) if jobs else None, queues.serving(lane, workers))
 
 
 def _waiting_since(names: list[str]) -> datetime | None:
@@ -103,17 +98,6 @@ def _waiting_since(names: list[str]) -> datetime | None:
     return (
         since if datetime.min.replace(tzinfo=timezone.utc) < since < datetime.max.replace(tzinfo=timezone.utc) else None
     )
-
-
-def _worker_names() -> list[str]:
-    """Workers that live: a killed one stays in the set, but its key expires."""
-    client: Any = queues.connection()
-    keys = sorted(client.smembers(WORKERS_KEY))
-    pipeline = client.pipeline(transaction=False)
-    for key in keys:
-        pipeline.exists(key)
-    lives = pipeline.execute() if keys else []
-    return [key.decode().removeprefix(WORKER_PREFIX) for key, is_there in zip(keys, lives, strict=True) if is_there]
 
 
 def _key_state(key: AppKey) -> KeyState:

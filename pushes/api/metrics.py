@@ -23,10 +23,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from redis import RedisError
 
-from pushes import keygate, lanes, queues
+from pushes import keygate, lanes, queues, sweep
 from pushes.api import auth
 from pushes.api.endpoint import Call
-from pushes.models import AppKey, Counter, DeadLetter, DeliveryResult, LatencyBucket, PushRecord
+from pushes.models import AppKey, Counter, DeadLetter, DeliveryResult, LatencyBucket, Lease, PushRecord
 from pushes.names import CLAIMABLE, DeadLetterStatus, RecordStatus, Status
 
 RECENT_MINUTES = 5
@@ -87,6 +87,11 @@ def _queues() -> Iterator[Metric]:
         for name, jobs in queues.depths(lanes.queue_names(lane, settings.QUEUE_MAX)).items():
             depth.add_metric([lane, name], jobs)
     yield depth
+    alive = GaugeMetricFamily("higo_workers", "Worker processes that live.", labels=["lane"])
+    names = queues.worker_names()
+    for lane in lanes.LANES:
+        alive.add_metric([lane], queues.serving(lane, names))
+    yield alive
     client: Any = queues.connection()
     waiting = GaugeMetricFamily("higo_raw_messages", "Producers' messages that the intake has not taken yet.")
     waiting.add_metric([], client.llen(lanes.RAW_LIST))
@@ -99,6 +104,7 @@ def _queues() -> Iterator[Metric]:
 def _rows() -> Iterator[Metric]:
     readers: tuple[Callable[[], Metric], ...] = (
         _oldest,
+        _sweeper,
         _live_deliveries,
         _recent_events,
         _recent_latency,
@@ -128,6 +134,15 @@ def _oldest() -> Metric:
     ]
     # Counted from when it was due: a push held until the morning is not late.
     metric.add_metric(["delivery"], max((now - min(overdue)).total_seconds(), 0) if overdue else 0)
+    return metric
+
+
+def _sweeper() -> Metric:
+    """A sweeper renews its lease in every round, five rounds before it would run out."""
+    metric = GaugeMetricFamily("higo_sweeper_missing_seconds", "How long no sweeper has been at work; 0: one is.")
+    until = Lease.objects.filter(name=sweep.LEASE_NAME).values_list("until", flat=True).first()
+    if until is not None:
+        metric.add_metric([], max((timezone.now() - until).total_seconds(), 0))
     return metric
 
 

@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
 from higo_push import processes
-from pushes import counters, keygate, lanes, submit
-from pushes.models import AppKey, PushRecord
+from pushes import counters, keygate, lanes, queues, submit, sweep
+from pushes.models import AppKey, Lease, PushRecord
 from pushes.names import Platform
 from tests.make import make_app_key
 from tests.pushes.api.conftest import Api
@@ -45,6 +45,23 @@ def test_depths_of_all_queues_and_of_the_raw_list(redis_client: Any):
     assert values["higo_raw_messages",] == 2
     assert values["higo_queue_jobs", "group", lanes.send_queue("group", 2)] == 1
     assert values["higo_queue_jobs", "system", "hg_message_queue"] == 0
+
+
+def test_the_workers_that_live_by_lane(redis_client: Any):
+    for name, lives in (("system-here-1", True), ("system-here-2", True), ("group-here-3", True), ("group-x-4", False)):
+        redis_client.sadd(queues.WORKERS_KEY, f"{queues.WORKER_PREFIX}{name}")
+        if lives:
+            redis_client.hset(f"{queues.WORKER_PREFIX}{name}", "birth", "now")
+    values = scrape()
+    assert [values["higo_workers", lane] for lane in ("system", "group", "private")] == [2, 1, 0]
+
+
+def test_how_long_no_sweeper_has_been_at_work(redis_client: Any):
+    assert ("higo_sweeper_missing_seconds",) not in scrape()
+    sweep.take_lease(timezone.now())
+    assert scrape()["higo_sweeper_missing_seconds",] == 0
+    Lease.objects.update(until=timezone.now() - timedelta(seconds=90))
+    assert 90 <= scrape()["higo_sweeper_missing_seconds",] < 95
 
 
 def test_the_age_of_the_oldest(redis_client: Any):
