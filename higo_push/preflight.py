@@ -14,6 +14,7 @@ from django.db import DatabaseError, connection
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from higo_push import programs
 from higo_push.env import BASE_DIR
 
 REQUIRED = {
@@ -23,6 +24,7 @@ REQUIRED = {
 }
 ANSWER_SECONDS = 5
 MOST_PORT = 65_535
+OUR_CHECKS = ("pushes.", "chatscan.")
 
 
 def problems() -> Iterator[str]:
@@ -37,9 +39,10 @@ def problems() -> Iterator[str]:
     except ImproperlyConfigured as error:
         yield str(error)
         return
-    unreachable = [text for ask in (listen_problem, database_problem, redis_problem, mongo_problem) if (text := ask())]
-    yield from unreachable
-    if not unreachable:
+    asked = (listen_problem, process_problem, database_problem, redis_problem, mongo_problem)
+    unusable = [text for ask in asked if (text := ask())]
+    yield from unusable
+    if not unusable:
         yield from manage_problems()
 
 
@@ -55,6 +58,15 @@ def listen_problem() -> str | None:
         host, _, port = address.rpartition(":")
         if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= MOST_PORT):
             return f"WEB_LISTEN={value!r} cannot be used: write HOST:PORT, e.g. 127.0.0.1:8800"
+    return None
+
+
+def process_problem() -> str | None:
+    """A setting of the process set itself, such as a number of threads, that cannot be used."""
+    try:
+        programs.supervisor_config(programs.programs())
+    except ImproperlyConfigured as error:
+        return str(error)
     return None
 
 
@@ -96,8 +108,10 @@ def manage_problems() -> Iterator[str]:
 
 
 def advice() -> list[str]:
-    """What had better be otherwise, but keeps nothing from starting. To be asked when there are no `problems`."""
-    return [str(message) for message in _checked() if message.level == WARNING]
+    """What had better be otherwise, but keeps nothing from starting: our own checks' warnings, because Django's are
+    answered by HTTPS=off. To be asked when there are no `problems`."""
+    ours = [message for message in _checked() if message.level == WARNING and str(message.id).startswith(OUR_CHECKS)]
+    return [" ".join(filter(None, (message.msg, message.hint, f"({message.id})"))) for message in ours]
 
 
 def _checked() -> list[CheckMessage]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 from xmlrpc.client import Fault, ServerProxy
 
+from django.core.exceptions import ImproperlyConfigured
 from supervisor.xmlrpc import SupervisorTransport
 
 from higo_push import preflight, programs
@@ -42,11 +43,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("command", choices=["start", "stop", "restart", "status", "logs"])
     parser.add_argument("name", nargs="?")
     given = parser.parse_args(arguments)
-    if given.command == "restart":
-        return restart()
-    if given.command == "logs":
-        return follow_logs(given.name)
-    return {"start": start, "stop": stop, "status": status}[given.command]()
+    try:
+        if given.command == "logs":
+            return follow_logs(given.name)
+        return {"start": start, "stop": stop, "restart": restart, "status": status}[given.command]()
+    except ImproperlyConfigured as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 def start() -> int:

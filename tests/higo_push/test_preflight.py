@@ -25,6 +25,20 @@ def test_what_is_no_address_is_refused_with_an_example(monkeypatch: pytest.Monke
     assert "127.0.0.1:8800" in said
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"), [("WORKERS_GROUP", "two"), ("WEB_THREADS", "0"), ("LOG_MEGABYTES", "x")]
+)
+def test_a_setting_of_the_processes_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+):
+    monkeypatch.setenv(variable, value)
+    assert f"{variable}={value!r}" in (preflight.process_problem() or "")
+
+
+def test_a_process_set_that_can_be_run():
+    assert preflight.process_problem() is None
+
+
 def test_a_mongodb_that_is_away_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(preflight, "ANSWER_SECONDS", 0.2)
     port = free_port()
@@ -44,5 +58,6 @@ def test_what_had_better_be_otherwise_is_advice_and_no_problem():
     finally:
         client.config_set("maxmemory-policy", "noeviction")
     assert len(said) == 1
-    assert "Set it to noeviction" in said[0]
+    assert said[0].endswith("Set it to noeviction. (pushes.W003)")
+    assert not [text for text in preflight.advice() if "SSL" in text]
     assert not [text for text in preflight.manage_problems() if "maxmemory-policy" in text]
