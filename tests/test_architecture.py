@@ -2,8 +2,8 @@
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,7 +57,7 @@ CHATSCAN_USES = (
 )
 
 
-@lru_cache(maxsize=1)
+@cache
 def modules() -> dict[str, Path]:
     """Every module of ours by its dotted name, without migrations."""
     found: dict[str, Path] = {}
@@ -69,12 +69,13 @@ def modules() -> dict[str, Path]:
     return found
 
 
-@lru_cache(maxsize=1)
+@cache
 def trees() -> dict[str, ast.Module]:
     return {name: ast.parse(path.read_text(), str(path)) for name, path in modules().items()}
 
 
-def imported(name: str) -> set[str]:
+@cache
+def imported(name: str) -> frozenset[str]:
     """Every module that `name` imports: ours by their full name, `from package import module` resolved."""
     found: set[str] = set()
     for node in ast.walk(trees()[name]):
@@ -88,10 +89,10 @@ def imported(name: str) -> set[str]:
             found |= ours
             if len(ours) < len(names):
                 found.add(parent)
-    return found
+    return frozenset(found)
 
 
-def ours(name: str) -> set[str]:
+def ours(name: str) -> frozenset[str]:
     return imported(name) & set(modules())
 
 
@@ -116,7 +117,7 @@ def cycles() -> Iterator[list[str]]:
             yield sorted(group)
 
 
-def _reachable(start: str, edges: dict[str, set[str]]) -> set[str]:
+def _reachable(start: str, edges: Mapping[str, frozenset[str]]) -> set[str]:
     found, waiting = {start}, [start]
     while waiting:
         new = edges[waiting.pop()] - found
