@@ -7,8 +7,8 @@ from django.http import HttpResponse
 from pushes import tags
 from pushes.api.endpoint import Call, answer
 from pushes.api.pushes import DEFAULT_PAGE, MAX_ITEMS, MAX_PAGE
+from pushes.muting import MOST_ENTRIES
 from pushes.names import App, Environment, Kind, Platform, PushType, Reason, RecordStatus, Status
-from pushes.preferences import MOST_ENTRIES
 
 Schema = dict[str, Any]
 
