@@ -5,9 +5,8 @@ from functools import partial
 from django.conf import settings
 from django.db import close_old_connections
 
-from pushes import background, broadcasts, deliver, exports, lanes, queues
+from pushes import background, broadcasts, deliver, lanes, queues
 from pushes import distribute as distribution
-from pushes.admin import export_rows
 
 
 def distribute(record_ids: list[int]) -> None:
@@ -28,8 +27,3 @@ def send(delivery_ids: list[int]) -> None:
 def expand_broadcast(broadcast_id: int) -> None:
     close_old_connections()
     broadcasts.expand(broadcast_id)
-
-
-def export(export_id: int) -> None:
-    close_old_connections()
-    exports.write(export_id, export_rows.read, export_rows.cells)
