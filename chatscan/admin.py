@@ -7,7 +7,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -153,15 +152,12 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
         self, request: HttpRequest, row: ScannerPosition, more: dict[str, Any], status: int = 200
     ) -> HttpResponse:
         context = {
-            **self.admin_site.each_context(request),
             "title": _("Rewind"),
-            "opts": self.opts,
-            "original": row,
             "media": self.media + RewindForm().media,
             "back": self.url("change", row.pk),
             **more,
         }
-        return TemplateResponse(request, "console/rewind.html", context, status=status)
+        return self.show(request, "console/rewind.html", context, row=row, status=status)
 
     @admin.display(description=gettext_lazy("scanner"))
     def name(self, row: ScannerPosition) -> SafeString:

@@ -1,10 +1,10 @@
 """What `/readyz` asks besides the database and Redis (the READINESS_CHECKS setting names these)."""
 
 from django.conf import settings
-from django.db import connections
 
 from chatscan import store
 from pushes import sqlsource
+from pushes.api.health import ask_database
 
 TIMEOUT_SECONDS = 1.5
 
@@ -17,11 +17,4 @@ def check_mongodb() -> None:
 
 def check_directory() -> None:
     """Raises django.db.Error when the directory's database does not answer."""
-    connection = connections[sqlsource.ALIAS]
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            cursor.fetchone()
-    finally:
-        # This thread's own connection: asking anew each time is the point.
-        connection.close()
+    ask_database(sqlsource.ALIAS)

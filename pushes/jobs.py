@@ -3,9 +3,8 @@
 from django.conf import settings
 from django.db import close_old_connections
 
-from pushes import background, broadcasts, deliver, exports, lanes, queues
+from pushes import background, broadcasts, deliver, lanes, queues
 from pushes import distribute as distribution
-from pushes.admin import export_rows
 from pushes.background import Stream
 
 
@@ -28,8 +27,3 @@ def send(delivery_ids: list[int]) -> None:
 def expand_broadcast(broadcast_id: int) -> None:
     close_old_connections()
     broadcasts.expand(broadcast_id)
-
-
-def export(export_id: int) -> None:
-    close_old_connections()
-    exports.write(export_id, export_rows.read, export_rows.cells)

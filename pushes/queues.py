@@ -27,7 +27,7 @@ T = TypeVar("T")
 DISTRIBUTE_JOB = "pushes.jobs.distribute"
 SEND_JOB = "pushes.jobs.send"
 EXPAND_JOB = "pushes.jobs.expand_broadcast"
-EXPORT_JOB = "pushes.jobs.export"
+EXPORT_JOB = "pushes.admin.export_job.write"
 #: Raised in the middle of a job that takes longer than its time-out.
 JobTimeout: type[Exception] = JobTimeoutException
 #: More would keep rows from a lane's other processes for longer than a moment.

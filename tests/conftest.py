@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 import redis
 from django.db import connection
+from django.utils import translation
 from pymongo import MongoClient
 from pymongo.database import Database
 from pytest_django import Settings
@@ -45,6 +46,13 @@ def forgotten_connections_are_reported() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def rows_of_migrations(django_db_serialized_rollback: None) -> None:
     """A test with `transaction=True` ends by emptying every table: the next one gets the seeded policies back."""
+
+
+@pytest.fixture(autouse=True)
+def settings_language() -> Iterator[None]:
+    """A page that Django's test client was given in Chinese leaves its language to the thread, and to the next test."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture

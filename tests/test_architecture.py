@@ -1,14 +1,14 @@
 """The directions of imports, the few importers of what opens connections, and the paths that RQ calls."""
 
 import ast
-import re
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
 from django.utils.module_loading import import_string
 
+from pushes import queues
 from tests.environment import PROJECT
 
 PACKAGES = ("higo_push", "pushes", "chatscan")
@@ -16,7 +16,7 @@ PACKAGES = ("higo_push", "pushes", "chatscan")
 ONLY_IMPORTERS = {
     # The admin's module puts RQ's own pages behind a permission.
     "django_rq": ("pushes.queues", "pushes.admin.job_queues"),
-    "rq": ("pushes.queues", "pushes.workers", "pushes.jobs", "pushes.admin.job_queues"),
+    "rq": ("pushes.queues", "pushes.workers", "pushes.admin.job_queues"),
     "pycurl": ("pushes.providers.http",),
     # Beside the scanners' store: what starts or asks the server, and who plays the chat server in the demo.
     "pymongo": ("chatscan.store", "higo_push.embedded", "higo_push.preflight", "higo_push.demo.*"),
@@ -57,7 +57,7 @@ CHATSCAN_USES = (
 )
 
 
-@lru_cache(maxsize=1)
+@cache
 def modules() -> dict[str, Path]:
     """Every module of ours by its dotted name, without migrations."""
     found: dict[str, Path] = {}
@@ -69,12 +69,13 @@ def modules() -> dict[str, Path]:
     return found
 
 
-@lru_cache(maxsize=1)
+@cache
 def trees() -> dict[str, ast.Module]:
     return {name: ast.parse(path.read_text(), str(path)) for name, path in modules().items()}
 
 
-def imported(name: str) -> set[str]:
+@cache
+def imported(name: str) -> frozenset[str]:
     """Every module that `name` imports: ours by their full name, `from package import module` resolved."""
     found: set[str] = set()
     for node in ast.walk(trees()[name]):
@@ -88,10 +89,10 @@ def imported(name: str) -> set[str]:
             found |= ours
             if len(ours) < len(names):
                 found.add(parent)
-    return found
+    return frozenset(found)
 
 
-def ours(name: str) -> set[str]:
+def ours(name: str) -> frozenset[str]:
     return imported(name) & set(modules())
 
 
@@ -116,7 +117,7 @@ def cycles() -> Iterator[list[str]]:
             yield sorted(group)
 
 
-def _reachable(start: str, edges: dict[str, set[str]]) -> set[str]:
+def _reachable(start: str, edges: Mapping[str, frozenset[str]]) -> set[str]:
     found, waiting = {start}, [start]
     while waiting:
         new = edges[waiting.pop()] - found
@@ -172,6 +173,18 @@ def test_packages_that_must_not_know_one_another(package, forbidden):
     assert found == set()
 
 
+@pytest.mark.parametrize("top", ["pushes.admin", "pushes.api", "pushes.management"])
+def test_no_stage_knows_the_console_or_another_entrance(top):
+    found = {
+        (name, other)
+        for name in modules()
+        if matches(name, ["pushes.*"]) and not matches(name, [f"{top}.*"])
+        for other in ours(name)
+        if matches(other, [f"{top}.*"])
+    }
+    assert found == set()
+
+
 def test_chatscan_uses_the_front_door_only():
     found = {
         (name, other)
@@ -183,15 +196,10 @@ def test_chatscan_uses_the_front_door_only():
     assert found == set()
 
 
-def test_jobs_are_imported_by_nobody():
-    assert importers_of("pushes.jobs") == []
-
-
-def test_the_paths_that_rq_calls_resolve():
-    source = modules()["pushes.queues"].read_text()
-    paths = re.findall(r'"(pushes\.jobs\.\w+)"', source)
-    assert paths
-    assert all(callable(import_string(path)) for path in paths)
+@pytest.mark.parametrize("path", queues.JOB_PATHS)
+def test_what_rq_calls_exists_and_is_imported_by_nobody(path):
+    assert callable(import_string(path))
+    assert importers_of(path.rpartition(".")[0]) == []
 
 
 def test_no_module_is_too_long():

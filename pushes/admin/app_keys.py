@@ -250,7 +250,7 @@ class AppKeys(RotationPages):
                 raise RefusedError(verdict)
             return _("The provider has %(verdict)s.") % {"verdict": verdict}
 
-        return ask(self, request, question, act, row=key, back=self.url("change", key.pk))
+        return ask(self, request, question, act, row=key)
 
     @page(
         gettext_lazy("Pause"),
@@ -272,7 +272,7 @@ class AppKeys(RotationPages):
                 raise RefusedError(_("The key was paused already: %(reason)s") % {"reason": key.paused_reason or "–"})
             return _("The key is paused: %(reason)s") % {"reason": data["reason"]}
 
-        return ask(self, request, question, act, row=key, back=self.url("change", key.pk))
+        return ask(self, request, question, act, row=key)
 
     @page(
         gettext_lazy("Resume"),
@@ -298,7 +298,7 @@ class AppKeys(RotationPages):
                 return _("The key is resumed. Redis does not answer: what waits goes out once it is back.")
             return _("The key is resumed.")
 
-        return ask(self, request, question, act, row=key, back=self.url("change", key.pk))
+        return ask(self, request, question, act, row=key)
 
     @page(
         gettext_lazy("Disable"),
@@ -316,7 +316,7 @@ class AppKeys(RotationPages):
             button=_("Disable the key"),
             is_dangerous=True,
         )
-        return ask(self, request, question, lambda _d: _switch(key, on=False), row=key, back=self.url("change", key.pk))
+        return ask(self, request, question, lambda _d: _switch(key, on=False), row=key)
 
     @page(
         gettext_lazy("Enable"),
@@ -330,7 +330,7 @@ class AppKeys(RotationPages):
             text=_("New pushes go out under it at once."),
             button=_("Enable the key"),
         )
-        return ask(self, request, question, lambda _d: _switch(key, on=True), row=key, back=self.url("change", key.pk))
+        return ask(self, request, question, lambda _d: _switch(key, on=True), row=key)
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, row: AppKey) -> SafeString:

@@ -8,7 +8,6 @@ from django import forms
 from django.contrib import messages
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
 from pushes.admin.desk import Desk
@@ -48,13 +47,15 @@ def ask(
     act: Act,
     *,
     row: Model | None = None,
-    back: str,
+    back: str = "",
     cancel: str = "",
 ) -> HttpResponse:
-    """A GET shows the question, a POST does the act, says so, and leads to `back` (Cancel to `cancel`, or back).
+    """A GET shows the question, a POST does the act, says so, and leads to `back` (Cancel to `cancel`, or back): to the
+    page of `row`, or to the list, unless told otherwise.
 
     The sentence that `act` returns goes to the history of `row`, so it must hold no secret.
     """
+    back = back or (desk.url("changelist") if row is None else desk.url("change", row.pk))
     if request.method != "POST":
         return _show(desk, request, question, question.form(initial=question.initial), row, cancel or back)
     if question.seen and request.POST.get("seen", question.seen) != question.seen:
@@ -78,15 +79,11 @@ def _show(
     desk: Desk[Any], request: HttpRequest, question: Question, form: forms.Form, row: Model | None, back: str
 ) -> HttpResponse:
     context = {
-        **desk.admin_site.each_context(request),
         "title": question.title,
         "question": question,
         "form": form,
-        "opts": desk.model._meta,
-        "original": row,
         "back": back,
         "cancel_label": _("Cancel"),
         **question.panel_context,
     }
-    status = 422 if form.errors else 200
-    return TemplateResponse(request, "console/confirm.html", context, status=status)
+    return desk.show(request, "console/confirm.html", context, row=row, status=422 if form.errors else 200)

@@ -14,6 +14,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.text import capfirst
 
@@ -21,6 +22,8 @@ from pushes.admin.theme import ActionVariant, ModelAdmin
 
 M = TypeVar("M", bound=Model)
 Page = Callable[..., HttpResponse]
+#: The Cache-Control of a page that shows a secret.
+NEVER_STORED = "no-store, private"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,22 @@ class Desk(ModelAdmin[M]):
         if request.user.pk is None:
             raise PermissionDenied
         LogEntry.objects.log_actions(request.user.pk, [row], CHANGE, message, single_object=True)
+
+    def show(
+        self,
+        request: HttpRequest,
+        template: str,
+        context: dict[str, Any],
+        *,
+        row: Model | None = None,
+        status: int = 200,
+        is_private: bool = False,
+    ) -> TemplateResponse:
+        """A page of this desk beside its list and forms: of one row, if one is given. A private one holds a secret, or
+        a form that one was typed into: no cache keeps it."""
+        common = {**self.admin_site.each_context(request), "opts": self.opts, "original": row}
+        headers = {"Cache-Control": NEVER_STORED} if is_private else None
+        return TemplateResponse(request, template, {**common, **context}, status=status, headers=headers)
 
     def url(self, name: str, *args: Any) -> str:
         """The address of this desk's `changelist`, `change` or other page."""

@@ -8,7 +8,6 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -95,7 +94,6 @@ class Devices(ReadOnlyDesk[Device]):
     @page(gettext_lazy("Show token"), permission="pushes.reveal_device", icon="visibility")
     def reveal_page(self, request: HttpRequest, device: Device) -> HttpResponse:
         """A POST shows it, on a page that no cache keeps; the history has who looked, and not the token."""
-        back = self.url("change", device.pk)
         if request.method != "POST":
             question = Question(
                 title=_("Show the whole token of %(token)s?") % {"token": device.masked_token},
@@ -103,19 +101,10 @@ class Devices(ReadOnlyDesk[Device]):
                 button=_("Show the token"),
                 facts=[(_("Account"), device.account_id), (_("App"), f"{device.app} {device.get_platform_display()}")],
             )
-            return ask(self, request, question, lambda _data: "", row=device, back=back)
+            return ask(self, request, question, lambda _data: "", row=device)
         self.audit(request, device, _("Looked at the whole token."))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Device token"),
-            "opts": self.opts,
-            "original": device,
-            "device": device,
-            "back": back,
-        }
-        return TemplateResponse(
-            request, "console/token_revealed.html", context, headers={"Cache-Control": "no-store, private"}
-        )
+        context = {"title": _("Device token"), "device": device, "back": self.url("change", device.pk)}
+        return self.show(request, "console/token_revealed.html", context, row=device, is_private=True)
 
     @page(
         gettext_lazy("Deactivate"),
@@ -139,7 +128,7 @@ class Devices(ReadOnlyDesk[Device]):
                 raise RefusedError(_("The device was inactive already."))
             return _("The device is deactivated: %(why)s") % {"why": data["why"]}
 
-        return ask(self, request, question, act, row=device, back=self.url("change", device.pk))
+        return ask(self, request, question, act, row=device)
 
     @page(
         gettext_lazy("Reactivate"),
@@ -161,7 +150,7 @@ class Devices(ReadOnlyDesk[Device]):
                 raise RefusedError(_("The device was active already."))
             return _("The device is active again.")
 
-        return ask(self, request, question, act, row=device, back=self.url("change", device.pk))
+        return ask(self, request, question, act, row=device)
 
     @admin.display(description=gettext_lazy("token"))
     def token_shown(self, row: Device) -> SafeString:

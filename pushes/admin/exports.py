@@ -172,7 +172,7 @@ class Exports(ReadOnlyDesk[Export]):
                 raise RefusedError(_("It was over already."))
             return _("The export is cancelled.")
 
-        return ask(self, request, question, act, row=export, back=self.url("change", export.pk))
+        return ask(self, request, question, act, row=export)
 
     @page(
         gettext_lazy("Download"),

@@ -11,7 +11,6 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -139,13 +138,9 @@ def _audit(request: HttpRequest, done: dict[str, str]) -> None:
 
 def _show(desk: Desk[AppKey], request: HttpRequest, more: dict[str, Any], status: int = 200) -> HttpResponse:
     context = {
-        **desk.admin_site.each_context(request),
         "title": _("Import the old ini"),
-        "opts": desk.opts,
         "back": desk.url("changelist"),
         "again": desk.url("import_page"),
         **more,
     }
-    return TemplateResponse(
-        request, "console/key_import.html", context, status=status, headers={"Cache-Control": "no-store, private"}
-    )
+    return desk.show(request, "console/key_import.html", context, status=status, is_private=True)

@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -88,13 +87,9 @@ def _remarks(line: Line) -> list[str]:
 
 def _show(desk: Desk[AppKey], request: HttpRequest, more: dict[str, Any], status: int = 200) -> HttpResponse:
     context = {
-        **desk.admin_site.each_context(request),
         "title": _("Do the keys match the client apps?"),
-        "opts": desk.opts,
         "back": desk.url("changelist"),
         "again": desk.url("match_page"),
         **more,
     }
-    return TemplateResponse(
-        request, "console/key_match.html", context, status=status, headers={"Cache-Control": "no-store, private"}
-    )
+    return desk.show(request, "console/key_match.html", context, status=status, is_private=True)

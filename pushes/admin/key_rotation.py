@@ -9,7 +9,6 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -96,7 +95,7 @@ class RotationPages(Desk[AppKey]):
                 raise RefusedError(_("Nothing was changed: somebody else has changed the key's secret meanwhile."))
             return _("The old secret is ended.")
 
-        return ask(self, request, question, act, row=key, back=self.url("change", key.pk))
+        return ask(self, request, question, act, row=key)
 
     @page(
         gettext_lazy("Go back to the old secret"),
@@ -123,7 +122,7 @@ class RotationPages(Desk[AppKey]):
                 raise RefusedError(_("Nothing was changed: somebody else has changed the key's secret meanwhile."))
             return _("The old secret is in use again, the new one is forgotten.") + _still_paused(key)
 
-        return ask(self, request, question, act, row=key, back=self.url("change", key.pk))
+        return ask(self, request, question, act, row=key)
 
     @page(
         gettext_lazy("Take note"),
@@ -147,7 +146,7 @@ class RotationPages(Desk[AppKey]):
                 raise RefusedError(_("Somebody else has taken note already."))
             return _("Noted that the new secret was refused: %(why)s") % {"why": key.fell_back_reason or "–"}
 
-        return ask(self, request, question, act, row=key, back=self.url("change", key.pk))
+        return ask(self, request, question, act, row=key)
 
     def _refuse(self, request: HttpRequest, key: AppKey, what: str, outcome: Outcome) -> None:
         """Raises RefusedError, with an entry in the history: a provider was asked."""
@@ -232,15 +231,10 @@ def _still_paused(key: AppKey) -> str:
 
 def _show(desk: Desk[AppKey], request: HttpRequest, key: AppKey, more: dict[str, Any], status: int) -> HttpResponse:
     context = {
-        **desk.admin_site.each_context(request),
         "title": _("Rotate the secret of %(key)s") % {"key": key},
-        "opts": desk.opts,
-        "original": key,
         "key": key,
         "back": desk.url("change", key.pk),
         "again": desk.url("rotate_page", key.pk),
         **more,
     }
-    return TemplateResponse(
-        request, "console/key_rotate.html", context, status=status, headers={"Cache-Control": "no-store, private"}
-    )
+    return desk.show(request, "console/key_rotate.html", context, row=key, status=status, is_private=True)

@@ -9,7 +9,6 @@ from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -87,7 +86,7 @@ def replay_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter
             return _("It had been received in another way meanwhile, so nothing was pushed twice.")
         return _("The dead letter is on its way as a push.")
 
-    return ask(desk, request, question, act, row=letter, back=desk.url("change", letter.pk))
+    return ask(desk, request, question, act, row=letter)
 
 
 def discard_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter) -> HttpResponse:
@@ -103,7 +102,7 @@ def discard_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLette
             raise RefusedError(_("Nothing was done: it is no longer new."))
         return _("The dead letter is discarded.")
 
-    return ask(desk, request, question, act, row=letter, back=desk.url("change", letter.pk))
+    return ask(desk, request, question, act, row=letter)
 
 
 def replay_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: QuerySet[DeadLetter]) -> HttpResponse | None:
@@ -162,13 +161,11 @@ def _ask_for_many(
     desk: Desk[DeadLetter], request: HttpRequest, ids: list[int], action: str, title: str
 ) -> HttpResponse:
     context = {
-        **desk.admin_site.each_context(request),
         "title": title % {"n": len(ids)},
-        "opts": desk.opts,
         "ids": ids,
         "action": action,
         "checkbox": ACTION_CHECKBOX_NAME,
         "is_discard": action == "discard_selected",
         "back": desk.url("changelist"),
     }
-    return TemplateResponse(request, "console/letters_confirm.html", context)
+    return desk.show(request, "console/letters_confirm.html", context)

@@ -23,6 +23,7 @@ from django.views.decorators.cache import never_cache
 
 from pushes import secondfactor
 from pushes.admin import second_factor
+from pushes.admin.desk import NEVER_STORED
 from pushes.admin.preferences import PreferencesForm
 from pushes.admin.theme import widgets
 from pushes.admin.throttle import wait
@@ -30,7 +31,6 @@ from pushes.models import OperatorPreferences
 
 #: The key of an app that is being set up waits here, in the session, until a code proves that the app has it.
 KEY_IN_SESSION = "second_factor_key"
-NEVER_STORED = "no-store, private"
 
 
 class CodeForm(forms.Form):

@@ -9,12 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes import preferences
+from pushes import muting
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk
 from pushes.admin.theme import widgets
 from pushes.models import Account
-from pushes.preferences import InvalidPreferenceError, ListChange
+from pushes.muting import InvalidEntryError, ListChange
 
 OWN_DIRECTORY = "pushes.directory.TableDirectory"
 ROWS = 5
@@ -28,23 +28,23 @@ class LinesField(forms.CharField):
     widget = widgets.UnfoldAdminTextareaWidget
 
     def __init__(self, read: Callable[[str], str], **more: Any) -> None:
-        super().__init__(required=False, max_length=preferences.MOST_ENTRIES * 160, **more)
+        super().__init__(required=False, max_length=muting.MOST_ENTRIES * 160, **more)
         self.widget.attrs["rows"] = ROWS
         self._read = read
 
     def clean(self, value: Any) -> Any:
         lines = [line for line in super().clean(value).splitlines() if line.strip()]
-        if len(lines) > preferences.MOST_ENTRIES:
+        if len(lines) > muting.MOST_ENTRIES:
             raise forms.ValidationError(
                 _("%(n)s lines are too many: an account may have %(most)s.")
-                % {"n": len(lines), "most": preferences.MOST_ENTRIES}
+                % {"n": len(lines), "most": muting.MOST_ENTRIES}
             )
         return tuple(dict.fromkeys(map(self._entry, lines)))
 
     def _entry(self, line: str) -> str:
         try:
             return self._read(line)
-        except InvalidPreferenceError:
+        except InvalidEntryError:
             raise forms.ValidationError(
                 _("%(value)r cannot be used. Nothing was changed.") % {"value": line.strip()[:60]}
             ) from None
@@ -52,12 +52,12 @@ class LinesField(forms.CharField):
 
 class PreferencesForm(forms.Form):
     muted = LinesField(
-        preferences.conversation,
+        muting.conversation,
         label=gettext_lazy("Muted conversations"),
         help_text=gettext_lazy("One a line: group:7 for a group, private:12:34 for the chat of two accounts."),
     )
     blocked = LinesField(
-        preferences.account,
+        muting.account,
         label=gettext_lazy("Blocked accounts"),
         help_text=gettext_lazy("One account id a line: their messages are not pushed to this account."),
     )
@@ -65,7 +65,7 @@ class PreferencesForm(forms.Form):
 
 def edit(desk: Desk[Any], request: HttpRequest, row: Account, *, back: str) -> HttpResponse:
     """Show both lists and store what was made of them."""
-    muted, blocked = preferences.lists(row)
+    muted, blocked = muting.lists(row)
     question = Question(
         title=_("What is %(account)s to be spared?") % {"account": row.account_id},
         text=_(
@@ -84,8 +84,8 @@ def edit(desk: Desk[Any], request: HttpRequest, row: Account, *, back: str) -> H
         if not any(changes):
             raise RefusedError(_("Nothing was changed."))
         try:
-            preferences.change(row.pk, *changes)
-        except InvalidPreferenceError as error:
+            muting.change(row.pk, *changes)
+        except InvalidEntryError as error:
             raise RefusedError(str(error)) from None
         return _said(*changes)
 

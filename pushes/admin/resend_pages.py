@@ -10,7 +10,6 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -114,9 +113,7 @@ def _show(
     records = PushRecord.objects.in_bulk([row.record_id for row in rows[: 2 * MOST_SHOWN]])
     number = len(found.sendable)
     context = {
-        **desk.admin_site.each_context(request),
         "title": ngettext("Send %(n)s delivery again?", "Send %(n)s deliveries again?", number) % {"n": number},
-        "opts": desk.opts,
         "plan": found,
         "sendable": [(row, records.get(row.record_id)) for row in found.sendable[:MOST_SHOWN]],
         "more_sendable": max(0, number - MOST_SHOWN),
@@ -128,7 +125,7 @@ def _show(
         "problem": problem,
         "back": back,
     }
-    return TemplateResponse(request, "console/resend.html", context, status=422 if problem else 200)
+    return desk.show(request, "console/resend.html", context, status=422 if problem else 200)
 
 
 def _audit(request: HttpRequest, rows: Sequence[DeliveryResult], sent: resend.Sent) -> None:

@@ -65,7 +65,7 @@ class Operators(BaseUserAdmin, Desk[User]):
                 raise RefusedError(_("%(name)s has no second factor.") % {"name": user.get_username()})
             return _("The second factor of %(name)s is taken away.") % {"name": user.get_username()}
 
-        return ask(self, request, question, reset, row=user, back=self.url("change", user.pk))
+        return ask(self, request, question, reset, row=user)
 
     @admin.display(description=gettext_lazy("second factor"))
     def second_factor(self, user: User) -> SafeString:

@@ -7,7 +7,6 @@ from django.contrib import admin
 from django.contrib.admin.models import ADDITION, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -73,17 +72,8 @@ class Tokens(Desk[ApiToken]):
         return self._shown_once(request, token, clear)
 
     def _shown_once(self, request: HttpRequest, token: ApiToken, clear: str) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("API token issued"),
-            "opts": self.opts,
-            "token": token,
-            "clear": clear,
-            "back": self.url("changelist"),
-        }
-        return TemplateResponse(
-            request, "console/token_issued.html", context, headers={"Cache-Control": "no-store, private"}
-        )
+        context = {"title": _("API token issued"), "token": token, "clear": clear, "back": self.url("changelist")}
+        return self.show(request, "console/token_issued.html", context, is_private=True)
 
     @page(
         gettext_lazy("Disable"),
@@ -99,7 +89,7 @@ class Tokens(Desk[ApiToken]):
             button=_("Disable"),
             is_dangerous=True,
         )
-        return ask(self, request, question, lambda _data: _switch(token, on=False), row=token, back=self._back(token))
+        return ask(self, request, question, lambda _data: _switch(token, on=False), row=token)
 
     @page(
         gettext_lazy("Enable"),
@@ -113,10 +103,7 @@ class Tokens(Desk[ApiToken]):
             text=_("Whoever holds it may use it again."),
             button=_("Enable"),
         )
-        return ask(self, request, question, lambda _data: _switch(token, on=True), row=token, back=self._back(token))
-
-    def _back(self, token: ApiToken) -> str:
-        return self.url("change", token.pk)
+        return ask(self, request, question, lambda _data: _switch(token, on=True), row=token)
 
     @admin.display(description=gettext_lazy("scopes"))
     def scope_list(self, row: ApiToken) -> str:

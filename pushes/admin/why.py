@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -78,15 +77,13 @@ def page(desk: Desk[Any], request: HttpRequest) -> HttpResponse:
     if request.GET.get("format") == "json":
         return _as_json(found, form)
     context = {
-        **desk.admin_site.each_context(request),
         "title": _("Why / why not"),
-        "opts": desk.opts,
         "form": form,
         "found": found,
         "colour": _colour(found),
         "json_url": f"{request.get_full_path()}&format=json" if found else "",
     }
-    return TemplateResponse(request, "console/why.html", context)
+    return desk.show(request, "console/why.html", context)
 
 
 def _as_json(found: Timeline | None, form: WhyForm) -> JsonResponse:

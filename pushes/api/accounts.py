@@ -6,13 +6,13 @@ from typing import Any
 from django.db import transaction
 from django.http import HttpResponse
 
-from pushes import directory, preferences, queues, readers
+from pushes import directory, muting, queues, readers
 from pushes.api.endpoint import Call, answer, no_content
 from pushes.api.errors import ApiError, invalid
 from pushes.api.fields import integer, object_of
 from pushes.models import Account
+from pushes.muting import InvalidEntryError, ListChange
 from pushes.orders import shown
-from pushes.preferences import InvalidPreferenceError, ListChange
 
 MAX_BODY = 256 * 1024
 MAX_ACCOUNT_ID = 64
@@ -32,8 +32,8 @@ def change(call: Call, account_id: str) -> HttpResponse:
     if not body:
         raise ApiError(422, "invalid", f"At least one of {', '.join(FIELDS)} is needed.")
     values: dict[str, Any] = {name: integer(body[name], name, least=0, most=1) for name in FLAGS if name in body}
-    muted = _list_change(body, MUTED, preferences.conversation)
-    blocked = _list_change(body, BLOCKED, preferences.account)
+    muted = _list_change(body, MUTED, muting.conversation)
+    blocked = _list_change(body, BLOCKED, muting.account)
     with transaction.atomic():
         account, _ = Account.objects.update_or_create(account_id=account_id, defaults=values)
         if muted or blocked:
@@ -43,8 +43,8 @@ def change(call: Call, account_id: str) -> HttpResponse:
 
 def _changed(account_id: str, muted: ListChange, blocked: ListChange) -> Account:
     try:
-        return preferences.change(account_id, muted, blocked)
-    except InvalidPreferenceError as error:
+        return muting.change(account_id, muted, blocked)
+    except InvalidEntryError as error:
         raise invalid(MUTED[0] if muted else BLOCKED[0], f"{error}.") from None
 
 
@@ -60,8 +60,8 @@ def _entries(body: dict[str, Any], name: str, read: Callable[[str], str]) -> tup
     values = body[name]
     if not isinstance(values, list):
         raise invalid(name, f"{shown(values)} is no list.")
-    if len(values) > preferences.MOST_ENTRIES:
-        raise invalid(name, f"{len(values)} entries are too many; {preferences.MOST_ENTRIES} are accepted.")
+    if len(values) > muting.MOST_ENTRIES:
+        raise invalid(name, f"{len(values)} entries are too many; {muting.MOST_ENTRIES} are accepted.")
     return tuple(_entry(value, name, read) for value in values)
 
 
@@ -70,12 +70,12 @@ def _entry(value: Any, name: str, read: Callable[[str], str]) -> str:
         raise invalid(name, f"{shown(value)} is no text.")
     try:
         return read(str(value))
-    except InvalidPreferenceError as error:
+    except InvalidEntryError as error:
         raise invalid(name, f"{error}.") from None
 
 
 def _shown(account: Account) -> dict[str, Any]:
-    muted, blocked = preferences.lists(account)
+    muted, blocked = muting.lists(account)
     return {
         "account_id": account.account_id,
         "login_status": account.login_status,

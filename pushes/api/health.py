@@ -7,7 +7,7 @@ from concurrent.futures import wait as wait_for
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpResponse
 from django.utils.module_loading import import_string
 from redis import Redis
@@ -36,7 +36,7 @@ def ready(_call: Call) -> HttpResponse:
 def checks() -> dict[str, Callable[[], None]]:
     """By name; each returns, or raises whatever is wrong. READINESS_CHECKS adds to them by dotted path."""
     more: dict[str, str] = settings.READINESS_CHECKS
-    return {"database": _ask_database, "redis": _ask_redis} | {name: import_string(path) for name, path in more.items()}
+    return {"database": ask_database, "redis": _ask_redis} | {name: import_string(path) for name, path in more.items()}
 
 
 def _timed(check: Callable[[], None]) -> float:
@@ -56,7 +56,9 @@ def _result(future: "Future[float]") -> dict[str, Any]:
     return {"ok": True, "ms": round(future.result(), 1)}
 
 
-def _ask_database() -> None:
+def ask_database(alias: str = DEFAULT_DB_ALIAS) -> None:
+    """Raises django.db.Error when the database does not answer."""
+    connection = connections[alias]
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

@@ -150,14 +150,15 @@ def test_the_browsers_zone_is_offered_and_used(sign_in: SignIn) -> None:
     expect(page.get_by_text(shown).first).to_be_visible()
 
 
-def test_the_language_is_remembered_for_the_operator(sign_in: SignIn, new_page: NewPage) -> None:
-    page = sign_in(roles.VIEWER)
+def test_the_language_is_remembered_for_the_operator(new_page: NewPage) -> None:
+    operator, page = make_staff(roles.VIEWER), new_page()
+    log_in(page, operator)
     page.goto("/admin/me/")
     page.get_by_role("combobox", name="Language").select_option("zh-hans")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator("html")).to_have_attribute("lang", "zh-hans")
     elsewhere = new_page()
-    log_in(elsewhere, User.objects.get())
+    log_in(elsewhere, operator)
     expect(elsewhere.locator("html")).to_have_attribute("lang", "zh-hans")
 
 

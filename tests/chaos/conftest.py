@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,12 @@ from tests.chaos.world import World, running_world
 from tests.needs import needs
 
 NAME = f"higo_chaos_{os.getpid()}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The suite comes last and in a row, in whatever order: with another test in between, its world is made anew."""
+    items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
 
 
 def is_mariadb_run() -> bool:

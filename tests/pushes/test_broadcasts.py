@@ -1,13 +1,11 @@
 """Broadcasts from launch to finish: once, in chunks, and stoppable at every moment."""
 
-import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis, RedisError
@@ -34,6 +32,7 @@ from tests.make import make_account, make_app_key, make_broadcast, make_device, 
 from tests.pushes.rows import leave_redis
 from tests.redis_database import empty
 from tests.sandbox_process import Sandbox
+from tests.together import together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 STARTABLE = {BroadcastStatus.DRAFT, BroadcastStatus.WAITING, BroadcastStatus.SCHEDULED}
@@ -100,23 +99,15 @@ def test_launching_twice_sends_once():
 @pytest.mark.django_db(transaction=True)
 def test_launching_at_the_same_time_sends_once():
     broadcast = make_broadcast()
-    barrier, refused = threading.Barrier(4), list[str]()
 
-    def work() -> None:
-        barrier.wait(timeout=10)
+    def is_launched() -> bool:
         try:
             launch(broadcast.pk)
-        except BroadcastStateError as error:
-            refused.append(str(error))
-        finally:
-            connection.close()
+        except BroadcastStateError:
+            return False
+        return True
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert len(refused) == 3
+    assert sorted(together([is_launched] * 4)) == [False, False, False, True]
     assert PushRecord.objects.count() == 1
 
 
@@ -270,24 +261,12 @@ def test_accounts_are_expanded_a_chunk_at_a_time(key: Any):
 def test_workers_that_expand_at_the_same_time_make_every_row_once(key: Any):
     devices = phones(12)
     broadcast = launched()
-    barrier, errors = threading.Barrier(3), list[Exception]()
 
     def work() -> None:
-        barrier.wait(timeout=10)
-        try:
-            for _ in range(5):
-                expand(broadcast.pk)
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connection.close()
+        for _ in range(5):
+            expand(broadcast.pk)
 
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert errors == []
+    together([work] * 3)
     assert sorted(tokens()) == sorted(device.token for device in devices)
 
 

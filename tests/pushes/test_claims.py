@@ -1,14 +1,13 @@
-import threading
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from pushes import claims
 from pushes.models import DeliveryResult
 from pushes.names import CLAIMABLE, Reason, Status
 from tests.pushes.rows import make_delivery, make_record
+from tests.together import together
 
 pytestmark = pytest.mark.django_db
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -265,20 +264,9 @@ def test_what_is_not_waiting_is_not_postponed(status: Status):
 def test_workers_at_the_same_time_share_the_rows_without_overlap():
     record = make_record()
     ids = [make_delivery(record).pk for _ in range(60)]
-    barrier, taken = threading.Barrier(4), list[list[int]]()
 
-    def work() -> None:
-        try:
-            barrier.wait(timeout=10)
-            for start in range(0, len(ids), 20):
-                _, rows = claims.claim(ids[start : start + 20], now=now(), lease_seconds=60)
-                taken.append([row.id for row in rows])
-        finally:
-            connection.close()
+    def work() -> list[int]:
+        claimed = [claims.claim(ids[start : start + 20], now=now(), lease_seconds=60) for start in range(0, 60, 20)]
+        return [row.id for _, rows in claimed for row in rows]
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert sorted(pk for part in taken for pk in part) == ids
+    assert sorted(pk for taken in together([work] * 4) for pk in taken) == ids

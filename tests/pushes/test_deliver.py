@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
@@ -24,6 +23,7 @@ from pushes.sweep import sweep
 from tests.make import make_account, make_app_key, make_device, make_secret, make_token
 from tests.pushes.rows import make_delivery, make_record
 from tests.sandbox_process import Sandbox
+from tests.together import together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 ORDER, CHAT, DEFAULT = PushType.NEW_ORDER, PushType.CHAT, PushType.DEFAULT  # resend; keep and presence; keep
@@ -111,20 +111,7 @@ def test_a_job_that_runs_twice_sends_once(sandbox: Sandbox):
 def test_two_workers_with_the_same_job_send_once(sandbox: Sandbox):
     key = make_key(sandbox)
     rows = [due(key) for _ in range(40)]
-    barrier = threading.Barrier(2)
-
-    def work() -> None:
-        barrier.wait(timeout=10)
-        try:
-            deliver([row.pk for row in rows])
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
+    together([lambda: deliver([row.pk for row in rows])] * 2)
     assert set(states(*rows)) == {ACCEPTED}
     assert arrived(sandbox, *rows) == [1] * 40
 

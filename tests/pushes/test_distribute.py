@@ -1,12 +1,10 @@
 """Records become deliveries: every refusal on a row, one query a look-up, and once whatever happens."""
 
-import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
 from django.test import TestCase
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
@@ -21,6 +19,7 @@ from pushes.names import App, Environment, Kind, Platform, PushType, Reason, Rec
 from pushes.submit import submit
 from tests.make import make_account, make_app_key, make_broadcast, make_device
 from tests.pushes.rows import leave_redis, make_message
+from tests.together import together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 CHAT, ORDER = PushType.CHAT, PushType.NEW_ORDER
@@ -359,23 +358,7 @@ def test_distributing_at_the_same_time_makes_every_row_once(key: AppKey):
     for number in range(30):
         phone(f"u{number}")
     ids = submit([make_message(f"u{number}", push_type=ORDER) for number in range(30)]).record_ids
-    barrier, made, errors = threading.Barrier(4), list[int](), list[Exception]()
-
-    def work() -> None:
-        try:
-            barrier.wait(timeout=10)
-            made.append(distribute(ids))
-        except OperationalError as error:  # a deadlock's victim is tried again by the sweeper
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert errors == []
+    made = together([lambda: distribute(ids)] * 4)
     assert sum(made) == DeliveryResult.objects.count() == 30
 
 

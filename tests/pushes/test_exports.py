@@ -2,14 +2,13 @@
 
 import csv
 import io
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
@@ -20,6 +19,7 @@ from pushes.models import DeliveryResult, Export, ExportPiece
 from pushes.names import ExportStatus
 from pushes.sweep import sweep
 from tests.make import make_delivery, make_operator, make_record
+from tests.together import together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 
@@ -229,18 +229,7 @@ def test_two_jobs_at_the_same_time_write_every_row_once(user: User, monkeypatch:
     monkeypatch.setattr(exports, "PIECE_ROWS", 5)
     numbers = rows(40)
     export = ordered(user)
-    start = threading.Barrier(2)
-
-    def job() -> None:
-        start.wait()
-        exports.write(export.pk, read, lines)
-        connection.close()
-
-    jobs = [threading.Thread(target=job) for _ in range(2)]
-    for one in jobs:
-        one.start()
-    for one in jobs:
-        one.join()
+    together([lambda: exports.write(export.pk, read, lines)] * 2)
     assert [int(line[0]) for line in lines_of(export)[1:]] == numbers[::-1]
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 from django.utils import timezone
-from django.utils.module_loading import import_string
 from pytest_django import Settings
 from redis import Redis
 
@@ -14,11 +13,6 @@ from pushes.names import App, BroadcastStatus, Kind, RecordStatus, Status
 from pushes.submit import submit
 from tests.make import make_account, make_app_key, make_broadcast, make_device
 from tests.pushes.rows import make_delivery, make_message
-
-
-@pytest.mark.parametrize("path", queues.JOB_PATHS)
-def test_every_job_that_is_enqueued_exists(path: str):
-    assert callable(import_string(path))
 
 
 @pytest.mark.django_db(transaction=True)

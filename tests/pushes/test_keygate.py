@@ -11,6 +11,7 @@ from redis import Redis, RedisError
 from pushes import keygate
 from pushes.keygate import admit, forget, report, seconds_shut, state
 from tests.pushes.rows import leave_redis
+from tests.together import together
 
 KEY, OTHER = 7, 8
 
@@ -137,17 +138,7 @@ def test_when_its_time_is_over_one_probe_is_let_through(redis_client: Redis, set
 def test_many_workers_together_send_one_probe(redis_client: Redis):
     trip()
     let_time_pass(redis_client)
-    barrier, granted = threading.Barrier(6), list[int]()
-
-    def work() -> None:
-        barrier.wait(timeout=10)
-        granted.append(admit(KEY, 50, 100).granted)
-
-    threads = [threading.Thread(target=work) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
+    granted = together([lambda: admit(KEY, 50, 100).granted] * 6)
     assert sorted(granted) == [0, 0, 0, 0, 0, 1]
 
 

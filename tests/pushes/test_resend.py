@@ -1,12 +1,10 @@
 """Second tries that operators ask for."""
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from pushes import devices, distribute, resend
@@ -17,6 +15,7 @@ from pushes.sweep import sweep
 from pushes.timeline import timeline
 from tests.make import make_account, make_app_key, make_delivery, make_device, make_record, make_secret
 from tests.sandbox_process import Sandbox
+from tests.together import together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 
@@ -238,22 +237,6 @@ def test_a_second_try_reaches_the_phone(sandbox: Sandbox, run_jobs: Callable[...
 @pytest.mark.django_db(transaction=True)
 def test_two_clicks_at_the_same_time_send_once() -> None:
     row = failed()
-    start, errors = threading.Barrier(2), []
-
-    def click() -> None:
-        start.wait()
-        try:
-            resend.resend([row.pk], by="wang")
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    clicks = [threading.Thread(target=click) for _ in range(2)]
-    for one in clicks:
-        one.start()
-    for one in clicks:
-        one.join()
-    assert errors == []
+    together([lambda: resend.resend([row.pk], by="wang")] * 2)
     assert PushRecord.objects.filter(source="resend").count() == 1
     assert Resend.objects.count() == 1

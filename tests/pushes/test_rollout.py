@@ -1,12 +1,10 @@
 """From the canary to the rest, with real expansion, sweeps and (where it matters) a real provider."""
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
@@ -30,6 +28,7 @@ from pushes.sweep import sweep
 from tests.make import make_account, make_app_key, make_broadcast, make_device, make_operator, make_secret, make_token
 from tests.redis_database import empty
 from tests.sandbox_process import Sandbox
+from tests.together import together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 NUMBER = 40
@@ -319,21 +318,7 @@ def test_sweepers_that_judge_at_the_same_time_move_it_once(key: Any):
     phones()
     broadcast = launched()
     settle()
-    barrier, moved = threading.Barrier(3), list[int]()
-
-    def work() -> None:
-        barrier.wait(timeout=10)
-        try:
-            moved.append(judge_canaries())
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert sorted(moved) == [0, 0, 1]
+    assert sorted(together([judge_canaries] * 3)) == [0, 0, 1]
     expand_all(broadcast)
     assert len(tokens()) == len(set(tokens())) == NUMBER
 

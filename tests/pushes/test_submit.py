@@ -1,10 +1,10 @@
-import threading
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone as clock
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from redis import Redis, RedisError
@@ -15,6 +15,7 @@ from pushes.names import App, Kind, Platform, PushType, RecordStatus
 from pushes.submit import InvalidMessageError, dead_letter, is_backlogged, submit, validate
 from pushes.sweep import sweep
 from tests.pushes.rows import leave_redis, make_message
+from tests.together import together
 
 pytestmark = pytest.mark.django_db
 ON_COMMIT = DjangoCaptureOnCommitCallbacks
@@ -136,24 +137,8 @@ def test_the_same_identity_from_another_source_is_another_message():
 @pytest.mark.django_db(transaction=True)
 def test_producers_that_submit_the_same_at_once_make_one_record_each(redis_client: Redis):
     messages = [make_message() for _ in range(50)]
-    barrier, accepted, errors = threading.Barrier(4), list[int](), list[Exception]()
-
-    def produce(order: int) -> None:
-        try:
-            barrier.wait(timeout=10)
-            accepted.append(submit(messages[::order]).accepted)
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=produce, args=(order,)) for order in (1, -1, 1, -1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert errors == []
-    assert sum(accepted) == PushRecord.objects.count() == 50
+    results = together([partial(submit, messages[::order]) for order in (1, -1, 1, -1)])
+    assert sum(result.accepted for result in results) == PushRecord.objects.count() == 50
 
 
 # --- what follows -----------------------------------------------------------------------------

@@ -38,6 +38,7 @@ from pushes.sweep import Swept, sweep, take_lease
 from tests.make import make_app_key, make_broadcast, make_dead_letter, make_device
 from tests.pushes.rows import leave_redis, make_delivery, make_message, make_record
 from tests.redis_database import empty
+from tests.together import together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 COMMITTED = pytest.mark.django_db(transaction=True)
@@ -99,24 +100,8 @@ def test_the_lease_of_a_dead_sweeper_is_inherited():
 
 @COMMITTED
 def test_sweepers_that_start_at_once_meet_no_error():
-    barrier, taken, errors = threading.Barrier(4), list[bool](), list[Exception]()
-
-    def work() -> None:
-        barrier.wait(timeout=10)
-        try:
-            taken.append(take_lease(timezone.now()))
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert (errors, Lease.objects.count()) == ([], 1)
-    assert any(taken)
+    assert any(together([lambda: take_lease(timezone.now())] * 4))
+    assert Lease.objects.count() == 1
 
 
 @COMMITTED
@@ -125,24 +110,8 @@ def test_two_rounds_at_once_do_no_harm(run_jobs: Callable[..., int]):
     key = make_app_key(is_enabled=False)
     rows = [make_delivery(status=Status.RETRYING, app_key_id=key.pk) for _ in range(5)]
     take_lease(timezone.now())
-    barrier, errors = threading.Barrier(2), list[Exception]()
-
-    def work() -> None:
-        barrier.wait(timeout=10)
-        try:
-            sweep()
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
+    together([sweep] * 2)
     run_jobs()
-    assert errors == []
     assert {state(row) for row in rows} == {(Status.SKIPPED, Reason.NO_APP_KEY)}
 
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushes import preferences
+from pushes import muting
 from pushes.models import Account
-from pushes.preferences import NO_CHANGE, InvalidPreferenceError, ListChange, conversation
+from pushes.muting import NO_CHANGE, InvalidEntryError, ListChange, conversation
 from tests.make import make_account
 
 IDS = st.text(st.characters(categories=("Nd", "Ll", "Lo")), min_size=1, max_size=8)
@@ -30,18 +30,18 @@ def test_a_replaced_list_forgets_what_was_stored():
 
 @pytest.mark.parametrize("value", ["", "group", "group: ", "room:7", "private:", "private:1:", "group:7\x00"])
 def test_what_names_no_conversation_is_refused_with_its_value(value: str):
-    with pytest.raises(InvalidPreferenceError, match=r"conversation|one side"):
+    with pytest.raises(InvalidEntryError, match=r"conversation|one side"):
         conversation(value)
 
 
 @pytest.mark.django_db
 def test_an_account_that_is_gone_is_no_place_for_a_list():
     with pytest.raises(Account.DoesNotExist):
-        preferences.change("7", ListChange(add=("group:7",)), NO_CHANGE)
+        muting.change("7", ListChange(add=("group:7",)), NO_CHANGE)
 
 
 @pytest.mark.django_db
 def test_lists_of_numbers_are_read_as_text():
     account = make_account("7", blocked_accounts=[12])
-    assert preferences.lists(account) == ([], ["12"])
-    assert preferences.change("7", NO_CHANGE, ListChange(remove=("12",))).blocked_accounts == []
+    assert muting.lists(account) == ([], ["12"])
+    assert muting.change("7", NO_CHANGE, ListChange(remove=("12",))).blocked_accounts == []

@@ -12,7 +12,7 @@ LONGEST_CONVERSATION, LONGEST_ACCOUNT = 140, 64
 SHAPES = "group:<group id> or private:<account>:<account>"
 
 
-class InvalidPreferenceError(ValueError):
+class InvalidEntryError(ValueError):
     """An entry that cannot be used; names the value."""
 
 
@@ -28,12 +28,12 @@ class ListChange:
         return self.replace is not None or bool(self.add or self.remove)
 
     def of(self, stored: Iterable[object]) -> list[str]:
-        """The list after the change, each entry once. Raises InvalidPreferenceError when it becomes too long."""
+        """The list after the change, each entry once. Raises InvalidEntryError when it becomes too long."""
         kept = dict.fromkeys(map(str, stored) if self.replace is None else self.replace)
         kept |= dict.fromkeys(self.add)
         found = [entry for entry in kept if entry not in self.remove]
         if len(found) > MOST_ENTRIES:
-            raise InvalidPreferenceError(f"{len(found)} entries are too many; an account may have {MOST_ENTRIES}")
+            raise InvalidEntryError(f"{len(found)} entries are too many; an account may have {MOST_ENTRIES}")
         return found
 
 
@@ -41,35 +41,35 @@ NO_CHANGE = ListChange()
 
 
 def conversation(value: str) -> str:
-    """`value` as the scanners name that conversation. Raises InvalidPreferenceError."""
+    """`value` as the scanners name that conversation. Raises InvalidEntryError."""
     kind, _, rest = value.strip().partition(":")
     rest = rest.strip()
     if kind not in ("group", "private") or not rest or not rest.isprintable():
-        raise InvalidPreferenceError(f"{value[:60]!r} is no conversation: write it as {SHAPES}")
+        raise InvalidEntryError(f"{value[:60]!r} is no conversation: write it as {SHAPES}")
     if kind == "private":
         people = rest.split(":")
         if len(people) < 2 or not all(people):
-            raise InvalidPreferenceError(f"{value[:60]!r} names one side only: write it as {SHAPES}")
+            raise InvalidEntryError(f"{value[:60]!r} names one side only: write it as {SHAPES}")
         # Both directions are one conversation, whoever is named first.
         rest = ":".join(sorted(people) if len(people) == 2 else people)
     named = f"{kind}:{rest}"
     if len(named) > LONGEST_CONVERSATION:
-        raise InvalidPreferenceError(f"{value[:60]!r} is longer than {LONGEST_CONVERSATION} characters")
+        raise InvalidEntryError(f"{value[:60]!r} is longer than {LONGEST_CONVERSATION} characters")
     return named
 
 
 def account(value: str) -> str:
-    """An account id. Raises InvalidPreferenceError."""
+    """An account id. Raises InvalidEntryError."""
     named = value.strip()
     if not named or len(named) > LONGEST_ACCOUNT or not named.isprintable():
-        raise InvalidPreferenceError(f"{value[:60]!r} is no account id: it has 1 to {LONGEST_ACCOUNT} characters")
+        raise InvalidEntryError(f"{value[:60]!r} is no account id: it has 1 to {LONGEST_ACCOUNT} characters")
     return named
 
 
 @transaction.atomic
 def change(account_id: str, muted: ListChange, blocked: ListChange) -> Account:
     """Change both lists of an account that exists; two changes at once both count. Raises
-    InvalidPreferenceError, Account.DoesNotExist."""
+    InvalidEntryError, Account.DoesNotExist."""
     row = Account.objects.select_for_update().get(pk=account_id)
     row.muted_conversations = muted.of(row.muted_conversations or ())
     row.blocked_accounts = blocked.of(row.blocked_accounts or ())

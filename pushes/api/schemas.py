@@ -1,0 +1,187 @@
+"""The shapes of what the API takes and answers, as JSON Schemas: data, by what they are about."""
+
+from typing import Any
+
+from pushes import tags
+from pushes.muting import MOST_ENTRIES
+from pushes.names import App, Environment, Kind, Platform, PushType, Reason, RecordStatus, Status
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "integer"}
+BOOLEAN: Schema = {"type": "boolean"}
+TIME: Schema = {"type": "string", "format": "date-time"}
+STATUS_FLAG: Schema = {"type": "integer", "enum": [0, 1]}
+ACCOUNT_ID: Schema = {"type": ["string", "integer"]}
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def closed(properties: Schema, required: tuple[str, ...] | None = None) -> Schema:
+    """Without `required`, all properties are always there; nothing else ever is."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties if required is None else required),
+        "additionalProperties": False,
+    }
+
+
+def or_null(schema: Schema) -> Schema:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def entries(items: Schema) -> Schema:
+    return {"type": "array", "items": items, "maxItems": MOST_ENTRIES}
+
+
+def one_of(values: Any) -> Schema:
+    return {"type": "string", "enum": list(values)}
+
+
+def one_of_or_null(values: Any) -> Schema:
+    return {"type": ["string", "null"], "enum": [*values, None]}
+
+
+#: What every refusal looks like.
+ERRORS: dict[str, Schema] = {
+    "Error": closed({"error": ref("Problem")}),
+    "Problem": closed({"code": TEXT, "message": TEXT, "field": TEXT}, ("code", "message")),
+}
+#: POST /pushes.
+SUBMITTING: dict[str, Schema] = {
+    "Push": closed(
+        {
+            "type": {
+                "type": ["integer", "string", "null"],
+                "enum": [*PushType.values, *map(str, PushType.values), None],
+            },
+            "to_id": {"oneOf": [ACCOUNT_ID, {"type": "array", "items": ACCOUNT_ID, "minItems": 1}]},
+            "app": one_of(App.values),
+            "via": one_of_or_null([*Platform.values, "iphone"]),
+            "title": {"type": ["string", "null"], "maxLength": 128},
+            "message": TEXT,
+            "data": {"type": ["object", "array", "null"]},
+            "msg_id": {"type": ["string", "integer", "null"], "maxLength": 128},
+        },
+        ("to_id", "app", "message"),
+    ),
+    "SubmitAnswer": {"oneOf": [ref("Accepted"), ref("SubmitList")]},
+    "Accepted": closed({"status": one_of(("accepted", "duplicate")), "id": NUMBER}),
+    "Refused": closed({"status": one_of(("error",)), "error": ref("Problem")}),
+    "SubmitList": closed(
+        {
+            "results": {"type": "array", "items": {"oneOf": [ref("Accepted"), ref("Refused")]}},
+            "counts": closed({"accepted": NUMBER, "duplicate": NUMBER, "error": NUMBER}),
+        }
+    ),
+}
+#: What became of a push.
+PUSHES: dict[str, Schema] = {
+    "PushState": closed(
+        {
+            "id": NUMBER,
+            "kind": one_of(Kind.values),
+            "type": {"type": "integer", "enum": list(PushType.values)},
+            "app": one_of(App.values),
+            "via": one_of_or_null(Platform.values),
+            "source": TEXT,
+            "msg_id": or_null(TEXT),
+            "status": one_of(RecordStatus.values),
+            "detail": or_null(TEXT),
+            "recipients": NUMBER,
+            "created_at": TIME,
+            "distributed_at": or_null(TIME),
+            "expires_at": TIME,
+            "deliveries": {
+                "type": "object",
+                "propertyNames": one_of(Status.values),
+                "additionalProperties": NUMBER,
+            },
+        }
+    ),
+    "DeliveryPage": closed({"items": {"type": "array", "items": ref("Delivery")}, "next": or_null(NUMBER)}),
+    "Delivery": closed(
+        {
+            "id": NUMBER,
+            "account_id": TEXT,
+            "platform": one_of_or_null(Platform.values),
+            "environment": one_of_or_null(Environment.values),
+            "token": {"type": ["string", "null"], "description": "Masked."},
+            "status": one_of(Status.values),
+            "reason": one_of_or_null(Reason.values),
+            "attempts": NUMBER,
+            "provider_code": or_null(NUMBER),
+            "provider_text": or_null(TEXT),
+            "provider_push_id": or_null(TEXT),
+            "created_at": TIME,
+            "due_at": or_null(TIME),
+            "sent_at": or_null(TIME),
+            "finished_at": or_null(TIME),
+        }
+    ),
+}
+DEVICES: dict[str, Schema] = {
+    "Registration": closed(
+        {
+            "account_id": ACCOUNT_ID,
+            "app": one_of(App.values),
+            "platform": one_of([*Platform.values, "iphone"]),
+            "environment": {**one_of(Environment.values), "default": "production"},
+            "tags": {
+                "type": ["array", "null"],
+                "items": {"type": "string", "minLength": 1, "maxLength": tags.LONGEST_TAG},
+                "maxItems": tags.MOST_TAGS,
+                "description": "The device has exactly these from now on; null or left out: those that it has.",
+            },
+        },
+        ("account_id", "app", "platform"),
+    ),
+    "Device": closed(
+        {
+            "token": {"type": "string", "description": "Masked."},
+            "account_id": TEXT,
+            "app": one_of(App.values),
+            "platform": one_of(Platform.values),
+            "environment": one_of(Environment.values),
+            "is_active": BOOLEAN,
+            "tags": {"type": "array", "items": TEXT},
+        }
+    ),
+}
+ACCOUNTS: dict[str, Schema] = {
+    "AccountChange": closed(
+        {"login_status": STATUS_FLAG, "push_status": STATUS_FLAG}
+        | dict.fromkeys(("muted_conversations", "mute", "unmute"), entries(TEXT))
+        | dict.fromkeys(("blocked_accounts", "block", "unblock"), entries(ACCOUNT_ID)),
+        (),
+    ),
+    "Account": closed(
+        {
+            "account_id": TEXT,
+            "login_status": STATUS_FLAG,
+            "push_status": STATUS_FLAG,
+            "muted_conversations": {"type": "array", "items": TEXT},
+            "blocked_accounts": {"type": "array", "items": TEXT},
+        }
+    ),
+    "PresenceChange": closed({"ttl_seconds": {"type": "integer", "minimum": 1, "maximum": 86_400, "default": 60}}, ()),
+    "Presence": closed({"account_id": TEXT, "is_online": BOOLEAN, "ttl_seconds": NUMBER}),
+}
+PROBES: dict[str, Schema] = {
+    "Health": closed({"status": TEXT}),
+    "Readiness": closed(
+        {
+            "status": one_of(("ready", "not ready")),
+            "checks": {
+                "type": "object",
+                "additionalProperties": closed({"ok": BOOLEAN, "ms": {"type": "number"}, "error": TEXT}, ("ok",)),
+            },
+        }
+    ),
+    "Document": {"type": "object"},
+}
+SCHEMAS = {**ERRORS, **SUBMITTING, **PUSHES, **DEVICES, **ACCOUNTS, **PROBES}
