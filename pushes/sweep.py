@@ -115,8 +115,10 @@ def _expired_leases(now: datetime, swept: Swept) -> None:
     begun, due_at = lost.filter(sent_at__isnull=False), now + timedelta(seconds=settings.RETRY_BASE_SECONDS)
     swept.leases_to_retry = begun.filter(
         push_type__in=resend, attempts__lt=settings.MAX_ATTEMPTS, expires_at__gt=due_at
-    ).update(status=Status.RETRYING, reason=Reason.CUT_OFF, claim="", lease_until=None, due_at=due_at)
-    swept.leases_to_unknown = endings.end(begun, Status.UNKNOWN, Reason.CUT_OFF, now=now)
+    ).update(
+        status=Status.RETRYING, reason=Reason.CUT_OFF, claim="", lease_until=None, due_at=due_at, may_have_arrived=True
+    )
+    swept.leases_to_unknown = endings.end(begun, Status.UNKNOWN, Reason.CUT_OFF, now=now, may_have_arrived=True)
 
 
 def _due_deliveries(now: datetime, quiet: Collection[str]) -> int:

@@ -251,6 +251,10 @@ def _schemas() -> dict[str, Schema]:
                 "status": _enum(Status.values),
                 "reason": {"type": ["string", "null"], "enum": [*Reason.values, None]},
                 "attempts": _NUMBER,
+                "may_have_arrived": {
+                    "type": "boolean",
+                    "description": "The fate of an attempt was unknown, whatever a later one came to.",
+                },
                 "provider_code": _or_null(_NUMBER),
                 "provider_text": _or_null(_TEXT),
                 "provider_push_id": _or_null(_TEXT),

@@ -165,6 +165,7 @@ def test_what_was_not_begun_is_pending_again_and_enqueued_at_once(redis_client: 
     assert swept().leases_to_pending == 1
     assert state(row) == (Status.PENDING, "")
     assert (row.claim, row.lease_until, row.attempts, row.order_key) == ("", None, 0, 7)
+    assert not row.may_have_arrived
     assert len(sends()) == 1
 
 
@@ -173,6 +174,7 @@ def test_what_was_begun_is_unknown_when_a_loss_is_better():
     assert swept().leases_to_unknown == 1
     assert state(row) == (Status.UNKNOWN, Reason.CUT_OFF)
     assert (row.claim, row.lease_until, row.order_key, row.attempts) == ("", None, None, 1)
+    assert row.may_have_arrived
     assert row.finished_at is not None
     assert sends() == []
 
@@ -182,7 +184,7 @@ def test_what_was_begun_is_sent_again_when_a_duplicate_is_better(settings: Setti
     now = timezone.now()
     assert swept(now=now).leases_to_retry == 1
     assert state(row) == (Status.RETRYING, Reason.CUT_OFF)
-    assert (row.claim, row.attempts, row.order_key) == ("", 1, 7)
+    assert (row.claim, row.attempts, row.order_key, row.may_have_arrived) == ("", 1, 7, True)
     assert row.due_at == now + timedelta(seconds=settings.RETRY_BASE_SECONDS)
 
 
