@@ -17,14 +17,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import F, Min, QuerySet
+from django.db.models import F, Min, OuterRef, QuerySet, Subquery
 
-from pushes.models import DeliveryResult
+from pushes.models import DeliveryResult, Device
 from pushes.names import CLAIMABLE, Reason, Status
 
 
 class Claimed(NamedTuple):
-    """What sending needs of a claimed delivery. `attempts` does not yet count the coming one."""
+    """What sending needs of a claimed delivery. `attempts` does not yet count the coming one; `device_owner` is
+    whose account its device is by now, None when it is nobody's, or kept by a directory of its own."""
 
     id: int
     record_id: int
@@ -38,6 +39,12 @@ class Claimed(NamedTuple):
     order_key: int | None
     created_at: datetime
     expires_at: datetime
+    device_owner: str | None
+
+    @property
+    def has_left_its_owner(self) -> bool:
+        """Whether the phone is somebody else's by now, or was deactivated."""
+        return self.device_id is not None and self.device_owner != self.account_id
 
     @property
     def wording(self) -> tuple[int, int]:
@@ -59,7 +66,10 @@ def claim(delivery_ids: Sequence[int], *, now: datetime, lease_seconds: float) -
     if not taken:
         return token, []
     mine = DeliveryResult.objects.filter(id__among=set(ids), claim=token, status=Status.SENDING).order_by("id")
-    return token, [Claimed(*row) for row in mine.values_list(*Claimed._fields)]
+    # A row by its key for each delivery, in a statement that is made anyway.
+    owner = Device.objects.filter(pk=OuterRef("device_id"), is_active=True).values("account_id")
+    found = mine.annotate(device_owner=Subquery(owner)).values_list(*Claimed._fields)
+    return token, [Claimed(*row) for row in found]
 
 
 def _first_of_their_order(delivery_ids: Sequence[int]) -> list[int]:
@@ -117,6 +127,14 @@ def release(
     """Put back rows whose call was not made, until `due_at`. One that was begun gets its attempt back."""
     changes: dict[str, Any] = {"attempts": F("attempts") - 1} if is_begun else {}
     return settle(delivery_ids, claim_token, status=Status.RETRYING, due_at=due_at, reason=reason, **changes)
+
+
+def give_back(delivery_ids: Sequence[int], claim_token: str, *, now: datetime) -> int:
+    """Put back rows that provably never left, begun or not, to be sent again at once."""
+    held = _held(delivery_ids, claim_token)
+    changes: dict[str, Any] = {"status": Status.RETRYING, "due_at": now, "reason": Reason.CUT_OFF, "lease_until": None}
+    begun = held.filter(sent_at__isnull=False).update(claim="", attempts=F("attempts") - 1, sent_at=None, **changes)
+    return begun + held.update(claim="", **changes)
 
 
 def postpone(delivery_ids: Sequence[int], *, due_at: datetime, reason: Reason) -> int:

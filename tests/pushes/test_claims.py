@@ -229,6 +229,21 @@ def test_a_released_row_may_be_claimed_by_anybody():
     assert take(row)[1] == [row.pk]
 
 
+def test_what_never_left_is_given_back_begun_or_not():
+    begun, unbegun, taken = make_delivery(attempts=2), make_delivery(attempts=2), make_delivery()
+    token, _ = take(begun, unbegun, taken)
+    claims.begin([begun.pk], token, now=now(), lease_seconds=60)
+    DeliveryResult.objects.filter(pk=taken.pk).update(claim="another")
+    at = now()
+    assert claims.give_back([begun.pk, unbegun.pk, taken.pk], token, now=at) == 2
+    for row in (begun, unbegun):
+        row.refresh_from_db()
+        assert (row.status, row.reason, row.due_at, row.claim) == (Status.RETRYING, Reason.CUT_OFF, at, "")
+        assert (row.attempts, row.sent_at, row.lease_until) == (2, None, None)
+    taken.refresh_from_db()
+    assert taken.status == Status.SENDING
+
+
 def test_postponed_rows_wait():
     pending, retrying = make_delivery(), make_delivery(status=Status.RETRYING)
     at = now() + MINUTE
