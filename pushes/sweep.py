@@ -29,6 +29,7 @@ from pushes import (
     queues,
     readers,
     rollout,
+    strays,
 )
 from pushes.models import AppKey, DeadLetter, DeliveryResult, DeviceEvent, Lease, PushRecord, policies
 from pushes.names import CLAIMABLE, DeadLetterStatus, Reason, RecordStatus, Status, UnknownPolicy
@@ -41,6 +42,7 @@ ROWS_A_ROUND = 20_000
 CHUNK = 5_000
 #: A lane whose queues hold more jobs than this is busy, not stuck.
 QUIET_JOBS = 4
+WATCH = strays.Watch()
 EARLIEST = datetime(2000, 1, 1, tzinfo=tz.utc)
 
 
@@ -173,18 +175,21 @@ def _followers(first: Iterable[Row], now: datetime) -> list[Row]:
     return found
 
 
-def _stuck_records(now: datetime, quiet: Iterable[str]) -> int:
+def _stuck_records(now: datetime, quiet: Collection[str]) -> int:
+    """Enqueue records that no job is about; in a busy lane before all others, which have not waited for so long."""
     stuck = now - timedelta(seconds=settings.STUCK_SECONDS)
     found = list(
         PushRecord.objects.filter(status=RecordStatus.PENDING, created_at__lte=stuck, kind__in=list(quiet))
         .order_by("id")
         .values_list("kind", "shard", "id")[:ROWS_A_ROUND]
     )
+    busy = [lane for lane in lanes.LANES if lane not in quiet]
+    found += WATCH.look(busy, now, most=ROWS_A_ROUND)
     by_queue: dict[tuple[str, int], list[int]] = {}
     for kind, shard, record_id in found:
         by_queue.setdefault((kind, shard), []).append(record_id)
     for (kind, shard), record_ids in by_queue.items():
-        queues.enqueue_distribute(kind, shard, record_ids)
+        queues.enqueue_distribute(kind, shard, record_ids, is_urgent=kind in busy)
     return len(found)
 
 

@@ -16,7 +16,7 @@ from pytest_django import Settings
 from redis import Redis, RedisError
 from rq.utils import utcformat
 
-from pushes import claims, keygate, lanes, queues
+from pushes import claims, keygate, lanes, queues, strays
 from pushes import sweep as sweep_module
 from pushes.management.commands.runsweeper import run_until
 from pushes.models import (
@@ -39,10 +39,16 @@ from tests.make import make_app_key, make_broadcast, make_dead_letter, make_devi
 from tests.pushes.rows import leave_redis, make_delivery, make_message, make_record
 from tests.redis_database import empty
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client", "new_watch")]
 COMMITTED = pytest.mark.django_db(transaction=True)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 ORDER, CHAT = PushType.NEW_ORDER, PushType.CHAT  # resend, keep
+
+
+@pytest.fixture
+def new_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweeper that has seen nothing yet."""
+    monkeypatch.setattr(sweep_module, "WATCH", strays.Watch())
 
 
 def swept(**options: Any) -> Swept:
@@ -365,9 +371,23 @@ def test_a_record_that_is_not_pending_is_left_alone(status: RecordStatus):
 
 
 def test_in_a_busy_lane_records_wait_for_their_jobs(redis_client: Redis):
-    make_record(status=RecordStatus.PENDING, created_at=timezone.now() - HOUR)
+    record = make_record(status=RecordStatus.PENDING, created_at=timezone.now() - HOUR)
     fill(redis_client, "system")
-    assert swept().records_enqueued == 0
+    queues.queue(lanes.distribute_queue("system")).enqueue(queues.DISTRIBUTE_JOB, [record.pk])
+    for looks in range(5):
+        assert swept(now=timezone.now() + looks * MINUTE).records_enqueued == 0
+
+
+def test_in_a_busy_lane_a_record_without_a_job_is_enqueued_before_all_others_within_a_minute(redis_client: Redis):
+    """As after Redis was away for a moment in a lane that is never quiet."""
+    now = timezone.now()
+    lost = make_record(status=RecordStatus.PENDING, created_at=now)
+    waiting = make_record(status=RecordStatus.PENDING, created_at=now)
+    fill(redis_client, "system")
+    queues.queue(lanes.distribute_queue("system")).enqueue(queues.DISTRIBUTE_JOB, [waiting.pk])
+    rounds = [swept(now=now + timedelta(seconds=n), thorough=False).records_enqueued for n in range(0, 62, 2)]
+    assert sum(rounds) == 1
+    assert distributions() == [lost.pk, waiting.pk]
 
 
 @COMMITTED
