@@ -10,6 +10,7 @@ import django
 import redis
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
+from django.utils.module_loading import import_string
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
@@ -92,6 +93,20 @@ def manage_problems() -> Iterator[str]:
         return
     if _manage("migrate", "--check").returncode != 0:
         yield "the database lacks migrations; run: .venv/bin/python manage.py migrate"
+
+
+def clock_warnings() -> list[str]:
+    """What is no reason not to start: clocks that differ. Nothing while the settings or the servers say nothing."""
+    if missing():
+        return []
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "higo_push.settings")
+    try:
+        django.setup()
+    except ImproperlyConfigured:
+        return []
+    # By its path: it reads the settings when it is imported.
+    found: list[str] = import_string("pushes.clocks.problems")()
+    return found
 
 
 def where(variable: str) -> str:

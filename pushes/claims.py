@@ -7,20 +7,21 @@
 A `pending` row has a job of its own; a `retrying` or `held` one has none, and waits for its `due_at` and the
 sweeper.
 
-A claim marks rows with a random token and a lease; only its holder can settle them. `begin` is written
-before the first byte leaves, so that after a crash a claimed row that was not begun is known never to
-have left.
+A claim marks rows with a random token and a lease by the database's clock; only its holder can settle them. `begin`
+is written before the first byte leaves, so that after a crash a claimed row that was not begun is known never to have
+left.
 """
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import F, Min, OuterRef, QuerySet, Subquery
+from django.db.models import F, Min, OuterRef, Q, QuerySet, Subquery
 
+from pushes import clocks
 from pushes.models import DeliveryResult, Device
-from pushes.names import CLAIMABLE, Reason, Status
+from pushes.names import Reason, Status
 
 
 class Claimed(NamedTuple):
@@ -59,10 +60,11 @@ def claim(delivery_ids: Sequence[int], *, now: datetime, lease_seconds: float) -
     """
     token = secrets.token_hex(8)
     ids = _first_of_their_order(delivery_ids)
-    due = DeliveryResult.objects.filter(id__among=set(ids), status__in=CLAIMABLE, due_at__lte=now, expires_at__gt=now)
-    taken = due.update(
-        status=Status.SENDING, claim=token, lease_until=now + timedelta(seconds=lease_seconds), sent_at=None
-    )
+    # What is pending goes at once: by the clock of whoever made it, it may not be due for a moment yet.
+    is_due = Q(status=Status.PENDING) | Q(status__in=(Status.RETRYING, Status.HELD), due_at__lte=now)
+    due = DeliveryResult.objects.filter(is_due, id__among=set(ids), expires_at__gt=now)
+    lease_until = clocks.database_time(now, seconds=lease_seconds)
+    taken = due.update(status=Status.SENDING, claim=token, lease_until=lease_until, sent_at=None)
     if not taken:
         return token, []
     mine = DeliveryResult.objects.filter(id__among=set(ids), claim=token, status=Status.SENDING).order_by("id")
@@ -105,9 +107,8 @@ def begin(delivery_ids: Sequence[int], claim_token: str, *, now: datetime, lease
     by the sweeper, or has expired while the window was being prepared.
     """
     ours = _held(delivery_ids, claim_token)
-    begun = ours.filter(expires_at__gt=now).update(
-        sent_at=now, lease_until=now + timedelta(seconds=lease_seconds), attempts=F("attempts") + 1
-    )
+    lease_until = clocks.database_time(now, seconds=lease_seconds)
+    begun = ours.filter(expires_at__gt=now).update(sent_at=now, lease_until=lease_until, attempts=F("attempts") + 1)
     if begun == len(delivery_ids):
         return set(delivery_ids)
     return set(ours.filter(sent_at__isnull=False).values_list("id", flat=True))

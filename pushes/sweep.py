@@ -20,6 +20,7 @@ from django.utils import timezone
 from pushes import (
     blocks,
     broadcasts,
+    clocks,
     counters,
     distribute,
     endings,
@@ -107,7 +108,7 @@ def take_lease(now: datetime) -> bool:
 def _expired_leases(now: datetime, swept: Swept) -> None:
     """Rows whose sender died. Not begun: provably never left. Begun: nobody knows, so the push type's
     policy says whether a duplicate or a loss is worse."""
-    lost = DeliveryResult.objects.filter(status=Status.SENDING, lease_until__lte=now)
+    lost = DeliveryResult.objects.filter(status=Status.SENDING, lease_until__lte=clocks.database_time(now))
     unbegun = _rows(lost.filter(sent_at__isnull=True))
     swept.leases_to_pending = lost.filter(sent_at__isnull=True, id__in=[row[-1] for row in unbegun]).update(
         status=Status.PENDING, claim="", lease_until=None, due_at=now

@@ -161,7 +161,7 @@ def abandoned(*, is_begun: bool, push_type: int = ORDER, **fields: Any) -> Deliv
     row = make_delivery(make_record(push_type=push_type), order_key=7, **fields)
     token, _ = claims.claim([row.pk], now=timezone.now(), lease_seconds=-60)
     if is_begun:
-        claims.begin([row.pk], token, now=past, lease_seconds=1)
+        claims.begin([row.pk], token, now=past, lease_seconds=-60)
     return row
 
 
