@@ -11,6 +11,7 @@ import redis
 from django.core.checks import ERROR, WARNING, CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
+from django.utils.module_loading import import_string
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
@@ -118,6 +119,20 @@ def _checked() -> list[CheckMessage]:
     """What `manage.py check --deploy --database default` says, without what has been silenced."""
     found = run_checks(include_deployment_checks=True, databases=["default"])
     return [message for message in found if not message.is_silenced()]
+
+
+def clock_warnings() -> list[str]:
+    """What is no reason not to start: clocks that differ. Nothing while the settings or the servers say nothing."""
+    if missing():
+        return []
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "higo_push.settings")
+    try:
+        django.setup()
+    except ImproperlyConfigured:
+        return []
+    # By its path: it reads the settings when it is imported.
+    found: list[str] = import_string("pushes.clocks.problems")()
+    return found
 
 
 def where(variable: str) -> str:

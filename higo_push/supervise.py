@@ -101,6 +101,8 @@ def status() -> int:
     for one in found:
         pid = str(one.pid) if one.pid else "-"
         print(f"{one.name:<20}{one.state.lower():<10}{pid:>8}  {duration(one.seconds):<10}{one.detail}".rstrip())
+    for text in preflight.clock_warnings():
+        print(f"warning: {text}", file=sys.stderr)
     return RUNNING if all(one.state == "RUNNING" for one in found) else NOT_ALL_RUNNING
 
 

@@ -47,7 +47,8 @@ class RecordFact:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFact:
-    """One delivery row. `may_resend` is whether its push type's policy prefers a duplicate to a loss."""
+    """One delivery row. `may_resend` is whether its push type's policy prefers a duplicate to a loss;
+    `may_have_arrived`, whether the fate of one of its attempts was unknown."""
 
     delivery_id: int
     record_id: int
@@ -57,6 +58,7 @@ class DeliveryFact:
     expires_at: datetime
     sent_at: datetime | None = None
     reason: str = ""
+    may_have_arrived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +175,15 @@ def _receipt_findings(evidence: Evidence, receipts: Sequence[Receipt]) -> Iterat
         "the provider took it, but no row knows of it",
         [_target(key) for key in times if key not in rows],
     )
-    never = {Status.SKIPPED, Status.CANCELLED}
-    yield _finding(
-        "received_though_refused",
-        "recorded as not to be sent, but the provider took it",
-        [_target(key) for key in times if key in rows and rows[key].status in never],
-    )
+    # An attempt of unknown fate may have arrived, and such a row says so.
+    surely_not = [(key, rows[key].status) for key in times if key in rows and not rows[key].may_have_arrived]
+    for name, meaning, states in (
+        ("received_though_refused", "recorded as not to be sent", (Status.SKIPPED, Status.CANCELLED)),
+        ("received_though_failed", "recorded as failed or expired for certain", (Status.FAILED, Status.EXPIRED)),
+    ):
+        yield _finding(
+            name, f"{meaning}, but the provider took it", [_target(key) for key, state in surely_not if state in states]
+        )
     most = evidence.call_seconds
     late = [key for key, at in _arrivals(receipts) if key in rows and at > rows[key].expires_at.timestamp() + most]
     yield _finding("received_late", "reached the provider after it had expired", map(_target, late))
@@ -219,7 +224,9 @@ def _numbers(evidence: Evidence) -> dict[str, int]:
     if evidence.submitted is not None:
         numbers["submitted"] = len(evidence.submitted)
     cut_off = sum(row.status == Status.UNKNOWN and _is_cut_off(row) for row in evidence.deliveries)
-    return numbers | {state: states[state] for state in sorted(states)} | {"unknown_cut_off": cut_off}
+    doubtful = sum(row.may_have_arrived and row.status != Status.UNKNOWN for row in evidence.deliveries)
+    counted = {state: states[state] for state in sorted(states)}
+    return numbers | counted | {"unknown_cut_off": cut_off, "may_have_arrived": doubtful}
 
 
 def _receipt_numbers(evidence: Evidence, receipts: Sequence[Receipt]) -> dict[str, int]:
@@ -246,7 +253,7 @@ def load(since: datetime) -> tuple[list[RecordFact], list[DeliveryFact]]:
     if not facts:
         return [], []
     rows = DeliveryResult.objects.filter(record_id__gte=facts[0].record_id, created_at__gte=since).order_by("id")
-    columns = ("id", "record_id", "token", "status", "push_type", "expires_at", "sent_at", "reason")
+    columns = ("id", "record_id", "token", "status", "push_type", "expires_at", "sent_at", "reason", "may_have_arrived")
     return facts, [
         DeliveryFact(pk, record_id, token, status, push_type in resend, *rest)
         for pk, record_id, token, status, push_type, *rest in rows.values_list(*columns).iterator()
@@ -277,8 +284,12 @@ def check_rows(since: datetime, now: datetime, *, grace: timedelta) -> Report:
     records = PushRecord.objects.filter(created_at__gte=since)
     rows = DeliveryResult.objects.filter(created_at__gte=since)
     faults = [*_record_checks(records, now - grace), *_row_checks(rows, now - grace)]
-    states = rows.order_by().values_list("status").annotate(n=Count("id"))
-    numbers = {"records": records.count(), "deliveries": rows.count()} | dict(sorted(states))
+    doubtful = Count("id", filter=Q(may_have_arrived=True))
+    states = sorted(rows.order_by().values_list("status").annotate(n=Count("id"), doubtful=doubtful))
+    numbers = {"records": records.count(), "deliveries": rows.count()} | {state: n for state, n, _ in states}
+    # Beside those of unknown fate: they say it by their status.
+    if may_have_arrived := sum(doubtful for state, _, doubtful in states if state != Status.UNKNOWN):
+        numbers["may_have_arrived"] = may_have_arrived
     return Report([fault for fault in faults if fault.count], numbers)
 
 

@@ -7,24 +7,26 @@
 A `pending` row has a job of its own; a `retrying` or `held` one has none, and waits for its `due_at` and the
 sweeper.
 
-A claim marks rows with a random token and a lease; only its holder can settle them. `begin` is written
-before the first byte leaves, so that after a crash a claimed row that was not begun is known never to
-have left.
+A claim marks rows with a random token and a lease by the database's clock; only its holder can settle them. `begin`
+is written before the first byte leaves, so that after a crash a claimed row that was not begun is known never to have
+left.
 """
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import F, Min, QuerySet
+from django.db.models import F, Min, OuterRef, Q, QuerySet, Subquery
 
-from pushes.models import DeliveryResult
-from pushes.names import CLAIMABLE, Reason, Status
+from pushes import clocks
+from pushes.models import DeliveryResult, Device
+from pushes.names import Reason, Status
 
 
 class Claimed(NamedTuple):
-    """What sending needs of a claimed delivery. `attempts` does not yet count the coming one."""
+    """What sending needs of a claimed delivery. `attempts` does not yet count the coming one; `device_owner` is
+    whose account its device is by now, None when it is nobody's, or kept by a directory of its own."""
 
     id: int
     record_id: int
@@ -38,6 +40,12 @@ class Claimed(NamedTuple):
     order_key: int | None
     created_at: datetime
     expires_at: datetime
+    device_owner: str | None
+
+    @property
+    def has_left_its_owner(self) -> bool:
+        """Whether the phone is somebody else's by now, or was deactivated."""
+        return self.device_id is not None and self.device_owner != self.account_id
 
     @property
     def wording(self) -> tuple[int, int]:
@@ -52,14 +60,18 @@ def claim(delivery_ids: Sequence[int], *, now: datetime, lease_seconds: float) -
     """
     token = secrets.token_hex(8)
     ids = _first_of_their_order(delivery_ids)
-    due = DeliveryResult.objects.filter(id__among=set(ids), status__in=CLAIMABLE, due_at__lte=now, expires_at__gt=now)
-    taken = due.update(
-        status=Status.SENDING, claim=token, lease_until=now + timedelta(seconds=lease_seconds), sent_at=None
-    )
+    # What is pending goes at once: by the clock of whoever made it, it may not be due for a moment yet.
+    is_due = Q(status=Status.PENDING) | Q(status__in=(Status.RETRYING, Status.HELD), due_at__lte=now)
+    due = DeliveryResult.objects.filter(is_due, id__among=set(ids), expires_at__gt=now)
+    lease_until = clocks.database_time(now, seconds=lease_seconds)
+    taken = due.update(status=Status.SENDING, claim=token, lease_until=lease_until, sent_at=None)
     if not taken:
         return token, []
     mine = DeliveryResult.objects.filter(id__among=set(ids), claim=token, status=Status.SENDING).order_by("id")
-    return token, [Claimed(*row) for row in mine.values_list(*Claimed._fields)]
+    # A row by its key for each delivery, in a statement that is made anyway.
+    owner = Device.objects.filter(pk=OuterRef("device_id"), is_active=True).values("account_id")
+    found = mine.annotate(device_owner=Subquery(owner)).values_list(*Claimed._fields)
+    return token, [Claimed(*row) for row in found]
 
 
 def _first_of_their_order(delivery_ids: Sequence[int]) -> list[int]:
@@ -95,9 +107,8 @@ def begin(delivery_ids: Sequence[int], claim_token: str, *, now: datetime, lease
     by the sweeper, or has expired while the window was being prepared.
     """
     ours = _held(delivery_ids, claim_token)
-    begun = ours.filter(expires_at__gt=now).update(
-        sent_at=now, lease_until=now + timedelta(seconds=lease_seconds), attempts=F("attempts") + 1
-    )
+    lease_until = clocks.database_time(now, seconds=lease_seconds)
+    begun = ours.filter(expires_at__gt=now).update(sent_at=now, lease_until=lease_until, attempts=F("attempts") + 1)
     if begun == len(delivery_ids):
         return set(delivery_ids)
     return set(ours.filter(sent_at__isnull=False).values_list("id", flat=True))
@@ -117,6 +128,14 @@ def release(
     """Put back rows whose call was not made, until `due_at`. One that was begun gets its attempt back."""
     changes: dict[str, Any] = {"attempts": F("attempts") - 1} if is_begun else {}
     return settle(delivery_ids, claim_token, status=Status.RETRYING, due_at=due_at, reason=reason, **changes)
+
+
+def give_back(delivery_ids: Sequence[int], claim_token: str, *, now: datetime) -> int:
+    """Put back rows that provably never left, begun or not, to be sent again at once."""
+    held = _held(delivery_ids, claim_token)
+    changes: dict[str, Any] = {"status": Status.RETRYING, "due_at": now, "reason": Reason.CUT_OFF, "lease_until": None}
+    begun = held.filter(sent_at__isnull=False).update(claim="", attempts=F("attempts") - 1, sent_at=None, **changes)
+    return begun + held.update(claim="", **changes)
 
 
 def postpone(delivery_ids: Sequence[int], *, due_at: datetime, reason: Reason) -> int:

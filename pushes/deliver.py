@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Generator, Hashable, Iterable, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,9 +21,9 @@ from pushes import claims, compose, keygate, queues, recheck, results, vault
 from pushes.claims import Claimed
 from pushes.models import AppKey, DeliveryResult, MultiPush, PushRecord, policies
 from pushes.names import Reason
-from pushes.providers.base import HttpRequest, MessageTooLargeError, PreparedMessage, Provider
+from pushes.providers.base import HttpRequest, MessageTooLargeError, PreparedMessage, Provider, TransportFailure
 from pushes.providers.http import HttpWindow
-from pushes.providers.registry import provider
+from pushes.providers.registry import UnknownProviderError, provider
 from pushes.values import Content, Credentials, Outcome, Policy, Scope, Verdict
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ T = TypeVar("T", bound=Hashable)
 Wording = tuple[int, int]
 
 COLLECT_SECONDS = 0.25
+MOST_PUSH_ID = 32
 SETTLE_SIZE = 256
 
 
@@ -58,6 +59,8 @@ class KeyWork:
     contents: dict[int, Content] = field(default_factory=dict)
     messages: dict[Wording, PreparedMessage] = field(default_factory=dict)
     is_halted: bool = False
+    #: Deliveries of the present claim whose calls may have left.
+    left: set[int] = field(default_factory=set)
 
 
 class _Connections(threading.local):
@@ -108,7 +111,9 @@ def _deliver_under(key: AppKey | None, delivery_ids: list[int], rules: dict[int,
         return 0
     try:
         work = KeyWork(key, key.credentials(), provider(key.provider), rules)
-    except vault.SecretUnreadableError as error:
+        work.provider.check(work.credentials, now=0)
+    except (vault.SecretUnreadableError, UnknownProviderError, ValueError) as error:
+        # Unreadable, no such provider, or an address without a host: no push of this key could be written.
         results.pause_key(key, str(error))
         _is_shut(key, delivery_ids)
         return 0
@@ -147,8 +152,8 @@ def _claim(work: KeyWork, ids: list[int]) -> list[Claimed]:
 
 
 def _send_window(work: KeyWork, rows: list[Claimed]) -> int:
-    """One claimed window from presence to settled rows; whatever goes wrong, unbegun rows go back."""
-    claimed, begun = [row.id for row in rows], set[int]()
+    """One claimed window from presence to settled rows; whatever goes wrong, rows whose call was not made go back."""
+    work.left, begun = set(), set[int]()
     try:
         window = recheck.Claim(work.claim, work.key.app, work.key.pk, timezone.now())
         calls = _calls(work, recheck.still_wanted(rows, window, work.policies))
@@ -158,10 +163,14 @@ def _send_window(work: KeyWork, rows: list[Claimed]) -> int:
         for call in calls:
             call.rows = [row for row in call.rows if row.id in begun]
         _perform(work, [call for call in calls if call.rows])
-    finally:
-        unbegun = [pk for pk in claimed if pk not in begun]
-        if unbegun:
-            claims.release(unbegun, work.claim, due_at=timezone.now(), reason=Reason.CUT_OFF)
+    except BaseException:
+        here = [row.id for row in rows if row.id not in work.left]
+        if here:
+            results.surely(lambda: claims.give_back(here, work.claim, now=timezone.now()))
+        raise
+    unbegun = [row.id for row in rows if row.id not in begun]
+    if unbegun:
+        claims.release(unbegun, work.claim, due_at=timezone.now(), reason=Reason.CUT_OFF)
     return len(begun)
 
 
@@ -192,14 +201,22 @@ def _prepared(work: KeyWork, wording: Wording, group: list[Claimed], now: dateti
     record_id, stands_for = wording
     content = work.contents[record_id]
     policy = work.policies[content.push_type]
-    notification = compose.compose(content, policy, now, stands_for=stands_for)
     try:
+        notification = compose.compose(content, policy, now, stands_for=stands_for)
         work.messages[wording] = work.provider.prepare(work.credentials, notification)
-    except MessageTooLargeError as error:
-        outcome = Outcome(Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE, text=str(error))
+    except Exception as error:  # one message must never stop the others
+        outcome = _unwritable(error, Scope.MESSAGE)
         _settle(work, [(row, outcome) for row in group], is_begun=False)
         return None
     return work.messages[wording]
+
+
+def _unwritable(error: Exception, scope: Scope) -> Outcome:
+    """A fault of the message, or of the program with this message: either way it can never be sent."""
+    if isinstance(error, MessageTooLargeError):
+        return Outcome(Verdict.FAILED, Reason.BAD_PAYLOAD, scope, text=str(error))
+    log.error("a push cannot be written for its provider", exc_info=error)
+    return Outcome(Verdict.FAILED, Reason.BAD_PAYLOAD, scope, text=f"{type(error).__name__}: {error}")
 
 
 def _admitted(work: KeyWork, calls: list[Call], *, is_begun: bool = False) -> list[Call]:
@@ -236,7 +253,7 @@ def _created(work: KeyWork, calls: list[Call]) -> list[Call]:
     with closing(_outcomes(work, requests)) as outcomes:
         answers = list(outcomes)
     for wording, outcome in answers:
-        if outcome.verdict is Verdict.ACCEPTED and outcome.push_id:
+        if outcome.verdict is Verdict.ACCEPTED and 0 < len(outcome.push_id) <= MOST_PUSH_ID:
             known[wording] = outcome.push_id
         else:
             failed[wording] = _not_created(outcome)
@@ -257,9 +274,10 @@ def _created(work: KeyWork, calls: list[Call]) -> list[Call]:
 
 
 def _not_created(outcome: Outcome) -> Outcome:
-    """Creating pushes nothing, so an unknown fate, or a yes that names no id, may simply be tried again."""
+    """Creating pushes nothing, so an unknown fate, or a yes that names no usable id, may simply be tried again."""
     if outcome.verdict is Verdict.ACCEPTED:
-        return replace(outcome, verdict=Verdict.RETRY, reason=Reason.PROVIDER_BUSY, text="created without a push id")
+        text = "created with a push id that is too long" if outcome.push_id else "created without a push id"
+        return replace(outcome, verdict=Verdict.RETRY, reason=Reason.PROVIDER_BUSY, text=text)
     if outcome.verdict is Verdict.UNKNOWN:
         return replace(outcome, verdict=Verdict.RETRY, scope=Scope.KEY)
     return outcome
@@ -267,11 +285,9 @@ def _not_created(outcome: Outcome) -> Outcome:
 
 def _perform(work: KeyWork, calls: list[Call]) -> None:
     """Make the calls and settle their rows as the answers come in."""
-    now = int(time.time())
-    requests = {number: _request(work.provider, call, now) for number, call in enumerate(calls)}
-    finished: list[tuple[Claimed, Outcome]] = []
+    requests, finished = _requests(work.provider, calls)
     refused_lists: list[Call] = []
-    with closing(_outcomes(work, requests)) as outcomes:
+    with closing(_outcomes(work, requests, lambda number: _leaves(work, calls[number]))) as outcomes:
         for number, outcome in outcomes:
             call = calls[number]
             if call.is_created_earlier and _is_poison(outcome):
@@ -310,21 +326,47 @@ def _of_row(row: Claimed, outcome: Outcome) -> Outcome:
     return replace(outcome, verdict=Verdict.BAD_TARGET, reason=Reason.BAD_TOKEN, bad_tokens=())
 
 
+def _leaves(work: KeyWork, call: Call) -> None:
+    work.left.update(row.id for row in call.rows)
+
+
+def _requests(sender: Provider, calls: Sequence[Call]) -> tuple[dict[int, HttpRequest], list[tuple[Claimed, Outcome]]]:
+    """The calls' requests by their number, and what becomes of the rows of those that cannot be written."""
+    now, requests = int(time.time()), dict[int, HttpRequest]()
+    unwritable: list[tuple[Claimed, Outcome]] = []
+    for number, call in enumerate(calls):
+        try:
+            requests[number] = _request(sender, call, now)
+        except Exception as error:  # one token must never stop the others
+            outcome = _unwritable(error, Scope.TARGET)
+            unwritable += [(row, outcome) for row in call.rows]
+    return requests, unwritable
+
+
 def _request(sender: Provider, call: Call, now: int) -> HttpRequest:
     if call.is_list:
         return sender.to_list(call.message, call.push_id, [row.token for row in call.rows], now=now)
     return sender.to_device(call.message, call.rows[0].token, now=now)
 
 
-def _outcomes(work: KeyWork, requests: dict[T, HttpRequest]) -> Generator[tuple[T, Outcome], None, None]:
-    """Run the requests, as many at once as the window holds, and read each answer as it comes. To be closed."""
+def _outcomes(
+    work: KeyWork, requests: dict[T, HttpRequest], leaves: Callable[[T], None] = lambda _: None
+) -> Generator[tuple[T, Outcome], None, None]:
+    """Run the requests, as many at once as the window holds, and read each answer as it comes. To be closed.
+
+    `leaves` is told of each before it is handed to the window: of the others nothing has left.
+    """
     window = _window()
     waiting = deque(requests.items())
     try:
         while waiting or window.in_flight:
             while waiting and window.free:
                 number, request = waiting.popleft()
-                window.add(number, request)
+                leaves(number)
+                try:
+                    window.add(number, request)
+                except ValueError as error:  # an address that is none
+                    yield number, work.provider.read(TransportFailure(False, str(error)))
             for tag, answer in window.collect(COLLECT_SECONDS):
                 yield tag, work.provider.read(answer)
     finally:

@@ -1,7 +1,7 @@
 """Records → deliveries: who is it for, may they be pushed to, with which key? One batch, one transaction."""
 
 import logging
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -55,14 +55,18 @@ def distribute(record_ids: Sequence[int], *, now: datetime | None = None) -> int
     except Exception:
         log.warning("a batch of %s pushes cannot be distributed; trying one by one", len(record_ids), exc_info=True)
     with transaction.atomic():
-        one_by_one = [record.id for record in _take(record_ids)]
-    return sum(_distribute_alone(record_id, now) for record_id in one_by_one)
+        waiting = deque(record.id for record in _take(record_ids))
+    made = 0
+    while waiting:
+        made += _distribute_alone(waiting.popleft(), waiting, now)
+    return made
 
 
-def _distribute_alone(record_id: int, now: datetime) -> int:
+def _distribute_alone(record_id: int, behind: deque[int], now: datetime) -> int:
+    """Takes those `behind` it away when they must wait for the other parts of a large one."""
     try:
         with transaction.atomic():
-            return _distribute_until_large(_locked([record_id], in_order=True), now)
+            return _distribute_until_large(_locked([record_id], in_order=True), now, behind)
     except queues.PASSING:
         raise
     except Exception as error:
@@ -73,17 +77,20 @@ def _distribute_alone(record_id: int, now: datetime) -> int:
         return 0
 
 
-def _distribute_until_large(records: Sequence[Pending], now: datetime) -> int:
+def _distribute_until_large(records: Sequence[Pending], now: datetime, behind: deque[int] | None = None) -> int:
     """Distribute the records in order, up to and with a part of the first that is too large for one go; those
-    after it wait for their turn behind its other parts, because they may belong to its conversation."""
+    after it (and those `behind` all of them) wait for their turn behind its other parts, because they may belong to
+    its conversation."""
     first = next((n for n, record in enumerate(records) if _is_large(record, now)), len(records))
     made = _distribute(records[:first], now) if first else 0
     if first == len(records):
         return made
     part, is_last = _next_part(records[first])
     made += _distribute_part(part, now, is_last)
-    rest = [record.id for record in records[first + is_last :]]
+    rest = [record.id for record in records[first + is_last :]] + list(behind or ())
     queues.enqueue_distribute(records[first].kind, records[first].shard, rest)
+    if behind:
+        behind.clear()
     return made
 
 

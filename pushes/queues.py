@@ -73,9 +73,10 @@ def current_app_key() -> int | None:
     return job.meta.get("app_key_id") if job is not None else None
 
 
-def enqueue_distribute(lane: str, shard: int, record_ids: Sequence[int]) -> None:
-    """Have these records distributed once the current transaction has committed."""
-    _after_commit(lanes.distribute_queue(lane, shard), DISTRIBUTE_JOB, record_ids)
+def enqueue_distribute(lane: str, shard: int, record_ids: Sequence[int], *, is_urgent: bool = False) -> None:
+    """Have these records distributed once the current transaction has committed; urgent ones before whatever waits in
+    the queue."""
+    _after_commit(lanes.distribute_queue(lane, shard), DISTRIBUTE_JOB, record_ids, is_urgent=is_urgent)
 
 
 def enqueue_send(
@@ -218,3 +219,10 @@ def waiting_since(names: Sequence[str]) -> datetime:
     enqueued = [client.hget(f"rq:job:{as_text(head)}", "enqueued_at") for head in heads]
     earliest, latest = datetime.min.replace(tzinfo=timezone.utc), datetime.max.replace(tzinfo=timezone.utc)
     return min((utcparse(as_text(at)) if at else earliest for at in enqueued), default=latest)
+
+
+def waiting_ids(names: Sequence[str], job_path: str) -> set[int]:
+    """The ids that the jobs of this kind in the named queues are about. Reads every job that waits there, so it is for
+    once in a while. Raises redis.RedisError."""
+    jobs = (job for name in names for job in queue(name).get_jobs())
+    return {each for job in jobs if job.func_name == job_path for each in job.args[0]}

@@ -21,9 +21,12 @@ from pushes import lanes
 
 HEARTBEAT_SECONDS = 10.0
 
+# What needs memory is refused by a full Redis, unless the script has written before: so each begins with a DEL of
+# nothing or a PEXPIRE. Moving a batch makes Redis no fuller, and is the only thing that makes room again.
 _TAKE = """
 local raws = redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)
 if #raws == 0 then return raws end
+redis.call('DEL', KEYS[3])
 redis.call('SET', KEYS[4], '1', 'PX', ARGV[4])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 redis.call('RPUSH', KEYS[3], unpack(raws))
@@ -33,9 +36,14 @@ return raws
 _TAKE_OVER = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return false end
 if ARGV[2] ~= ARGV[3] and redis.call('EXISTS', KEYS[3]) == 1 then return false end
+redis.call('PEXPIRE', KEYS[4], ARGV[4])
 redis.call('SET', KEYS[4], '1', 'PX', ARGV[4])
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return redis.call('LRANGE', KEYS[2], 0, -1)
+"""
+_BEAT = """
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])
 """
 
 
@@ -60,6 +68,7 @@ class RawList:
         self._heartbeat_ms = int(heartbeat_seconds * 1000)
         self._take = client.register_script(_TAKE)
         self._take_over = client.register_script(_TAKE_OVER)
+        self._beat = client.register_script(_BEAT)
 
     def wait(self, seconds: int) -> bool:
         """Block until the list holds something, or `seconds` have passed. Takes nothing.
@@ -96,7 +105,7 @@ class RawList:
 
     def beat(self) -> None:
         """Say that this owner lives, for another `heartbeat_seconds`."""
-        self._client.set(self._heartbeat_key(self.owner), b"1", px=self._heartbeat_ms)
+        self._beat(keys=[self._heartbeat_key(self.owner)], args=[self._heartbeat_ms])
 
     def retire(self) -> None:
         """This owner ends: what it leaves may be taken over at once."""

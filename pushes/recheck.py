@@ -1,8 +1,8 @@
 """What may have changed since a delivery was decided on: asked once more for a claimed window, before it leaves.
 
-A fresh delivery costs one look at its account's presence, where its type minds presence. One that has waited
-(held, retried, behind a backlog) gets the whole verdict again: meanwhile its account may have logged out, or
-the phone may be somebody else's. What is no longer wanted ends, or waits, with its reason.
+A fresh delivery costs one look at its account's presence, where its type minds presence; whose phone it is, its claim
+has told. One that has waited (held, retried, behind a backlog) gets the whole verdict again: meanwhile its account
+may have logged out. What is no longer wanted ends, or waits, with its reason.
 """
 
 from collections import Counter, defaultdict
@@ -135,6 +135,8 @@ def _refused(rows: Sequence[Claimed], claim: Claim, policies: Mapping[int, Polic
     waited = [row for row in rows if row.attempts or row.created_at < oldest]
     reasons = _verdicts(waited, claim.app, policies, online) if waited else {}
     for row in rows:
+        if row.id not in reasons and row.has_left_its_owner:
+            reasons[row.id] = Reason.NO_DEVICE
         # A push for a message that is being read is a ghost.
         if row.id not in reasons and row.account_id in online and policies[row.push_type].skips_online:
             reasons[row.id] = Reason.ONLINE

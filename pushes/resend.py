@@ -79,7 +79,7 @@ def plan(deliveries: Iterable[DeliveryResult]) -> Plan:
             found.refused.append(Refusal(row, obstacle))
             continue
         found.sendable.append(row)
-        if row.status == Status.UNKNOWN:
+        if row.status == Status.UNKNOWN or row.may_have_arrived:
             found.uncertain.append(row)
     return found
 
@@ -163,7 +163,7 @@ def _submit(rows: Sequence[DeliveryResult], by: str) -> dict[int, int]:
                 delivery_id=row.pk,
                 token=row.token,
                 by=by[:150],
-                may_be_duplicate=row.status == Status.UNKNOWN,
+                may_be_duplicate=row.status == Status.UNKNOWN or row.may_have_arrived,
             )
             for row in rows
         ],

@@ -88,6 +88,8 @@ def _write(
             changes |= {"order_key": None, "finished_at": now}
         if state.due_at:
             changes["due_at"] = state.due_at
+        if state.may_have_arrived:
+            changes["may_have_arrived"] = True
         if state.counts != is_begun:
             changes["attempts"] = F("attempts") + (1 if state.counts else -1)
         settled = claims.settle(delivery_ids, claim, **changes)

@@ -33,12 +33,14 @@ class Attempt(NamedTuple):
 
 
 class NextState(NamedTuple):
-    """The state a delivery takes; `counts` is False when the attempt was none of its own doing."""
+    """The state a delivery takes; `counts` is False when the attempt was none of its own doing. `may_have_arrived`
+    stays with the delivery, whatever its later attempts come to."""
 
     status: Status
     reason: Reason | None = None
     due_at: datetime | None = None
     counts: bool = True
+    may_have_arrived: bool = False
 
 
 _ACCEPTED = NextState(Status.ACCEPTED)
@@ -61,9 +63,11 @@ def next_state(
         return NextState(Status.RETRYING, outcome.reason, now, counts=False)
     if outcome.verdict in (Verdict.BAD_TARGET, Verdict.FAILED):
         return NextState(Status.FAILED, outcome.reason)
-    if outcome.verdict is Verdict.UNKNOWN and attempt.unknown_policy != UnknownPolicy.RESEND:
-        return NextState(Status.UNKNOWN, outcome.reason)
-    return _again(outcome, attempt, schedule, now, random)
+    if outcome.verdict is not Verdict.UNKNOWN:
+        return _again(outcome, attempt, schedule, now, random)
+    if attempt.unknown_policy != UnknownPolicy.RESEND:
+        return NextState(Status.UNKNOWN, outcome.reason, may_have_arrived=True)
+    return _again(outcome, attempt, schedule, now, random)._replace(may_have_arrived=True)
 
 
 def _again(

@@ -20,6 +20,7 @@ from django.utils import timezone
 from pushes import (
     blocks,
     broadcasts,
+    clocks,
     counters,
     distribute,
     endings,
@@ -29,6 +30,7 @@ from pushes import (
     queues,
     readers,
     rollout,
+    strays,
 )
 from pushes.models import AppKey, DeadLetter, DeliveryResult, DeviceEvent, Lease, PushRecord, policies
 from pushes.names import CLAIMABLE, DeadLetterStatus, Reason, RecordStatus, Status, UnknownPolicy
@@ -41,6 +43,7 @@ ROWS_A_ROUND = 20_000
 CHUNK = 5_000
 #: A lane whose queues hold more jobs than this is busy, not stuck.
 QUIET_JOBS = 4
+WATCH = strays.Watch()
 EARLIEST = datetime(2000, 1, 1, tzinfo=tz.utc)
 
 
@@ -105,7 +108,7 @@ def take_lease(now: datetime) -> bool:
 def _expired_leases(now: datetime, swept: Swept) -> None:
     """Rows whose sender died. Not begun: provably never left. Begun: nobody knows, so the push type's
     policy says whether a duplicate or a loss is worse."""
-    lost = DeliveryResult.objects.filter(status=Status.SENDING, lease_until__lte=now)
+    lost = DeliveryResult.objects.filter(status=Status.SENDING, lease_until__lte=clocks.database_time(now))
     unbegun = _rows(lost.filter(sent_at__isnull=True))
     swept.leases_to_pending = lost.filter(sent_at__isnull=True, id__in=[row[-1] for row in unbegun]).update(
         status=Status.PENDING, claim="", lease_until=None, due_at=now
@@ -115,8 +118,10 @@ def _expired_leases(now: datetime, swept: Swept) -> None:
     begun, due_at = lost.filter(sent_at__isnull=False), now + timedelta(seconds=settings.RETRY_BASE_SECONDS)
     swept.leases_to_retry = begun.filter(
         push_type__in=resend, attempts__lt=settings.MAX_ATTEMPTS, expires_at__gt=due_at
-    ).update(status=Status.RETRYING, reason=Reason.CUT_OFF, claim="", lease_until=None, due_at=due_at)
-    swept.leases_to_unknown = endings.end(begun, Status.UNKNOWN, Reason.CUT_OFF, now=now)
+    ).update(
+        status=Status.RETRYING, reason=Reason.CUT_OFF, claim="", lease_until=None, due_at=due_at, may_have_arrived=True
+    )
+    swept.leases_to_unknown = endings.end(begun, Status.UNKNOWN, Reason.CUT_OFF, now=now, may_have_arrived=True)
 
 
 def _due_deliveries(now: datetime, quiet: Collection[str]) -> int:
@@ -171,18 +176,21 @@ def _followers(first: Iterable[Row], now: datetime) -> list[Row]:
     return found
 
 
-def _stuck_records(now: datetime, quiet: Iterable[str]) -> int:
+def _stuck_records(now: datetime, quiet: Collection[str]) -> int:
+    """Enqueue records that no job is about; in a busy lane before all others, which have not waited for so long."""
     stuck = now - timedelta(seconds=settings.STUCK_SECONDS)
     found = list(
         PushRecord.objects.filter(status=RecordStatus.PENDING, created_at__lte=stuck, kind__in=list(quiet))
         .order_by("id")
         .values_list("kind", "shard", "id")[:ROWS_A_ROUND]
     )
+    busy = [lane for lane in lanes.LANES if lane not in quiet]
+    found += WATCH.look(busy, now, most=ROWS_A_ROUND)
     by_queue: dict[tuple[str, int], list[int]] = {}
     for kind, shard, record_id in found:
         by_queue.setdefault((kind, shard), []).append(record_id)
     for (kind, shard), record_ids in by_queue.items():
-        queues.enqueue_distribute(kind, shard, record_ids)
+        queues.enqueue_distribute(kind, shard, record_ids, is_urgent=kind in busy)
     return len(found)
 
 

@@ -44,10 +44,12 @@ class Step:
     code: str
     text: str
     reason: str = ""
+    may_have_arrived: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         at = self.at.isoformat() if self.at else None
-        return {"at": at, "code": self.code, "text": self.text, "reason": self.reason or None}
+        found = {"at": at, "code": self.code, "text": self.text, "reason": self.reason or None}
+        return found | ({"may_have_arrived": True} if self.may_have_arrived else {})
 
 
 @dataclass(slots=True)
@@ -248,7 +250,17 @@ def _delivery_state(row: DeliveryResult, key: AppKey | None) -> tuple[Step, str]
         Status.CANCELLED: (row.finished_at, _("cancelled%(because)s."), final),
     }
     at, text, next_step = texts[row.status]
-    return Step(at, str(row.status), text % facts), next_step % facts
+    words = " ".join(filter(None, (text % facts, doubt(row))))
+    return Step(at, str(row.status), words, may_have_arrived=row.may_have_arrived), next_step % facts
+
+
+def doubt(row: DeliveryResult) -> str:
+    """What the row's status does not tell: that an attempt before the last had an unknown fate. "" when none had."""
+    if not row.may_have_arrived or row.status == Status.UNKNOWN:
+        return ""
+    if row.status == Status.ACCEPTED:
+        return _("The fate of an earlier attempt is unknown: it may have arrived twice.")
+    return _("The fate of an earlier attempt is unknown: it may have arrived all the same.")
 
 
 def _because(row: DeliveryResult) -> str:

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes import blocks
+from pushes import blocks, timeline
 from pushes.admin import export_rows, exports, lookup, resend_pages, why
 from pushes.admin.desk import ReadOnlyDesk, admin_url, list_page, page
 from pushes.admin.filters import (
@@ -94,7 +94,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         ),
         (
             gettext_lazy("Provider"),
-            {"fields": (("app_key", "provider_push_id"), ("provider_code", "provider_text"), "attempts")},
+            {"fields": (("app_key", "provider_push_id"), ("provider_code", "provider_text"), ("attempts", "doubt"))},
         ),
         (
             gettext_lazy("Times"),
@@ -244,6 +244,10 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
             row.reason,
             f" · {said}" if said else "",
         )
+
+    @admin.display(description=gettext_lazy("may have arrived"))
+    def doubt(self, row: DeliveryResult) -> str:
+        return timeline.doubt(row) or "–"
 
     @admin.display(description=gettext_lazy("push"))
     def push(self, row: DeliveryResult) -> SafeString:

@@ -17,7 +17,7 @@ from pushes.admin import keyset
 from pushes.admin.filters import SPANS, FromFilter
 from pushes.exports import Piece
 from pushes.models import DeliveryResult, Export
-from pushes.names import Kind, PushType
+from pushes.names import Kind, PushType, Status
 
 PERMISSION = "pushes.export_deliveryresult"
 
@@ -72,6 +72,7 @@ def head(language: str) -> list[str]:
             _("platform"), _("environment"), _("token"), _("status"), _("status in words"), _("reason"),
             _("reason in words"), _("provider's code"), _("provider's message"), _("provider's push id"),
             _("attempts"), _("last sent"), _("finished"), _("push"), _("message id"), _("conversation"), _("title"),
+            _("may have arrived"),
         ]  # fmt: skip
 
 
@@ -91,6 +92,7 @@ def _cells(row: DeliveryResult, *, shows_token: bool) -> Sequence[Any]:
         "" if row.provider_code is None else row.provider_code, row.provider_text, row.provider_push_id, row.attempts,
         _local(row.sent_at), _local(row.finished_at), row.record_id, record.message_id if record else "",
         record.conversation if record else "", record.title if record else "",
+        int(row.may_have_arrived or row.status == Status.UNKNOWN),
     )  # fmt: skip
 
 

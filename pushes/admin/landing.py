@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from pushes import clocks
 from pushes.admin import canary_words, health, series
 from pushes.admin.desk import admin_url
 from pushes.admin.records import deliveries_url
@@ -151,6 +152,8 @@ def _alerts(view: health.RedisView | None, waiting: Waiting, now: datetime) -> I
             "why": canary_words.halted(broadcast),
         }
         yield Alert(text, admin_url(Broadcast, "progress_page", broadcast.pk))
+    for text in clocks.problems():
+        yield Alert(text)
     if view is None:
         yield Alert(_("Redis does not answer: workers stand still, accepted pushes wait in the database."))
         return

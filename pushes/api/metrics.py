@@ -23,7 +23,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from redis import RedisError
 
-from pushes import keygate, lanes, queues, sweep
+from pushes import clocks, keygate, lanes, queues, sweep
 from pushes.api import auth
 from pushes.api.endpoint import Call
 from pushes.models import AppKey, Counter, DeadLetter, DeliveryResult, LatencyBucket, Lease, PushRecord
@@ -99,6 +99,12 @@ def _queues() -> Iterator[Metric]:
     taken = GaugeMetricFamily("higo_raw_batches", "Batches that an intake has taken and not finished.")
     taken.add_metric([], client.hlen(f"{lanes.RAW_LIST}:taken"))
     yield taken
+    ahead = GaugeMetricFamily(
+        "higo_clock_ahead_seconds", "How far this machine's clock is ahead of that server's.", labels=["of"]
+    )
+    for server, seconds in clocks.seconds_ahead().items():
+        ahead.add_metric([server], seconds)
+    yield ahead
 
 
 def _rows() -> Iterator[Metric]:

@@ -198,6 +198,7 @@ def _delivery(row: DeliveryResult) -> dict[str, Any]:
         "status": row.status,
         "reason": row.reason or None,
         "attempts": row.attempts,
+        "may_have_arrived": row.may_have_arrived or row.status == Status.UNKNOWN,
         "provider_code": row.provider_code,
         "provider_text": row.provider_text or None,
         "provider_push_id": row.provider_push_id or None,

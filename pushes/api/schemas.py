@@ -114,6 +114,10 @@ PUSHES: dict[str, Schema] = {
             "status": one_of(Status.values),
             "reason": one_of_or_null(Reason.values),
             "attempts": NUMBER,
+            "may_have_arrived": {
+                "type": "boolean",
+                "description": "The fate of an attempt was unknown, whatever a later one came to.",
+            },
             "provider_code": or_null(NUMBER),
             "provider_text": or_null(TEXT),
             "provider_push_id": or_null(TEXT),

@@ -102,6 +102,8 @@ class DeliveryResult(models.Model):
     lease_until = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, db_default=0)
     stands_for = models.PositiveIntegerField(_("messages"), default=1, db_default=1)
+    # That the fate of an attempt was unknown, whatever a later one came to.
+    may_have_arrived = models.BooleanField(_("may have arrived"), default=False, db_default=False)
     provider_code = models.IntegerField(_("provider's code"), null=True)
     provider_text = models.CharField(_("provider's message"), max_length=200, blank=True, default="", db_default="")
     provider_push_id = models.CharField(_("provider's push id"), max_length=32, blank=True, default="", db_default="")

@@ -36,6 +36,11 @@ def parse(answer: Answer) -> Mapping[str, Any] | Outcome:
     return parsed
 
 
+def code_of(value: object) -> int | None:
+    """A provider's own code; None for what is none: no whole number, or one of more than 32 bits."""
+    return value if type(value) is int and abs(value) < 2**31 else None
+
+
 def shorten(text: object) -> str:
     return str(text)[:MOST_TEXT]
 

@@ -85,8 +85,8 @@ class Tpns(Provider):
         parsed = answers.parse(answer)
         if isinstance(parsed, Outcome):
             return parsed
-        code = parsed.get("ret_code", parsed.get("retCode"))
-        if type(code) is not int:
+        code = answers.code_of(parsed.get("ret_code", parsed.get("retCode")))
+        if code is None:
             return Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER, text="the answer has no ret_code")
         text = str(parsed.get("err_msg", parsed.get("errMsg", "")))
         return tpns_codes.outcome(code, answers.shorten(text), str(parsed.get("push_id", "")), _invalid(parsed))

@@ -141,8 +141,8 @@ class XingeV2(Provider):
         parsed = answers.parse(answer)
         if isinstance(parsed, Outcome):
             return parsed
-        code = parsed.get("ret_code")
-        if type(code) is not int:
+        code = answers.code_of(parsed.get("ret_code"))
+        if code is None:
             return xinge_codes.unreadable()
         if code == 0:
             return _accepted(parsed)

@@ -107,6 +107,19 @@ def test_a_receipt_of_a_skipped_row_is_a_fault() -> None:
     assert faults([record()], [skipped], receipts=[Receipt(1, 1, "a")]) == {"received_though_refused": 1}
 
 
+@pytest.mark.parametrize("status", ["failed", "expired"])
+def test_a_receipt_of_what_failed_for_certain_is_a_fault(status: str) -> None:
+    receipts = [Receipt(1, 1, "a")]
+    assert faults([record()], [row(status=status)], receipts=receipts) == {"received_though_failed": 1}
+
+
+@pytest.mark.parametrize("status", ["failed", "expired", "skipped", "cancelled"])
+def test_what_may_have_arrived_and_did_is_none(status: str) -> None:
+    doubtful = row(status=status, may_have_arrived=True)
+    assert faults([record()], [doubtful], receipts=[Receipt(1, 1, "a")]) == {}
+    assert audit.compare(Evidence([record()], [doubtful])).numbers["may_have_arrived"] == 1
+
+
 def test_a_message_that_overtook_its_conversation_is_a_fault() -> None:
     records = [record(1, conversation="c"), record(2, conversation="c")]
     overtaken = [Receipt(1, 2, "a"), Receipt(2, 1, "a")]
@@ -204,6 +217,16 @@ def test_the_command_prints_the_numbers_and_succeeds(capsys: pytest.CaptureFixtu
     stored_row(stored_record())
     call_command("audit")
     assert capsys.readouterr().out == "records 1, deliveries 1, accepted 1\nevery promise kept\n"
+
+
+@pytest.mark.django_db
+def test_the_numbers_tell_of_what_may_have_arrived_beside_what_is_unknown() -> None:
+    for status in (Status.FAILED, Status.UNKNOWN, Status.EXPIRED):
+        stored_row(stored_record(), status=status, may_have_arrived=True)
+    now = clock.now()
+    report = audit.check_rows(now - timedelta(hours=2), now, grace=timedelta(minutes=5))
+    assert report.numbers["may_have_arrived"] == 2
+    assert {fact.may_have_arrived for fact in audit.load(now - timedelta(hours=2))[1]} == {True}
 
 
 @pytest.mark.django_db

@@ -27,6 +27,11 @@ def conversation(*deliveries: DeliveryResult, key: int = 7) -> tuple[DeliveryRes
     return deliveries
 
 
+def is_about(found: datetime | None, wanted: datetime) -> bool:
+    """A lease is by the database's clock, which is read a moment later than ours."""
+    return found is not None and wanted <= found + timedelta(milliseconds=1) <= wanted + SECOND
+
+
 # --- claim ------------------------------------------------------------------------------------
 
 
@@ -36,7 +41,8 @@ def test_a_due_row_is_claimed_with_a_lease(status: Status):
     token, ids = take(row, at=at)
     row.refresh_from_db()
     assert ids == [row.pk]
-    assert (row.status, row.claim, row.lease_until) == (Status.SENDING, token, at + MINUTE)
+    assert (row.status, row.claim) == (Status.SENDING, token)
+    assert is_about(row.lease_until, at + MINUTE)
 
 
 @pytest.mark.parametrize("status", sorted(set(Status) - set(CLAIMABLE)))
@@ -53,10 +59,18 @@ def test_a_row_is_claimed_once():
     assert take(row)[1] == []
 
 
-def test_a_row_that_is_not_yet_due_waits():
+@pytest.mark.parametrize("status", [Status.RETRYING, Status.HELD])
+def test_a_row_that_is_not_yet_due_waits(status: Status):
     at = now()
-    due, early = make_delivery(due_at=at), make_delivery(due_at=at + timedelta(microseconds=1))
+    due = make_delivery(status=status, due_at=at)
+    early = make_delivery(status=status, due_at=at + timedelta(microseconds=1))
     assert take(due, early, at=at)[1] == [due.pk]
+
+
+def test_a_pending_row_from_a_machine_whose_clock_is_ahead_does_not_wait():
+    """Its job would come and go without it, and then the sweeper would have to find it."""
+    row = make_delivery(due_at=now() + MINUTE)
+    assert take(row)[1] == [row.pk]
 
 
 def test_an_expired_row_is_not_sent():
@@ -148,10 +162,11 @@ def test_begin_starts_the_lease_anew():
     """A window that was long in preparing would else be taken away from under its own calls, and sent twice."""
     row = make_delivery()
     token, _ = take(row)
-    at = now() + timedelta(seconds=55)
+    DeliveryResult.objects.update(lease_until=now() + SECOND)
+    at = now()
     claims.begin([row.pk], token, now=at, lease_seconds=60)
     row.refresh_from_db()
-    assert row.lease_until == at + MINUTE
+    assert is_about(row.lease_until, at + MINUTE)
 
 
 def test_begin_returns_only_what_is_still_ours():
@@ -226,6 +241,21 @@ def test_a_released_row_may_be_claimed_by_anybody():
     token, _ = take(row)
     claims.release([row.pk], token, due_at=now() - SECOND, reason=Reason.CUT_OFF)
     assert take(row)[1] == [row.pk]
+
+
+def test_what_never_left_is_given_back_begun_or_not():
+    begun, unbegun, taken = make_delivery(attempts=2), make_delivery(attempts=2), make_delivery()
+    token, _ = take(begun, unbegun, taken)
+    claims.begin([begun.pk], token, now=now(), lease_seconds=60)
+    DeliveryResult.objects.filter(pk=taken.pk).update(claim="another")
+    at = now()
+    assert claims.give_back([begun.pk, unbegun.pk, taken.pk], token, now=at) == 2
+    for row in (begun, unbegun):
+        row.refresh_from_db()
+        assert (row.status, row.reason, row.due_at, row.claim) == (Status.RETRYING, Reason.CUT_OFF, at, "")
+        assert (row.attempts, row.sent_at, row.lease_until) == (2, None, None)
+    taken.refresh_from_db()
+    assert taken.status == Status.SENDING
 
 
 def test_postponed_rows_wait():

@@ -1,7 +1,8 @@
 """The send job against the real sandbox provider, over real HTTP."""
 
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,7 +20,11 @@ from pushes.deliver import deliver
 from pushes.directory import TableDirectory
 from pushes.models import AppKey, DeliveryResult, Device, DeviceEvent, MultiPush, PushRecord
 from pushes.names import DeviceEventKind, Platform, PushType, Reason, Status
+from pushes.providers.base import HttpRequest, PreparedMessage
+from pushes.providers.sandbox import SandboxProvider
+from pushes.providers.xinge_v2 import XingeMessage
 from pushes.sweep import sweep
+from pushes.values import Credentials, Notification
 from tests.make import make_account, make_app_key, make_device, make_secret, make_token
 from tests.pushes.rows import make_delivery, make_record
 from tests.sandbox_process import Sandbox
@@ -118,7 +123,10 @@ def test_two_workers_with_the_same_job_send_once(sandbox: Sandbox):
 
 def test_nothing_is_sent_after_its_expiry(sandbox: Sandbox):
     now = timezone.now()
-    late, early = due(make_key(sandbox), expires_at=now), make_delivery(due_at=now + timedelta(minutes=1))
+    late, early = (
+        due(make_key(sandbox), expires_at=now),
+        make_delivery(status=Status.HELD, due_at=now + timedelta(minutes=1)),
+    )
     assert deliver([late.pk, early.pk]) == 0
     assert sandbox.received() == []
 
@@ -162,6 +170,15 @@ class YesMan(BaseHTTPRequestHandler):
         """Tests print nothing."""
 
 
+@contextlib.contextmanager
+def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a gateway that answers so."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
 def test_a_list_that_was_created_without_an_id_is_tried_again():
     with ThreadingHTTPServer(("127.0.0.1", 0), YesMan) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -194,6 +211,35 @@ def test_a_created_message_that_the_provider_does_not_know_any_more_is_created_a
     DeliveryResult.objects.filter(status=Status.RETRYING).update(due_at=timezone.now())
     assert send(*rows) == [ACCEPTED] * 3
     assert arrived(sandbox, *rows) == [1] * 3
+
+
+class Verbose(YesMan):
+    """A gateway whose push ids fit into no column."""
+
+    def answer(self) -> bytes:
+        return b'{"ret_code": 0, "result": {"push_id": "%s"}}' % (b"7" * 40)
+
+
+def test_a_list_that_was_created_with_an_id_too_long_to_keep_is_tried_again():
+    with answering(Verbose) as url:
+        key, record = make_app_key(endpoint_url=url), make_record()
+        rows = [due(key, record) for _ in range(3)]
+        send(*rows)
+    assert {(row.status, row.attempts) for row in rows} == {(Status.RETRYING, 1)}
+
+
+class Babbler(YesMan):
+    """A gateway that answers with a code that is none."""
+
+    def answer(self) -> bytes:
+        return b'{"ret_code": 9000000000}'
+
+
+def test_a_code_beyond_every_column_is_no_answer_and_harms_no_other_push():
+    with answering(Babbler) as url:
+        key = make_app_key(endpoint_url=url)
+        rows = [due(key, make_record(push_type=DEFAULT)) for _ in range(3)]
+        assert set(send(*rows)) == {(Status.UNKNOWN, Reason.NO_ANSWER)}
 
 
 class Fussy(YesMan):
@@ -318,6 +364,31 @@ def test_the_rest_of_a_poisoned_record_is_spared(sandbox: Sandbox):
     assert states(later) == [(Status.FAILED, Reason.BAD_PAYLOAD)]
 
 
+class PoisonedSandbox(SandboxProvider):
+    """It breaks over one message and over one token, as a fault of ours would."""
+
+    def prepare(self, credentials: Credentials, notification: Notification) -> XingeMessage:
+        if notification.content == "poison":
+            raise ZeroDivisionError("poison")
+        return super().prepare(credentials, notification)
+
+    def to_device(self, message: PreparedMessage, token: str, *, now: int) -> HttpRequest:
+        if token.startswith("poison"):
+            raise ZeroDivisionError("poison")
+        return super().to_device(message, token, now=now)
+
+
+def test_what_the_program_breaks_over_fails_alone(
+    sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(deliver_module, "provider", lambda _kind: PoisonedSandbox(sandbox.url))
+    key = make_key(sandbox)
+    message, token = due(key, make_record(text="poison")), due(key, token=bad_token("poison"))
+    assert send(message, token, due(key)) == [(Status.FAILED, Reason.BAD_PAYLOAD)] * 2 + [ACCEPTED]
+    assert (message.attempts, token.attempts, token.provider_text) == (1, 1, "ZeroDivisionError: poison")
+    assert not Device.objects.filter(is_active=False).exists()
+
+
 # --- a key that says no -----------------------------------------------------------------------
 
 
@@ -369,6 +440,24 @@ def test_an_unreadable_secret_pauses_the_key_and_its_pushes_wait(sandbox: Sandbo
     key.refresh_from_db()
     assert "ENCRYPTION_KEYS" in key.paused_reason
     assert sandbox.received() == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [({"endpoint_url": "http://"}, "names no host"), ({"provider": "pigeon"}, "'pigeon' is unknown")],
+)
+def test_a_key_that_no_call_can_be_written_for_is_paused_and_its_pushes_wait(wrong: dict[str, Any], words: str):
+    key = make_app_key(**wrong)
+    row = due(key)
+    assert send(row) == [(Status.RETRYING, Reason.KEY_PAUSED)]
+    assert row.attempts == 0
+    key.refresh_from_db()
+    assert words in key.paused_reason
+
+
+def test_an_address_that_is_none_is_unreachable(sandbox: Sandbox):
+    row = due(make_app_key(endpoint_url="http://例子.test"), make_record(push_type=DEFAULT))
+    assert send(row) == [(Status.RETRYING, Reason.UNREACHABLE)]
 
 
 def test_under_a_disabled_or_removed_key_nothing_is_sent(sandbox: Sandbox):
@@ -549,6 +638,28 @@ def test_calls_that_an_error_left_under_way_answer_to_nobody_else(
     assert {status for status, _ in states(hanging, busy)} == {Status.SENDING}
 
 
+def test_what_may_have_arrived_is_remembered_whatever_the_next_attempt_comes_to(sandbox: Sandbox, settings: Settings):
+    settings.MAX_ATTEMPTS = 2
+    key = make_key(sandbox)
+    lost, gone = (due(key, make_record(push_type=ORDER), token=bad_token("d1ed0000")) for _ in range(2))
+    assert send(lost, gone) == [(Status.RETRYING, Reason.NO_ANSWER)] * 2
+    assert lost.may_have_arrived
+    sandbox.set_profile("busy503", access_id=key.access_id)
+    keygate.forget(key.pk)
+    DeliveryResult.objects.update(due_at=timezone.now())
+    Device.objects.filter(token=gone.token).update(is_active=False)
+    assert send(lost, gone) == [(Status.FAILED, Reason.TOO_MANY_ATTEMPTS), (Status.SKIPPED, Reason.NO_DEVICE)]
+    assert lost.may_have_arrived
+    assert gone.may_have_arrived
+
+
+def test_what_certainly_did_not_arrive_says_nothing_of_the_kind(sandbox: Sandbox):
+    key = make_key(sandbox)
+    rows = [due(key), due(key, token=bad_token("dead0000")), due(key, token=bad_token("b0b00000"))]
+    send(*rows)
+    assert [row.may_have_arrived for row in rows] == [False] * 3
+
+
 # --- order ------------------------------------------------------------------------------------
 
 
@@ -624,3 +735,42 @@ def test_what_was_not_begun_goes_back_when_something_fails(sandbox: Sandbox, set
         deliver([row.pk])
     assert states(row) == [(Status.RETRYING, Reason.CUT_OFF)]
     assert (row.claim, row.attempts) == ("", 0)
+
+
+@pytest.mark.parametrize("push_type", [DEFAULT, ORDER])
+def test_what_was_begun_but_never_handed_over_goes_back(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, push_type: PushType
+):
+    """Nothing has left, so it is neither unknown nor an attempt."""
+
+    def broken(*_: object) -> None:
+        raise MemoryError
+
+    row = due(make_key(sandbox), make_record(push_type=push_type))
+    with monkeypatch.context() as patch:
+        patch.setattr(deliver_module, "_requests", broken)
+        with pytest.raises(MemoryError):
+            deliver([row.pk])
+    assert states(row) == [(Status.RETRYING, Reason.CUT_OFF)]
+    assert (row.claim, row.attempts, row.sent_at, row.may_have_arrived) == ("", 0, None, False)
+    assert send(row) == [ACCEPTED]
+    assert (row.attempts, arrived(sandbox, row)) == (1, [1])
+
+
+def test_of_a_broken_window_only_what_was_handed_over_is_in_doubt(
+    sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    impatient(settings, monkeypatch)
+    key = make_key(sandbox)
+    rows = [due(key, make_record(push_type=DEFAULT), token=bad_token(f"deaf000{n}")) for n in range(3)]
+    leaves = deliver_module._leaves
+
+    def cut_at_the_second(work: Any, call: Any) -> None:
+        if work.left:
+            raise SystemExit
+        leaves(work, call)
+
+    monkeypatch.setattr(deliver_module, "_leaves", cut_at_the_second)
+    with pytest.raises(SystemExit):
+        deliver([row.pk for row in rows])
+    assert states(*rows) == [(Status.SENDING, ""), *[(Status.RETRYING, Reason.CUT_OFF)] * 2]

@@ -475,6 +475,21 @@ def test_a_lost_earlier_record_that_is_broken_does_not_condemn_the_one_asked_for
     assert list(PushRecord.objects.order_by("id").values_list("status", flat=True)) == ["failed", "distributed"]
 
 
+def test_after_one_that_is_broken_nobody_overtakes_a_large_group(
+    key: AppKey, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    """Distributing one by one, too, the group's next message waits for all parts."""
+    settings.DIRECTORY = f"{__name__}.PickyDirectory"
+    monkeypatch.setattr("pushes.distribute.PART_ACCOUNTS", 10)
+    phone("u24")
+    group = [f"u{number:02}" for number in range(25)]
+    audiences = (["poison"], group, ["u24", "u00"])
+    ids = submit([make_message(*a, kind=Kind.GROUP, conversation="group:7") for a in audiences]).record_ids
+    assert parts_made(*ids) == [10, 10, 5, 2]
+    of_u24 = DeliveryResult.objects.filter(account_id="u24").order_by("id")
+    assert [row.record_id for row in of_u24] == ids[1:]
+
+
 # --- order ------------------------------------------------------------------------------------
 
 

@@ -67,6 +67,18 @@ def test_depths_are_the_jobs_that_wait(redis_client: Redis):
     assert queues.depths(["hg_xinge_queue", "hg_message_queue"]) == {"hg_xinge_queue": 2, "hg_message_queue": 0}
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_waiting_jobs_are_about_is_read_by_kind_of_job(redis_client: Redis):
+    queues.enqueue_distribute("system", 0, [1, 2])
+    queues.enqueue_distribute("system", 0, [3], is_urgent=True)
+    queues.enqueue_distribute("broadcast", 0, [4])
+    queues.enqueue_expansion(7)
+    names = ["hg_message_queue", "higo_broadcast_queue"]
+    assert args("hg_message_queue") == [[[3]], [[1, 2]]]
+    assert queues.waiting_ids(names, queues.DISTRIBUTE_JOB) == {1, 2, 3, 4}
+    assert queues.waiting_ids([], queues.DISTRIBUTE_JOB) == set()
+
+
 def test_a_lanes_depth_is_that_of_all_its_queues(redis_client: Redis, settings: Settings):
     settings.QUEUE_MAX = 2
     for name in lanes.queue_names("group", 2):

@@ -1,10 +1,13 @@
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from redis import Redis
+from redis import Redis, ResponseError
 
+from higo_push import embedded
 from pushes.lanes import RAW_LIST
 from pushes.rawlist import RawList
 
@@ -114,3 +117,39 @@ def test_raw_bytes_come_through_unchanged(redis_client: Redis, raw: bytes):
     batch = RawList(redis_client).take(1)
     assert batch
     assert batch.raws == [raw]
+
+
+# --- a Redis that is full ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def full_redis(tmp_path: Path) -> Iterator[Redis]:
+    """A server of its own that refuses whatever needs memory, as when producers were faster than the intake."""
+    with (
+        embedded.running(embedded.Valkey(tmp_path / "valkey")) as server,
+        Redis.from_url(server.url) as client,
+    ):
+        client.rpush(RAW_LIST, *"abc")
+        client.config_set("maxmemory", 1)
+        with pytest.raises(ResponseError, match="maxmemory"):
+            client.set("key", "value")
+        yield client
+
+
+def test_a_full_redis_can_be_emptied(full_redis: Redis):
+    """What fills it is the list itself: an intake that could not take from it would stand still for ever."""
+    raw_list = RawList(full_redis)
+    raw_list.beat()
+    batch = raw_list.take(2)
+    assert batch
+    assert batch.raws == [b"a", b"b"]
+    raw_list.finish(batch)
+    assert state_of(full_redis) == ([b"c"], 0)
+
+
+def test_a_batch_of_a_dead_intake_can_be_taken_over_in_a_full_redis(full_redis: Redis):
+    dead, heir = RawList(full_redis), RawList(full_redis)
+    dead.take(2)
+    assert heir.orphans() == []
+    dead.retire()
+    assert [batch.raws for batch in heir.orphans()] == [[b"a", b"b"]]

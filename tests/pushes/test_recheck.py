@@ -82,19 +82,29 @@ def test_an_account_that_is_gone_is_not_pushed_to(key: AppKey):
     assert skipped(key, row) == Reason.NO_ACCOUNT
 
 
-def test_a_device_that_was_deactivated_is_not_sent_to(key: AppKey):
+@pytest.mark.parametrize("age", [timedelta(), OLD])
+def test_a_device_that_was_deactivated_is_not_sent_to(key: AppKey, age: timedelta):
     device = make_device()
     make_device(device.account)
-    row = row_for(key, device)
+    row = row_for(key, device, age=age)
     Device.objects.filter(pk=device.pk).update(is_active=False)
     assert skipped(key, row) == Reason.NO_DEVICE
 
 
-def test_a_phone_that_is_somebody_elses_by_now_shows_nothing_of_the_former_owner(key: AppKey):
+FRESH = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("age", [FRESH, OLD])
+def test_a_phone_that_is_somebody_elses_by_now_shows_nothing_of_the_former_owner(key: AppKey, age: timedelta):
     device = make_device()
-    row = row_for(key, device)
+    row = row_for(key, device, age=age)
     Device.objects.filter(pk=device.pk).update(account=make_account())
     assert skipped(key, row) == Reason.NO_DEVICE
+
+
+def test_of_a_device_that_another_directory_keeps_nothing_is_asked_while_it_is_fresh(key: AppKey):
+    row = make_delivery(make_record(push_type=ORDER), app_key_id=key.pk, created_at=timezone.now())
+    assert wanted(key, row) == [True]
 
 
 def test_a_type_that_was_turned_off_is_not_sent(key: AppKey):

@@ -117,8 +117,11 @@ def test_asking_twice_sends_once() -> None:
     assert PushRecord.objects.filter(source="resend").count() == 1
 
 
-def test_what_may_have_arrived_is_sent_only_when_that_is_accepted() -> None:
-    row = failed(Status.UNKNOWN)
+@pytest.mark.parametrize(
+    ("status", "fields"), [(Status.UNKNOWN, {}), (Status.FAILED, {"may_have_arrived": True})], ids=str
+)
+def test_what_may_have_arrived_is_sent_only_when_that_is_accepted(status: Status, fields: dict[str, Any]) -> None:
+    row = failed(status, **fields)
     refused = resend.resend([row.pk], by="wang")
     assert [refusal.obstacle for refusal in refused.refused] == [Obstacle.UNKNOWN]
     assert not Resend.objects.exists()

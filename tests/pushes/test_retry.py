@@ -98,6 +98,12 @@ def test_a_push_that_may_have_arrived_never_ends_as_failed_or_expired():
     for attempts, expires_at, policy in itertools.product((1, 6, 7), (FAR, NEAR), ("keep", "resend")):
         state = after(lost, attempts=attempts, expires_at=expires_at, policy=policy)
         assert state.status in (Status.UNKNOWN, Status.RETRYING)
+        assert state.may_have_arrived
+
+
+@pytest.mark.parametrize("verdict", sorted(set(Verdict) - {Verdict.UNKNOWN}, key=str))
+def test_only_an_unknown_fate_leaves_a_doubt(verdict: Verdict):
+    assert not after(Outcome(verdict, Reason.PROVIDER_BUSY)).may_have_arrived
 
 
 def test_nothing_is_put_off_to_its_expiry_or_later():

@@ -16,7 +16,7 @@ from pytest_django import Settings
 from redis import Redis, RedisError
 from rq.utils import utcformat
 
-from pushes import claims, keygate, lanes, queues
+from pushes import claims, keygate, lanes, queues, strays
 from pushes import sweep as sweep_module
 from pushes.management.commands.runsweeper import run_until
 from pushes.models import (
@@ -40,10 +40,16 @@ from tests.pushes.rows import leave_redis, make_delivery, make_message, make_rec
 from tests.redis_database import empty
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client", "new_watch")]
 COMMITTED = pytest.mark.django_db(transaction=True)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 ORDER, CHAT = PushType.NEW_ORDER, PushType.CHAT  # resend, keep
+
+
+@pytest.fixture
+def new_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweeper that has seen nothing yet."""
+    monkeypatch.setattr(sweep_module, "WATCH", strays.Watch())
 
 
 def swept(**options: Any) -> Swept:
@@ -124,7 +130,7 @@ def abandoned(*, is_begun: bool, push_type: int = ORDER, **fields: Any) -> Deliv
     row = make_delivery(make_record(push_type=push_type), order_key=7, **fields)
     token, _ = claims.claim([row.pk], now=timezone.now(), lease_seconds=-60)
     if is_begun:
-        claims.begin([row.pk], token, now=past, lease_seconds=1)
+        claims.begin([row.pk], token, now=past, lease_seconds=-60)
     return row
 
 
@@ -134,6 +140,7 @@ def test_what_was_not_begun_is_pending_again_and_enqueued_at_once(redis_client: 
     assert swept().leases_to_pending == 1
     assert state(row) == (Status.PENDING, "")
     assert (row.claim, row.lease_until, row.attempts, row.order_key) == ("", None, 0, 7)
+    assert not row.may_have_arrived
     assert len(sends()) == 1
 
 
@@ -142,6 +149,7 @@ def test_what_was_begun_is_unknown_when_a_loss_is_better():
     assert swept().leases_to_unknown == 1
     assert state(row) == (Status.UNKNOWN, Reason.CUT_OFF)
     assert (row.claim, row.lease_until, row.order_key, row.attempts) == ("", None, None, 1)
+    assert row.may_have_arrived
     assert row.finished_at is not None
     assert sends() == []
 
@@ -151,7 +159,7 @@ def test_what_was_begun_is_sent_again_when_a_duplicate_is_better(settings: Setti
     now = timezone.now()
     assert swept(now=now).leases_to_retry == 1
     assert state(row) == (Status.RETRYING, Reason.CUT_OFF)
-    assert (row.claim, row.attempts, row.order_key) == ("", 1, 7)
+    assert (row.claim, row.attempts, row.order_key, row.may_have_arrived) == ("", 1, 7, True)
     assert row.due_at == now + timedelta(seconds=settings.RETRY_BASE_SECONDS)
 
 
@@ -332,9 +340,23 @@ def test_a_record_that_is_not_pending_is_left_alone(status: RecordStatus):
 
 
 def test_in_a_busy_lane_records_wait_for_their_jobs(redis_client: Redis):
-    make_record(status=RecordStatus.PENDING, created_at=timezone.now() - HOUR)
+    record = make_record(status=RecordStatus.PENDING, created_at=timezone.now() - HOUR)
     fill(redis_client, "system")
-    assert swept().records_enqueued == 0
+    queues.queue(lanes.distribute_queue("system")).enqueue(queues.DISTRIBUTE_JOB, [record.pk])
+    for looks in range(5):
+        assert swept(now=timezone.now() + looks * MINUTE).records_enqueued == 0
+
+
+def test_in_a_busy_lane_a_record_without_a_job_is_enqueued_before_all_others_within_a_minute(redis_client: Redis):
+    """As after Redis was away for a moment in a lane that is never quiet."""
+    now = timezone.now()
+    lost = make_record(status=RecordStatus.PENDING, created_at=now)
+    waiting = make_record(status=RecordStatus.PENDING, created_at=now)
+    fill(redis_client, "system")
+    queues.queue(lanes.distribute_queue("system")).enqueue(queues.DISTRIBUTE_JOB, [waiting.pk])
+    rounds = [swept(now=now + timedelta(seconds=n), thorough=False).records_enqueued for n in range(0, 62, 2)]
+    assert sum(rounds) == 1
+    assert distributions() == [lost.pk, waiting.pk]
 
 
 @COMMITTED

@@ -124,6 +124,29 @@ def test_every_state_is_told(status: Status, fields: dict[str, Any], words: str)
     assert found.next_step
 
 
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (Status.FAILED, "it may have arrived all the same."),
+        (Status.EXPIRED, "it may have arrived all the same."),
+        (Status.ACCEPTED, "it may have arrived twice."),
+    ],
+)
+def test_an_earlier_attempt_of_unknown_fate_is_told(status: Status, words: str):
+    found = answer(status, may_have_arrived=True)
+    assert found.summary.endswith(words)
+    [step] = [step for step in found.as_dict()["steps"] if step["code"] == status]
+    assert step["may_have_arrived"]
+
+
+def test_an_unknown_fate_needs_no_second_word():
+    assert "earlier attempt" not in answer(Status.UNKNOWN, may_have_arrived=True).summary
+
+
+def test_without_a_doubt_none_is_told():
+    assert "may_have_arrived" not in str(answer(Status.FAILED).as_dict())
+
+
 def test_a_retry_says_when():
     due = timezone.now() + timedelta(hours=1)
     assert f"{timezone.localtime(due):%H:%M:%S}" in answer(Status.RETRYING, due_at=due).next_step

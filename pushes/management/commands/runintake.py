@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from redis import Redis, RedisError
 
-from pushes import memory
+from pushes import clocks, memory
 from pushes.intake import Intake, connect
 from pushes.rawlist import RawList
 
@@ -34,6 +34,7 @@ class Command(BaseCommand):
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: intake.stop())
+        clocks.warn()
         memory.settle()
         if not once:
             intake.run()

@@ -13,7 +13,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from redis import RedisError
 
-from pushes import readers
+from pushes import clocks, readers
 from pushes.sweep import sweep
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class Command(BaseCommand):
             swept = sweep()
             self.stdout.write(str(swept) if swept else "another sweeper holds the lease; nothing was done")
             return
+        clocks.warn()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

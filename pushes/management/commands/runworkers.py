@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from pushes import lanes, workers
+from pushes import clocks, lanes, workers
 
 
 class Command(BaseCommand):
@@ -28,4 +28,5 @@ class Command(BaseCommand):
             raise CommandError(f"--processes {options['processes']}: at least 1 is needed")
         if not settings.REDIS_URL:
             raise CommandError("REDIS_URL is not set: workers need the Redis server that holds the queues.")
+        clocks.warn()
         workers.run(names, processes=options["processes"], burst=options["burst"])
