@@ -13,14 +13,19 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
+from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import IGNORED_PARAMS
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
+from django.utils.functional import cached_property
 
+from pushes.admin import list_rows
+from pushes.admin.desk import admin_url
 from pushes.admin.theme import ChangeList
 from pushes.blocks import Sieve, Strip, Window
 
 OLDER_THAN, NEWER_THAN = "before", "after"
+TEMPLATE = "console/long_list.html"
 WINDOW_ROWS = 20_000
 WINDOW_GROWTH = 2
 #: The budget is looked at between windows, so this bounds how far over it a page can go.
@@ -212,7 +217,10 @@ class KeysetPaginator:
 
 
 class KeysetChangeList(ChangeList):
-    """The admin's list, paged by key. `model_admin.is_indexed(params)` tells which way it searches."""
+    """The admin's list, paged by key. `model_admin.is_indexed(params)` tells which way it searches.
+
+    A desk with such a list has TEMPLATE, which draws `table`.
+    """
 
     paginator: Any
     page: Page
@@ -258,6 +266,13 @@ class KeysetChangeList(ChangeList):
         """Which noted blocks may hold the rows; None: any."""
         return None
 
+    @property
+    def table(self) -> list_rows.Table:
+        return list_rows.table(self)
+
+    def url_for_result(self, result: Any) -> str:
+        return admin_url(self.model, "change", quote(result.pk))
+
     def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
         return super().get_query_string(new_params, [*(remove or []), OLDER_THAN, NEWER_THAN])
 
@@ -278,7 +293,7 @@ class KeysetChangeList(ChangeList):
             return self.get_query_string({NEWER_THAN: self.page.stopped_above})
         return self.get_query_string({NEWER_THAN: self.page.rows[0].pk} if self.page.rows else {})
 
-    @property
+    @cached_property
     def searched_back_to(self) -> datetime | None:
         """How far back the page looked, when it gave up before it was full."""
         if self.page.stopped_at is None:
