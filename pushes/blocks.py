@@ -2,18 +2,19 @@
 
 The log has no index on its reasons, types and app keys, and none by id on its status: every one would cost each push
 another write. Instead, once a block's rows are old enough that hardly any still changes, one reading of it notes which
-values it holds. That is a line or two for a hundred rows, and a search for the few `unknown` of last month reads
-the blocks that have some, and no others.
+values it holds, and of rare values which rows have them. That is a line or two for a hundred rows, and a search for
+the few `unknown` of last month reads those rows, and hardly any others.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, Max, Min, OuterRef, QuerySet
+from django.db.models import Max, Min, QuerySet
 
 from pushes.models import DeliveryResult, LogBlock
 from pushes.names import TERMINAL
@@ -24,17 +25,24 @@ LEAST_AGE = timedelta(minutes=10)
 BUDGET_SECONDS = 2.0
 #: A row that was held for hours was noted as "may be anything": such blocks are read again, some each round.
 REREAD = 20
+#: Of a value that no more rows of a block have, these rows are noted. (LogBlock.places has room for so many.)
+MOST_PLACES = 64
 #: So many blocks are looked through in one question to the database at first; then twice as many, up to the most.
 #: A small range of ids leaves MariaDB in no doubt that the primary key is the way to read it.
 FIRST_STRIP, MOST_STRIP = 4, 64
-BATCH = 200
+#: A row that is looked up by its id costs a page of the table; a block has about so many pages.
+ROWS_LIKE_A_BLOCK = 16
+#: So many lines of the notes are read at first; then twice as many, up to the most.
+FIRST_BATCH, MOST_BATCH = 64, 1_024
 CHANGING = ("status", "reason")
 CONDITIONS = ("status", "reason", "kind", "push_type", "app_key_id")
 
 #: Ids from the first up to, not including, the second.
 Window = tuple[int, int]
-#: Windows that are looked through together, in the walk's direction.
+#: Windows that are looked through together, in the walk's direction. An empty window only tells how far the walk is.
 Strip = list[Window]
+#: Which rows of a block, counted from its first id; None: any.
+Places = set[int] | None
 
 
 def note(now: datetime, *, budget_seconds: float = BUDGET_SECONDS) -> int:
@@ -92,17 +100,33 @@ def _unsettled() -> list[int]:
 
 @transaction.atomic
 def _read(number: int) -> None:
-    rows = DeliveryResult.objects.filter(pk__gte=number * SIZE, pk__lt=(number + 1) * SIZE)
-    found: set[tuple[str, str]] = set()
-    for values in rows.order_by().values_list(*CONDITIONS).distinct():
+    begins_at = number * SIZE
+    rows = DeliveryResult.objects.filter(pk__gte=begins_at, pk__lt=begins_at + SIZE).order_by("pk")
+    alike: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
+    for row in rows.values_list("pk", *CONDITIONS):
+        alike[row[1:]].append(row[0] - begins_at)
+    found: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for values, places in alike.items():
         is_over = values[0] in TERMINAL
         for name, value in zip(CONDITIONS, values, strict=True):
-            found.add((name, str(value) if is_over or name not in CHANGING else LogBlock.ANY))
+            found[name, str(value) if is_over or name not in CHANGING else LogBlock.ANY] += places
     LogBlock.objects.filter(number=number).delete()
     LogBlock.objects.bulk_create(
-        [LogBlock(number=number, name=name, value=value) for name, value in sorted(found) if value not in ("", "None")],
+        [
+            LogBlock(number=number, name=name, value=value, places=_written(places))
+            for (name, value), places in sorted(found.items())
+            if value not in ("", "None")
+        ],
         ignore_conflicts=True,
     )
+
+
+def _written(places: list[int]) -> str:
+    return " ".join(map(str, sorted(places))) if len(places) <= MOST_PLACES else ""
+
+
+def _places(written: str) -> Places:
+    return set(map(int, written.split())) if written else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,31 +155,132 @@ class Sieve:
         return self._strips(above // SIZE, 1, (highest - 1) // SIZE, (above, highest))
 
     def _strips(self, start: int, step: int, end: int, edges: Window) -> Iterator[Strip]:
-        size, number = FIRST_STRIP, start
-        while numbers := self._numbers(number, step, end):
-            while some := numbers[:size]:
-                numbers, number = numbers[size:], some[-1] + step
-                windows = ((max(low, edges[0]), min(high, edges[1])) for low, high in _together(some, step))
-                if strip := [(low, high) for low, high in windows if low < high]:
-                    yield strip
+        size, most, number = float(FIRST_STRIP), FIRST_BATCH, start
+        while (end - number) * step >= 0:
+            found, last = self._candidates(Stretch(number, end, step), most)
+            number, most = last + step, min(2 * most, MOST_BATCH)
+            windows = _clipped(_windows(found, step), edges)
+            if not windows:
+                here = max(edges[0], min(edges[1], last * SIZE if step < 0 else number * SIZE))
+                yield [(here, here)]
+            while windows:
+                strip, windows = _cut(windows, size)
+                yield strip
                 size = min(2 * size, MOST_STRIP)
 
-    def _numbers(self, start: int, step: int, end: int) -> list[int]:
-        """The next blocks from `start` on in one direction, at most BATCH."""
-        if (start - end) * step > 0:
-            return []
-        bounds = {"number__gte": min(start, end), "number__lte": max(start, end)}
-        (name, value), *others = self.wanted.items()
-        found = _holding(name, value).filter(**bounds)
-        for another, its_value in others:
-            found = found.filter(Exists(_holding(another, its_value).filter(number=OuterRef("number"))))
-        numbers = found.order_by("number" if step > 0 else "-number").values_list("number", flat=True).distinct()
-        return list(numbers[:BATCH])
+    def _candidates(self, stretch: "Stretch", most: int) -> tuple[dict[int, Places], int]:
+        """The next blocks that may hold such rows, in the walk's direction, and the block up to which these are all."""
+        looked = {name: _noted(name, value, stretch, most) for name, value in self.wanted.items()}
+        # The rarest condition leads: with as many lines it comes farthest. The others are asked about its blocks.
+        leader = max(looked, key=lambda name: looked[name][1] * stretch.step)
+        found, last = looked.pop(leader)
+        for name, (others, reach) in looked.items():
+            if found and reach != last:
+                others = _noted_of(name, self.wanted[name], found)
+            met = {number: _both(found[number], others[number]) for number in found if number in others}
+            found = {number: places for number, places in met.items() if places is None or places}
+        return found, last
 
 
-def _holding(name: str, value: Any) -> "QuerySet[LogBlock]":
-    values = [str(value), LogBlock.ANY] if name in CHANGING else [str(value)]
-    return LogBlock.objects.filter(name=name, value__in=values)
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Blocks from `start` to `end`, both included; `step` is -1 when they are walked down."""
+
+    start: int
+    end: int
+    step: int
+
+
+def _noted(name: str, value: Any, stretch: Stretch, most: int) -> tuple[dict[int, Places], int]:
+    """The first blocks of the stretch that may hold this value, about `most`, and the block up to which these are all.
+
+    A question for each way of noting it, because the index has the blocks of one in order.
+    """
+    bounds = {"number__gte": min(stretch.start, stretch.end), "number__lte": max(stretch.start, stretch.end)}
+    order = "number" if stretch.step > 0 else "-number"
+    lines: list[tuple[int, str]] = []
+    last = stretch.end
+    for noted_as in _ways(name, value):
+        some = list(_lines(name, noted_as).filter(**bounds).order_by(order)[:most])
+        if len(some) == most:
+            last = min(last, some[-1][0], key=lambda number: number * stretch.step)
+        lines += some
+    return _by_block(line for line in lines if line[0] * stretch.step <= last * stretch.step), last
+
+
+def _noted_of(name: str, value: Any, numbers: Iterable[int]) -> dict[int, Places]:
+    """Of these blocks those that may hold this value."""
+    wanted = list(numbers)
+    return _by_block(line for way in _ways(name, value) for line in _lines(name, way).filter(number__in=wanted))
+
+
+def _ways(name: str, value: Any) -> list[str]:
+    """How the blocks with this value are noted. ANY comes first: a block that is read anew between two questions
+    turns from that into a value, and never back."""
+    return [LogBlock.ANY, str(value)] if name in CHANGING else [str(value)]
+
+
+def _lines(name: str, noted_as: str) -> "QuerySet[LogBlock, tuple[int, str]]":
+    return LogBlock.objects.filter(name=name, value=noted_as).order_by().values_list("number", "places")
+
+
+def _by_block(lines: Iterable[tuple[int, str]]) -> dict[int, Places]:
+    """What lines say of each block together: a row may be noted by any of them."""
+    found: dict[int, Places] = {}
+    for number, written in lines:
+        places = _places(written)
+        if number in found:
+            before = found[number]
+            places = None if places is None or before is None else places | before
+        found[number] = places
+    return found
+
+
+def _both(one: Places, other: Places) -> Places:
+    """The rows that fulfil two conditions."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other
+
+
+def _windows(found: Mapping[int, Places], step: int) -> Strip:
+    """The ids of these blocks, in the walk's direction: whole blocks, or single rows."""
+    windows: Strip = []
+    for number in sorted(found):
+        places, begins_at = found[number], number * SIZE
+        if places is None:
+            windows.append((begins_at, begins_at + SIZE))
+        else:
+            windows += [(begins_at + place, begins_at + place + 1) for place in sorted(places)]
+    return windows[::step]
+
+
+def _clipped(windows: Strip, edges: Window) -> Strip:
+    clipped = ((max(low, edges[0]), min(high, edges[1])) for low, high in windows)
+    return [(low, high) for low, high in clipped if low < high]
+
+
+def _cut(windows: Strip, size: float) -> tuple[Strip, Strip]:
+    """As many of the windows as cost what `size` blocks do, neighbours made one; and the others."""
+    cost, taken = 0.0, 0
+    while taken < len(windows) and cost < size:
+        low, high = windows[taken]
+        cost += 1 if high - low > 1 else 1 / ROWS_LIKE_A_BLOCK
+        taken += 1
+    return _together(windows[:taken]), windows[taken:]
+
+
+def _together(windows: Strip) -> Strip:
+    """Neighbours as one window."""
+    found: Strip = []
+    for low, high in windows:
+        if found and found[-1][0] == high:
+            found[-1] = (low, found[-1][1])
+        elif found and found[-1][1] == low:
+            found[-1] = (found[-1][0], high)
+        else:
+            found.append((low, high))
+    return found
 
 
 def sieve(wanted: Mapping[str, Any]) -> Sieve | None:
@@ -164,17 +289,3 @@ def sieve(wanted: Mapping[str, Any]) -> Sieve | None:
         return None
     ends = LogBlock.objects.aggregate(first=Min("number"), last=Max("number"))
     return Sieve(wanted, ends["first"], ends["last"]) if ends["first"] is not None else None
-
-
-def _together(numbers: list[int], step: int) -> Strip:
-    """Neighbouring blocks as one window."""
-    found: Strip = []
-    for number in numbers:
-        low, high = number * SIZE, (number + 1) * SIZE
-        if found and step < 0 and found[-1][0] == high:
-            found[-1] = (low, found[-1][1])
-        elif found and step > 0 and found[-1][1] == low:
-            found[-1] = (found[-1][0], high)
-        else:
-            found.append((low, high))
-    return found

@@ -13,7 +13,7 @@ from redis import RedisError
 from pushes.admin import muting, trial
 from pushes.admin.desk import ReadOnlyDesk, page
 from pushes.admin.filters import starts_with
-from pushes.admin.keyset import KeysetChangeList
+from pushes.admin.keyset import TEMPLATE, KeysetChangeList
 from pushes.admin.records import deliveries_url
 from pushes.admin.theme import badge, when
 from pushes.directory import directory
@@ -38,6 +38,7 @@ class Accounts(ReadOnlyDesk[Account]):
     search_fields = ("account_id",)
     search_help_text = gettext_lazy("Account id, its beginning, or a device token")
     sortable_by = ()
+    change_list_template = TEMPLATE
     actions_detail = ("test_page", "tested_page", "preferences_page")
     change_form_outer_after_template = "console/account.html"
     empty_title = gettext_lazy("No accounts here")

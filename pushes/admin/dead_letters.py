@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from pushes.admin import letter_actions
 from pushes.admin.desk import ReadOnlyDesk, page
-from pushes.admin.keyset import KeysetChangeList
+from pushes.admin.keyset import TEMPLATE, KeysetChangeList
 from pushes.admin.raw_bytes import readable
 from pushes.admin.theme import ChoicesDropdownFilter, DropdownFilter, status_badge, when
 from pushes.models import DeadLetter
@@ -42,6 +42,7 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
     search_fields = ("position",)
     search_help_text = gettext_lazy("Position, as the logs name it")
     sortable_by = ()
+    change_list_template = TEMPLATE
     list_before_template = "console/dead_letter_groups.html"
     change_form_outer_after_template = "console/dead_letter.html"
     empty_title = gettext_lazy("No dead letters")

@@ -23,7 +23,7 @@ from pushes.admin.filters import (
     SpanFilter,
     UntilFilter,
 )
-from pushes.admin.keyset import KeysetChangeList
+from pushes.admin.keyset import TEMPLATE, KeysetChangeList
 from pushes.admin.theme import ChoicesDropdownFilter, ModelAdmin, badge, label, link, status_badge, when, widgets
 from pushes.models import Account, AppKey, Broadcast, DeliveryResult, Device, PushRecord
 from pushes.names import Kind, Platform, PushType, Reason, Status
@@ -76,6 +76,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
     search_fields = ("account_id",)
     search_help_text = gettext_lazy("Account, token, message or chat id, #push")
     sortable_by = ()
+    change_list_template = TEMPLATE
     actions = ("resend_selected",)
     actions_list = ("why_page", "export_page")
     actions_detail = ("resend_page",)

@@ -17,7 +17,7 @@ from pushes import devices, tags
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
 from pushes.admin.filters import exists, starts_with
-from pushes.admin.keyset import KeysetChangeList
+from pushes.admin.keyset import TEMPLATE, KeysetChangeList
 from pushes.admin.theme import ChoicesDropdownFilter, badge, device_badge, link, when, widgets
 from pushes.models import Account, DeliveryResult, Device
 
@@ -48,6 +48,7 @@ class Devices(ReadOnlyDesk[Device]):
     search_fields = ("token",)
     search_help_text = gettext_lazy("Account, token, or a token's first 6 characters")
     sortable_by = ()
+    change_list_template = TEMPLATE
     actions_detail = ("test_page", "reveal_page", "deactivate_page", "reactivate_page")
     change_form_outer_after_template = "console/device.html"
     empty_title = gettext_lazy("No devices here")

@@ -51,9 +51,7 @@ class SpanFilter(keyset.TimeFilter, DropdownFilter):
         span = SPANS.get(self.value() or "")
         if span is None:
             return None
-        moment = timezone.now() - span
-        self.lowest = keyset.first_since(queryset.model, moment)
-        return keyset.since(queryset, moment)
+        return self.since(queryset, timezone.now() - span)
 
 
 class MomentFilter(keyset.TimeFilter, TextFilter):
@@ -82,10 +80,7 @@ class FromFilter(MomentFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         moment = self.moment(request)
-        if moment is None:
-            return None
-        self.lowest = keyset.first_since(queryset.model, moment)
-        return keyset.since(queryset, moment)
+        return None if moment is None else self.since(queryset, moment)
 
 
 class UntilFilter(MomentFilter):
@@ -94,10 +89,7 @@ class UntilFilter(MomentFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         moment = self.moment(request)
-        if moment is None:
-            return None
-        self.highest = keyset.last_until(queryset.model, moment)
-        return keyset.until(queryset, moment)
+        return None if moment is None else self.until(queryset, moment)
 
 
 class NumberFilter(TextFilter):

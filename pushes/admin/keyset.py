@@ -13,21 +13,30 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
+from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import IGNORED_PARAMS
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Max, Min, Model, Q, QuerySet
 from django.http import HttpRequest
+from django.utils.functional import cached_property
 
+from pushes.admin import list_rows
+from pushes.admin.desk import admin_url
 from pushes.admin.theme import ChangeList
 from pushes.blocks import Sieve, Strip, Window
 
 OLDER_THAN, NEWER_THAN = "before", "after"
+TEMPLATE = "console/long_list.html"
 WINDOW_ROWS = 20_000
 WINDOW_GROWTH = 2
 #: The budget is looked at between windows, so this bounds how far over it a page can go.
 MOST_WINDOW_ROWS = 160_000
 BUDGET_SECONDS = 0.5
-#: Rows are inserted in batches that carry one time, so ids and times may disagree by about a job's length.
+#: So many ids are looked up one by one rather than as a range.
+FEW_IDS = 16
+#: Rows carry the time at which their job began, so ids and times may disagree by a job's length.
 CLOCK_SLACK = timedelta(seconds=120)
+#: And clocks differ from one another, or are set: about a batch of rows more. They cost a dozen pages of the table.
+ID_SLACK = 500
 
 
 class TimeFilter:
@@ -35,6 +44,18 @@ class TimeFilter:
 
     lowest: int | None = None
     highest: int | None = None
+
+    def since(self, rows: QuerySet[Any], moment: datetime) -> QuerySet[Any]:
+        """Rows from `moment` on, bounded by the primary key too, which pages run along."""
+        self.lowest = first_since(rows.model, moment)
+        bounded = rows if self.lowest is None else rows.filter(pk__gte=self.lowest)
+        return bounded.filter(created_at__gte=moment)
+
+    def until(self, rows: QuerySet[Any], moment: datetime) -> QuerySet[Any]:
+        """Rows before `moment`, bounded by the primary key too."""
+        self.highest = last_until(rows.model, moment)
+        bounded = rows if self.highest is None else rows.filter(pk__lte=self.highest)
+        return bounded.filter(created_at__lt=moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +123,12 @@ def _newer_page(rows: QuerySet[Any], above: Any, size: int, *, walk: bool, bound
 
 
 def within(rows: QuerySet[Any], strip: Strip) -> QuerySet[Any]:
-    """The rows of these windows."""
-    condition = Q()
+    """The rows of these windows: ids that are named where a window is small."""
+    ids = [number for low, high in strip if high - low <= FEW_IDS for number in range(low, high)]
+    condition = Q(pk__in=ids)
     for low, high in strip:
-        condition |= Q(pk__gte=low, pk__lt=high)
+        if high - low > FEW_IDS:
+            condition |= Q(pk__gte=low, pk__lt=high)
     return rows.filter(condition)
 
 
@@ -176,30 +199,31 @@ def _up(low: int, end: int) -> Iterator[Strip]:
         low, size = low + size, min(size * WINDOW_GROWTH, MOST_WINDOW_ROWS)
 
 
-def first_since(model: type[Model], moment: datetime, field: str = "created_at") -> int | None:
-    """An id that no row from `moment` on is below; None when there is no such row."""
-    earliest = {f"{field}__gte": moment - CLOCK_SLACK}
-    first = model._default_manager.filter(**earliest).order_by(field).values_list("pk", flat=True).first()
-    return None if first is None else int(first) - WINDOW_ROWS
+def first_since(model: type[Model], moment: datetime) -> int | None:
+    """An id that no row from `moment` on is below, as near as can be; None when there are no earlier rows.
+
+    What is later than that by more than the slack was inserted after the last earlier row, and has a higher id.
+    """
+    rows = model._default_manager
+    earlier = rows.filter(created_at__lt=moment).order_by("-created_at", "-pk").values_list("pk", flat=True).first()
+    if earlier is None:
+        return None
+    close = rows.filter(created_at__gte=moment, created_at__lt=moment + CLOCK_SLACK)
+    lowest: int | None = close.aggregate(lowest=Min("pk"))["lowest"]
+    first = int(earlier) + 1
+    return (first if lowest is None else min(first, lowest)) - ID_SLACK
 
 
-def last_until(model: type[Model], moment: datetime, field: str = "created_at") -> int | None:
-    """An id that no row before `moment` is above; None when there is no such row."""
-    latest = {f"{field}__lte": moment + CLOCK_SLACK}
-    last = model._default_manager.filter(**latest).order_by(f"-{field}").values_list("pk", flat=True).first()
-    return None if last is None else int(last) + WINDOW_ROWS
-
-
-def since(rows: QuerySet[Any], moment: datetime, field: str = "created_at") -> QuerySet[Any]:
-    """Rows from `moment` on, bounded by the primary key too, which pages run along."""
-    first = first_since(rows.model, moment, field)
-    return rows.none() if first is None else rows.filter(pk__gte=first, **{f"{field}__gte": moment})
-
-
-def until(rows: QuerySet[Any], moment: datetime, field: str = "created_at") -> QuerySet[Any]:
-    """Rows before `moment`, bounded by the primary key too."""
-    last = last_until(rows.model, moment, field)
-    return rows.none() if last is None else rows.filter(pk__lte=last, **{f"{field}__lt": moment})
+def last_until(model: type[Model], moment: datetime) -> int | None:
+    """An id that no row before `moment` is above, as near as can be; None when there are no later rows."""
+    rows = model._default_manager
+    later = rows.filter(created_at__gte=moment).order_by("created_at", "pk").values_list("pk", flat=True).first()
+    if later is None:
+        return None
+    close = rows.filter(created_at__gte=moment - CLOCK_SLACK, created_at__lt=moment)
+    highest: int | None = close.aggregate(highest=Max("pk"))["highest"]
+    last = int(later) - 1
+    return (last if highest is None else max(last, highest)) + ID_SLACK
 
 
 class KeysetPaginator:
@@ -212,7 +236,10 @@ class KeysetPaginator:
 
 
 class KeysetChangeList(ChangeList):
-    """The admin's list, paged by key. `model_admin.is_indexed(params)` tells which way it searches."""
+    """The admin's list, paged by key. `model_admin.is_indexed(params)` tells which way it searches.
+
+    A desk with such a list has TEMPLATE, which draws `table`.
+    """
 
     paginator: Any
     page: Page
@@ -258,6 +285,13 @@ class KeysetChangeList(ChangeList):
         """Which noted blocks may hold the rows; None: any."""
         return None
 
+    @property
+    def table(self) -> list_rows.Table:
+        return list_rows.table(self)
+
+    def url_for_result(self, result: Any) -> str:
+        return admin_url(self.model, "change", quote(result.pk))
+
     def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
         return super().get_query_string(new_params, [*(remove or []), OLDER_THAN, NEWER_THAN])
 
@@ -278,7 +312,7 @@ class KeysetChangeList(ChangeList):
             return self.get_query_string({NEWER_THAN: self.page.stopped_above})
         return self.get_query_string({NEWER_THAN: self.page.rows[0].pk} if self.page.rows else {})
 
-    @property
+    @cached_property
     def searched_back_to(self) -> datetime | None:
         """How far back the page looked, when it gave up before it was full."""
         if self.page.stopped_at is None:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from pushes.admin import lookup, resend_pages
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
 from pushes.admin.filters import BroadcastFilter, FromFilter, SpanFilter, UntilFilter
-from pushes.admin.keyset import KeysetChangeList
+from pushes.admin.keyset import TEMPLATE, KeysetChangeList
 from pushes.admin.theme import ChoicesDropdownFilter, link, status_badge, when
 from pushes.models import Broadcast, DeliveryResult, PushRecord
 
@@ -44,6 +44,7 @@ class Records(ReadOnlyDesk[PushRecord]):
     search_fields = ("message_id",)
     search_help_text = gettext_lazy("Message or chat id, or #push number")
     sortable_by = ()
+    change_list_template = TEMPLATE
     actions_detail = ("resend_page",)
     empty_title = gettext_lazy("No pushes here")
     empty_text = gettext_lazy(

@@ -20,6 +20,7 @@ LATER = timezone.now() + timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "SIZE", 10)
+    monkeypatch.setattr(blocks, "MOST_PLACES", 3)
 
 
 @pytest.fixture
@@ -38,20 +39,70 @@ def numbers(**wanted: Any) -> list[tuple[int, int]]:
     """The noted ids in which rows like `wanted` are looked for, newest first."""
     sieve = blocks.sieve(wanted)
     assert sieve is not None
-    return [window for strip in sieve.down(0, 10_000) for window in strip]
+    return [(low, high) for strip in sieve.down(0, 10_000) for low, high in strip if low < high]
 
 
 def test_a_rare_row_s_block_is_known_and_so_is_what_may_become_one(log: list[DeliveryResult]) -> None:
     assert blocks.note(LATER) == 10  # nine are old and full enough, and one of them is read again at once
-    assert numbers(status="failed") == [(1050, 1060), (1020, 1030)]
-    assert numbers(reason="bad_token") == [(1050, 1060), (1020, 1030)]
-    assert numbers(status="unknown") == [(1050, 1060)]
+    assert numbers(status="failed") == [(1055, 1056), (1025, 1026)]
+    assert numbers(reason="bad_token") == [(1055, 1056), (1025, 1026)]
+    assert numbers(status="unknown") == [(1055, 1056)]
 
 
 def test_conditions_meet_within_a_block(log: list[DeliveryResult]) -> None:
     blocks.note(LATER)
-    assert numbers(status="failed", kind=Kind.SYSTEM, app_key_id=3) == [(1050, 1060), (1020, 1030)]
+    assert numbers(status="failed", kind=Kind.SYSTEM, app_key_id=3) == [(1055, 1056), (1025, 1026)]
     assert numbers(status="failed", kind=Kind.GROUP) == []
+
+
+def test_conditions_that_no_row_fulfils_together_leave_nothing_to_read(log: list[DeliveryResult]) -> None:
+    DeliveryResult.objects.filter(pk=1027).update(reason=Reason.MUTED, status=Status.SKIPPED)
+    blocks.note(LATER)
+    assert numbers(reason="muted") == [(1055, 1056), (1027, 1028)]
+    assert numbers(status="failed", reason="muted") == [(1055, 1056)]
+
+
+def test_a_value_that_many_rows_have_is_looked_for_in_the_whole_block(log: list[DeliveryResult]) -> None:
+    DeliveryResult.objects.filter(pk__in=(1031, 1033, 1036)).update(status=Status.EXPIRED)
+    DeliveryResult.objects.filter(pk__in=(1041, 1042, 1043, 1044)).update(status=Status.EXPIRED)
+    blocks.note(LATER)
+    assert numbers(status="expired") == [(1055, 1056), (1040, 1050), (1036, 1037), (1033, 1034), (1031, 1032)]
+
+
+def test_a_block_that_was_noted_without_its_rows_is_read_whole(log: list[DeliveryResult]) -> None:
+    blocks.note(LATER)
+    LogBlock.objects.update(places="")
+    assert numbers(status="failed") == [(1050, 1060), (1020, 1030)]
+
+
+def test_what_many_blocks_hold_does_not_keep_the_search_from_what_few_do(
+    log: list[DeliveryResult], monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    """The rare condition leads: nothing reads through all the notes of the common one."""
+    monkeypatch.setattr(blocks, "FIRST_BATCH", 2)
+    monkeypatch.setattr(blocks, "MOST_BATCH", 2)
+    DeliveryResult.objects.filter(pk=1001).update(push_type=8)
+    blocks.note(LATER)
+    with django_assert_max_num_queries(4):
+        assert numbers(kind=Kind.SYSTEM, push_type=8) == [(1001, 1002)]
+
+
+def test_a_walk_among_blocks_that_hold_nothing_is_cut_short_too(
+    log: list[DeliveryResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "FIRST_BATCH", 1)
+    monkeypatch.setattr(blocks, "MOST_BATCH", 1)
+    monkeypatch.setattr(keyset, "BUDGET_SECONDS", -1)
+    DeliveryResult.objects.filter(pk__gte=1000).update(status=Status.ACCEPTED, reason="")
+    DeliveryResult.objects.filter(pk__in=(1003, 1023, 1043)).update(reason=Reason.MUTED)
+    DeliveryResult.objects.filter(pk__in=(1004, 1024, 1044)).update(status=Status.FAILED)
+    blocks.note(LATER)
+    bounds = keyset.Bounds(sieve=blocks.sieve({"status": "failed", "reason": "muted"}))
+    rows = DeliveryResult.objects.filter(status="failed", reason="muted").order_by()
+    older = keyset.read_page(rows, keyset.Cursor(before=1090), 5, walk=True, bounds=bounds)
+    assert (older.rows, older.has_older, older.stopped_at) == ([], True, 1040)
+    newer = keyset.read_page(rows, keyset.Cursor(after=1000), 5, walk=True, bounds=bounds)
+    assert (newer.rows, newer.has_newer, newer.stopped_above) == ([], True, 1009)
 
 
 def test_neighbours_are_one_window(log: list[DeliveryResult]) -> None:
@@ -63,7 +114,7 @@ def test_a_row_that_has_ended_meanwhile_is_noted_by_the_next_round(log: list[Del
     blocks.note(LATER)
     DeliveryResult.objects.filter(pk=1055).update(status=Status.ACCEPTED)
     blocks.note(LATER)
-    assert numbers(status="failed") == [(1020, 1030)]
+    assert numbers(status="failed") == [(1025, 1026)]
 
 
 def test_young_rows_are_left_alone(log: list[DeliveryResult]) -> None:
@@ -85,7 +136,7 @@ def test_gaps_between_ids_are_skipped() -> None:
     for pk in (5, 7_005, 9_005):
         make_delivery(record, pk=pk)
     assert blocks.note(LATER) == 2
-    assert numbers(status="accepted") == [(7_000, 7_010), (0, 10)]
+    assert numbers(status="accepted") == [(7_005, 7_006), (5, 6)]
 
 
 def test_what_retention_removed_is_forgotten(log: list[DeliveryResult]) -> None:
@@ -106,19 +157,30 @@ def test_the_sweeper_notes_and_forgets(log: list[DeliveryResult]) -> None:
     assert LogBlock.objects.filter(name="status", value="failed").exists()
 
 
+@pytest.mark.parametrize("places", [0, 3, 64])
 @pytest.mark.parametrize("step", [1, 2, 3, 100])
 def test_a_walk_finds_every_row_whatever_is_noted(
-    log: list[DeliveryResult], monkeypatch: pytest.MonkeyPatch, step: int
+    log: list[DeliveryResult], monkeypatch: pytest.MonkeyPatch, step: int, places: int
 ) -> None:
     """Noted up to the middle; below and above it the walk looks everywhere."""
-    monkeypatch.setattr(blocks, "BATCH", step)
+    monkeypatch.setattr(blocks, "FIRST_BATCH", step)
+    monkeypatch.setattr(blocks, "MOST_BATCH", 2 * step)
+    monkeypatch.setattr(blocks, "MOST_PLACES", places)
     monkeypatch.setattr(blocks, "FIRST_STRIP", 1)
     monkeypatch.setattr(blocks, "MOST_STRIP", 3)
     monkeypatch.setattr(keyset, "WINDOW_ROWS", 7)
+    DeliveryResult.objects.filter(pk__in=(1033, 1035, 1036, 1044, 1047, 1061)).update(status=Status.FAILED)
+    DeliveryResult.objects.filter(pk__in=(1035, 1047, 1055, 1064)).update(app_key_id=4)
     DeliveryResult.objects.filter(pk__gte=1072).update(created_at=LATER)
     blocks.note(LATER)
     LogBlock.objects.filter(number__lt=102).delete()
-    for wanted in ({"status": "accepted"}, {"status": "failed"}, {"status": "retrying"}):
+    for wanted in (
+        {"status": "accepted"},
+        {"status": "failed"},
+        {"status": "retrying"},
+        {"status": "failed", "app_key_id": 4},
+        {"kind": Kind.SYSTEM, "app_key_id": 4, "push_type": 5},
+    ):
         rows = DeliveryResult.objects.filter(**wanted).order_by()
         bounds = keyset.Bounds(sieve=blocks.sieve(wanted))
         expected = sorted(rows.values_list("pk", flat=True))
