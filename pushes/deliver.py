@@ -294,6 +294,7 @@ def _perform(work: KeyWork, calls: list[Call]) -> None:
                 outcome = _forgotten(work, call, outcome)
             if call.is_list and outcome.verdict is Verdict.BAD_TARGET:
                 refused_lists.append(call)
+                work.left.difference_update(row.id for row in call.rows)
                 continue
             finished += [(row, _of_row(row, outcome)) for row in call.rows]
             if len(finished) >= SETTLE_SIZE:

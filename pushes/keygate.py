@@ -26,7 +26,8 @@ local now = clock[1] + clock[2] / 1000000
 local wanted, rate, probe_seconds = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local state = redis.call('HMGET', KEYS[1], 'tokens', 'at', 'failures', 'open_until', 'line', 'tripped')
 local open_until = tonumber(state[4] or 0)
-if open_until > now then return {0, tostring(open_until - now)} end
+-- What lies beyond the state's own life was written before the clock was put back.
+if open_until > now and open_until <= now + ARGV[4] then return {0, tostring(open_until - now)} end
 local granted = wanted
 if state[6] == '1' then
   granted = math.min(wanted, 1)
@@ -34,11 +35,12 @@ if state[6] == '1' then
 end
 local wait = 0
 if rate > 0 then
-  local tokens = math.min(rate, tonumber(state[1] or rate) + (now - tonumber(state[2] or now)) * rate)
+  local tokens = math.min(rate, tonumber(state[1] or rate) + math.max(0, now - tonumber(state[2] or now)) * rate)
   granted = math.min(granted, math.floor(tokens))
   redis.call('HSET', KEYS[1], 'tokens', tokens - granted, 'at', now)
   if granted < wanted then
     local line = math.max(tonumber(state[5] or 0), now)
+    if line > now + ARGV[4] then line = now end
     wait = line - now + 1 / rate
     redis.call('HSET', KEYS[1], 'line', line + (wanted - granted) / rate)
   end
@@ -59,6 +61,7 @@ if answered > 0 then
 end
 if pause > 0 then
   local open_until = tonumber(redis.call('HGET', KEYS[1], 'open_until') or 0)
+  if open_until > now + ARGV[7] then open_until = 0 end
   redis.call('HSET', KEYS[1], 'open_until', math.max(open_until, now + pause))
 end
 if answered == 0 and failed > 0 then
@@ -68,7 +71,7 @@ if answered == 0 and failed > 0 then
   if failures >= threshold and (state[1] ~= '1' or state[2] == '1') then
     redis.call('HDEL', KEYS[1], 'probing')
     local opened = redis.call('HINCRBY', KEYS[1], 'opened', 1)
-    redis.call('HSET', KEYS[1], 'tripped', '1', 'open_until', now + math.min(most, base * 2 ^ (opened - 1)))
+    redis.call('HSET', KEYS[1], 'tripped', '1', 'open_until', now + math.min(most, base * 2 ^ (opened - 1), ARGV[7]))
   end
 end
 redis.call('EXPIRE', KEYS[1], ARGV[7])
@@ -140,7 +143,8 @@ def state(key_id: int) -> GateState:
     if open_until is None:
         return GateState(tripped == b"1", 0.0)
     seconds, microseconds = client.time()
-    return GateState(tripped == b"1", max(0.0, float(open_until) - seconds - microseconds / 1e6))
+    left = float(open_until) - seconds - microseconds / 1e6
+    return GateState(tripped == b"1", left if 0 < left <= STATE_SECONDS else 0.0)
 
 
 def forget(key_id: int) -> None:

@@ -43,6 +43,8 @@ ROWS_A_ROUND = 20_000
 CHUNK = 5_000
 #: A lane whose queues hold more jobs than this is busy, not stuck.
 QUIET_JOBS = 4
+#: A lease that has longer than its length and this to run was written by a clock that was ahead, and is none.
+CLOCK_TOLERANCE = timedelta(minutes=5)
 WATCH = strays.Watch()
 EARLIEST = datetime(2000, 1, 1, tzinfo=tz.utc)
 
@@ -94,7 +96,7 @@ def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None
 def take_lease(now: datetime) -> bool:
     """One sweeper at a time: hold, renew or inherit the lease."""
     until = now + timedelta(seconds=max(2.0, settings.SWEEP_INTERVAL * 5))
-    free = Q(holder=HOLDER) | Q(until__lte=now)
+    free = Q(holder=HOLDER) | Q(until__lte=now) | Q(until__gt=until + CLOCK_TOLERANCE)
     if Lease.objects.filter(free, name=LEASE_NAME).update(holder=HOLDER, until=until):
         return True
     try:
@@ -108,7 +110,9 @@ def take_lease(now: datetime) -> bool:
 def _expired_leases(now: datetime, swept: Swept) -> None:
     """Rows whose sender died. Not begun: provably never left. Begun: nobody knows, so the push type's
     policy says whether a duplicate or a loss is worse."""
-    lost = DeliveryResult.objects.filter(status=Status.SENDING, lease_until__lte=clocks.database_time(now))
+    longest = clocks.database_time(now, seconds=settings.LEASE_SECONDS + CLOCK_TOLERANCE.total_seconds())
+    is_over = Q(lease_until__lte=clocks.database_time(now)) | Q(lease_until__gt=longest)
+    lost = DeliveryResult.objects.filter(is_over, status=Status.SENDING)
     unbegun = _rows(lost.filter(sent_at__isnull=True))
     swept.leases_to_pending = lost.filter(sent_at__isnull=True, id__in=[row[-1] for row in unbegun]).update(
         status=Status.PENDING, claim="", lease_until=None, due_at=now

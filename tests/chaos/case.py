@@ -85,6 +85,10 @@ class Case:
 
         self._sometime(f"restart Redis with{'' if with_data else 'out'} its data", restart)
 
+    def fill_redis(self, *, seconds: float) -> None:
+        """Redis refuses whatever needs memory for a while, as one that is full does."""
+        self._sometime("fill Redis", lambda: self.world.fill_redis(seconds=seconds))
+
     def restart_mariadb(self, server: MariaDb, *, pause_seconds: float = 0.5) -> None:
         def restart() -> None:
             server.kill()

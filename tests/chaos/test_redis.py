@@ -34,3 +34,12 @@ def test_a_redis_that_forgets_loses_only_what_had_not_been_accepted(world: World
     verdict = case.run()
     assert verdict.faults == {}, world.family.logs()
     assert verdict.audit.numbers["records"] >= 530 - verdict.destroyed
+
+
+def test_a_redis_that_is_full_for_a_while_loses_nothing(world: World, seed: int) -> None:
+    case = Case(world, "redis-full", ALL_KINDS, seed)
+    case.fill_redis(seconds=1)
+    verdict = case.run()
+    assert verdict.faults == {}, world.family.logs()
+    assert verdict.audit.numbers["records"] == 530
+    assert verdict.audit.numbers.get("unknown", 0) == verdict.audit.numbers["resent"] == 0

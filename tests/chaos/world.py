@@ -181,6 +181,12 @@ class World:
         self.valkey.start()
         return gone
 
+    def fill_redis(self, *, seconds: float) -> None:
+        with self.redis() as client:
+            client.config_set("maxmemory", 1)
+            self.pause(seconds)
+            client.config_set("maxmemory", 0)
+
     def restart_mongod(self, *, pause_seconds: float) -> None:
         """Kill mongod and start it again; what it had acknowledged is in its journal."""
         if self.mongod is None:

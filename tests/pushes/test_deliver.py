@@ -11,7 +11,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.utils import timezone
 from pytest_django import Settings
-from redis import Redis
+from redis import Redis, RedisError
 
 from higo_push.processes import free_port
 from pushes import claims, directory, keygate, results
@@ -285,6 +285,26 @@ def test_a_list_that_is_refused_for_a_token_goes_out_one_by_one(sandbox: Sandbox
     assert send(wrong, *rows) == [(Status.FAILED, Reason.BAD_TOKEN), *[ACCEPTED] * 4]
     assert arrived(sandbox, wrong, *rows) == [0, 1, 1, 1, 1]
     assert list(Device.objects.filter(is_active=False).values_list("token", flat=True)) == ["no-token-at-all"]
+
+
+def test_a_refused_list_that_cannot_be_sent_one_by_one_goes_back(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
+    """The provider has said that it took none of them."""
+    key, record = make_key(sandbox), make_record(push_type=DEFAULT)
+    rows = [due(key, record, token="no-token-at-all"), *(due(key, record) for _ in range(4))]
+    admit, asked = keygate.admit, list[int]()
+
+    def once(key_id: int, wanted: int, rate: int | None) -> keygate.Admission:
+        if asked:
+            raise RedisError("away")
+        asked.append(wanted)
+        return admit(key_id, wanted, rate)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keygate, "admit", once)
+        with pytest.raises(RedisError):
+            deliver([row.pk for row in rows])
+    assert set(states(*rows)) == {(Status.RETRYING, Reason.CUT_OFF)}
+    assert {row.attempts for row in rows} == {0}
 
 
 def test_one_by_one_keeps_to_the_keys_rate(sandbox: Sandbox):

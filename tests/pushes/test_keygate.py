@@ -229,6 +229,26 @@ def test_what_is_known_of_a_key_is_forgotten_after_an_hour(redis_client: Redis):
     assert 0 < seconds <= 3_600
 
 
+@pytest.mark.parametrize("rate", [None, 10])
+def test_a_clock_that_was_put_back_by_a_day_shuts_no_key_for_a_day(redis_client: Redis, rate: int | None):
+    admit(KEY, 1, rate)
+    tomorrow = str(time.time() + 86_400)
+    redis_client.hset(keygate.KEY.format(key_id=KEY), mapping=dict.fromkeys(("open_until", "at", "line"), tomorrow))
+    assert seconds_shut(KEY) == 0
+    admission = admit(KEY, 100, rate)
+    assert admission.granted >= 9
+    assert admission.wait_seconds < 10
+
+
+def test_the_longest_pause_is_kept_and_none_is_longer(settings: Settings):
+    report(KEY, answered=0, failed=0, pause_seconds=keygate.STATE_SECONDS)
+    assert seconds_shut(KEY) > keygate.STATE_SECONDS - 10
+    forget(KEY)
+    settings.BREAKER_BASE_SECONDS = settings.BREAKER_MOST_SECONDS = 100_000.0
+    trip()
+    assert seconds_shut(KEY) > keygate.STATE_SECONDS - 10
+
+
 def test_without_redis_the_gate_says_so(settings: Settings):
     leave_redis(settings)
     for ask in (lambda: admit(KEY, 1, 1), lambda: report(KEY, answered=1, failed=0), lambda: seconds_shut(KEY)):

@@ -104,6 +104,12 @@ def test_the_lease_of_a_dead_sweeper_is_inherited():
     assert Lease.objects.get().holder == sweep_module.HOLDER
 
 
+def test_a_lease_from_a_clock_that_was_ahead_is_no_lease():
+    """Else nothing would be swept until the others have caught up."""
+    Lease.objects.create(name=sweep_module.LEASE_NAME, holder="another", until=timezone.now() + 24 * HOUR)
+    assert take_lease(timezone.now())
+
+
 @COMMITTED
 def test_sweepers_that_start_at_once_meet_no_error():
     assert any(together([lambda: take_lease(timezone.now())] * 4))
@@ -188,6 +194,12 @@ def test_a_lease_that_still_runs_is_left_alone():
     done = swept()
     assert (done.leases_to_pending, done.leases_to_unknown, done.leases_to_retry) == (0, 0, 0)
     assert state(row)[0] == Status.SENDING
+
+
+def test_a_lease_that_a_clock_put_back_has_made_endless_is_over():
+    row = make_delivery()
+    claims.claim([row.pk], now=timezone.now(), lease_seconds=86_400)
+    assert swept().leases_to_pending == 1
 
 
 # --- what is due ------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("pushes", "0006_delivery_log"),
+        ("pushes", "0007_may_have_arrived"),
     ]
 
     operations = [
