@@ -10,7 +10,7 @@ from chatscan import kinds
 from pushes.names import App, Kind
 
 KINDS = (Kind.GROUP, Kind.PRIVATE)
-FULL, PREVIEW, HIDDEN = PRIVACIES = ("full", "preview", "hidden")
+FULL, PREVIEW, HIDDEN = ("full", "preview", "hidden")
 
 
 @dataclass(frozen=True, slots=True)

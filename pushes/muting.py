@@ -37,9 +37,6 @@ class ListChange:
         return found
 
 
-NO_CHANGE = ListChange()
-
-
 def conversation(value: str) -> str:
     """`value` as the scanners name that conversation. Raises InvalidEntryError."""
     kind, _, rest = value.strip().partition(":")

@@ -36,7 +36,6 @@ from tests.together import together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 STARTABLE = {BroadcastStatus.DRAFT, BroadcastStatus.WAITING, BroadcastStatus.SCHEDULED}
-ENDED = {BroadcastStatus.FINISHED, BroadcastStatus.CANCELLED}
 
 
 @pytest.fixture

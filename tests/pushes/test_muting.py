@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pushes import muting
 from pushes.models import Account
-from pushes.muting import NO_CHANGE, InvalidEntryError, ListChange, conversation
+from pushes.muting import InvalidEntryError, ListChange, conversation
 from tests.make import make_account
 
 IDS = st.text(st.characters(categories=("Nd", "Ll", "Lo")), min_size=1, max_size=8)
@@ -37,11 +37,11 @@ def test_what_names_no_conversation_is_refused_with_its_value(value: str):
 @pytest.mark.django_db
 def test_an_account_that_is_gone_is_no_place_for_a_list():
     with pytest.raises(Account.DoesNotExist):
-        muting.change("7", ListChange(add=("group:7",)), NO_CHANGE)
+        muting.change("7", ListChange(add=("group:7",)), ListChange())
 
 
 @pytest.mark.django_db
 def test_lists_of_numbers_are_read_as_text():
     account = make_account("7", blocked_accounts=[12])
     assert muting.lists(account) == ([], ["12"])
-    assert muting.change("7", NO_CHANGE, ListChange(remove=("12",))).blocked_accounts == []
+    assert muting.change("7", ListChange(), ListChange(remove=("12",))).blocked_accounts == []
