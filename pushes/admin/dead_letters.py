@@ -26,9 +26,9 @@ class LetterReasonFilter(DropdownFilter):
     parameter_name = "reason"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
-        # The index on status and reason holds every pair; there are a few dozen.
-        reasons = DeadLetter.objects.order_by().values_list("reason", flat=True).distinct()
-        return [(reason, reason) for reason in sorted(set(reasons))]
+        # Of pairs the index gives MariaDB the few dozen that there are; of reasons alone it would read every entry.
+        pairs = DeadLetter.objects.order_by().values_list("status", "reason").distinct()
+        return [(reason, reason) for reason in sorted({reason for _status, reason in pairs})]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.filter(reason=self.value()) if self.value() else None

@@ -16,7 +16,7 @@ from pushes.admin import export_rows, exports, lookup, resend_pages, why
 from pushes.admin.desk import ReadOnlyDesk, admin_url, list_page, page
 from pushes.admin.filters import (
     AppKeyFilter,
-    BroadcastFilter,
+    DeliveriesBroadcastFilter,
     FromFilter,
     ReasonFilter,
     RecordFilter,
@@ -71,7 +71,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         FromFilter,
         UntilFilter,
         RecordFilter,
-        BroadcastFilter,
+        DeliveriesBroadcastFilter,
     )
     search_fields = ("account_id",)
     search_help_text = gettext_lazy("Account, token, message or chat id, #push")

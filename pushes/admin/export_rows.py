@@ -16,10 +16,12 @@ from django.utils.translation import gettext as _
 from pushes.admin import keyset
 from pushes.admin.filters import SPANS, FromFilter
 from pushes.exports import Piece
+from pushes.marks import label
 from pushes.models import DeliveryResult, Export
-from pushes.names import Kind, PushType, Status
+from pushes.names import Kind, PushType, Reason, Status
 
 PERMISSION = "pushes.export_deliveryresult"
+KNOWN_TYPES = frozenset(PushType.values)
 
 
 def frozen(query: QueryDict) -> str:
@@ -86,9 +88,9 @@ def cells(export: Export, rows: Sequence[DeliveryResult]) -> Iterator[Sequence[A
 def _cells(row: DeliveryResult, *, shows_token: bool) -> Sequence[Any]:
     record = getattr(row, "record", None)  # the log outlives its pushes
     return (
-        row.pk, _local(row.created_at), row.account_id, Kind(row.kind).label, row.push_type, _type(row.push_type),
+        row.pk, _local(row.created_at), row.account_id, label(Kind, row.kind), row.push_type, _type(row.push_type),
         row.app, row.platform, row.environment, row.token if shows_token else row.masked_token,
-        row.status, row.get_status_display(), row.reason, row.get_reason_display() if row.reason else "",
+        row.status, label(Status, row.status), row.reason, label(Reason, row.reason) if row.reason else "",
         "" if row.provider_code is None else row.provider_code, row.provider_text, row.provider_push_id, row.attempts,
         _local(row.sent_at), _local(row.finished_at), row.record_id, record.message_id if record else "",
         record.conversation if record else "", record.title if record else "",
@@ -97,7 +99,7 @@ def _cells(row: DeliveryResult, *, shows_token: bool) -> Sequence[Any]:
 
 
 def _type(number: int) -> str:
-    return str(PushType(number).label) if number in PushType.values else ""
+    return label(PushType, number) if number in KNOWN_TYPES else ""
 
 
 def _local(moment: datetime | None) -> str:

@@ -115,13 +115,23 @@ class RecordFilter(NumberFilter):
 
 
 class BroadcastFilter(NumberFilter):
+    """Of a list of pushes, those of a broadcast."""
+
     title = gettext_lazy("broadcast number")
     parameter_name = "broadcast"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         number = self.number(request)
-        if number is None:
-            return None
+        return None if number is None else self.of_broadcast(queryset, number)
+
+    def of_broadcast(self, queryset: QuerySet[Any], number: int) -> QuerySet[Any]:
+        return queryset.filter(broadcast_id=number)
+
+
+class DeliveriesBroadcastFilter(BroadcastFilter):
+    """Of a list of deliveries, those of a broadcast's pushes."""
+
+    def of_broadcast(self, queryset: QuerySet[Any], number: int) -> QuerySet[Any]:
         return queryset.filter(record_id__in=PushRecord.objects.filter(broadcast_id=number).values("id"))
 
 

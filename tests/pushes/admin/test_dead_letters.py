@@ -19,6 +19,13 @@ def test_letters_are_grouped_by_reason(viewer: Client) -> None:
     assert viewer.get(url("deadletter_changelist")).context["groups"] == [("truncated", 2), ("object", 1)]
 
 
+def test_each_reason_is_offered_once(viewer: Client) -> None:
+    for status in (DeadLetterStatus.NEW, DeadLetterStatus.DISCARDED):
+        make_dead_letter(reason="object", status=status)
+    page = viewer.get(url("deadletter_changelist")).content.decode()
+    assert page.count('<option value="object"') == 1
+
+
 def test_letters_are_filtered_by_reason_and_status(viewer: Client) -> None:
     letter = make_dead_letter(reason="object")
     make_dead_letter(reason="truncated")

@@ -135,6 +135,11 @@ def test_the_log_is_filtered_by_key_and_by_push(viewer: Client, wanted: Delivery
     assert shown(viewer, record=wanted.record_id) == {wanted.pk}
 
 
+def test_pushes_are_filtered_by_broadcast_too(viewer: Client, wanted: DeliveryResult) -> None:
+    found = viewer.get(url("pushrecord_changelist"), {"broadcast": 5}).context["cl"].result_list
+    assert [row.pk for row in found] == [wanted.record_id]
+
+
 def test_the_log_is_filtered_by_time(viewer: Client) -> None:
     old = make_delivery(created_at=timezone.now() - timedelta(days=3))
     new = make_delivery()

@@ -9,13 +9,13 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.http import QueryDict
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from pushes import exports
 from pushes.admin import export_rows, roles
 from pushes.admin.export_rows import cells, frozen, read
 from pushes.models import DeliveryResult, Export
-from pushes.names import ExportStatus, Kind, Status
+from pushes.names import ExportStatus, Kind, Reason, Status
 from tests.make import make_app_key, make_delivery, make_operator, make_record, make_token
 from tests.pushes.admin.conftest import SignIn, url
 
@@ -259,3 +259,12 @@ def test_a_worker_writes_the_file(operator: Client, run_jobs: Callable[..., int]
     export = ask(operator, "status__exact=accepted")
     run_jobs()
     assert [line["number"] for line in table(operator, export)] == [str(row.pk)]
+
+
+def test_every_word_of_the_file_is_in_the_exporter_s_language() -> None:
+    """Words, not promises of words: those would be kept in the worker's own language."""
+    row = make_delivery(make_record(kind=Kind.GROUP), status=Status.SKIPPED, reason=Reason.MUTED)
+    (line,) = cells(Export(created_by=make_operator(), language="zh-hans"), [row])
+    with translation.override("zh-hans"):
+        words = {str(word) for word in (Kind.GROUP.label, Status.SKIPPED.label, Reason.MUTED.label)}
+    assert words <= {cell for cell in line if isinstance(cell, str)}
