@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from pushes import audiences, broadcasts, rollout, tags
 from pushes.admin import approval, broadcast_review, broadcast_steps, broadcast_test, canary_words, progress
@@ -205,9 +205,14 @@ class Broadcasts(Desk[Broadcast]):
             return self._ask_for_approval(request, broadcast, estimate)
         is_later = broadcast.scheduled_at is not None
         question = Question(
-            title=_("Send this broadcast to about %(n)s devices?") % {"n": f"{estimate:,}"},
+            title=ngettext(
+                "Send this broadcast to about %(n)s device?", "Send this broadcast to about %(n)s devices?", estimate
+            )
+            % {"n": f"{estimate:,}"},
             text=_("What has left cannot be called back. You can pause or cancel the rest at any time."),
-            button=_("Schedule it") if is_later else _("Send to %(n)s devices now") % {"n": f"{estimate:,}"},
+            button=_("Schedule it")
+            if is_later
+            else ngettext("Send to %(n)s device now", "Send to %(n)s devices now", estimate) % {"n": f"{estimate:,}"},
             facts=broadcast_review.facts(broadcast, estimate),
             warning=broadcast_review.doubts(broadcast, estimate),
             is_dangerous=True,
@@ -230,7 +235,8 @@ class Broadcasts(Desk[Broadcast]):
             messages.info(request, _("It waits for the approval of someone else than its author."))
             return HttpResponseRedirect(back)
         question = Question(
-            title=_("Ask for approval: about %(n)s devices") % {"n": f"{estimate:,}"},
+            title=ngettext("Ask for approval: about %(n)s device", "Ask for approval: about %(n)s devices", estimate)
+            % {"n": f"{estimate:,}"},
             text=_("Above %(most)s devices a second person must look at a broadcast. It can no longer be edited then.")
             % {"most": f"{settings.BROADCAST_APPROVAL_ABOVE:,}"},
             button=_("Ask for approval"),

@@ -115,7 +115,7 @@ def _show(
     number = len(found.sendable)
     context = {
         **desk.admin_site.each_context(request),
-        "title": ngettext("Send %(n)s delivery again?", "Send %(n)s deliveries again?", number) % {"n": number},
+        "title": _title(number),
         "opts": desk.opts,
         "plan": found,
         "sendable": [(row, records.get(row.record_id)) for row in found.sendable[:MOST_SHOWN]],
@@ -129,6 +129,12 @@ def _show(
         "back": back,
     }
     return TemplateResponse(request, "console/resend.html", context, status=422 if problem else 200)
+
+
+def _title(number: int) -> str:
+    if not number:
+        return _("Nothing here can be sent again")
+    return ngettext("Send %(n)s delivery again?", "Send %(n)s deliveries again?", number) % {"n": number}
 
 
 def _audit(request: HttpRequest, rows: Sequence[DeliveryResult], sent: resend.Sent) -> None:
