@@ -54,7 +54,7 @@ def raised(request: HttpRequest, view: health.RedisView | None, waiting: Waiting
         *_processes(view, waiting, now),
         *_keys(view),
         *_broadcasts(),
-        *_late(view, waiting, now),
+        *late(view, waiting, now),
         *_others(request),
     ]
     return sorted(every, key=lambda alert: not alert.is_urgent)
@@ -82,7 +82,7 @@ def _processes(view: health.RedisView | None, waiting: Waiting, now: datetime) -
             _see_status(),
             is_urgent=True,
         )
-    if view and (since := _oldest_raw_since(view, now)) and now - since > LATE:
+    if view and (since := raw_waits_since(view, now)) and now - since > LATE:
         text = _("%(n)s messages of the backend wait to be taken in, the oldest for more than %(time)s.")
         yield Alert(
             "intake", text % {"n": f"{view.raw_messages:,}", "time": amount(LATE)}, _see_status(), is_urgent=True
@@ -100,9 +100,9 @@ def _sweeper_silence(waiting: Waiting, now: datetime) -> timedelta | None:
     return now - since if since and now - since > SWEEPER_SILENT else None
 
 
-def _oldest_raw_since(view: health.RedisView, now: datetime) -> datetime | None:
+def raw_waits_since(view: health.RedisView | None, now: datetime) -> datetime | None:
     """Since when the producers' list has begun with the same message, as far as this process has seen."""
-    if not view.oldest_raw:
+    if view is None or not view.oldest_raw:
         return None
     key = f"console-raw-{hashlib.sha256(view.oldest_raw).hexdigest()}"
     seen: datetime | None = cache.get_or_set(key, now, SEEN_SECONDS)
@@ -143,7 +143,7 @@ def _broadcasts() -> Iterator[Alert]:
         yield Alert(f"halted-{broadcast.pk}", text.strip(), url=url, link=_("Open the broadcast"))
 
 
-def _late(view: health.RedisView | None, waiting: Waiting, now: datetime) -> Iterator[Alert]:
+def late(view: health.RedisView | None, waiting: Waiting, now: datetime) -> Iterator[Alert]:
     if waiting.due_at and now - waiting.due_at > LATE:
         text = _("The push that is due the longest has waited for %(time)s.") % {"time": amount(now - waiting.due_at)}
         url = f"{admin_url(DeliveryResult, 'changelist')}?status__exact={Status.PENDING}"

@@ -14,7 +14,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from pushes import audiences, broadcasts, rollout, tags
-from pushes.admin import approval, broadcast_review, broadcast_steps, broadcast_test, canary_words, progress
+from pushes.admin import (
+    approval,
+    broadcast_review,
+    broadcast_steps,
+    broadcast_test,
+    broadcast_words,
+    canary_words,
+    progress,
+)
 from pushes.admin.broadcast_form import MOST_TYPED, PROVIDER_BYTES, BroadcastForm
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk, page
@@ -98,7 +106,7 @@ class Broadcasts(Desk[Broadcast]):
                 )
             },
         ),
-        (gettext_lazy("Who"), {"fields": (("by", "approved_by"), ("status", "status_reason"))}),
+        (gettext_lazy("Who"), {"fields": (("by", "approved_by"), ("status", "because"))}),
     )
     empty_title = gettext_lazy("No broadcasts yet")
     empty_text = gettext_lazy("Compose one: it stays a draft until you have seen its size and confirmed it.")
@@ -166,6 +174,7 @@ class Broadcasts(Desk[Broadcast]):
             "opts": self.opts,
             "original": broadcast,
             "broadcast": broadcast,
+            "because": broadcast_words.sentence(broadcast.status_reason),
             "figures": progress.figures(broadcast),
             "canary": canary_words.view(broadcast),
             "is_over": broadcast.status in (*OVER, BroadcastStatus.DRAFT),
@@ -381,6 +390,10 @@ class Broadcasts(Desk[Broadcast]):
     @admin.display(description=gettext_lazy("by"))
     def by(self, row: Broadcast) -> str:
         return str(row.created_by or "–")
+
+    @admin.display(description=gettext_lazy("because"))
+    def because(self, row: Broadcast) -> str:
+        return broadcast_words.because(row) or "–"
 
     @admin.display(description=gettext_lazy("started"))
     def started(self, row: Broadcast) -> Any:

@@ -32,14 +32,19 @@ def rows() -> dict[str, int]:
     """The pictures' rows, and beside them the longest that each column takes."""
     fill(timezone.now())
     ApiToken.objects.create(pk=1, name="a token with a really long name " * 2, digest="0", scopes=["push", "presence"])
-    FailedLogin.objects.create(
-        pk=1, username="一位名字很长的操作员" * 4, ip_address="2001:db8:85a3:8d3:1319:8a2e:370:7348"
-    )
+    address = "2001:db8:85a3:8d3:1319:8a2e:370:7348"
+    FailedLogin.objects.create(pk=1, username="一位名字很长的操作员" * 4, ip_address=address, failures_since_start=5)
     User.objects.create_superuser("root", pk=1, password=PASSWORD, email=f"{NAME}@example.com")
     places_of_rows = places()
     device = make_device(make_account(NAME), token="f" * 64)
-    record = make_record(title="👨‍👩‍👧‍👦 家庭购物群 " * 5, text="x" * 500, message_id="m" * 120, accounts=[NAME], status_detail="y" * 190,
-                         status=RecordStatus.FAILED)  # fmt: skip
+    record = make_record(
+        title="👨‍👩‍👧‍👦 家庭购物群 " * 5,
+        text="x" * 500,
+        message_id="m" * 120,
+        accounts=[NAME],
+        status=RecordStatus.FAILED,
+        status_detail="y" * 190,
+    )
     make_delivery(
         record, account_id=NAME, device_id=device.pk, token=device.token, status=Status.FAILED, reason="bad_token",
         provider_code=40, provider_text=ERROR[:200],
@@ -60,15 +65,18 @@ def test_no_page_scrolls_sideways(new_page: Callable[..., Page], rows: dict[str,
         page = new_page(locale=locale)
         log_in_with(page, User.objects.get())
         for address in PAGES:
+            # The phone's width first: a chart shrinks only a moment after its window.
+            page.set_viewport_size({"width": 390, "height": 800})
             page.goto(f"/admin/{address.format(**rows)}", wait_until="domcontentloaded")
-            for width in (1280, 390):
-                page.set_viewport_size({"width": width, "height": 800})
-                found += [
-                    f"{address} at {width} px in {locale}: {how} by {pixels} px"
-                    for how, script in (("sticks out", STICKS_OUT), ("hides columns", HIDES_COLUMNS))
-                    if (pixels := page.evaluate(script)) > 0
-                ]
+            found += [f"{address} at 390 px in {locale}: {wrong}" for wrong in too_wide(page)]
+            page.set_viewport_size({"width": 1280, "height": 800})
+            found += [f"{address} at 1280 px in {locale}: {wrong}" for wrong in too_wide(page)]
     assert found == []
+
+
+def too_wide(page: Page) -> list[str]:
+    checks = {"sticks out": STICKS_OUT, "hides columns": HIDES_COLUMNS}
+    return [f"{how} by {pixels} px" for how, script in checks.items() if (pixels := page.evaluate(script)) > 0]
 
 
 def log_in_with(page: Page, user: User) -> None:
