@@ -105,11 +105,17 @@
   var left = null;
   function focusables(part) { return [...part.querySelectorAll("a[href], button, summary, input, select")]; }
   document.addEventListener("htmx:beforeSwap", function (event) {
+    // A whole form that refreshes itself comes with Django's scripts, which have run already and would fail now.
+    if (event.detail.target && event.detail.target.id === "content-main") {
+      event.detail.serverResponse = event.detail.serverResponse.replace(/<script\b[^]*?<\/script>/g, "");
+    }
     var part = event.detail.target, node = document.activeElement;
     left = part && node && part !== node && part.contains(node) && !node.id
       ? { selector: "#" + part.id, at: focusables(part).indexOf(node), href: node.getAttribute("href") } : null;
   });
-  document.addEventListener("htmx:afterSettle", function () {
+  document.addEventListener("htmx:afterSettle", function (event) {
+    // The theme takes every exchanged part with rows of fields for a formset, and reads what one would say of itself.
+    event.target.dataset.inlineFormset = event.target.dataset.inlineFormset || '{"options": {}}';
     var part = left && document.querySelector(left.selector);
     if (!part) return;
     var nodes = focusables(part);
