@@ -18,7 +18,7 @@ from chatscan.models import Rewind, ScannerPosition
 from chatscan.names import Mode, Refusal, Stall
 from chatscan.store import ChatStoreError
 from chatscan.watermarks import PositionLostError
-from pushes.admin import health, refusals
+from pushes.admin import health, letter_words, refusals
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
 from pushes.admin.theme import amount, badge, when, widgets
 
@@ -83,6 +83,8 @@ def alarms() -> Iterator[tuple[str, str]]:
 health.PANELS.append(health.Panel("console/scanners_panel.html", panel, "chatscan.view_scannerposition"))
 health.ALARMS.append(health.Alarm(alarms, "chatscan.view_scannerposition"))
 
+letter_words.REASONS |= {code: words for code, words in Refusal.choices if code not in letter_words.REASONS}
+
 
 class RewindForm(forms.Form):
     to_time = forms.SplitDateTimeField(
@@ -96,6 +98,7 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
     list_display_links = ("name",)
     sortable_by = ()
     actions_detail = ("rewind_page",)
+    list_before_template = "console/scanners_live.html"
     change_form_outer_before_template = "console/scanner_alarm.html"
     change_form_outer_after_template = "console/scanner.html"
     empty_title = gettext_lazy("No scanner has started yet")
@@ -191,7 +194,7 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
     def last_failure(self, row: ScannerPosition) -> SafeString | str:
         if not row.last_error:
             return "–"
-        return format_html('<span class="console-preview" title="{}">{}</span>', row.last_error, row.last_error)
+        return format_html('<span class="console-why" title="{}">{}</span>', row.last_error, row.last_error)
 
     @admin.display(description=gettext_lazy("at"))
     def failed(self, row: ScannerPosition) -> Any:

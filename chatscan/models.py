@@ -52,7 +52,7 @@ class ScannerPosition(models.Model):
         verbose_name_plural = _("scanners")
 
     def __str__(self) -> str:
-        return self.kind
+        return self.get_kind_display()
 
 
 class Rewind(models.Model):

@@ -131,8 +131,8 @@ def clock_warnings() -> list[str]:
     except ImproperlyConfigured:
         return []
     # By its path: it reads the settings when it is imported.
-    found: list[str] = import_string("pushes.clocks.problems")()
-    return found
+    found: dict[str, str] = import_string("pushes.clocks.problems")()
+    return list(found.values())
 
 
 def where(variable: str) -> str:

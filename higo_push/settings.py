@@ -75,6 +75,7 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = env.zone("TIME_ZONE", "Asia/Shanghai")
 USE_TZ = True
 USE_I18N = True
+FORMAT_MODULE_PATH = ["higo_push.formats"]
 
 STATIC_URL = "static/"
 # Served straight from the packages: nothing to collect before a start, and no file can be missing.

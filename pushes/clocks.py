@@ -47,20 +47,20 @@ def seconds_ahead() -> dict[str, float]:
     return found
 
 
-def problems() -> list[str]:
-    """A sentence for every clock that differs too much."""
+def problems() -> dict[str, str]:
+    """A sentence for every clock that differs too much, by whose it is."""
     names = {"database": _("the database server"), "redis": _("the Redis server")}
-    return [
-        _("The clock of this machine differs by %(seconds)s s from that of %(server)s: set both by NTP.")
+    return {
+        name: _("The clock of this machine differs by %(seconds)s s from that of %(server)s: set both by NTP.")
         % {"seconds": f"{ahead:+.1f}", "server": names[name]}
         for name, ahead in seconds_ahead().items()
         if abs(ahead) > MOST_SKEW_SECONDS
-    ]
+    }
 
 
 def warn() -> None:
     """Say so in the log; for the start of a process."""
-    for text in problems():
+    for text in problems().values():
         log.warning("%s", text)
 
 

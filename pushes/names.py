@@ -5,6 +5,7 @@ The values are a contract with producers, client apps and operators; rename none
 
 from django.db.models import IntegerChoices, TextChoices
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 #: What stands in place of every chat text under CHAT_PRIVACY=hidden: on phones, at the provider, in the database.
 HIDDEN_TEXT = "你收到一条新消息"
@@ -63,7 +64,7 @@ class PushType(IntegerChoices):
 
 class RecordStatus(TextChoices):
     PENDING = "pending", _("waiting for distribution")
-    DISTRIBUTED = "distributed", _("distributed")
+    DISTRIBUTED = "distributed", pgettext_lazy("state", "distributed")
     EXPIRED = "expired", _("expired before distribution")
     CANCELLED = "cancelled", _("cancelled")
     FAILED = "failed", _("could not be distributed")
@@ -156,7 +157,7 @@ class BroadcastStatus(TextChoices):
     SCHEDULED = "scheduled", _("scheduled")
     SENDING = "sending", _("sending")
     PAUSED = "paused", _("paused")
-    FINISHED = "finished", _("finished")
+    FINISHED = "finished", pgettext_lazy("state", "finished")
     CANCELLED = "cancelled", _("cancelled")
 
 

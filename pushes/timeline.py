@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from redis import RedisError
 
 from pushes import lanes, queues
@@ -156,8 +157,12 @@ def _received(record: PushRecord) -> Iterator[Step]:
         "app": record.app,
         "count": len(record.accounts),
     }
-    text = _("Received from %(source)s as push #%(id)s: %(kind)s, %(type)s, %(app)s, %(count)s accounts.") % names
-    yield Step(record.created_at, "received", text)
+    text = ngettext(
+        "Received from %(source)s as push #%(id)s: %(kind)s, %(type)s, %(app)s, %(count)s account.",
+        "Received from %(source)s as push #%(id)s: %(kind)s, %(type)s, %(app)s, %(count)s accounts.",
+        len(record.accounts),
+    )
+    yield Step(record.created_at, "received", text % names)
     if record.distributed_at:
         yield Step(record.distributed_at, "distributed", _("Recipients, devices and app keys were looked up."))
 
@@ -207,7 +212,7 @@ def _delivery_state(row: DeliveryResult, key: AppKey | None) -> tuple[Step, str]
         "due": _local(row.due_at),
         "attempts": row.attempts,
         "said": _said(row),
-        "push_id": row.provider_push_id or "–",
+        "push_id": _(", push id %(id)s") % {"id": row.provider_push_id} if row.provider_push_id else "",
     }
     final = _("Nothing: this is final.")
     if row.status in (Status.PENDING, Status.RETRYING) and key is not None and key.is_paused:
@@ -226,7 +231,7 @@ def _delivery_state(row: DeliveryResult, key: AppKey | None) -> tuple[Step, str]
         ),
         Status.RETRYING: (
             row.sent_at,
-            _("tried %(attempts)s times, not successful yet%(because)s%(said)s."),
+            _("attempt %(attempts)s was not successful%(because)s%(said)s."),
             _("Next try at %(due)s."),
         ),
         Status.SENDING: (
@@ -236,10 +241,10 @@ def _delivery_state(row: DeliveryResult, key: AppKey | None) -> tuple[Step, str]
         ),
         Status.ACCEPTED: (
             row.finished_at,
-            _("accepted by the provider, push id %(push_id)s%(said)s."),
+            _("accepted by the provider%(push_id)s%(said)s."),
             _("The provider delivers it when the phone is reachable and its user allows notifications."),
         ),
-        Status.FAILED: (row.finished_at, _("failed after %(attempts)s attempts%(because)s%(said)s."), final),
+        Status.FAILED: (row.finished_at, _("failed at attempt %(attempts)s%(because)s%(said)s."), final),
         Status.UNKNOWN: (
             row.finished_at,
             _("it was sent, but nobody knows whether it arrived%(because)s%(said)s."),

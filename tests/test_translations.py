@@ -14,12 +14,14 @@ PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|\{\w+\}")
 
 
 def entries() -> Iterator[tuple[str, str]]:
-    """(English, Chinese) of every entry but the header; of a plural, its singular."""
+    """(English, Chinese) of every entry but the header; of a plural, its singular; with its context in front, as
+    the compiled file keeps it."""
     for block in (FOLDER / "django.po").read_text().split("\n\n")[1:]:
-        parts = re.split(r"^(msgid_plural|msgid|msgstr(?:\[0\])?) ", block, flags=re.MULTILINE)
+        parts = re.split(r"^(msgctxt|msgid_plural|msgid|msgstr(?:\[0\])?) ", block, flags=re.MULTILINE)
         words = {name: _text(value) for name, value in zip(parts[1::2], parts[2::2], strict=True)}
         if words:
-            yield words["msgid"], words.get("msgstr", words.get("msgstr[0]", ""))
+            context = f"{words['msgctxt']}\x04" if "msgctxt" in words else ""
+            yield context + words["msgid"], words.get("msgstr", words.get("msgstr[0]", ""))
 
 
 def _text(value: str) -> str:

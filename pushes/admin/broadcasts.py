@@ -11,10 +11,18 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from pushes import audiences, broadcasts, rollout, tags
-from pushes.admin import approval, broadcast_review, broadcast_steps, broadcast_test, canary_words, progress
+from pushes.admin import (
+    approval,
+    broadcast_review,
+    broadcast_steps,
+    broadcast_test,
+    broadcast_words,
+    canary_words,
+    progress,
+)
 from pushes.admin.broadcast_form import MOST_TYPED, PROVIDER_BYTES, BroadcastForm
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk, page
@@ -98,7 +106,7 @@ class Broadcasts(Desk[Broadcast]):
                 )
             },
         ),
-        (gettext_lazy("Who"), {"fields": (("by", "approved_by"), ("status", "status_reason"))}),
+        (gettext_lazy("Who"), {"fields": (("by", "approved_by"), ("status", "because"))}),
     )
     empty_title = gettext_lazy("No broadcasts yet")
     empty_text = gettext_lazy("Compose one: it stays a draft until you have seen its size and confirmed it.")
@@ -166,6 +174,7 @@ class Broadcasts(Desk[Broadcast]):
             "opts": self.opts,
             "original": broadcast,
             "broadcast": broadcast,
+            "because": broadcast_words.sentence(broadcast.status_reason),
             "figures": progress.figures(broadcast),
             "canary": canary_words.view(broadcast),
             "is_over": broadcast.status in (*OVER, BroadcastStatus.DRAFT),
@@ -205,9 +214,14 @@ class Broadcasts(Desk[Broadcast]):
             return self._ask_for_approval(request, broadcast, estimate)
         is_later = broadcast.scheduled_at is not None
         question = Question(
-            title=_("Send this broadcast to about %(n)s devices?") % {"n": f"{estimate:,}"},
+            title=ngettext(
+                "Send this broadcast to about %(n)s device?", "Send this broadcast to about %(n)s devices?", estimate
+            )
+            % {"n": f"{estimate:,}"},
             text=_("What has left cannot be called back. You can pause or cancel the rest at any time."),
-            button=_("Schedule it") if is_later else _("Send to %(n)s devices now") % {"n": f"{estimate:,}"},
+            button=_("Schedule it")
+            if is_later
+            else ngettext("Send to %(n)s device now", "Send to %(n)s devices now", estimate) % {"n": f"{estimate:,}"},
             facts=broadcast_review.facts(broadcast, estimate),
             warning=broadcast_review.doubts(broadcast, estimate),
             is_dangerous=True,
@@ -230,7 +244,8 @@ class Broadcasts(Desk[Broadcast]):
             messages.info(request, _("It waits for the approval of someone else than its author."))
             return HttpResponseRedirect(back)
         question = Question(
-            title=_("Ask for approval: about %(n)s devices") % {"n": f"{estimate:,}"},
+            title=ngettext("Ask for approval: about %(n)s device", "Ask for approval: about %(n)s devices", estimate)
+            % {"n": f"{estimate:,}"},
             text=_("Above %(most)s devices a second person must look at a broadcast. It can no longer be edited then.")
             % {"most": f"{settings.BROADCAST_APPROVAL_ABOVE:,}"},
             button=_("Ask for approval"),
@@ -375,6 +390,10 @@ class Broadcasts(Desk[Broadcast]):
     @admin.display(description=gettext_lazy("by"))
     def by(self, row: Broadcast) -> str:
         return str(row.created_by or "–")
+
+    @admin.display(description=gettext_lazy("because"))
+    def because(self, row: Broadcast) -> str:
+        return broadcast_words.because(row) or "–"
 
     @admin.display(description=gettext_lazy("started"))
     def started(self, row: Broadcast) -> Any:

@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from pushes.admin import letter_actions
+from pushes.admin import letter_actions, letter_words
 from pushes.admin.desk import ReadOnlyDesk, page
 from pushes.admin.keyset import TEMPLATE, KeysetChangeList
 from pushes.admin.raw_bytes import readable
@@ -28,7 +28,7 @@ class LetterReasonFilter(DropdownFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
         # Of pairs the index gives MariaDB the few dozen that there are; of reasons alone it would read every entry.
         pairs = DeadLetter.objects.order_by().values_list("status", "reason").distinct()
-        return [(reason, reason) for reason in sorted({reason for _status, reason in pairs})]
+        return [(reason, letter_words.words(reason)) for reason in sorted({reason for _status, reason in pairs})]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.filter(reason=self.value()) if self.value() else None
@@ -66,7 +66,13 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         new = DeadLetter.objects.filter(status=DeadLetterStatus.NEW).order_by()
         groups = list(new.values_list("reason").annotate(number=Count("id")).order_by("-number"))
-        return super().changelist_view(request, {"groups": groups, **(extra_context or {})})
+        return super().changelist_view(
+            request,
+            {
+                "groups": [(reason, letter_words.words(reason), number) for reason, number in groups],
+                **(extra_context or {}),
+            },
+        )
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -116,7 +122,7 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
 
     @admin.display(description=gettext_lazy("reason"))
     def reason_shown(self, row: DeadLetter) -> SafeString:
-        return format_html("<strong>{}</strong>", row.reason)
+        return letter_words.with_code(row.reason)
 
     @admin.display(description=gettext_lazy("beginning"))
     def preview(self, row: DeadLetter) -> SafeString:

@@ -238,12 +238,9 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         """The status, and below it why, with the provider's own words."""
         code = "" if row.provider_code in (None, 0) else str(row.provider_code)
         said = " ".join(word for word in (code, row.provider_text[:LONGEST_PREVIEW]) if word)
+        words = " · ".join(word for word in (label(Reason, row.reason) if row.reason else "", said) if word)
         return format_html(
-            '{}<span class="console-muted console-line" title="{}">{}{}</span>',
-            self.state(row),
-            label(Reason, row.reason) if row.reason else "",
-            row.reason,
-            f" · {said}" if said else "",
+            '{}<span class="console-muted console-why" title="{}">{}</span>', self.state(row), row.reason, words
         )
 
     @admin.display(description=gettext_lazy("may have arrived"))

@@ -107,6 +107,7 @@ class Desk(ModelAdmin[M]):
     list_filter_submit = True
     warn_unsaved_form = True
     compressed_fields = False
+    empty_value_display = "–"
     #: Shown in place of the table while it is empty.
     empty_title: Any = ""
     empty_text: Any = ""
@@ -127,6 +128,16 @@ class Desk(ModelAdmin[M]):
     def get_actions_list(self, request: HttpRequest) -> list[Any]:
         every = super()._get_base_actions_list()  # type: ignore[misc]
         return [action for action in every if request.user.has_perm(action.method.offer.permission)]
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[Any], Any, set[str], list[str]]:
+        """Without the rows that only tie two others together (`User_groups object (3)`)."""
+        deleted, counts, missing, protected = super().get_deleted_objects(objs, request)
+        both: list[Any] = [field.remote_field for field in self.opts.many_to_many] + list(self.opts.related_objects)
+        ties = [relation.through for relation in both if getattr(relation, "through", None)]
+        names = {str(tie._meta.verbose_name_plural) for tie in ties}
+        beginnings = tuple(f"{capfirst(tie._meta.verbose_name)}: " for tie in ties)
+        shown = {name: number for name, number in counts.items() if str(name) not in names}
+        return _without(deleted, beginnings), shown, missing, protected
 
     def audit(self, request: HttpRequest, row: Model, message: str) -> None:
         """Who did what to `row`, for the history page. Never put a secret or a whole token in `message`."""
@@ -153,6 +164,12 @@ class Desk(ModelAdmin[M]):
     def url(self, name: str, *args: Any) -> str:
         """The address of this desk's `changelist`, `change` or other page."""
         return admin_url(self.model, name, *args)
+
+
+def _without(nested: list[Any], beginnings: tuple[str, ...]) -> list[Any]:
+    """`nested`, a list of sentences and lists of them, without the sentences that begin so."""
+    kept = [_without(item, beginnings) if isinstance(item, list) else item for item in nested]
+    return [item for item in kept if item and not (isinstance(item, str) and item.startswith(beginnings))]
 
 
 class ReadOnlyDesk(Desk[M]):

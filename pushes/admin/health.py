@@ -44,6 +44,8 @@ class RedisView:
     workers: int
     keys: list[KeyState]
     raw_messages: int
+    #: The producers' message that the intake takes next; empty when there is none.
+    oldest_raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def redis_view() -> RedisView | None:
             workers=len(names),
             keys=[_key_state(key) for key in AppKey.objects.all()],
             raw_messages=client.llen(lanes.RAW_LIST),
+            oldest_raw=client.lindex(lanes.RAW_LIST, 0) or b"",
         )
     except RedisError:
         return None

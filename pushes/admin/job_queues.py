@@ -12,10 +12,13 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, reverse
+from django.utils.translation import gettext
 from django_rq.admin import QueueAdmin
 from rq.exceptions import NoSuchJobError
+
+from pushes.admin import rq_words
 
 PERMISSION = "django_rq.admin"
 View = Callable[..., HttpResponseBase]
@@ -30,13 +33,20 @@ def only_permitted(view: View) -> View:
         if not request.user.has_perm(PERMISSION):
             raise PermissionDenied
         try:
-            return view(request, *args, **kwargs)
+            return _readable(view(request, *args, **kwargs))
         # A job or (the library asserts that it is there) a worker that is gone since the list was shown; a page for a
         # package that is not installed.
         except (NoSuchJobError, AssertionError, ImproperlyConfigured) as error:
             raise Http404 from error
 
     return guarded
+
+
+def _readable(answer: HttpResponseBase) -> HttpResponseBase:
+    """A page of the library in the reader's words; JSON, metrics and redirections as they are."""
+    if isinstance(answer, HttpResponse) and answer.status_code == 200 and "text/html" in answer["Content-Type"]:
+        answer.content = rq_words.translated(answer.content.decode(), gettext("Job queues"))
+    return answer
 
 
 def _is_of_a_row(pattern: URLPattern) -> bool:

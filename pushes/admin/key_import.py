@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from pushes import accessids, legacy_ini, vault
 from pushes.admin.account_list import decode
@@ -112,7 +112,12 @@ def _import(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(desk.url("import_page"))
     done = {entry.scope: entry.state for entry in entries if entry.state != legacy_ini.SAME}
     _audit(request, done)
-    messages.success(request, _("%(n)s app keys imported, the others were the same.") % {"n": len(done)})
+    text = ngettext(
+        "%(n)s app key imported; what was the same stays.",
+        "%(n)s app keys imported; what was the same stays.",
+        len(done),
+    )
+    messages.success(request, text % {"n": len(done)})
     return HttpResponseRedirect(desk.url("changelist"))
 
 

@@ -13,27 +13,20 @@ from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from pushes import clocks
-from pushes.admin import canary_words, health, series
+from pushes.admin import alerts, health, letter_words, series
+from pushes.admin.alerts import LATE, Waiting
 from pushes.admin.desk import admin_url
 from pushes.admin.records import deliveries_url
 from pushes.counters import SUBMITTED
 from pushes.marks import STATUS_COLOURS, amount
-from pushes.models import AppKey, Broadcast, DeadLetter, DeliveryResult, PushRecord
-from pushes.names import BroadcastPhase, BroadcastStatus, Kind, Reason, RecordStatus, Status
+from pushes.models import AppKey, Broadcast, DeadLetter
+from pushes.names import BroadcastStatus, Kind, Reason, Status
 
 DEFAULT_SPAN = "1h"
-#: A push that has been due for longer than this is late, whatever held it up.
-LATE = timedelta(minutes=2)
 SHOWN_REASONS = 10
 CACHE_SECONDS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    text: str
-    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +46,6 @@ class ReasonRow:
     meaning: str
     count: int
     url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Since when the oldest delivery has been due, and the oldest accepted push has waited to be distributed."""
-
-    due_at: datetime | None
-    undistributed_at: datetime | None
-
-    @property
-    def oldest_at(self) -> datetime | None:
-        return min((moment for moment in (self.due_at, self.undistributed_at) if moment), default=None)
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -90,14 +71,14 @@ def _figures(request: HttpRequest, now: datetime) -> dict[str, Any]:
     return {
         "has_figures": True,
         "span": span.name,
-        "spans": list(series.SPANS),
-        "alerts": [*_alerts(view, waiting, now), *_alarms(request)],
+        "spans": [(name, _span_name(name)) for name in series.SPANS],
+        "alerts": alerts.raised(request, view, waiting, now),
         "tiles": list(_tiles(figures, view, waiting, now)),
         "reasons": _reasons(figures),
         "redis_view": view,
         "keys": view.keys if view else [health.KeyState(key, False, 0.0) for key in AppKey.objects.all()],
         "lanes": _waiting_lanes(view, now),
-        "dead_letters": health.new_dead_letters(),
+        "dead_letters": [(reason, letter_words.words(reason), n) for reason, n in health.new_dead_letters()],
         "dead_letters_url": admin_url(DeadLetter, "changelist"),
         "broadcasts": Broadcast.objects.filter(status__in=(BroadcastStatus.SENDING, BroadcastStatus.PAUSED)).defer(
             "accounts", "data"
@@ -106,6 +87,15 @@ def _figures(request: HttpRequest, now: datetime) -> dict[str, Any]:
         "chart_data": series.chart_data(figures, _labels(figures)) | {"names": _names()},
         "now": now,
     }
+
+
+def _span_name(name: str) -> str:
+    """`24h` in the reader's words."""
+    number, unit = int(name[:-1]), name[-1]
+    words = (
+        ngettext("%(n)s hour", "%(n)s hours", number) if unit == "h" else ngettext("%(n)s day", "%(n)s days", number)
+    )
+    return words % {"n": number}
 
 
 def _waiting_lanes(view: health.RedisView | None, now: datetime) -> list[tuple[str, health.Lane, str]]:
@@ -132,55 +122,6 @@ def _labels(figures: series.Figures) -> list[str]:
 def _names() -> dict[str, str]:
     """The words of the charts' legends."""
     return {kind.value: str(kind.label) for kind in Kind} | {status.value: str(status.label) for status in Status}
-
-
-def _alerts(view: health.RedisView | None, waiting: Waiting, now: datetime) -> Iterator[Alert]:
-    for key in AppKey.objects.filter(paused_at__isnull=False, is_enabled=True):
-        text = _("The app key %(key)s is paused; its pushes wait. %(why)s") % {"key": key, "why": key.paused_reason}
-        yield Alert(text, admin_url(AppKey, "change", key.pk))
-    for key in AppKey.objects.filter(fell_back_at__isnull=False):
-        text = _("The provider refused the new secret of %(key)s (%(why)s); sending went back to the old one.") % {
-            "key": key,
-            "why": key.fell_back_reason or "–",
-        }
-        yield Alert(text, admin_url(AppKey, "change", key.pk))
-    for broadcast in Broadcast.objects.filter(status=BroadcastStatus.PAUSED, phase=BroadcastPhase.HALTED).defer(
-        "accounts", "data"
-    ):
-        text = _("The broadcast “%(title)s” has halted by itself. %(why)s") % {
-            "title": broadcast.title,
-            "why": canary_words.halted(broadcast),
-        }
-        yield Alert(text, admin_url(Broadcast, "progress_page", broadcast.pk))
-    for text in clocks.problems():
-        yield Alert(text)
-    if view is None:
-        yield Alert(_("Redis does not answer: workers stand still, accepted pushes wait in the database."))
-        return
-    for state in view.keys:
-        if state.is_tripped and not state.key.is_paused:
-            text = _("The provider of %(key)s fails; single probes are sent until it answers.") % {"key": state.key}
-            yield Alert(text, admin_url(AppKey, "change", state.key.pk))
-    if not view.workers:
-        yield Alert(_("No worker is running: pushes wait. Start them with ./push.sh start."))
-    for lane in view.lanes if view.workers else ():
-        if not lane.workers:
-            yield Alert(_("No worker serves the lane %(lane)s: its pushes wait.") % {"lane": Kind(lane.name).label})
-    if waiting.due_at and now - waiting.due_at > LATE:
-        text = _("The push that is due the longest has waited for %(time)s.") % {"time": amount(now - waiting.due_at)}
-        yield Alert(text, f"{admin_url(DeliveryResult, 'changelist')}?status__exact={Status.PENDING}")
-    if waiting.undistributed_at and now - waiting.undistributed_at > LATE:
-        text = _("The oldest accepted push has waited to be distributed for %(time)s.") % {
-            "time": amount(now - waiting.undistributed_at)
-        }
-        yield Alert(text, f"{admin_url(PushRecord, 'changelist')}?status__exact={RecordStatus.PENDING}")
-
-
-def _alarms(request: HttpRequest) -> Iterator[Alert]:
-    """Those of other apps that this user may see the reason of."""
-    for alarm in health.ALARMS:
-        if request.user.has_perm(alarm.permission):
-            yield from (Alert(text, url) for text, url in alarm.raised())
 
 
 def _tiles(figures: series.Figures, view: health.RedisView | None, waiting: Waiting, now: datetime) -> Iterator[Tile]:

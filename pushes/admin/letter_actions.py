@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from pushes import deadletters
+from pushes.admin import letter_words
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk
 from pushes.admin.raw_bytes import readable
@@ -69,7 +70,7 @@ def replay_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter
         title=_("Correct and replay this dead letter?"),
         text=_("If it can be read now, it is pushed like any other message."),
         button=_("Replay"),
-        facts=[(_("Reason"), letter.reason), (_("Detail"), letter.detail or "–")],
+        facts=[(_("Reason"), letter_words.with_code(letter.reason)), (_("Detail"), letter.detail or "–")],
         form=partial(CorrectForm, letter=letter),
         initial={"text": editable(letter)},
     )
@@ -109,7 +110,8 @@ def replay_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: QueryS
     """The list's action: a page that asks, and its answer."""
     ids = _ids(chosen)
     if "confirm" not in request.POST:
-        return _ask_for_many(desk, request, ids, "replay_selected", _("Replay %(n)s dead letters as they are?"))
+        title = ngettext("Replay %(n)s dead letter as it is?", "Replay %(n)s dead letters as they are?", len(ids))
+        return _ask_for_many(desk, request, ids, "replay_selected", title)
     new = _still_new(ids)
     counts = deadletters.replay(ids, by=str(request.user))
     _audit(desk, request, new - _still_new(ids), _("Replayed together with others."))
@@ -129,7 +131,8 @@ def replay_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: QueryS
 def discard_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: QuerySet[DeadLetter]) -> HttpResponse | None:
     ids = _ids(chosen)
     if "confirm" not in request.POST:
-        return _ask_for_many(desk, request, ids, "discard_selected", _("Discard %(n)s dead letters?"))
+        title = ngettext("Discard %(n)s dead letter?", "Discard %(n)s dead letters?", len(ids))
+        return _ask_for_many(desk, request, ids, "discard_selected", title)
     new = _still_new(ids)
     done = deadletters.discard(ids, by=str(request.user))
     _audit(desk, request, new - _still_new(ids), _("Discarded together with others."))
@@ -149,7 +152,7 @@ def _still_new(ids: Sequence[int]) -> set[int]:
 
 
 def _words(bad: deadletters.StillBad) -> dict[str, str]:
-    return {"reason": bad.reason, "detail": bad.detail}
+    return {"reason": letter_words.words(bad.reason), "detail": bad.detail}
 
 
 def _audit(desk: Desk[DeadLetter], request: HttpRequest, ids: Collection[int], note: str) -> None:

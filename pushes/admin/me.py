@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 
 from pushes import secondfactor
-from pushes.admin import second_factor
+from pushes.admin import permissions, second_factor
 from pushes.admin.desk import NEVER_STORED
 from pushes.admin.preferences import PreferencesForm
 from pushes.admin.theme import widgets
@@ -78,7 +78,7 @@ def account(request: HttpRequest) -> HttpResponse:
         "two_factor": settings.TWO_FACTOR,
         "has_second_factor": secondfactor.has_one(user),
         "codes_left": secondfactor.codes_left(user),
-        "roles": [group.name for group in user.groups.order_by("name")],
+        "roles": [permissions.role_name(group) for group in user.groups.order_by("name")],
     }
     return _page(request, "console/account_own.html", _("My account"), context, status=422 if form.errors else 200)
 

@@ -13,6 +13,7 @@ from pushes import windows
 from pushes.admin.desk import Desk
 from pushes.admin.theme import ModelForm
 from pushes.models import PushTypePolicy
+from pushes.names import UnknownPolicy, WindowPolicy
 
 LONGEST_TTL_SECONDS = 30 * 86_400
 
@@ -54,6 +55,31 @@ class PolicyForm(ModelForm[PushTypePolicy]):
         )
 
 
+#: The choices in a word each: a column of the table has no room for the sentence that the form shows.
+_IN_A_WORD: dict[str, list[tuple[str, Any]]] = {
+    "window_policy": [
+        (WindowPolicy.HOLD, gettext_lazy("hold")),
+        (WindowPolicy.DROP, gettext_lazy("drop")),
+        (WindowPolicy.SEND, gettext_lazy("send")),
+    ],
+    "unknown_policy": [
+        (UnknownPolicy.KEEP, gettext_lazy("keep")),
+        (UnknownPolicy.RESEND, gettext_lazy("send again")),
+    ],
+}
+
+
+class RowForm(PolicyForm):
+    """A row of the table."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, choices in _IN_A_WORD.items():
+            field = self.fields[name]
+            assert isinstance(field, forms.ChoiceField)
+            field.choices = choices
+
+
 @admin.register(PushTypePolicy)
 class Policies(Desk[PushTypePolicy]):
     """One row for each of the 16 types, which are fixed: none is added or removed here."""
@@ -88,7 +114,7 @@ class Policies(Desk[PushTypePolicy]):
     readonly_fields = ("type_name",)
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
-        return super().get_changelist_form(request, form=PolicyForm, **kwargs)
+        return super().get_changelist_form(request, form=RowForm, **kwargs)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         context = {"default_window": settings.DELIVERY_WINDOW, "zone": settings.TIME_ZONE}

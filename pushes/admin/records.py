@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from pushes.admin import lookup, resend_pages
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
@@ -124,7 +124,8 @@ class Records(ReadOnlyDesk[PushRecord]):
     def audience(self, row: PushRecord) -> str:
         if row.broadcast_id is not None and not row.accounts:
             return _("broadcast")
-        return row.accounts[0] if len(row.accounts) == 1 else _("%(n)s accounts") % {"n": len(row.accounts)}
+        number = len(row.accounts)
+        return row.accounts[0] if number == 1 else ngettext("%(n)s account", "%(n)s accounts", number) % {"n": number}
 
     @admin.display(description=gettext_lazy("accounts"))
     def recipients(self, row: PushRecord) -> str:
@@ -134,7 +135,11 @@ class Records(ReadOnlyDesk[PushRecord]):
 
     @admin.display(description=gettext_lazy("status"))
     def state(self, row: PushRecord) -> SafeString:
-        return format_html("{} {}", status_badge(row.status, row.get_status_display()), row.status_detail)
+        return format_html(
+            '{} <span class="console-why">{}</span>',
+            status_badge(row.status, row.get_status_display()),
+            row.status_detail,
+        )
 
     @admin.display(description=gettext_lazy("data for the client app"))
     def shown_data(self, row: PushRecord) -> str:

@@ -113,7 +113,7 @@ def _show(
     records = PushRecord.objects.in_bulk([row.record_id for row in rows[: 2 * MOST_SHOWN]])
     number = len(found.sendable)
     context = {
-        "title": ngettext("Send %(n)s delivery again?", "Send %(n)s deliveries again?", number) % {"n": number},
+        "title": _title(number),
         "plan": found,
         "sendable": [(row, records.get(row.record_id)) for row in found.sendable[:MOST_SHOWN]],
         "more_sendable": max(0, number - MOST_SHOWN),
@@ -126,6 +126,12 @@ def _show(
         "back": back,
     }
     return desk.show(request, "console/resend.html", context, status=422 if problem else 200)
+
+
+def _title(number: int) -> str:
+    if not number:
+        return _("Nothing here can be sent again")
+    return ngettext("Send %(n)s delivery again?", "Send %(n)s deliveries again?", number) % {"n": number}
 
 
 def _audit(request: HttpRequest, rows: Sequence[DeliveryResult], sent: resend.Sent) -> None:

@@ -13,21 +13,22 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
+from django.utils.translation import gettext_noop as _
 
 #: Permissions beyond Django's add, change, delete and view: codename, model, name.
 EXTRA_PERMISSIONS = (
-    ("send_broadcast", "broadcast", "Can send, pause, resume and cancel broadcasts"),
-    ("approve_broadcast", "broadcast", "Can approve a large broadcast of someone else"),
-    ("resend_deliveryresult", "deliveryresult", "Can send failed pushes again"),
-    ("export_deliveryresult", "deliveryresult", "Can export the delivery log"),
-    ("see_every_export", "export", "Can see and fetch everybody's exports"),
-    ("reveal_device", "device", "Can see whole device tokens"),
-    ("test_device", "device", "Can send a test push to a device"),
-    ("verify_appkey", "appkey", "Can have the provider check an app key"),
+    ("send_broadcast", "broadcast", _("Can send, pause, resume and cancel broadcasts")),
+    ("approve_broadcast", "broadcast", _("Can approve a large broadcast of someone else")),
+    ("resend_deliveryresult", "deliveryresult", _("Can send failed pushes again")),
+    ("export_deliveryresult", "deliveryresult", _("Can export the delivery log")),
+    ("see_every_export", "export", _("Can see and fetch everybody's exports")),
+    ("reveal_device", "device", _("Can see whole device tokens")),
+    ("test_device", "device", _("Can send a test push to a device")),
+    ("verify_appkey", "appkey", _("Can have the provider check an app key")),
 )
 
-VIEWER, OPERATOR, APPROVER = "viewer", "operator", "approver"
-KEY_MANAGER, ADMINISTRATOR = "key manager", "administrator"
+VIEWER, OPERATOR, APPROVER = _("viewer"), _("operator"), _("approver")
+KEY_MANAGER, ADMINISTRATOR = _("key manager"), _("administrator")
 
 _READ = (
     "pushes.view_appkey",

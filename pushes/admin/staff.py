@@ -13,6 +13,7 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from pushes import secondfactor
+from pushes.admin import permissions
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk, page
 from pushes.admin.theme import AdminPasswordChangeForm, UserChangeForm, UserCreationForm, badge, when
@@ -42,6 +43,14 @@ class Operators(BaseUserAdmin, Desk[User]):
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "first_name", "last_name", "is_active", "is_superuser", "second_factor", "last_seen")
     list_filter = ("is_active", "groups")
+    filter_horizontal = ()
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        (gettext_lazy("Personal info"), {"fields": (("first_name", "last_name"), "email")}),
+        (gettext_lazy("Permissions"), {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
+        (gettext_lazy("Important dates"), {"fields": (("last_login", "date_joined"),)}),
+    )
+    readonly_fields = ("last_login", "date_joined")
     actions_detail = ("reset_second_factor_page",)
 
     @page(
@@ -67,6 +76,11 @@ class Operators(BaseUserAdmin, Desk[User]):
 
         return ask(self, request, question, reset, row=user)
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name != "groups":
+            return super().formfield_for_dbfield(db_field, request, **kwargs)
+        return permissions.checkboxes(Group.objects.order_by("pk"), permissions.role_name, label=_("Roles"))
+
     @admin.display(description=gettext_lazy("second factor"))
     def second_factor(self, user: User) -> SafeString:
         return badge(_("yes"), "success") if secondfactor.has_one(user) else badge(_("no"))
@@ -79,3 +93,15 @@ class Operators(BaseUserAdmin, Desk[User]):
 @admin.register(Group)
 class Roles(BaseGroupAdmin, Desk[Group]):
     list_filter_submit = False
+    list_display = ("role",)
+    filter_horizontal = ()
+    search_help_text = gettext_lazy("Name")
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name != "permissions":
+            return super().formfield_for_dbfield(db_field, request, **kwargs)
+        return permissions.checkboxes(permissions.offered(), permissions.permission_name, label=_("This role may"))
+
+    @admin.display(description=gettext_lazy("role"), ordering="name")
+    def role(self, group: Group) -> str:
+        return permissions.role_name(group)

@@ -3,6 +3,7 @@
 from django.utils.translation import gettext_noop as _
 
 WORDS = (
+    _("Access admin page"),
     _("Add new item"),
     _("After you've created a user, you’ll be able to edit more user options."),
     _("All applications"),
@@ -30,6 +31,10 @@ WORDS = (
     _("No results matching your query"),
     _("Not enough data."),
     _("Previous"),
+    _(
+        "Raw passwords are not stored, so there is no way to see this user’s password, but you can change the "
+        'password using <a href="{}" class="text-primary-600 dark:text-primary-500">this form</a>.'
+    ),
     _("Recent searches"),
     _("Reset filters"),
     _("Return to site"),

@@ -15,7 +15,20 @@ from pushes.admin.theme import widgets
 from pushes.around import around
 from pushes.marks import STATUS_COLOURS
 from pushes.models import DeliveryResult
+from pushes.names import RecordStatus, Status
 from pushes.timeline import Timeline, timeline
+
+#: The answers that are the state of no push and of no delivery.
+_OTHER_OUTCOMES: dict[str, Any] = {
+    "key_paused": gettext_lazy("its app key is paused"),
+    "waiting": gettext_lazy("waiting for distribution"),
+    "no_delivery": gettext_lazy("no delivery was made"),
+    "not_for_account": gettext_lazy("meant for others"),
+    "dead_letter": gettext_lazy("dead letter"),
+    "never_received": gettext_lazy("never received"),
+    "several": gettext_lazy("several messages"),
+    "nothing": gettext_lazy("no message"),
+}
 
 
 class WhyForm(forms.Form):
@@ -80,6 +93,7 @@ def page(desk: Desk[Any], request: HttpRequest) -> HttpResponse:
         "title": _("Why / why not"),
         "form": form,
         "found": found,
+        "outcome": _outcome(found),
         "colour": _colour(found),
         "json_url": f"{request.get_full_path()}&format=json" if found else "",
     }
@@ -90,6 +104,14 @@ def _as_json(found: Timeline | None, form: WhyForm) -> JsonResponse:
     if found is None:
         return JsonResponse({"error": {"code": "invalid", "message": form.errors.as_text()}}, status=422)
     return JsonResponse(found.as_dict(), json_dumps_params={"ensure_ascii": False})
+
+
+def _outcome(found: Timeline | None) -> str:
+    """The answer's code in words."""
+    if found is None:
+        return ""
+    words = _OTHER_OUTCOMES | dict(RecordStatus.choices) | dict(Status.choices)
+    return str(words.get(found.outcome, found.outcome))
 
 
 def _colour(found: Timeline | None) -> str:

@@ -29,7 +29,7 @@ class DeadLetter(models.Model):
         indexes = [models.Index(fields=["status", "reason"], name="dead_letter_status_reason")]
 
     def __str__(self) -> str:
-        return f"#{self.pk} {self.reason}"
+        return f"#{self.pk}"
 
 
 class ApiToken(models.Model):

@@ -64,7 +64,7 @@ class PushRecord(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"#{self.pk} {self.kind} {self.message_id}"
+        return f"#{self.pk} {self.message_id}".strip()
 
 
 class DeliveryResult(models.Model):
@@ -129,7 +129,7 @@ class DeliveryResult(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"#{self.pk} {self.account_id} {self.status}"
+        return f"#{self.pk} {self.account_id}"
 
     @property
     def masked_token(self) -> str:

@@ -68,7 +68,7 @@ class Export(models.Model):
         indexes = [models.Index(fields=["status", "id"], name="export_status")]
 
     def __str__(self) -> str:
-        return f"#{self.pk} {self.status}"
+        return f"#{self.pk}"
 
     @property
     def percent(self) -> float:

@@ -4,7 +4,9 @@ from math import ceil
 from typing import Any
 
 from django import template
+from django.db.models import Model
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from pushes import marks
@@ -21,6 +23,16 @@ def status_badge(value: str, text: object) -> SafeString:
 @register.simple_tag
 def badge(text: object, colour: str = "") -> SafeString:
     return marks.badge(text, colour)
+
+
+@register.filter
+def crumb(part: dict[str, Any]) -> str:
+    """A step of the way to a page, from the theme's `header_title`. A row keeps its name to the letter: an account's
+    id or a token's name with a capital that it does not have is another one."""
+    title = part["title"]
+    if isinstance(title, Model):
+        return str(title)
+    return str(marks.desk_name(str(part.get("link", ""))) or capfirst(str(title)))
 
 
 @register.filter

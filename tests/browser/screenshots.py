@@ -26,8 +26,8 @@ from django.utils import timezone
 from playwright.sync_api import Page, sync_playwright
 
 from chatscan.models import ScannerPosition
-from pushes import counters
-from pushes.models import Broadcast, PushRecord
+from pushes import counters, sweep
+from pushes.models import Broadcast, Lease, PushRecord
 from pushes.names import App, BroadcastStatus, Environment, Kind, Platform, Reason, Status
 from tests.browser.conftest import FLAGS, PASSWORD, log_in
 from tests.environment import PROJECT
@@ -77,6 +77,7 @@ def fill(now: datetime) -> None:
     for app, platform in ((App.HIGO, Platform.ANDROID), (App.HIGO, Platform.IOS), (App.HIGIRL, Platform.ANDROID)):
         make_app_key(app, platform)
     make_app_key(App.HIGO, Platform.IOS, environment=Environment.LOCAL, is_enabled=False)
+    Lease.objects.create(name=sweep.LEASE_NAME, holder="pictures", until=now + timedelta(hours=1))
     make_broadcast(title="双十一大促", text="全场五折，满 300 减 50，今晚八点开抢！")
     running = make_broadcast(
         title="新品上架",
@@ -91,7 +92,15 @@ def fill(now: datetime) -> None:
     make_dead_letter(b'a:3:{s:4:"type";i:5;s:5:"to_id', reason="truncated")
     for kind, mode in (("group", "doorbell"), ("private", "polling")):
         ScannerPosition.objects.create(
-            kind=kind, mode=mode, position_at=now, heartbeat_at=now, lag_seconds=0.3, per_second=4.2, accepted=3_912
+            kind=kind,
+            mode=mode,
+            position_at=now,
+            # Alive for as long as taking the pictures lasts.
+            scanned_at=now + timedelta(minutes=10),
+            heartbeat_at=now + timedelta(minutes=10),
+            lag_seconds=0.3,
+            per_second=4.2,
+            accepted=3_912,
         )
 
 

@@ -203,7 +203,7 @@ def test_only_the_fields_of_the_chosen_audience_are_shown(sign_in: SignIn) -> No
     tag.fill("VIP")
     review(page)
     expect(page.get_by_text("“vip” in higo")).to_be_visible()
-    expect(page.get_by_role("button", name="Send to 1 devices now")).to_be_visible()
+    expect(page.get_by_role("button", name="Send to 1 device now")).to_be_visible()
 
 
 def test_a_draft_that_somebody_changed_meanwhile_is_shown_again(sign_in: SignIn) -> None:
@@ -212,7 +212,7 @@ def test_a_draft_that_somebody_changed_meanwhile_is_shown_again(sign_in: SignIn)
     page = sign_in(roles.OPERATOR)
     page.goto(f"/admin/pushes/broadcast/{broadcast.pk}/send/")
     Broadcast.objects.update(text="Not what was read")
-    page.get_by_role("button", name="Send to 1 devices now").click()
+    page.get_by_role("button", name="Send to 1 device now").click()
     expect(page.get_by_text("It was changed meanwhile.")).to_be_visible()
     expect(page.get_by_text("Not what was read")).to_be_visible()
     assert not PushRecord.objects.exists()

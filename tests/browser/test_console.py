@@ -70,7 +70,7 @@ def test_the_old_ini_is_imported_after_a_preview(sign_in: SignIn, tmp_path: Path
     assert secret not in page.content()
     assert not AppKey.objects.exists()
     page.get_by_role("button", name="Import 1 key").click()
-    expect(page.get_by_text("1 app keys imported")).to_be_visible()
+    expect(page.get_by_text("1 app key imported")).to_be_visible()
     assert AppKey.objects.get().credentials().secret == secret
 
 
@@ -115,7 +115,7 @@ def test_a_reload_of_the_sent_page_sends_nothing_again(sign_in: SignIn) -> None:
     page = sign_in(roles.OPERATOR)
     compose(page, "Sale", "Today")
     page.get_by_role("button", name="Save and review").click()
-    page.get_by_role("button", name="Send to 1 devices now").click()
+    page.get_by_role("button", name="Send to 1 device now").click()
     page.go_back()
     expect(page.get_by_text("It was launched already.")).to_be_visible()
     page.reload()
@@ -128,7 +128,7 @@ def test_a_cancelled_broadcast_reaches_nobody(sign_in: SignIn, sandbox: Sandbox,
     page = sign_in(roles.OPERATOR)
     compose(page, "Mistake", "Never send this")
     page.get_by_role("button", name="Save and review").click()
-    page.get_by_role("button", name="Send to 1 devices now").click()
+    page.get_by_role("button", name="Send to 1 device now").click()
     for step, button, state in (
         ("Pause", "Pause", "paused"),
         ("Resume", "Resume", "sending"),
@@ -296,6 +296,6 @@ def test_the_keyboard_is_enough_to_send(sign_in: SignIn) -> None:
     make_device()
     page = sign_in(roles.OPERATOR)
     page.goto(f"/admin/pushes/broadcast/{Broadcast.objects.create(title='T', text='t', app='higo').pk}/send/")
-    page.get_by_role("button", name="Send to 1 devices now").focus()
+    page.get_by_role("button", name="Send to 1 device now").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_text("The broadcast is on its way.")).to_be_visible()

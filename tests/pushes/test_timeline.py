@@ -106,7 +106,7 @@ def test_a_refusal_is_told_with_its_reason(reason: Reason):
         (Status.PENDING, {}, "waits to be sent"),
         (Status.HELD, {"reason": Reason.OUTSIDE_WINDOW}, "held until 20"),
         (Status.SENDING, {"attempts": 1}, "is being sent just now (attempt 1)"),
-        (Status.RETRYING, {"attempts": 2, "reason": Reason.PROVIDER_BUSY}, "tried 2 times"),
+        (Status.RETRYING, {"attempts": 2, "reason": Reason.PROVIDER_BUSY}, "attempt 2 was not successful"),
         (Status.ACCEPTED, {"provider_push_id": "9876", "provider_code": 0}, "push id 9876; the provider said: 0"),
         (
             Status.FAILED,

@@ -92,10 +92,57 @@
         field.setAttribute("aria-label", [heading, name].map(function (node) { return node ? node.textContent.trim() : ""; }).join(", "));
       });
     });
+    // The theme takes a row's first cell for a check-box, whatever it is.
+    document.querySelectorAll("#result_list tbody td:first-child:not(.action-checkbox)").forEach(function (cell) {
+      var heading = document.querySelectorAll("#result_list thead th")[cell.cellIndex];
+      if (heading) cell.dataset.label = heading.textContent.trim();
+    });
     // Django's two-list widget puts names on marks that have no role.
     document.querySelectorAll("span.help-tooltip[aria-label]:not([role])").forEach(function (mark) { mark.setAttribute("role", "img"); });
   }
   document.addEventListener("htmx:afterSettle", accessible);
+  // A part of a page that is exchanged takes the keyboard's place with it: the same link in the new part gets it back.
+  var left = null;
+  function focusables(part) { return [...part.querySelectorAll("a[href], button, summary, input, select")]; }
+  document.addEventListener("htmx:beforeSwap", function (event) {
+    // A whole form that refreshes itself comes with Django's scripts, which have run already and would fail now.
+    if (event.detail.target && event.detail.target.id === "content-main") {
+      event.detail.serverResponse = event.detail.serverResponse.replace(/<script\b[^]*?<\/script>/g, "");
+    }
+    var part = event.detail.target, node = document.activeElement;
+    left = part && node && part !== node && part.contains(node) && !node.id
+      ? { selector: "#" + part.id, at: focusables(part).indexOf(node), href: node.getAttribute("href") } : null;
+  });
+  document.addEventListener("htmx:afterSettle", function (event) {
+    // The theme takes every exchanged part with rows of fields for a formset, and reads what one would say of itself.
+    event.target.dataset.inlineFormset = event.target.dataset.inlineFormset || '{"options": {}}';
+    var part = left && document.querySelector(left.selector);
+    if (!part) return;
+    var nodes = focusables(part);
+    var node = nodes.find(function (one) { return left.href && one.getAttribute("href") === left.href; }) || nodes[left.at];
+    left = null;
+    if (node) node.focus({ preventScroll: true });
+  });
+  // A refused form begins with what is wrong: the summary has the focus and leads to each field.
+  function refused() {
+    var bad = [...document.querySelectorAll("#content [aria-invalid=true]")], note = document.querySelector("#content .errornote");
+    if (note && bad.length) {
+      var list = document.createElement("ul");
+      bad.forEach(function (field) {
+        var item = document.createElement("li"), way = document.createElement("a");
+        var label = field.labels && field.labels[0], error = document.getElementById(field.id + "_error");
+        way.href = "#" + field.id;
+        way.textContent = [label && label.textContent.replace("*", "").trim(), error && error.textContent.trim().replace(/\s+/g, " ")].filter(Boolean).join(": ");
+        way.addEventListener("click", function (event) { event.preventDefault(); field.focus(); });
+        if (!way.textContent) return;
+        item.append(way);
+        list.append(item);
+      });
+      list.className = "console-errors";
+      note.append(list);
+    }
+    if (note) { note.tabIndex = -1; note.focus(); } else if (bad.length) bad[0].focus();
+  }
   // Logged out meanwhile: the login belongs in the window, not in the part of the page that was to be refreshed.
   document.addEventListener("htmx:beforeSwap", function (event) {
     if (!/\/admin\/(login|me\/second-factor)\//.test(event.detail.xhr.responseURL)) return;
@@ -103,7 +150,13 @@
     window.location.reload();
   });
   // Django builds its two-list widget on load, after this.
-  window.addEventListener("load", function () { window.setTimeout(labelled); });
+  window.addEventListener("load", function () { window.setTimeout(labelled); window.setTimeout(scrollable); });
+  function scrollable() {
+    var words = document.querySelector("[data-scroll]");
+    document.querySelectorAll('[aria-label="scrollable content"]').forEach(function (box) {
+      if (words) box.setAttribute("aria-label", words.dataset.scroll);
+    });
+  }
 
   // The operator's page offers the zone that the browser is in, where it is another one than in use.
   function browserZone(hint) {
@@ -117,6 +170,7 @@
   document.addEventListener("DOMContentLoaded", function () {
     accessible();
     labelled();
+    refused();
     document.querySelectorAll("[data-browser-zone]").forEach(browserZone);
     document.querySelectorAll("[data-compose]").forEach(function (box) { compose(box); });
   });

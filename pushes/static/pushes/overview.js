@@ -63,9 +63,62 @@
     });
   }
 
+  function shown(value) { return value === null || value === undefined ? "–" : Math.round(value).toLocaleString("en"); }
+
+  // What a chart shows, for whoever does not see it: in short as the picture's name, in full as a table on demand.
+  function tell(data, part) {
+    var canvas = document.querySelector("#chart-" + part + " canvas"), words = document.getElementById("chart-words");
+    if (!canvas || !words) return;
+    canvas.dataset.name = canvas.dataset.name || canvas.getAttribute("aria-label");
+    var sentences = Object.keys(data[part]).map(function (name) {
+      var row = data[part][name], known = row.filter(function (value) { return value !== null; });
+      return words.dataset.latest.replace("{name}", data.names[name] || name)
+        .replace("{latest}", shown(row[row.length - 1])).replace("{most}", shown(known.length ? Math.max.apply(null, known) : null));
+    });
+    canvas.setAttribute("aria-label", canvas.dataset.name + ". " + sentences.join("; "));
+    var box = document.getElementById("numbers-" + part);
+    if (box && box.open) fill(box, data, part, words.dataset.at);
+    if (box && !box.dataset.ready) {
+      box.dataset.ready = "yes";
+      box.addEventListener("toggle", function () { if (box.open) fill(box, figures(), part, words.dataset.at); });
+    }
+  }
+
+  function fill(box, data, part, at) {
+    var names = Object.keys(data[part]), table = document.createElement("table");
+    table.className = "console-table is-narrow";
+    function row(tag, cells) {
+      var line = document.createElement("tr");
+      cells.forEach(function (text) { var cell = document.createElement(tag); cell.textContent = text; line.append(cell); });
+      return line;
+    }
+    table.createTHead().append(row("th", [at].concat(names.map(function (name) { return data.names[name] || name; }))));
+    var body = table.createTBody();
+    for (var step = data.labels.length - 1; step >= 0; step--) {
+      body.append(row("td", [data.labels[step]].concat(names.map(function (name) { return shown(data[part][name][step]); }))));
+    }
+    box.querySelector("div").replaceChildren(table);
+  }
+
+  // A screen reader is told of new alerts only, and once: not of every refresh.
+  var told = null;
+  function announce() {
+    var region = document.getElementById("alerts-live"), now = new Map();
+    if (!region) return;
+    document.querySelectorAll("[data-alert]").forEach(function (alert) { now.set(alert.dataset.alert, alert.textContent.trim()); });
+    if (told) {
+      var fresh = [...now.keys()].filter(function (name) { return !told.has(name); });
+      if (fresh.length) region.textContent = fresh.map(function (name) { return now.get(name); }).join(" ");
+      else if (told.size && !now.size) region.textContent = region.dataset.well;
+    }
+    told = new Set(now.keys());
+  }
+
   function redraw() {
+    announce();
     var data = figures();
     if (!data) return;
+    ["kinds", "outcomes", "latencies"].forEach(function (part) { tell(data, part); });
     draw(data, "kinds", "line");
     draw(data, "outcomes", "bar");
     draw(data, "latencies", "line");

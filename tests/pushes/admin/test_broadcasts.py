@@ -58,7 +58,7 @@ def test_save_and_review_leads_to_the_estimate(operator: Client) -> None:
     make_app_key()
     make_device()
     make_device(app=App.HIGIRL)
-    assert "Send to 1 devices now" in compose(operator, _review="1")
+    assert "Send to 1 device now" in compose(operator, _review="1")
 
 
 def test_the_review_warns_when_nobody_would_get_it(operator: Client) -> None:
@@ -266,7 +266,7 @@ def test_a_broadcast_is_addressed_to_a_tag(operator: Client) -> None:
     page = compose(operator, audience_kind="tag", tag=" VIP ", _review="1")
     assert Broadcast.objects.get().tag == "vip"
     assert "“vip” in higo" in page
-    assert "Send to 1 devices now" in page
+    assert "Send to 1 device now" in page
 
 
 def test_a_tag_without_its_audience_is_not_kept(operator: Client) -> None:

@@ -16,7 +16,10 @@ def test_letters_are_grouped_by_reason(viewer: Client) -> None:
     for reason in ("truncated", "truncated", "object"):
         make_dead_letter(reason=reason)
     make_dead_letter(reason="object", status=DeadLetterStatus.DISCARDED)
-    assert viewer.get(url("deadletter_changelist")).context["groups"] == [("truncated", 2), ("object", 1)]
+    assert viewer.get(url("deadletter_changelist")).context["groups"] == [
+        ("truncated", "cut off before its end", 2),
+        ("object", "a PHP object, which is never read", 1),
+    ]
 
 
 def test_each_reason_is_offered_once(viewer: Client) -> None:

@@ -1,0 +1,180 @@
+"""What needs a hand now: each alert says what is wrong, what follows from it, and what to do."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.cache import cache
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from pushes import clocks, sweep
+from pushes.admin import canary_words, health
+from pushes.admin.desk import admin_url
+from pushes.marks import amount
+from pushes.models import AppKey, Broadcast, DeliveryResult, Lease, PushRecord
+from pushes.names import BroadcastPhase, BroadcastStatus, Kind, RecordStatus, Status
+
+#: A push that has been due for longer than this is late, whatever held it up.
+LATE = timedelta(minutes=2)
+#: The sweeper renews its lease every few seconds, and every round of it ends within this.
+SWEEPER_SILENT = timedelta(minutes=1)
+SEEN_SECONDS = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """`name` is the same for as long as the trouble is, so that a screen reader tells of it once."""
+
+    name: str
+    text: str
+    advice: str = ""
+    url: str = ""
+    link: str = ""
+    is_urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Since when the oldest delivery has been due, and the oldest accepted push has waited to be distributed."""
+
+    due_at: datetime | None
+    undistributed_at: datetime | None
+
+    @property
+    def oldest_at(self) -> datetime | None:
+        return min((moment for moment in (self.due_at, self.undistributed_at) if moment), default=None)
+
+
+def raised(request: HttpRequest, view: health.RedisView | None, waiting: Waiting, now: datetime) -> list[Alert]:
+    """The most urgent first: what stands still as a whole, then single keys and broadcasts, then what is late."""
+    every = [
+        *_processes(view, waiting, now),
+        *_keys(view),
+        *_broadcasts(),
+        *late(view, waiting, now),
+        *_clocks(),
+        *_others(request),
+    ]
+    return sorted(every, key=lambda alert: not alert.is_urgent)
+
+
+def _processes(view: health.RedisView | None, waiting: Waiting, now: datetime) -> Iterator[Alert]:
+    if view is None:
+        yield Alert(
+            "redis",
+            _("Redis does not answer: workers stand still, accepted pushes wait in the database."),
+            _("Look at the server that REDIS_URL names. Nothing is lost; work goes on by itself when it is back."),
+            is_urgent=True,
+        )
+    elif not view.workers:
+        yield Alert("workers", _("No worker is running: pushes wait. Start them with ./push.sh start."), is_urgent=True)
+    for lane in view.lanes if view and view.workers else ():
+        if not lane.workers:
+            text = _("No worker serves the lane %(lane)s: its pushes wait.") % {"lane": Kind(lane.name).label}
+            yield Alert(f"lane-{lane.name}", text, _see_status(), is_urgent=True)
+    if silence := _sweeper_silence(waiting, now):
+        yield Alert(
+            "sweeper",
+            _("The sweeper has not run for %(time)s: retries, held pushes and scheduled broadcasts stand still.")
+            % {"time": amount(silence)},
+            _see_status(),
+            is_urgent=True,
+        )
+    if view and (since := raw_waits_since(view, now)) and now - since > LATE:
+        text = _("%(n)s messages of the backend wait to be taken in, the oldest for more than %(time)s.")
+        yield Alert(
+            "intake", text % {"n": f"{view.raw_messages:,}", "time": amount(LATE)}, _see_status(), is_urgent=True
+        )
+
+
+def _see_status() -> str:
+    return _("./push.sh status says what has stopped, its log says why, and ./push.sh start starts it.")
+
+
+def _sweeper_silence(waiting: Waiting, now: datetime) -> timedelta | None:
+    """For how long no sweeper has held its lease. One that never ran is missed only once something waits."""
+    until = Lease.objects.filter(name=sweep.LEASE_NAME).values_list("until", flat=True).first()
+    since = until or waiting.oldest_at
+    return now - since if since and now - since > SWEEPER_SILENT else None
+
+
+def raw_waits_since(view: health.RedisView | None, now: datetime) -> datetime | None:
+    """Since when the producers' list has begun with the same message, as far as this process has seen."""
+    if view is None or not view.oldest_raw:
+        return None
+    key = f"console-raw-{hashlib.sha256(view.oldest_raw).hexdigest()}"
+    seen: datetime | None = cache.get_or_set(key, now, SEEN_SECONDS)
+    return seen
+
+
+def _keys(view: health.RedisView | None) -> Iterator[Alert]:
+    for key in AppKey.objects.filter(paused_at__isnull=False, is_enabled=True):
+        text = _("The app key %(key)s is paused; its pushes wait. %(why)s") % {"key": key, "why": key.paused_reason}
+        advice = _("Mend what the reason names, verify the key, then resume it: what waited goes out by itself.")
+        yield _about_key(key, f"paused-{key.pk}", text, advice, is_urgent=True)
+    for key in AppKey.objects.filter(fell_back_at__isnull=False):
+        text = _("The provider refused the new secret of %(key)s (%(why)s); sending went back to the old one.") % {
+            "key": key,
+            "why": key.fell_back_reason or "–",
+        }
+        advice = _("Nothing waits. Check the new secret at the provider, and rotate again.")
+        yield _about_key(key, f"fell-back-{key.pk}", text, advice)
+    for state in view.keys if view else ():
+        if state.is_tripped and not state.key.is_paused:
+            text = _("The provider of %(key)s fails; single probes are sent until it answers.") % {"key": state.key}
+            advice = _("Nothing is lost: its pushes are retried until they expire. Is it the provider, or the network?")
+            yield _about_key(state.key, f"tripped-{state.key.pk}", text, advice)
+
+
+def _about_key(key: AppKey, name: str, text: str, advice: str, *, is_urgent: bool = False) -> Alert:
+    return Alert(name, text, advice, admin_url(AppKey, "change", key.pk), _("Open the key"), is_urgent)
+
+
+def _broadcasts() -> Iterator[Alert]:
+    halted = Broadcast.objects.filter(status=BroadcastStatus.PAUSED, phase=BroadcastPhase.HALTED)
+    for broadcast in halted.defer("accounts", "data"):
+        text = _("The broadcast “%(title)s” has halted by itself. %(why)s") % {
+            "title": broadcast.title,
+            "why": canary_words.halted(broadcast),
+        }
+        url = admin_url(Broadcast, "progress_page", broadcast.pk)
+        yield Alert(f"halted-{broadcast.pk}", text.strip(), url=url, link=_("Open the broadcast"))
+
+
+def late(view: health.RedisView | None, waiting: Waiting, now: datetime) -> Iterator[Alert]:
+    if waiting.due_at and now - waiting.due_at > LATE:
+        text = _("The push that is due the longest has waited for %(time)s.") % {"time": amount(now - waiting.due_at)}
+        url = f"{admin_url(DeliveryResult, 'changelist')}?status__exact={Status.PENDING}"
+        yield Alert("due", text, url=url, link=_("Show what waits"))
+    if waiting.undistributed_at and now - waiting.undistributed_at > LATE:
+        text = _("The oldest accepted push has waited to be distributed for %(time)s.") % {
+            "time": amount(now - waiting.undistributed_at)
+        }
+        url = f"{admin_url(PushRecord, 'changelist')}?status__exact={RecordStatus.PENDING}"
+        yield Alert("undistributed", text, url=url, link=_("Show what waits"))
+    for lane in view.lanes if view else ():
+        if lane.workers and lane.oldest_at and now - lane.oldest_at > LATE:
+            facts: dict[str, Any] = {
+                "lane": Kind(lane.name).label,
+                "n": f"{lane.jobs:,}",
+                "time": amount(now - lane.oldest_at),
+            }
+            text = _("The lane %(lane)s is behind: %(n)s jobs, the oldest waiting for %(time)s.") % facts
+            yield Alert(f"behind-{lane.name}", text, _("If it does not shrink by itself, give the lane more workers."))
+
+
+def _clocks() -> Iterator[Alert]:
+    advice = _("Until then, pushes become due, late and old too early or too late by as much.")
+    for server, text in clocks.problems().items():
+        yield Alert(f"clock-{server}", text, advice)
+
+
+def _others(request: HttpRequest) -> Iterator[Alert]:
+    """Those of other apps that this user may see the reason of."""
+    for alarm in health.ALARMS:
+        if request.user.has_perm(alarm.permission):
+            for text, url in alarm.raised():
+                yield Alert(url, text, url=url, link=_("What to do"), is_urgent=True)
