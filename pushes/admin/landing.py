@@ -20,7 +20,7 @@ from pushes.admin.records import deliveries_url
 from pushes.counters import SUBMITTED
 from pushes.marks import STATUS_COLOURS, amount
 from pushes.models import AppKey, Broadcast, DeadLetter, DeliveryResult, PushRecord
-from pushes.names import BroadcastPhase, BroadcastStatus, Kind, Reason, RecordStatus, Status
+from pushes.names import BroadcastStatus, Kind, Reason, RecordStatus, Status
 
 DEFAULT_SPAN = "1h"
 #: A push that has been due for longer than this is late, whatever held it up.
@@ -143,9 +143,9 @@ def _alerts(view: health.RedisView | None, waiting: Waiting, now: datetime) -> I
             "why": key.fell_back_reason or "–",
         }
         yield Alert(text, admin_url(AppKey, "change", key.pk))
-    for broadcast in Broadcast.objects.filter(status=BroadcastStatus.PAUSED, phase=BroadcastPhase.HALTED).defer(
-        "accounts", "data"
-    ):
+    for broadcast in Broadcast.objects.filter(status=BroadcastStatus.PAUSED).defer("accounts", "data"):
+        if not broadcast.has_halted:
+            continue
         text = _("The broadcast “%(title)s” has halted by itself. %(why)s") % {
             "title": broadcast.title,
             "why": canary_words.halted(broadcast),
