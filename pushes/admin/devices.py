@@ -90,8 +90,8 @@ class Devices(ReadOnlyDesk[Device]):
         applies=lambda device: bool(device.is_active),
     )
     def test_page(self, request: HttpRequest, device: Device) -> HttpResponse:
-        """Pushes are for accounts: the account's page asks, with this device's app and platform filled in."""
-        query = urlencode({"app": device.app, "platform": device.platform})
+        """Pushes are for accounts: the account's page asks, with this device picked."""
+        query = urlencode({"device": device.pk})
         return HttpResponseRedirect(f"{admin_url(Account, 'test_page', device.account_id)}?{query}")
 
     @page(gettext_lazy("Tags"), permission="pushes.change_device", icon="sell")
