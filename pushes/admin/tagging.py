@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from pushes import tags
 from pushes.admin import account_list
@@ -98,11 +98,12 @@ def _change(device_ids: Sequence[int], added: Sequence[str], removed: Sequence[s
         raise RefusedError(str(error)) from None
     if not changed:
         raise RefusedError(_("Nothing was done: the tags are like that already."))
-    return _("Tags of %(n)s devices changed. Added: %(added)s. Taken away: %(removed)s.") % {
-        "n": changed,
-        "added": ", ".join(added) or "–",
-        "removed": ", ".join(removed) or "–",
-    }
+    done = ngettext(
+        "Tags of %(n)s device changed. Added: %(added)s. Taken away: %(removed)s.",
+        "Tags of %(n)s devices changed. Added: %(added)s. Taken away: %(removed)s.",
+        changed,
+    )
+    return done % {"n": changed, "added": ", ".join(added) or "–", "removed": ", ".join(removed) or "–"}
 
 
 class TagFilter(TextFilter):

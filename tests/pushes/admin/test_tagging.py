@@ -31,7 +31,7 @@ def change(client: Client, device: Device, **fields: Any) -> str:
 def test_tags_are_added_and_taken_away_and_it_is_written_down(operator: Client, device: Device) -> None:
     page = change(operator, device, add="VIP, city:上海 new", remove=["old"])
     assert tags.of_device(device.pk) == ["city:上海", "new", "vip"]
-    said = "Tags of 1 devices changed. Added: vip, city:上海, new. Taken away: old."
+    said = "Tags of 1 device changed. Added: vip, city:上海, new. Taken away: old."
     assert said in page
     assert LogEntry.objects.get().change_message == said
 
