@@ -232,7 +232,9 @@ class Broadcasts(Desk[Broadcast]):
         estimate = sum(sizes.values())
         back = self.url("progress_page", broadcast.pk)
         if broadcast.status == BroadcastStatus.WAITING:
-            messages.info(request, _("It waits for the approval of someone else than its author."))
+            messages.info(
+                request, _("It waits for the approval of someone else than its author and whoever asked for it.")
+            )
             return HttpResponseRedirect(back)
         question = Question(
             title=_("Ask for approval: about %(n)s devices") % {"n": f"{estimate:,}"},
@@ -245,7 +247,7 @@ class Broadcasts(Desk[Broadcast]):
         )
 
         def act(_data: dict[str, Any]) -> str:
-            if not approval.ask(broadcast):
+            if not approval.ask(broadcast, request.user):
                 raise RefusedError(_("It was launched already. Nothing is sent twice."))
             return _("The broadcast waits for approval.")
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+from django.conf import settings
 from django.db import migrations, models
 
 ENDED = ("accepted", "failed", "unknown", "skipped", "expired", "cancelled")
@@ -30,10 +31,22 @@ def tally_earlier(apps: Any, _schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
         ("pushes", "0006_delivery_log"),
     ]
 
     operations = [
+        migrations.AddField(
+            model_name="broadcast",
+            name="asked_by",
+            field=models.ForeignKey(
+                editable=False,
+                null=True,
+                on_delete=models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
         migrations.AddField(
             model_name="broadcast",
             name="listed_app",

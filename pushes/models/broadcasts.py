@@ -54,6 +54,8 @@ class Broadcast(models.Model):
         related_name="+",
         verbose_name=_("by"),
     )
+    # Who has put it before a second person: not the one who may approve it.
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+")
     approved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.SET_NULL,

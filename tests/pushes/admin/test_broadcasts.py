@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
 from pushes import broadcasts, canary, rollout, tags
 from pushes.admin import progress
-from pushes.models import Broadcast, PushRecord
+from pushes.models import Broadcast, OperatorPreferences, PushRecord
 from pushes.names import App, BroadcastStatus, Status
 from tests.make import make_app_key, make_broadcast, make_delivery, make_device, make_record
 from tests.pushes.admin.conftest import SignIn, url
@@ -514,3 +515,11 @@ def test_the_rate_is_that_of_the_last_seconds(viewer: Client) -> None:
     assert figures.per_second is not None
     assert 4 / 30 <= figures.per_second <= 4 / 20
     assert figures.seconds_left == round(295 / figures.per_second)
+
+
+@pytest.mark.parametrize("moment", ["2030-03-31 02:30", "2030-10-27 02:30"])
+def test_an_hour_that_the_operator_s_clock_leaps_over_or_has_twice_is_refused(operator: Client, moment: str) -> None:
+    OperatorPreferences.objects.create(user=User.objects.get(), time_zone="Europe/Berlin")
+    day, clock = moment.split()
+    assert "be interpreted in time zone Europe/Berlin" in compose(operator, scheduled_at_0=day, scheduled_at_1=clock)
+    assert not Broadcast.objects.exists()
