@@ -448,6 +448,15 @@ def test_files_that_cannot_be_taken_say_why(operator: Client, content: bytes, co
     assert not Broadcast.objects.exists()
 
 
+def test_once_it_is_cancelled_nothing_is_said_to_come(operator: Client) -> None:
+    broadcast = halted()
+    operator.post(url("broadcast_cancel_page", broadcast.pk))
+    page = operator.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
+    assert "The canary goes first." not in page
+    assert "as soon as its outcomes are in" not in page
+    assert "10 / 10" in page
+
+
 def test_a_viewer_continues_nothing(viewer: Client) -> None:
     broadcast = halted()
     assert viewer.post(url("broadcast_go_on_page", broadcast.pk)).status_code == 403
