@@ -79,15 +79,15 @@ def _on_its_way(why: str, words: dict[str, object]) -> str:
     if why == canary.ERRORS:
         return (
             _(
-                "%(count)s of the %(answered)s answers of %(seconds)s s are failures: %(percent)s %%, the limit is "
-                "%(most)s %%."
+                "%(count)s of the %(answered)s answers of the last %(seconds)s s are failures: %(percent)s %%, "
+                "the limit is %(most)s %%."
             )
             % words
         )
     return (
         _(
-            "%(count)s of the %(answered)s tokens of %(seconds)s s are invalid: %(percent)s %%, the limit is "
-            "%(most)s %%."
+            "%(count)s of the %(answered)s tokens of the last %(seconds)s s are invalid: %(percent)s %%, "
+            "the limit is %(most)s %%."
         )
         % words
     )

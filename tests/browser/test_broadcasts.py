@@ -297,6 +297,7 @@ def test_the_form_sent_again_with_the_back_button_makes_no_second_draft_that_is_
     page = sign_in(roles.OPERATOR)
     compose(page)
     review(page)
+    expect(page.get_by_role("button", name="Send to 1 devices now")).to_be_visible()
     page.go_back()
     page.get_by_label("Text").fill("Changed after going back")
     review(page)
@@ -452,7 +453,7 @@ def test_a_spike_on_the_way_pauses_it_and_whoever_has_read_why_lets_it_go_on(
     page.get_by_role("button", name="Send to 160 devices now").click()
     run_jobs()
     assert sweep() is not None
-    expect(page.get_by_role("alert")).to_contain_text("tokens of 60 s are invalid")
+    expect(page.get_by_role("alert")).to_contain_text("tokens of the last 60 s are invalid")
     expect(page.get_by_role("link", name="Resume")).to_have_count(0)
     page.goto("/admin/")
     page.locator(".console-warning", has_text="has halted by itself").get_by_role("link", name="Open").click()

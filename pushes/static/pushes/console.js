@@ -59,12 +59,15 @@
       var over = bytes(typed.value) > Number(form.dataset.typed);
       typed.setCustomValidity(over ? form.dataset.typedWords : "");
       if (over) typed.reportValidity();
+      return !over;
     }
     function audience() {
       var owners = { tag: "tag", accounts_typed: "accounts", accounts_file: "accounts" };
       Object.keys(owners).forEach(function (name) {
         var field = form.querySelector("#id_" + name), row = field && (field.closest(".field-" + name) || field.closest(".group"));
         if (row) row.style.display = kind.value === owners[name] ? "" : "none";
+        // What is not shown is not sent either, and cannot be what keeps the form from being sent.
+        if (field) field.disabled = kind.value !== owners[name];
       });
     }
     [title, text, data].forEach(function (field) { if (field) field.addEventListener("input", refresh); });
@@ -72,7 +75,10 @@
       var field = form.querySelector("#id_" + name);
       if (field) field.addEventListener("change", addressed);
     });
-    if (typed) typed.addEventListener("input", fitting);
+    if (typed) {
+      typed.addEventListener("input", fitting);
+      typed.form.addEventListener("submit", function (event) { if (!typed.disabled && !fitting()) event.preventDefault(); });
+    }
     addressed();
     if (kind) { kind.addEventListener("change", audience); audience(); }
     refresh();

@@ -349,8 +349,11 @@ def test_a_halted_one_says_why_on_its_page_in_the_list_and_on_the_overview(opera
     [
         (("errors", 6, 60, 5.0), "6 of 60 answers of its canary are failures: 10.0 %, the limit is 5 %."),
         (("silence", 1_234, 0, 0.0), "None of the 1,234 devices of its canary has an outcome."),
-        (("errors", 6, 60, 5.0, 60), "6 of the 60 answers of 60 s are failures: 10.0 %, the limit is 5 %."),
-        (("bad_tokens", 30, 60, 20.0, 60), "30 of the 60 tokens of 60 s are invalid: 50.0 %, the limit is 20 %."),
+        (("errors", 6, 60, 5.0, 60), "6 of the 60 answers of the last 60 s are failures: 10.0 %, the limit is 5 %."),
+        (
+            ("bad_tokens", 30, 60, 20.0, 60),
+            "30 of the 60 tokens of the last 60 s are invalid: 50.0 %, the limit is 20 %.",
+        ),
     ],
 )
 def test_every_objection_has_its_words(viewer: Client, objection: tuple[Any, ...], words: str) -> None:
@@ -382,7 +385,7 @@ def test_one_that_halted_on_its_way_is_continued_by_somebody_who_has_read_why(op
         status = {"status": Status.FAILED, "reason": "bad_payload"} if number % 2 else {"status": Status.ACCEPTED}
         make_delivery(record, **status)
     assert rollout.watch() == 1
-    why = "30 of the 60 answers of 60 s are failures: 50.0 %, the limit is 5 %."
+    why = "30 of the 60 answers of the last 60 s are failures: 50.0 %, the limit is 5 %."
     for address in (url("broadcast_progress_page", broadcast.pk), url("broadcast_go_on_page", broadcast.pk), "/admin/"):
         assert why in operator.get(address).content.decode()
     answer = operator.post(url("broadcast_go_on_page", broadcast.pk), {"seen": "another reason"}, follow=True)
