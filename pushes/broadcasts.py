@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.utils import timezone
 
-from pushes import audiences, canary, distribute, lanes, queues, windows
+from pushes import audiences, canary, distribute, endings, lanes, queues, tallies, windows
 from pushes.directory import DirectoryError
 from pushes.drafts import Pending
-from pushes.models import Broadcast, DeliveryResult, PushRecord
+from pushes.models import Broadcast, BroadcastTally, DeliveryResult, PushRecord
 from pushes.names import CLAIMABLE, App, BroadcastPhase, BroadcastStatus, Kind, Platform, Reason, Status
 from pushes.submit import InvalidMessageError, submit, validate
 from pushes.values import Audience, PushMessage
@@ -31,6 +31,8 @@ STARTABLE = (BroadcastStatus.DRAFT, BroadcastStatus.WAITING, BroadcastStatus.SCH
 FAR_FUTURE_DAYS = 3_650
 #: The rate of sending is that of the last so many seconds.
 RECENT_SECONDS = 20
+#: So many deliveries of a cancelled broadcast are marked at a time.
+CANCELLED_AT_ONCE = 20_000
 
 
 class BroadcastStateError(Exception):
@@ -39,13 +41,23 @@ class BroadcastStateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Counts of deliveries by status. `total` grows until `is_expanded`; `recent` ended a short while ago."""
+    """Counts of deliveries by the status in which they ended. `total` grows until `is_expanded`; `recent` ended within
+    the last `recent_seconds`."""
 
     counts: dict[str, int]
     total: int
-    done: int
     is_expanded: bool
     recent: int = 0
+    recent_seconds: float = RECENT_SECONDS
+
+    @property
+    def done(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def waiting(self) -> int:
+        """Those that are being sent, or have not left."""
+        return max(0, self.total - self.done)
 
 
 def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
@@ -59,8 +71,9 @@ def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
         if broadcast.status not in STARTABLE:
             raise BroadcastStateError(f"broadcast #{broadcast_id} is {broadcast.status}: it cannot be launched")
         now = timezone.now()
-        message = message_of(broadcast)
-        validate(message)
+        messages = [message_of(broadcast, app) for app in broadcast.apps]
+        for message in messages:
+            validate(message)
         _check_expiry(broadcast, now)
         size = _estimate_if_possible(broadcast)
         if by is not None:
@@ -75,25 +88,24 @@ def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
         broadcast.canary_share = canary.share(broadcast, size)
         broadcast.phase = BroadcastPhase.CANARY if broadcast.canary_share else ""
         broadcast.save()
-        record_ids = submit([message], now=now).record_ids
-        PushRecord.objects.filter(id__in=record_ids).update(
+        PushRecord.objects.filter(id__in=submit(messages, now=now).record_ids).update(
             window_policy=broadcast.window_policy, one_by_one=bool(broadcast.phase)
         )
     return broadcast
 
 
-def message_of(broadcast: Broadcast) -> PushMessage:
-    """The one message that it is, whoever it is for."""
+def message_of(broadcast: Broadcast, app: App) -> PushMessage:
+    """What the devices of one of its apps get, whoever they belong to."""
     return PushMessage(
         kind=Kind.BROADCAST,
-        app=App(broadcast.app),
+        app=app,
         audience=Audience((), Platform(broadcast.platform) if broadcast.platform else None),
         text=broadcast.text,
         title=broadcast.title,
         data=broadcast.data,
         push_type=broadcast.push_type,
         source="broadcast",
-        identity=str(broadcast.pk),
+        identity=str(broadcast.pk) if len(broadcast.apps) == 1 else f"{broadcast.pk}:{app}",
         message_id=f"broadcast-{broadcast.pk}",
         expires_at=broadcast.expires_at,
         broadcast_id=broadcast.pk,
@@ -123,23 +135,45 @@ def expand(broadcast_id: int) -> int:
         broadcast = _locked(broadcast_id)
         if broadcast.status != BroadcastStatus.SENDING or broadcast.is_expanded or canary.is_waiting(broadcast):
             return 0
-        record = Pending(*PushRecord.objects.values_list(*Pending._fields).get(broadcast=broadcast))
+        app = App(broadcast.listed_app or broadcast.apps[0])
+        record = Pending(*PushRecord.objects.values_list(*Pending._fields).get(broadcast=broadcast, app=app))
         batch = look_up(broadcast.push_type, broadcast.window_policy, timezone.now())
-        page = audiences.next_page(broadcast, pages=canary.pages_at_once(broadcast))
+        page = audiences.next_page(broadcast, app, pages=canary.pages_at_once(broadcast))
         chosen = canary.members(broadcast, record.id, page.members)
-        recipients = audiences.recipients(broadcast, chosen)
+        recipients = audiences.recipients(broadcast, app, chosen)
         drafts = [draft for recipient in recipients for draft in distribute.drafts_for(record, recipient, batch)]
-        broadcast.cursor = page.cursor
-        if page.is_last and broadcast.phase == BroadcastPhase.CANARY:
-            broadcast.canary_listed_at = batch.now
-        elif page.is_last:
-            broadcast.is_expanded = True
-        broadcast.save(update_fields=["cursor", "is_expanded", "canary_listed_at"])
-        newest = DeliveryResult.objects.order_by("-id").values_list("id", flat=True).first()
-        distribute.store(drafts, [record.id], batch.now, after_id=newest or 0)
-        if not page.is_last:
+        is_over = _move_on(broadcast, app, page, batch.now)
+        newest = DeliveryResult.objects.order_by("-id").values_list("id", flat=True).first() or 0
+        distribute.store(drafts, [record.id], batch.now, after_id=newest)
+        _tally_made(record.id, newest, batch.now)
+        if not is_over:
             queues.enqueue_expansion(broadcast_id)
     return len(drafts)
+
+
+def _move_on(broadcast: Broadcast, app: App, page: audiences.Page, now: datetime) -> bool:
+    """To the next page, or the next app. Returns whether there is none left to list."""
+    broadcast.listed_app, broadcast.cursor = app, page.cursor
+    others = broadcast.apps[broadcast.apps.index(app) + 1 :]
+    is_over = page.is_last and not others
+    if page.is_last and others:
+        broadcast.listed_app, broadcast.cursor = others[0], 0
+    elif is_over and broadcast.phase == BroadcastPhase.CANARY:
+        broadcast.canary_listed_at = now
+    elif is_over:
+        broadcast.is_expanded = True
+    broadcast.save(update_fields=["listed_app", "cursor", "is_expanded", "canary_listed_at"])
+    return is_over
+
+
+def _tally_made(record_id: int, after_id: int, now: datetime) -> None:
+    """What was really inserted: an account that was refused has one row, however many devices were listed."""
+    made = DeliveryResult.objects.filter(record_id=record_id, id__gt=after_id).order_by()
+    ends = {
+        (record_id, status, reason): number
+        for status, reason, number in made.values_list("status", "reason").annotate(number=Count("id"))
+    }
+    tallies.add(ends | {(record_id, BroadcastTally.MADE, ""): sum(ends.values())}, now)
 
 
 def look_up(push_type: int, window_policy: str, now: datetime) -> distribute.Batch:
@@ -159,7 +193,9 @@ def pause(broadcast_id: int, *, by: Any = None, reason: str = "") -> Broadcast:
             broadcast_id, (BroadcastStatus.SENDING,), BroadcastStatus.PAUSED, reason or _by("paused", by)
         )
         far = timezone.now() + timedelta(days=FAR_FUTURE_DAYS)
-        _unsent(broadcast).update(status=Status.HELD, reason=Reason.BROADCAST_PAUSED, due_at=far)
+        held = {"status": Status.HELD, "reason": Reason.BROADCAST_PAUSED, "due_at": far}
+        _unsent(broadcast).update(**held)
+        _unbegun(broadcast).update(claim="", lease_until=None, **held)
     return broadcast
 
 
@@ -168,7 +204,7 @@ def resume(broadcast_id: int, *, by: Any = None) -> Broadcast:
     itself: that is for `rollout.go_on`."""
     with transaction.atomic():
         broadcast = _moved(broadcast_id, (BroadcastStatus.PAUSED,), BroadcastStatus.SENDING, _by("resumed", by))
-        if broadcast.phase == BroadcastPhase.HALTED:
+        if broadcast.objection:
             raise BroadcastStateError(f"broadcast #{broadcast_id} has halted by itself: it cannot simply be resumed")
         now = timezone.now()
         decision = look_up(broadcast.push_type, broadcast.window_policy, now).decisions[broadcast.push_type]
@@ -182,29 +218,52 @@ def resume(broadcast_id: int, *, by: Any = None) -> Broadcast:
 
 
 def cancel(broadcast_id: int, *, by: Any = None) -> Broadcast:
-    """End it; what has not left never will. Raises BroadcastStateError when it is already over."""
+    """End it; what has not left never will. Raises BroadcastStateError when it is already over.
+
+    From the commit of the first transaction on nothing more begins: what was claimed is taken back here, and no
+    worker claims for a cancelled broadcast. Marking the rest, which may be a million rows, is left to
+    `finish_cancelled` beyond the first CANCELLED_AT_ONCE.
+    """
     open_states = (*STARTABLE, BroadcastStatus.SENDING, BroadcastStatus.PAUSED)
     with transaction.atomic():
         broadcast = _moved(broadcast_id, open_states, BroadcastStatus.CANCELLED, _by("cancelled", by))
-        now = timezone.now()
-        Broadcast.objects.filter(pk=broadcast_id).update(finished_at=now)
-        _unsent(broadcast).update(status=Status.CANCELLED, reason=Reason.CANCELLED, order_key=None, finished_at=now)
+        _end_as_cancelled(_unbegun(broadcast))
+    _finish_cancelled(broadcast)
     return broadcast
 
 
+def finish_cancelled() -> int:
+    """Go on marking the deliveries of cancelled broadcasts. Returns how many there were this time."""
+    unfinished = Broadcast.objects.filter(status=BroadcastStatus.CANCELLED, finished_at__isnull=True)
+    return sum(_finish_cancelled(broadcast) for broadcast in unfinished.defer("accounts", "data"))
+
+
+def _finish_cancelled(broadcast: Broadcast) -> int:
+    ended = _end_as_cancelled(_unsent(broadcast))
+    if ended < CANCELLED_AT_ONCE:
+        Broadcast.objects.filter(pk=broadcast.pk).update(finished_at=timezone.now())
+    return ended
+
+
+def _end_as_cancelled(rows: Any) -> int:
+    return endings.end(rows, Status.CANCELLED, Reason.CANCELLED, now=timezone.now(), most=CANCELLED_AT_ONCE)
+
+
 def progress(broadcast_id: int) -> Progress:
-    """Raises Broadcast.DoesNotExist."""
-    broadcast = Broadcast.objects.defer("accounts", "data").get(pk=broadcast_id)
-    ended = Q(finished_at__gte=timezone.now() - timedelta(seconds=RECENT_SECONDS))
-    rows = (
-        DeliveryResult.objects.filter(record__in=broadcast.records.values("id"))
-        .values_list("status")
-        .annotate(number=Count("id"), recent=Count("id", filter=ended))
+    """From the broadcast's tallies: it costs the same however many deliveries there are, and outlives them. Raises
+    Broadcast.DoesNotExist."""
+    is_expanded = Broadcast.objects.values_list("is_expanded", flat=True).get(pk=broadcast_id)
+    now = timezone.now()
+    since = tallies.seconds_ago(now, RECENT_SECONDS)
+    found = tallies.by_event(broadcast_id, recent_since=since)
+    total, _ = found.pop(BroadcastTally.MADE, (0, 0))
+    return Progress(
+        counts={status: number for status, (number, _) in found.items()},
+        total=total,
+        is_expanded=is_expanded,
+        recent=sum(late for _, late in found.values()),
+        recent_seconds=(now - since).total_seconds(),
     )
-    counts = {status: number for status, number, _ in rows}
-    live = sum(counts.get(status, 0) for status in (*CLAIMABLE, Status.SENDING))
-    total = sum(counts.values())
-    return Progress(counts, total, total - live, broadcast.is_expanded, sum(recent for *_, recent in rows))
 
 
 def states(record_ids: Collection[int], *, lock: bool = False) -> dict[int, str]:
@@ -221,7 +280,8 @@ def finish_done() -> int:
     """Mark broadcasts finished whose every delivery is over. Returns how many."""
     finished = 0
     for broadcast in Broadcast.objects.filter(status=BroadcastStatus.SENDING, is_expanded=True):
-        if not _live(broadcast).exists():
+        # The last rows are the last to be sent, so what is left is mostly found at once.
+        if not _live(broadcast).order_by("-id").values_list("id")[:1]:
             finished += Broadcast.objects.filter(pk=broadcast.pk, status=BroadcastStatus.SENDING).update(
                 status=BroadcastStatus.FINISHED, finished_at=timezone.now()
             )
@@ -275,13 +335,23 @@ def _moved(broadcast_id: int, allowed: tuple[str, ...], status: BroadcastStatus,
 
 
 def _unsent(broadcast: Broadcast) -> Any:
-    return DeliveryResult.objects.filter(record__in=broadcast.records.values("id"), status__in=CLAIMABLE)
+    return DeliveryResult.objects.filter(record_id__in=record_ids(broadcast), status__in=CLAIMABLE)
+
+
+def _unbegun(broadcast: Broadcast) -> Any:
+    """Claimed by a worker that has not begun the call. Taken away, it no longer can (see `claims.begin`)."""
+    return DeliveryResult.objects.filter(
+        record_id__in=record_ids(broadcast), status=Status.SENDING, sent_at__isnull=True
+    )
 
 
 def _live(broadcast: Broadcast) -> Any:
-    return DeliveryResult.objects.filter(
-        record__in=broadcast.records.values("id"), status__in=(*CLAIMABLE, Status.SENDING)
-    )
+    return DeliveryResult.objects.filter(record_id__in=record_ids(broadcast), status__in=(*CLAIMABLE, Status.SENDING))
+
+
+def record_ids(broadcast: Broadcast) -> list[int]:
+    """Its pushes: one for each of its apps, once it is launched."""
+    return list(broadcast.records.order_by("id").values_list("id", flat=True))
 
 
 def _by(what: str, user: Any) -> str:

@@ -1,4 +1,5 @@
-"""The canary: a part of an audience that gets a broadcast first. Who belongs to it, and what its outcomes say.
+"""The canary: a part of an audience that gets a broadcast first. Who belongs to it, and what its outcomes say; and,
+by the same measure, what those of the last minute say of a broadcast that is on its way to everybody.
 
 Whoever belongs to it is chosen by a hash of the broadcast and the member: spread over the whole audience, another
 part in every broadcast, and the same part whenever it is asked. The rest is then listed from the beginning, and
@@ -17,8 +18,9 @@ from typing import NamedTuple
 from django.conf import settings
 from django.db.models import Count, Max
 
+from pushes import tallies
 from pushes.audiences import Member
-from pushes.models import Broadcast, DeliveryResult
+from pushes.models import Broadcast, BroadcastTally, DeliveryResult
 from pushes.names import CLAIMABLE, BroadcastPhase, Reason, Status
 
 WHOLE = 10_000
@@ -26,6 +28,10 @@ WHOLE = 10_000
 LEAST_DEVICES = 50
 #: So many answers are enough to halt before all of them are in.
 LEAST_ANSWERS = 20
+#: Of the answers of a while, on the way to everybody, less than this is no spike: so many of them, of so many.
+LEAST_SPIKE, LEAST_RECENT_ANSWERS = 10, 50
+#: What somebody has let pass halts it again only when it gets this much worse.
+WORSE = 1.5
 ERRORS, BAD_TOKENS, SILENCE = "errors", "bad_tokens", "silence"
 #: Waiting for another attempt because of these is no trouble of the message's or the tokens'.
 NO_TROUBLE = (Reason.THROTTLED, Reason.OUTSIDE_WINDOW, Reason.BROADCAST_PAUSED)
@@ -132,27 +138,37 @@ class Limits:
     bad_token_percent: float
 
 
-def limits() -> Limits:
-    return Limits(settings.BROADCAST_CANARY_ERROR_PERCENT, settings.BROADCAST_CANARY_BAD_TOKEN_PERCENT)
+def limits(broadcast: Broadcast | None = None) -> Limits:
+    """The settings', or what of `broadcast` somebody has let pass, where that is more."""
+    passed = broadcast.tolerated if broadcast else {}
+    return Limits(
+        max(settings.BROADCAST_CANARY_ERROR_PERCENT, WORSE * passed.get(ERRORS, 0.0)),
+        max(settings.BROADCAST_CANARY_BAD_TOKEN_PERCENT, WORSE * passed.get(BAD_TOKENS, 0.0)),
+    )
 
 
 class Objection(NamedTuple):
-    """Why the rest must not be sent: `why` is `errors`, `bad_tokens` or `silence`."""
+    """Why the rest must not be sent: `why` is `errors`, `bad_tokens` or `silence`. Of the canary, or else of the
+    answers of the last `seconds`."""
 
     why: str
     number: int
     answered: int
     most_percent: float
+    seconds: int = 0
+
+    @property
+    def percent(self) -> float:
+        return _percent(self.number, self.answered)
 
     def __str__(self) -> str:
         if self.why == SILENCE:
             return f"none of {self.number} devices of the canary has an outcome"
         what = "failed" if self.why == ERRORS else "have invalid tokens"
-        percent = _percent(self.number, self.answered)
-        return (
-            f"{self.number} of the canary's {self.answered} answered devices {what}: {percent:.1f} %, "
-            f"the limit is {self.most_percent:g} %"
-        )
+        whose = f"{self.answered} devices of the last {self.seconds} s"
+        if not self.seconds:
+            whose = f"the canary's {self.answered} answered devices"
+        return f"{self.number} of {whose} {what}: {self.percent:.1f} %, the limit is {self.most_percent:g} %"
 
 
 def objection(tally: Tally, most: Limits, *, is_over: bool) -> Objection | None:
@@ -167,7 +183,22 @@ def objection(tally: Tally, most: Limits, *, is_over: bool) -> Objection | None:
             return Objection(SILENCE, tally.waiting, 0, 0.0)
     elif tally.answered < LEAST_ANSWERS:
         return None
-    least = min(2, tally.answered)
+    return _too_many(tally, most, least=min(2, tally.answered))
+
+
+def spike(broadcast: Broadcast, now: datetime) -> Objection | None:
+    """What the outcomes of the last BROADCAST_HALT_WINDOW_SECONDS say against sending on. Only outcomes count: what
+    the provider or the key's own rate asks to wait, waits, and says nothing. Nor do a handful of failures."""
+    seconds = settings.BROADCAST_HALT_WINDOW_SECONDS
+    since = tallies.seconds_ago(now, seconds)
+    found = recent(broadcast.pk, max(since, broadcast.watched_from or since))
+    if found.answered < LEAST_RECENT_ANSWERS:
+        return None
+    objected = _too_many(found, limits(broadcast), least=LEAST_SPIKE)
+    return objected._replace(seconds=round(seconds)) if objected else None
+
+
+def _too_many(tally: Tally, most: Limits, *, least: int) -> Objection | None:
     if tally.errors >= least and tally.error_percent > most.error_percent:
         return Objection(ERRORS, tally.errors, tally.answered, most.error_percent)
     if tally.bad_tokens >= least and tally.bad_token_percent > most.bad_token_percent:
@@ -179,10 +210,19 @@ def _percent(part: int, whole: int) -> float:
     return 100 * part / whole if whole else 0.0
 
 
-def tally(record_id: int) -> Tally:
-    """Of all rows of the record: before the rest is listed, these are the canary's."""
+def recent(broadcast_id: int, since: datetime | None = None) -> Tally:
+    """Of what has ended, ever or since: what only waits is not in it."""
     counted: dict[str, int] = dict.fromkeys(Tally.__slots__, 0)
-    rows = DeliveryResult.objects.filter(record_id=record_id).order_by().values_list("status", "reason")
+    for (event, reason), number in tallies.ends(broadcast_id, since=since).items():
+        if event != BroadcastTally.MADE:
+            counted[_column(event, reason)] += number
+    return Tally(**counted)
+
+
+def tally(record_ids: Sequence[int]) -> Tally:
+    """Of all rows of the records: before the rest is listed, these are the canary's."""
+    counted: dict[str, int] = dict.fromkeys(Tally.__slots__, 0)
+    rows = DeliveryResult.objects.filter(record_id__in=record_ids).order_by().values_list("status", "reason")
     for status, reason, number in rows.annotate(number=Count("id")):
         counted[_column(status, reason)] += number
     return Tally(**counted)
@@ -198,10 +238,11 @@ def _column(status: str, reason: str) -> str:
     return "waiting" if status in (*CLAIMABLE, Status.SENDING) else "silent"
 
 
-def waits_until(listed_at: datetime, record_id: int) -> datetime:
+def waits_until(listed_at: datetime, record_ids: Sequence[int]) -> datetime:
     """When no more outcomes are waited for. The time begins when the last one could be sent: what is held for
     the delivery window has not been slow to answer."""
-    live = DeliveryResult.objects.filter(record_id=record_id, status__in=(Status.PENDING, Status.HELD, Status.SENDING))
+    states = (Status.PENDING, Status.HELD, Status.SENDING)
+    live = DeliveryResult.objects.filter(record_id__in=record_ids, status__in=states)
     sendable_at = live.aggregate(at=Max("due_at"))["at"]
     begins_at: datetime = max(listed_at, sendable_at) if sendable_at else listed_at
     return begins_at + timedelta(seconds=settings.BROADCAST_CANARY_WAIT_SECONDS)

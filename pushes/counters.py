@@ -27,14 +27,14 @@ def add(events: Events, now: datetime) -> None:
     minute = bulk.db_datetime(now.replace(second=0, microsecond=0))
     # In one order everywhere, so that two batches never wait for each other crosswise.
     rows = [("minute", minute, *key, count) for key, count in sorted(events.items()) if count]
-    _add(Counter, EVENT_FIELDS, rows)
+    upsert(Counter, EVENT_FIELDS, rows)
 
 
 def add_latencies(seconds_by_kind: Iterable[tuple[str, float]], now: datetime) -> None:
     """Count (kind, seconds from accepted record to provider's yes) pairs in the minute of `now`."""
     tally = Tally((kind, bound_of(seconds)) for kind, seconds in seconds_by_kind)
     minute = bulk.db_datetime(now.replace(second=0, microsecond=0))
-    _add(LatencyBucket, LATENCY_FIELDS, [("minute", minute, *key, count) for key, count in sorted(tally.items())])
+    upsert(LatencyBucket, LATENCY_FIELDS, [("minute", minute, *key, count) for key, count in sorted(tally.items())])
 
 
 def bound_of(seconds: float) -> int:
@@ -43,7 +43,8 @@ def bound_of(seconds: float) -> int:
     return LatencyBucket.BOUNDS_MS[position] if position < len(LatencyBucket.BOUNDS_MS) else 0
 
 
-def _add(model: type[models.Model], fields: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+def upsert(model: type[models.Model], fields: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    """Insert the rows, or add their last field, the count, to those that there are under the same other fields."""
     if not rows:
         return
     table, columns = model._meta.db_table, ", ".join(f"{connection.ops.quote_name(name)}" for name in fields)
@@ -72,5 +73,5 @@ def _roll_up(model: type[models.Model], fields: tuple[str, ...], oldest: datetim
     hours = minutes.annotate(hour=TruncHour("bucket_at", tzinfo=timezone.utc))
     sums = hours.values_list("hour", *names).annotate(total=Sum("count"))
     rows = [("hour", bulk.db_datetime(hour), *rest) for hour, *rest in sums]
-    _add(model, fields, rows)
+    upsert(model, fields, rows)
     return minutes.delete()[0]

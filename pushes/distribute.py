@@ -127,9 +127,8 @@ def _distribute(records: Sequence[Pending], now: datetime) -> int:
     fresh = [record for record in records if record.expires_at > now]
     drafts = _drafts([record for record in fresh if record.broadcast_id is None], look_up(now))
     store(drafts, [record.id for record in fresh], now)
-    for record in fresh:
-        if record.broadcast_id is not None:
-            queues.enqueue_expansion(record.broadcast_id)
+    for broadcast_id in dict.fromkeys(record.broadcast_id for record in fresh if record.broadcast_id is not None):
+        queues.enqueue_expansion(broadcast_id)
     PushRecord.objects.filter(id__among=[record.id for record in fresh]).update(
         status=RecordStatus.DISTRIBUTED, distributed_at=now
     )

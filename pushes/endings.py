@@ -7,9 +7,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from pushes import counters, queues
+from pushes import counters, queues, tallies
 from pushes.models import DeliveryResult
-from pushes.names import Reason, Status
+from pushes.names import Kind, Reason, Status
 
 CHUNK = 5_000
 
@@ -36,12 +36,13 @@ def end(
 def _end(
     rows: "QuerySet[DeliveryResult]", status: Status, reason: Reason, now: datetime, changes: dict[str, Any]
 ) -> int:
-    locked = list(rows.select_for_update().order_by("id").values_list("id", "kind", "app_key_id"))
+    locked = list(rows.select_for_update().order_by("id").values_list("id", "kind", "app_key_id", "record_id"))
     if not locked:
         return 0
-    ended = DeliveryResult.objects.filter(id__in=[pk for pk, _, _ in locked]).update(
+    ended = DeliveryResult.objects.filter(id__in=[row[0] for row in locked]).update(
         status=status, reason=reason, claim="", lease_until=None, order_key=None, finished_at=now, **changes
     )
-    events = Counter((kind, status.value, reason.value, key_id or 0) for _, kind, key_id in locked)
-    counters.add(events, now)
+    counters.add(Counter((kind, status.value, reason.value, key_id or 0) for _, kind, key_id, _ in locked), now)
+    records = Counter(record_id for _, kind, _, record_id in locked if kind == Kind.BROADCAST)
+    tallies.add({(pk, status.value, reason.value): number for pk, number in records.items()}, now)
     return ended

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import transaction
 
-from pushes import broadcasts, claims, counters, eligibility, lanes, windows
+from pushes import broadcasts, claims, counters, eligibility, lanes, tallies, windows
 from pushes.claims import Claimed
 from pushes.directory import directory, read_positions
 from pushes.models import PushRecord
@@ -63,16 +63,20 @@ def _apart_from(changes: Mapping[int, Change], rows: Sequence[Claimed], claim: C
 
 @transaction.atomic
 def _settle(changes: Mapping[int, Change], rows: Sequence[Claimed], claim: Claim) -> None:
-    by_change: dict[tuple[Change, str], list[int]] = defaultdict(list)
+    by_change: dict[tuple[Change, str, int], list[int]] = defaultdict(list)
     for row in rows:
         if row.id in changes:
-            by_change[changes[row.id], row.kind].append(row.id)
+            tallied = row.record_id if row.kind == Kind.BROADCAST else 0
+            by_change[changes[row.id], row.kind, tallied].append(row.id)
     events: Counter[tuple[str, str, str, int]] = Counter()
-    for (change, kind), delivery_ids in by_change.items():
+    ends: Counter[tuple[int, str, str]] = Counter()
+    for (change, kind, record_id), delivery_ids in by_change.items():
         after = {"due_at": change.due_at} if change.due_at else {"order_key": None, "finished_at": claim.now}
         settled = claims.settle(delivery_ids, claim.token, status=change.status, reason=change.reason, **after)
         events[kind, change.status, change.reason, claim.key_id] += settled
+        ends[record_id, change.status, change.reason] += settled if record_id else 0
     counters.add(events, claim.now)
+    tallies.add(ends, claim.now)
 
 
 def _without_halted_broadcasts(rows: Sequence[Claimed], claim: Claim) -> list[Claimed]:

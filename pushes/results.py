@@ -14,10 +14,10 @@ from django.db.models import F
 from django.utils import timezone
 from redis import RedisError
 
-from pushes import claims, counters, devices, endings, keycheck, keygate, rotation
+from pushes import claims, counters, devices, endings, keycheck, keygate, rotation, tallies
 from pushes.claims import Claimed
 from pushes.models import AppKey, DeliveryResult
-from pushes.names import CLAIMABLE, TERMINAL, Reason, Status
+from pushes.names import CLAIMABLE, TERMINAL, Kind, Reason, Status
 from pushes.retry import Attempt, NextState, Schedule, next_state
 from pushes.values import Content, Outcome, Policy, Scope, Verdict
 
@@ -27,8 +27,8 @@ T = TypeVar("T")
 #: Why pushes wait for their key, and for nothing of their own.
 WAITING_FOR_KEY = (Reason.KEY_PAUSED, Reason.BAD_CREDENTIALS, Reason.THROTTLED)
 Finished = Sequence[tuple[Claimed, Outcome]]
-#: What one statement can write: the next state and the provider's words.
-Group = tuple[NextState, str, int | None, str, str]
+#: What one statement can write: the next state and the provider's words; and of which record, where that is counted.
+Group = tuple[NextState, str, int | None, str, str, int]
 
 
 def settle(
@@ -66,7 +66,8 @@ def _groups(finished: Finished, policies: dict[int, Policy]) -> dict[Group, list
     for row, outcome in finished:
         attempt = Attempt(row.attempts + 1, row.expires_at, policies[row.push_type].unknown_policy)
         state = next_state(outcome, attempt, schedule, now, partial(steps.__getitem__, row.id % len(steps)))
-        groups[state, row.kind, outcome.code, outcome.text[:200], outcome.push_id].append(row.id)
+        tallied = row.record_id if row.kind == Kind.BROADCAST else 0
+        groups[state, row.kind, outcome.code, outcome.text[:200], outcome.push_id, tallied].append(row.id)
     return groups
 
 
@@ -76,7 +77,8 @@ def _write(
 ) -> None:
     now = timezone.now()
     events: Counter[tuple[str, str, str, int]] = Counter()
-    for (state, kind, code, text, push_id), delivery_ids in groups.items():
+    ends: Counter[tuple[int, str, str]] = Counter()
+    for (state, kind, code, text, push_id, record_id), delivery_ids in groups.items():
         changes: dict[str, Any] = {
             "status": state.status,
             "reason": state.reason or "",
@@ -94,8 +96,10 @@ def _write(
             changes["attempts"] = F("attempts") + (1 if state.counts else -1)
         settled = claims.settle(delivery_ids, claim, **changes)
         events[kind, state.status, state.reason or "", key.pk] += settled
+        ends[record_id, state.status, state.reason or ""] += settled if record_id else 0
     counters.add_latencies(latencies, now)
     counters.add(events, now)
+    tallies.add(ends, now)
 
 
 def surely(write: Callable[[], T]) -> T:

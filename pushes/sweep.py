@@ -60,6 +60,7 @@ class Swept:
     records_enqueued: int = 0
     expired: int = 0
     canaries_judged: int = 0
+    broadcasts_halted: int = 0
     broadcasts_finished: int = 0
     deleted: int = 0
 
@@ -83,7 +84,9 @@ def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None
         blocks.forget()
         blocks.note(now)
     swept.canaries_judged = rollout.judge_canaries(now)
+    swept.broadcasts_halted = rollout.watch(now)
     swept.broadcasts_finished = broadcasts.finish_done()
+    broadcasts.finish_cancelled()
     broadcasts.put_back()
     exports.put_back(now)
     quiet = [lane for lane in lanes.LANES if queues.lane_depth(lane) <= QUIET_JOBS]

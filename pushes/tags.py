@@ -51,6 +51,18 @@ def replace(wanted: Mapping[int, Iterable[str]]) -> int:
     return len({pk for pk, _ in gone} | {pk for pk, _, _ in new})
 
 
+def change(device_ids: Iterable[int], *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> int:
+    """Give the devices these tags, take those away, and leave the others. Returns how many devices that changed.
+    Raises InvalidTagError, with nothing changed, when one would have too many."""
+    added, removed = {clean(tag) for tag in add}, set(remove)
+    with transaction.atomic():
+        locked = Device.objects.select_for_update().filter(pk__in=list(device_ids)).order_by("pk")
+        wanted: dict[int, set[str]] = {pk: set() for pk in locked.values_list("pk", flat=True)}
+        for device_id, tag in DeviceTag.objects.filter(device_id__in=wanted).values_list("device_id", "tag"):
+            wanted[device_id].add(tag)
+        return replace({pk: clean_all((found | added) - removed) for pk, found in wanted.items()})
+
+
 def of_device(device_id: int) -> list[str]:
     return list(DeviceTag.objects.filter(device_id=device_id).order_by("tag").values_list("tag", flat=True))
 

@@ -1,10 +1,10 @@
-"""Test sends: a broadcast's message to a few devices that somebody names, as a push of its own.
+"""Test sends: one message to a few devices that somebody names or picks, as pushes of their own.
 
-It counts for nothing in the broadcast, goes at once (in front of its lane, whatever the hour), and is otherwise
-judged like the broadcast itself: a phone whose account has logged out gets neither.
+They count for nothing elsewhere, go at once in front of their lane, a call for each device, and are otherwise judged
+like the real thing: a phone whose account has logged out gets neither.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -13,78 +13,113 @@ from django.utils import timezone
 
 from pushes import broadcasts, distribute
 from pushes.directory import directory
-from pushes.drafts import Pending
+from pushes.drafts import Draft, Pending
 from pushes.models import Broadcast, DeliveryResult, Device, PushRecord
-from pushes.names import Environment, Platform, RecordStatus, WindowPolicy
+from pushes.names import App, Environment, Platform, RecordStatus, WindowPolicy
 from pushes.submit import submit
-from pushes.values import Audience, DeviceTarget, Recipient
+from pushes.values import Audience, DeviceTarget, PushMessage, Recipient
 
 MOST_NAMES = 20
 SOURCE = "broadcast-test"
 #: A test that could not be sent by then would only surprise whoever gets it.
 LIFETIME = timedelta(minutes=10)
 SHOWN = 20
+Devices = Mapping[App, Sequence[DeviceTarget]]
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What names stand for: devices, each once, and the names that stand for none."""
+    """What names stand for: devices by app, each once, and the names that stand for none."""
 
-    devices: list[DeviceTarget]
+    devices: dict[App, list[DeviceTarget]]
     unknown: list[str]
 
+    @property
+    def number(self) -> int:
+        return sum(map(len, self.devices.values()))
 
-def devices_of(broadcast: Broadcast, names: Sequence[str]) -> Named:
-    """The active devices in the broadcast's app that are meant by account ids or whole device tokens. Raises
+
+def devices_of(apps: Iterable[App], names: Sequence[str]) -> Named:
+    """The active devices in the apps that are meant by account ids or whole device tokens. Raises
     directory.DirectoryError."""
-    of_accounts = directory().devices(list(names), broadcast.app)
+    found: dict[App, list[DeviceTarget]] = {}
+    known: set[str] = set()
+    for app in apps:
+        meant = _devices_in(app, names)
+        known.update(meant)
+        devices = {device.token: device for targets in meant.values() for device in targets}
+        if devices:
+            found[app] = list(devices.values())
+    return Named(found, [name for name in names if name not in known])
+
+
+def _devices_in(app: App, names: Sequence[str]) -> dict[str, list[DeviceTarget]]:
+    """By name, in the order of the names; one that means nothing in this app is absent."""
+    of_accounts = directory().devices(list(names), app)
     tokens = [name for name in names if not of_accounts.get(name)]
-    rows = Device.objects.filter(app=broadcast.app, is_active=True, token__in=tokens)
+    rows = Device.objects.filter(app=app, is_active=True, token__in=tokens)
     of_tokens = {
-        token: DeviceTarget(pk, account_id, Platform(platform), Environment(environment), token)
+        token: [DeviceTarget(pk, account_id, Platform(platform), Environment(environment), token)]
         for pk, account_id, platform, environment, token in rows.values_list(
             "pk", "account_id", "platform", "environment", "token"
         )
     }
-    found: dict[str, DeviceTarget] = {}
-    unknown: list[str] = []
-    for name in names:
-        meant = of_accounts.get(name) or ([of_tokens[name]] if name in of_tokens else [])
-        found.update((device.token, device) for device in meant)
-        if not meant:
-            unknown.append(name)
-    return Named(list(found.values()), unknown)
+    meant = {name: of_accounts.get(name) or of_tokens.get(name) or [] for name in names}
+    return {name: devices for name, devices in meant.items() if devices}
 
 
-def send(broadcast: Broadcast, devices: Sequence[DeviceTarget], *, nonce: str) -> bool:
-    """Send now; the same `nonce` twice sends once. Returns whether this call did. Raises
-    submit.InvalidMessageError."""
+def send(message_for: Callable[[App], PushMessage], devices: Devices, *, window_policy: str = "") -> bool:
+    """Send to these very devices, now, each app's the message made for it, whose identity decides: the same twice is
+    sent once. Returns whether this call did. `window_policy` as in a push record. Raises submit.InvalidMessageError
+    and directory.DirectoryError."""
     now = timezone.now()
-    message = replace(
-        broadcasts.message_of(broadcast),
-        audience=Audience(tuple(dict.fromkeys(device.account_id for device in devices))),
-        source=SOURCE,
-        identity=f"{broadcast.pk}:{nonce}",
-        message_id=message_id(broadcast),
-        expires_at=now + LIFETIME,
-        broadcast_id=None,
-    )
+    messages = [
+        replace(
+            message_for(app),
+            audience=Audience(tuple(dict.fromkeys(device.account_id for device in targets))),
+            expires_at=now + LIFETIME,
+        )
+        for app, targets in devices.items()
+    ]
     with transaction.atomic():
-        result = submit([message], now=now)
-        [record_id] = result.record_ids
+        result = submit(messages, now=now)
         if not result.accepted:
             return False
-        # Distributed right here, since only the devices named are meant, not all that their accounts have.
-        PushRecord.objects.filter(pk=record_id).update(
-            status=RecordStatus.DISTRIBUTED, distributed_at=now, window_policy=WindowPolicy.SEND, one_by_one=True
+        # Distributed right here, since only the devices picked are meant, not all that their accounts have.
+        records = PushRecord.objects.filter(pk__in=result.record_ids)
+        records.update(
+            status=RecordStatus.DISTRIBUTED, distributed_at=now, window_policy=window_policy, one_by_one=True
         )
-        record = Pending(*PushRecord.objects.values_list(*Pending._fields).get(pk=record_id))
-        batch = broadcasts.look_up(broadcast.push_type, WindowPolicy.SEND, now)
-        facts = directory().accounts(list(record.accounts))
-        people = [Recipient(d.account_id, facts.get(d.account_id), False, (d,)) for d in devices]
-        drafts = [draft for person in people for draft in distribute.drafts_for(record, person, batch)]
-        distribute.store(drafts, [record_id], now, is_urgent=True)
+        batch = broadcasts.look_up(messages[0].push_type, window_policy, now)
+        pending = [Pending(*row) for row in records.order_by("id").values_list(*Pending._fields)]
+        drafts = [draft for record in pending for draft in _drafts(record, devices[App(record.app)], batch)]
+        distribute.store(drafts, result.record_ids, now, is_urgent=True)
     return True
+
+
+def _drafts(record: Pending, targets: Sequence[DeviceTarget], batch: distribute.Batch) -> list[Draft]:
+    facts = directory().accounts(list(record.accounts))
+    people = [Recipient(d.account_id, facts.get(d.account_id), False, (d,)) for d in targets]
+    return [draft for person in people for draft in distribute.drafts_for(record, person, batch)]
+
+
+# --- tests of a broadcast ------------------------------------------------------------------------
+
+
+def send_broadcast(broadcast: Broadcast, devices: Devices, *, nonce: str) -> bool:
+    """The broadcast's message as it is, at whatever hour; the same `nonce` twice sends once. Returns and raises like
+    `send`."""
+
+    def message_for(app: App) -> PushMessage:
+        return replace(
+            broadcasts.message_of(broadcast, app),
+            source=SOURCE,
+            identity=f"{broadcast.pk}:{nonce}:{app}",
+            message_id=message_id(broadcast),
+            broadcast_id=None,
+        )
+
+    return send(message_for, devices, window_policy=WindowPolicy.SEND)
 
 
 def message_id(broadcast: Broadcast) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
-from pushes.models import Account, AppKey, Broadcast, DeadLetter, DeliveryResult, Device, PushRecord
+from pushes import tallies
+from pushes.models import Account, AppKey, Broadcast, BroadcastTally, DeadLetter, DeliveryResult, Device, PushRecord
 from pushes.names import App, Environment, Kind, Platform, ProviderKind, PushType, RecordStatus, Status
 
 _numbers = itertools.count(1)
@@ -73,7 +74,7 @@ def make_record(**fields: Any) -> PushRecord:
 
 
 def make_delivery(record: PushRecord | None = None, **fields: Any) -> DeliveryResult:
-    """An accepted delivery to a device of its own token."""
+    """An accepted delivery to a device of its own token; tallied, if it is a broadcast's."""
     record = record or make_record()
     fields = {
         "kind": record.kind,
@@ -88,7 +89,11 @@ def make_delivery(record: PushRecord | None = None, **fields: Any) -> DeliveryRe
         "expires_at": record.expires_at,
         "created_at": record.created_at,
     } | fields
-    return DeliveryResult.objects.create(record=record, **fields)
+    row = DeliveryResult.objects.create(record=record, **fields)
+    if record.broadcast_id is not None:
+        ends = {(record.pk, BroadcastTally.MADE, ""): 1, (record.pk, row.status, row.reason): 1}
+        tallies.add(ends, row.finished_at or timezone.now())
+    return row
 
 
 def make_broadcast(**fields: Any) -> Broadcast:

@@ -8,6 +8,9 @@ from django.utils.translation import gettext as _
 
 MOST_ACCOUNTS = 200_000
 LONGEST_ID = 64
+#: How the files of Excel begin (.xlsx, which is a ZIP, and .xls), and UTF-16 text.
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 HEADERS = {"account_id", "account", "id", "user_id"}
 
 
@@ -35,13 +38,25 @@ class AccountList:
 
 
 def decode(raw: bytes) -> str:
-    """A file's text: UTF-8 with or without a mark, or GB 18030 as Chinese spreadsheets write it. Raises ValueError."""
+    """A file's text: UTF-8 with or without a mark, UTF-16 with one ("Unicode text"), or GB 18030 as Chinese
+    spreadsheets write it. Raises ValueError."""
+    if raw.startswith(WORKBOOKS):
+        raise ValueError(_("the file is an Excel workbook: save it as CSV (UTF-8), and upload that"))
+    if raw.startswith(UTF_16):
+        return _decoded_utf_16(raw)
     for encoding in ("utf-8-sig", "gb18030"):
         try:
             return raw.decode(encoding)
         except UnicodeDecodeError:
             continue
     raise ValueError(_("the file is neither UTF-8 nor GB 18030 text: save it as CSV (UTF-8)"))
+
+
+def _decoded_utf_16(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-16")
+    except UnicodeDecodeError:
+        raise ValueError(_("the file is cut off: save it as CSV (UTF-8)")) from None
 
 
 def parse(text: str) -> AccountList:
@@ -63,8 +78,13 @@ def parse(text: str) -> AccountList:
 
 
 def parse_csv(text: str) -> AccountList:
-    """The first column of a CSV file; other columns are ignored. Raises ValueError for what is no CSV."""
-    reader = csv.reader(io.StringIO(text))
+    """The first column of a CSV file; other columns are ignored. Raises ValueError for what is no CSV.
+
+    Spreadsheets also part columns by semicolons or tabs: what the first line has, and no comma, is meant.
+    """
+    first_line = text.lstrip().partition("\n")[0]
+    delimiter = next((mark for mark in ("\t", ";") if mark in first_line and "," not in first_line), ",")
+    reader = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter)
     try:
         first = [row[0] if row else "" for row in reader]
     except csv.Error as error:

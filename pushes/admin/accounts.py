@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from redis import RedisError
 
-from pushes.admin import muting, trial
+from pushes.admin import muting, tagging, trial
 from pushes.admin.desk import ReadOnlyDesk, page
 from pushes.admin.filters import starts_with
 from pushes.admin.keyset import TEMPLATE, KeysetChangeList
@@ -39,7 +39,7 @@ class Accounts(ReadOnlyDesk[Account]):
     search_help_text = gettext_lazy("Account id, its beginning, or a device token")
     sortable_by = ()
     change_list_template = TEMPLATE
-    actions_detail = ("test_page", "tested_page", "preferences_page")
+    actions_detail = ("test_page", "tested_page", "tags_page", "preferences_page")
     change_form_outer_after_template = "console/account.html"
     empty_title = gettext_lazy("No accounts here")
     empty_text = gettext_lazy(
@@ -88,11 +88,15 @@ class Accounts(ReadOnlyDesk[Account]):
         mine = DeliveryResult.objects.filter(account_id=account.pk).prefetch_related("record").order_by("-id")
         events = DeviceEvent.objects.filter(device__account=account).select_related("device").order_by("-id")
         return {
-            "devices": account.devices.order_by("-is_active", "-seen_at")[:SHOWN_DEVICES],
+            "devices": account.devices.prefetch_related("tags").order_by("-is_active", "-seen_at")[:SHOWN_DEVICES],
             "deliveries": mine[:SHOWN_DELIVERIES],
             "events": events[:SHOWN_EVENTS],
             "deliveries_url": deliveries_url(q=f"account:{account.pk}"),
         }
+
+    @page(gettext_lazy("Tags"), permission="pushes.change_device", icon="sell")
+    def tags_page(self, request: HttpRequest, account: Account) -> HttpResponse:
+        return tagging.of_account(self, request, account)
 
     @page(gettext_lazy("Mute and block"), permission="pushes.change_account", icon="notifications_off")
     def preferences_page(self, request: HttpRequest, row: Account) -> HttpResponse:

@@ -15,7 +15,7 @@ from pushes.admin import canary_words, health
 from pushes.admin.desk import admin_url
 from pushes.marks import amount
 from pushes.models import AppKey, Broadcast, DeliveryResult, Lease, PushRecord
-from pushes.names import BroadcastPhase, BroadcastStatus, Kind, RecordStatus, Status
+from pushes.names import BroadcastStatus, Kind, RecordStatus, Status
 
 #: A push that has been due for longer than this is late, whatever held it up.
 LATE = timedelta(minutes=2)
@@ -134,8 +134,8 @@ def _about_key(key: AppKey, name: str, text: str, advice: str, *, is_urgent: boo
 
 
 def _broadcasts() -> Iterator[Alert]:
-    halted = Broadcast.objects.filter(status=BroadcastStatus.PAUSED, phase=BroadcastPhase.HALTED)
-    for broadcast in halted.defer("accounts", "data"):
+    paused = Broadcast.objects.filter(status=BroadcastStatus.PAUSED).defer("accounts", "data")
+    for broadcast in filter(lambda one: one.has_halted, paused):
         text = _("The broadcast “%(title)s” has halted by itself. %(why)s") % {
             "title": broadcast.title,
             "why": canary_words.halted(broadcast),

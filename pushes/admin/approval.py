@@ -19,11 +19,12 @@ def is_needed(broadcast: Broadcast, estimate: int, user: Any) -> bool:
 
 
 def may_approve(broadcast: Broadcast, user: Any) -> bool:
-    """Nobody approves what they wrote, whatever their role."""
-    return bool(user.has_perm(PERMISSION)) and broadcast.created_by_id != user.pk
+    """Nobody approves what they wrote, or have asked approval for (it may be another's draft that they changed),
+    whatever their role."""
+    return bool(user.has_perm(PERMISSION)) and user.pk not in (broadcast.created_by_id, broadcast.asked_by_id)
 
 
-def ask(broadcast: Broadcast) -> bool:
-    """From draft to waiting; False when it is no draft any more."""
+def ask(broadcast: Broadcast, user: Any) -> bool:
+    """From draft to waiting, asked for by `user`; False when it is no draft any more."""
     drafts = Broadcast.objects.filter(pk=broadcast.pk, status=BroadcastStatus.DRAFT)
-    return bool(drafts.update(status=BroadcastStatus.WAITING))
+    return bool(drafts.update(status=BroadcastStatus.WAITING, asked_by=user))

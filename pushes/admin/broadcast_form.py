@@ -20,7 +20,10 @@ SHOWN_BAD_LINES = 20
 MOST_TYPED = 2_000
 #: What a message may take at the provider: the whole of it, title, text, data and the format's own words.
 PROVIDER_BYTES = 4_096
-LARGEST_UPLOAD = 20_000_000
+#: Django takes no more than 2.5 MB of fields in a request (files apart), and answers without a form what is more.
+MOST_TYPED_BYTES = 2_000_000
+#: The web server before us takes requests of 16 MiB (deploy/nginx.conf).
+LARGEST_UPLOAD = 15_000_000
 
 
 class BroadcastForm(ModelForm[Broadcast]):
@@ -28,13 +31,15 @@ class BroadcastForm(ModelForm[Broadcast]):
         label=gettext_lazy("Account ids"),
         required=False,
         widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 5, "spellcheck": "false"}),
-        help_text=gettext_lazy("One a line, or parted by commas or blanks."),
+        help_text=gettext_lazy("One a line, or parted by commas or blanks. Up to 2 MB; a longer list as a file."),
     )
     accounts_file = forms.FileField(
         label=gettext_lazy("… or a CSV file"),
         required=False,
         widget=widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.txt,text/csv,text/plain"}),
-        help_text=gettext_lazy("The first column holds the account ids. It replaces what is typed above."),
+        help_text=gettext_lazy(
+            "The first column holds the account ids: up to 200,000 lines, 15 MB. It replaces what is typed above."
+        ),
     )
 
     #: Whose list a copy takes over, when that is too long to be put into the text box.
@@ -111,10 +116,22 @@ class BroadcastForm(ModelForm[Broadcast]):
                 % {"tag": tag, "most": tags.LONGEST_TAG}
             ) from None
 
+    def clean_accounts_typed(self) -> str:
+        typed = str(self.cleaned_data["accounts_typed"])
+        if len(typed.encode()) > MOST_TYPED_BYTES:
+            raise forms.ValidationError(
+                _("More than %(mb)s MB cannot be typed: upload the list as a CSV file.")
+                % {"mb": MOST_TYPED_BYTES // 1_000_000}
+            )
+        return typed
+
     def clean_accounts_file(self) -> "UploadedFile[bytes] | None":
         upload: UploadedFile[bytes] | None = self.cleaned_data["accounts_file"]
         if upload is not None and (upload.size or 0) > LARGEST_UPLOAD:
-            raise forms.ValidationError(_("The file is larger than %(mb)s MB.") % {"mb": LARGEST_UPLOAD // 1_000_000})
+            raise forms.ValidationError(
+                _("The file has %(size)s MB: at most %(mb)s MB. Leave only the column of account ids in it.")
+                % {"size": f"{(upload.size or 0) / 1_000_000:.1f}", "mb": LARGEST_UPLOAD // 1_000_000}
+            )
         return upload
 
     def clean(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What an operator sees of a broadcast before it leaves: its facts, what speaks against it, and what it was when
 they looked."""
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _
 from pushes import canary, windows
 from pushes.admin.theme import when
 from pushes.models import AppKey, Broadcast, policies
-from pushes.names import WindowPolicy
+from pushes.names import App, WindowPolicy
 
 #: What a reader decides about. A draft that differs in any of it has not been looked at.
 DECIDED = (
@@ -35,8 +36,11 @@ DECIDED = (
 
 def fingerprint(broadcast: Broadcast) -> str:
     """Changes whenever anything changes that a reader decides about."""
-    values = [getattr(broadcast, name) for name in DECIDED]
-    return blake2b(orjson.dumps(values), digest_size=8).hexdigest()
+    return digest([getattr(broadcast, name) for name in DECIDED])
+
+
+def digest(value: Any) -> str:
+    return blake2b(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
 
 
 def audience(row: Broadcast) -> str:
@@ -45,38 +49,51 @@ def audience(row: Broadcast) -> str:
             return _("a list of accounts")
         return _("a list of %(n)s accounts") % {"n": f"{len(row.accounts):,}"}
     platform = f" ({row.get_platform_display()})" if row.platform else ""
+    apps = str(row.get_app_display()) if len(row.apps) > 1 else row.app
     if row.audience_kind == Broadcast.AudienceKind.TAG:
-        return _("“%(tag)s” in %(app)s") % {"tag": row.tag, "app": row.app} + platform
-    return _("everyone in %(app)s") % {"app": row.app} + platform
+        return _("“%(tag)s” in %(app)s") % {"tag": row.tag, "app": apps} + platform
+    return _("everyone in %(app)s") % {"app": apps} + platform
 
 
-def facts(broadcast: Broadcast, estimate: int) -> list[tuple[Any, Any]]:
+def facts(broadcast: Broadcast, sizes: Mapping[App, int]) -> list[tuple[Any, Any]]:
+    """`sizes` are the estimated devices by app."""
     return [
         (_("Title"), broadcast.title),
         (_("Text"), broadcast.text),
         (_("App"), broadcast.get_app_display()),
+        *((_("Devices in %(app)s") % {"app": app}, f"{size:,}") for app, size in sizes.items() if len(sizes) > 1),
         (_("Platform"), broadcast.get_platform_display() or _("both")),
         (_("Audience"), audience(broadcast)),
         (_("Push type"), broadcast.get_push_type_display()),
         (_("Starts"), when(broadcast.scheduled_at) if broadcast.scheduled_at else _("at once")),
         (_("Expires"), when(broadcast.expires_at) if broadcast.expires_at else _("by the push type's rule")),
         (_("Delivery window"), _window(broadcast)),
-        (_("Canary"), _canary(broadcast, estimate)),
+        (_("Canary"), _canary(broadcast, sum(sizes.values()))),
     ]
 
 
-def doubts(broadcast: Broadcast, estimate: int) -> str:
+def doubts(broadcast: Broadcast, sizes: Mapping[App, int]) -> str:
     """What an operator should know before confirming, or ""."""
-    if not estimate:
+    if not any(sizes.values()):
         return _("Nobody would get it: no active device matches the audience.")
-    keys = AppKey.objects.filter(app=broadcast.app)
+    return _doubts_about_the_keys(broadcast, sizes) or _doubts_about_the_hour(broadcast)
+
+
+def _doubts_about_the_keys(broadcast: Broadcast, sizes: Mapping[App, int]) -> str:
+    keys = AppKey.objects.filter(is_enabled=True, app__in=[app for app, size in sizes.items() if size])
     if broadcast.platform:
         keys = keys.filter(platform=broadcast.platform)
-    if not keys.filter(is_enabled=True).exists():
+    known = {key.app: key for key in keys}
+    missing = [app.value for app, size in sizes.items() if size and app not in known]
+    if missing and not known:
         return _("There is no enabled app key for this audience: every device would be skipped.")
-    if keys.filter(is_enabled=True, paused_at__isnull=False).exists():
+    if missing:
+        return _("There is no enabled app key for %(apps)s: its devices would be skipped.") % {
+            "apps": ", ".join(missing)
+        }
+    if keys.filter(paused_at__isnull=False).exists():
         return _("An app key of this audience is paused: its devices wait until it is resumed.")
-    return _doubts_about_the_hour(broadcast)
+    return ""
 
 
 def _rule(broadcast: Broadcast) -> tuple[str, str]:

@@ -18,8 +18,7 @@ from pushes.directory import DirectoryError
 from pushes.models import Broadcast, mask_token
 from pushes.names import TERMINAL, BroadcastStatus
 from pushes.submit import InvalidMessageError
-from pushes.trials import MOST_NAMES
-from pushes.values import DeviceTarget
+from pushes.trials import MOST_NAMES, Named
 
 PERMISSION = "pushes.test_device"
 #: What can still be changed, approved or stopped is worth a test.
@@ -42,7 +41,7 @@ class TestForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["nonce"].initial = secrets.token_hex(8)
         self.broadcast = broadcast
-        self.devices: list[DeviceTarget] = []
+        self.named = Named({}, [])
 
     def clean_names(self) -> list[str]:
         names = list(dict.fromkeys(account_list.words(self.cleaned_data["names"])))
@@ -51,21 +50,20 @@ class TestForm(forms.Form):
                 _("%(n)s names: a test goes to at most %(most)s.") % {"n": len(names), "most": MOST_NAMES}
             )
         try:
-            named = trials.devices_of(self.broadcast, names)
+            named = trials.devices_of(self.broadcast.apps, names)
         except DirectoryError as error:
             raise forms.ValidationError(str(error)) from None
         if named.unknown or not named.devices:
             unknown = ", ".join(map(_shown, named.unknown)) or "–"
             raise forms.ValidationError(
                 _("No active device in %(app)s is known for: %(names)s. Nothing was sent.")
-                % {"app": self.broadcast.app, "names": unknown}
+                % {"app": " / ".join(self.broadcast.apps), "names": unknown}
             )
-        if len(named.devices) > MOST_NAMES:
+        if named.number > MOST_NAMES:
             raise forms.ValidationError(
-                _("These are %(n)s devices: a test goes to at most %(most)s.")
-                % {"n": len(named.devices), "most": MOST_NAMES}
+                _("These are %(n)s devices: a test goes to at most %(most)s.") % {"n": named.number, "most": MOST_NAMES}
             )
-        self.devices = named.devices
+        self.named = named
         return names
 
 
@@ -102,12 +100,12 @@ def answer(desk: Desk[Broadcast], request: HttpRequest, broadcast: Broadcast) ->
     if not form.is_valid():
         return _page(desk, request, broadcast, form)
     try:
-        is_new = trials.send(broadcast, form.devices, nonce=form.cleaned_data["nonce"])
+        is_new = trials.send_broadcast(broadcast, form.named.devices, nonce=form.cleaned_data["nonce"])
     except (InvalidMessageError, DirectoryError) as error:
         form.add_error("names", str(error))
         return _page(desk, request, broadcast, form)
     if is_new:
-        number = len(form.devices)
+        number = form.named.number
         done = ngettext("A test was sent to %(n)s device.", "A test was sent to %(n)s devices.", number) % {"n": number}
         desk.audit(request, broadcast, done)
         messages.success(request, done)

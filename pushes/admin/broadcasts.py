@@ -23,14 +23,14 @@ from pushes.admin import (
     canary_words,
     progress,
 )
-from pushes.admin.broadcast_form import MOST_TYPED, PROVIDER_BYTES, BroadcastForm
+from pushes.admin.broadcast_form import MOST_TYPED, MOST_TYPED_BYTES, PROVIDER_BYTES, BroadcastForm
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk, page
 from pushes.admin.records import deliveries_url
 from pushes.admin.theme import ChoicesDropdownFilter, link, status_badge, when
 from pushes.directory import DirectoryError
 from pushes.models import Broadcast
-from pushes.names import App, BroadcastPhase, BroadcastStatus
+from pushes.names import App, BroadcastStatus, Platform
 from pushes.submit import InvalidMessageError
 
 EDITABLE = (BroadcastStatus.DRAFT,)
@@ -54,10 +54,6 @@ REVIEW = "_review"
 
 def in_state(*states: str) -> Callable[[Broadcast], bool]:
     return lambda broadcast: broadcast.status in states
-
-
-def has_halted(broadcast: Broadcast) -> bool:
-    return (broadcast.status, broadcast.phase) == (BroadcastStatus.PAUSED, BroadcastPhase.HALTED)
 
 
 @admin.register(Broadcast)
@@ -141,7 +137,14 @@ class Broadcasts(Desk[Broadcast]):
         return copied | {"accounts_typed": "\n".join(original.accounts)}
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        context |= {"provider_bytes": PROVIDER_BYTES, "known_tags": sorted({t for app in App for t in tags.known(app)})}
+        context |= {
+            "provider_bytes": PROVIDER_BYTES,
+            "most_typed_bytes": MOST_TYPED_BYTES,
+            "most_typed_mb": MOST_TYPED_BYTES // 1_000_000,
+            "known_tags": sorted({t for app in App for t in tags.known(app)}),
+            "preview_apps": App.values,
+            "preview_platforms": Platform.choices,
+        }
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Broadcast, form: Any, change: bool) -> None:
@@ -177,8 +180,8 @@ class Broadcasts(Desk[Broadcast]):
             "because": broadcast_words.sentence(broadcast.status_reason),
             "figures": progress.figures(broadcast),
             "canary": canary_words.view(broadcast),
+            "halted": canary_words.halted(broadcast),
             "is_over": broadcast.status in (*OVER, BroadcastStatus.DRAFT),
-            "deliveries_url": deliveries_url(broadcast=broadcast.pk),
             "actions_detail": self._offered(request, broadcast),
         }
         if "part" not in request.GET:
@@ -206,12 +209,13 @@ class Broadcasts(Desk[Broadcast]):
             messages.info(request, _("It was launched already. Nothing is sent twice."))
             return HttpResponseRedirect(back)
         try:
-            estimate = audiences.estimate(broadcast)
+            sizes = audiences.estimates(broadcast)
         except (InvalidMessageError, DirectoryError) as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(self.url("change", broadcast.pk))
+        estimate = sum(sizes.values())
         if approval.is_needed(broadcast, estimate, request.user):
-            return self._ask_for_approval(request, broadcast, estimate)
+            return self._ask_for_approval(request, broadcast, sizes)
         is_later = broadcast.scheduled_at is not None
         question = Question(
             title=ngettext(
@@ -222,8 +226,8 @@ class Broadcasts(Desk[Broadcast]):
             button=_("Schedule it")
             if is_later
             else ngettext("Send to %(n)s device now", "Send to %(n)s devices now", estimate) % {"n": f"{estimate:,}"},
-            facts=broadcast_review.facts(broadcast, estimate),
-            warning=broadcast_review.doubts(broadcast, estimate),
+            facts=broadcast_review.facts(broadcast, sizes),
+            warning=broadcast_review.doubts(broadcast, sizes),
             is_dangerous=True,
             **self._review(request, broadcast),
         )
@@ -238,10 +242,13 @@ class Broadcasts(Desk[Broadcast]):
             cancel=edit,
         )
 
-    def _ask_for_approval(self, request: HttpRequest, broadcast: Broadcast, estimate: int) -> HttpResponse:
+    def _ask_for_approval(self, request: HttpRequest, broadcast: Broadcast, sizes: dict[App, int]) -> HttpResponse:
+        estimate = sum(sizes.values())
         back = self.url("progress_page", broadcast.pk)
         if broadcast.status == BroadcastStatus.WAITING:
-            messages.info(request, _("It waits for the approval of someone else than its author."))
+            messages.info(
+                request, _("It waits for the approval of someone else than its author and whoever asked for it.")
+            )
             return HttpResponseRedirect(back)
         question = Question(
             title=ngettext("Ask for approval: about %(n)s device", "Ask for approval: about %(n)s devices", estimate)
@@ -249,13 +256,13 @@ class Broadcasts(Desk[Broadcast]):
             text=_("Above %(most)s devices a second person must look at a broadcast. It can no longer be edited then.")
             % {"most": f"{settings.BROADCAST_APPROVAL_ABOVE:,}"},
             button=_("Ask for approval"),
-            facts=broadcast_review.facts(broadcast, estimate),
-            warning=broadcast_review.doubts(broadcast, estimate),
+            facts=broadcast_review.facts(broadcast, sizes),
+            warning=broadcast_review.doubts(broadcast, sizes),
             **self._review(request, broadcast),
         )
 
         def act(_data: dict[str, Any]) -> str:
-            if not approval.ask(broadcast):
+            if not approval.ask(broadcast, request.user):
                 raise RefusedError(_("It was launched already. Nothing is sent twice."))
             return _("The broadcast waits for approval.")
 
@@ -301,7 +308,7 @@ class Broadcasts(Desk[Broadcast]):
         permission="pushes.send_broadcast",
         icon="play_arrow",
         variant="primary",
-        applies=lambda row: row.status == BroadcastStatus.PAUSED and not has_halted(row),
+        applies=lambda row: row.status == BroadcastStatus.PAUSED and not row.has_halted,
     )
     def resume_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
         question = Question(
@@ -316,17 +323,22 @@ class Broadcasts(Desk[Broadcast]):
         permission="pushes.send_broadcast",
         icon="play_arrow",
         variant="warning",
-        applies=has_halted,
+        applies=lambda row: row.has_halted,
     )
     def go_on_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
         question = Question(
-            title=_("Send “%(title)s” to everybody else, although its canary failed?") % {"title": broadcast.title},
-            text=_("It halted by itself after the canary. The rest goes out without another check; you can pause it."),
+            title=_("Send “%(title)s” to everybody else all the same?") % {"title": broadcast.title},
+            text=_(
+                "It has halted by itself. If you continue, it is watched on, and halts again for something else, or "
+                "when this has become half as bad again."
+            ),
             button=_("Continue all the same"),
             warning=canary_words.halted(broadcast),
+            seen=broadcast_review.digest(broadcast.objection),
             is_dangerous=True,
         )
-        return self._step(request, broadcast, question, rollout.go_on, _("It goes on in spite of its canary."))
+        done = _("It goes on, although it had halted: %(why)s") % {"why": canary_words.halted(broadcast)}
+        return self._step(request, broadcast, question, rollout.go_on, done)
 
     @page(
         gettext_lazy("Cancel"),
@@ -376,7 +388,7 @@ class Broadcasts(Desk[Broadcast]):
 
     @admin.display(description=gettext_lazy("status"))
     def state(self, row: Broadcast) -> SafeString:
-        shown = row.get_phase_display() if has_halted(row) else row.get_status_display()
+        shown = _("halted by itself") if row.has_halted else row.get_status_display()
         return status_badge(row.status, shown)
 
     @admin.display(description=gettext_lazy("audience"))

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes import devices, tags
+from pushes.admin import tagging
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
 from pushes.admin.filters import exists, starts_with
@@ -44,12 +45,13 @@ class Devices(ReadOnlyDesk[Device]):
         ("platform", ChoicesDropdownFilter),
         ("environment", ChoicesDropdownFilter),
         "is_active",
+        tagging.TagFilter,
     )
     search_fields = ("token",)
     search_help_text = gettext_lazy("Account, token, or a token's first 6 characters")
     sortable_by = ()
     change_list_template = TEMPLATE
-    actions_detail = ("test_page", "reveal_page", "deactivate_page", "reactivate_page")
+    actions_detail = ("test_page", "tags_page", "reveal_page", "deactivate_page", "reactivate_page")
     change_form_outer_after_template = "console/device.html"
     empty_title = gettext_lazy("No devices here")
     empty_text = gettext_lazy("Devices are registered by the apps through the API, or by manage.py importdevices.")
@@ -62,7 +64,7 @@ class Devices(ReadOnlyDesk[Device]):
         return KeysetChangeList
 
     def is_indexed(self, changelist: KeysetChangeList) -> bool:
-        return bool(changelist.query)
+        return bool(changelist.query or changelist.params.get("tag"))
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         text = search_term.strip()
@@ -88,9 +90,13 @@ class Devices(ReadOnlyDesk[Device]):
         applies=lambda device: bool(device.is_active),
     )
     def test_page(self, request: HttpRequest, device: Device) -> HttpResponse:
-        """Pushes are for accounts: the account's page asks, with this device's app and platform filled in."""
-        query = urlencode({"app": device.app, "platform": device.platform})
+        """Pushes are for accounts: the account's page asks, with this device picked."""
+        query = urlencode({"device": device.pk})
         return HttpResponseRedirect(f"{admin_url(Account, 'test_page', device.account_id)}?{query}")
+
+    @page(gettext_lazy("Tags"), permission="pushes.change_device", icon="sell")
+    def tags_page(self, request: HttpRequest, device: Device) -> HttpResponse:
+        return tagging.of_device(self, request, device)
 
     @page(gettext_lazy("Show token"), permission="pushes.reveal_device", icon="visibility")
     def reveal_page(self, request: HttpRequest, device: Device) -> HttpResponse:

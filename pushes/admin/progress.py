@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from pushes import broadcasts, canary
-from pushes.broadcasts import RECENT_SECONDS
+from pushes.admin.records import deliveries_url
+from pushes.broadcasts import Progress
 from pushes.marks import STATUS_COLOURS
 from pushes.models import Broadcast
 from pushes.names import BroadcastStatus, Status
@@ -16,13 +18,13 @@ LEAST_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One status: how many deliveries, and their share of the bar."""
+    """One status: how many deliveries, and their share of the bar; `url` leads to them in the log."""
 
-    status: str
     label: str
     colour: str
     count: int
     percent: float
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,10 @@ class Figures:
 def figures(broadcast: Broadcast) -> Figures:
     now = broadcasts.progress(broadcast.pk)
     expected = now.total if now.is_expanded else max(now.total, broadcast.estimate or 0)
-    per_second = _rate(broadcast, now.recent)
+    per_second = _rate(broadcast, now)
     left = expected - now.done
     return Figures(
-        parts=_parts(now.counts, expected),
+        parts=_parts(broadcast, now, expected),
         total=now.total,
         expected=expected,
         done=now.done,
@@ -56,24 +58,33 @@ def figures(broadcast: Broadcast) -> Figures:
     )
 
 
-def _parts(counts: dict[str, int], expected: int) -> list[Part]:
-    return [
+def _parts(broadcast: Broadcast, now: Progress, expected: int) -> list[Part]:
+    parts = [
         Part(
-            status.value, str(status.label), STATUS_COLOURS[status], counts[status], _percent(counts[status], expected)
+            str(status.label),
+            STATUS_COLOURS[status],
+            now.counts[status],
+            _percent(now.counts[status], expected),
+            deliveries_url(broadcast=broadcast.pk, status__exact=status.value),
         )
         for status in Status
-        if counts.get(status)
+        if now.counts.get(status)
     ]
+    if now.waiting:
+        url = deliveries_url(broadcast=broadcast.pk)
+        colour, percent = STATUS_COLOURS[Status.PENDING], _percent(now.waiting, expected)
+        parts.append(Part(_("on their way or waiting"), colour, now.waiting, percent, url))
+    return parts
 
 
 def _percent(part: int, whole: int) -> float:
     return round(100 * part / whole, 1) if whole else 0.0
 
 
-def _rate(broadcast: Broadcast, recent: int) -> float | None:
+def _rate(broadcast: Broadcast, now: Progress) -> float | None:
     """Deliveries a second of late, while it is being sent: what a pause or a window held up long ago says nothing
     about the time left."""
-    if broadcast.status != BroadcastStatus.SENDING or broadcast.started_at is None or not recent:
+    if broadcast.status != BroadcastStatus.SENDING or broadcast.started_at is None or not now.recent:
         return None
     spent = (timezone.now() - broadcast.started_at).total_seconds()
-    return recent / min(spent, RECENT_SECONDS) if spent > LEAST_SECONDS else None
+    return now.recent / min(spent, now.recent_seconds) if spent > LEAST_SECONDS else None

@@ -1,10 +1,11 @@
-"""A test push to one account: a real push, judged, logged and sent like any other, and watched as it goes.
+"""A test push to devices of one account: real pushes, judged, logged and sent like any other, and watched as they go.
 
 The form carries a number of its own, which names the push: a double click or a reload sends it once.
 """
 
 import secrets
-from datetime import timedelta
+from collections import defaultdict
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -15,33 +16,29 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
-from pushes import windows
+from pushes import trials, windows
 from pushes.admin import why
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk
 from pushes.admin.theme import widgets
 from pushes.directory import DirectoryError, directory
-from pushes.models import Account, DeliveryResult, PushRecord, policies
-from pushes.names import TERMINAL, App, Kind, Platform, PushType, RecordStatus
-from pushes.submit import submit
-from pushes.values import Audience, PushMessage
+from pushes.models import Account, DeliveryResult, PushRecord, mask_token, policies
+from pushes.names import TERMINAL, App, Kind, PushType
+from pushes.submit import InvalidMessageError
+from pushes.values import Audience, DeviceTarget, PushMessage
 
 SOURCE = "console-test"
-#: A test that could not be sent by then would only surprise whoever gets it.
-LIFETIME = timedelta(minutes=10)
 LONGEST_TEXT = 500
 SHOWN = 50
+#: What a device is called in the form, which shows nobody a whole token, → its app and itself.
+Choices = dict[str, tuple[App, DeviceTarget]]
 
 
 class TrialForm(forms.Form):
-    app = forms.ChoiceField(label=gettext_lazy("App"), choices=App.choices, widget=widgets.UnfoldAdminSelectWidget())
-    platform = forms.ChoiceField(
-        label=gettext_lazy("Platform"),
-        choices=[("", gettext_lazy("all")), *Platform.choices],
-        required=False,
-        widget=widgets.UnfoldAdminSelectWidget(),
+    devices = forms.MultipleChoiceField(
+        label=gettext_lazy("Devices"), widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget
     )
     title = forms.CharField(label=gettext_lazy("Title"), max_length=128, widget=widgets.UnfoldAdminTextInputWidget())
     text = forms.CharField(
@@ -51,35 +48,61 @@ class TrialForm(forms.Form):
     )
     nonce = forms.RegexField(r"\A[0-9a-f]{16}\Z", widget=forms.HiddenInput())
 
+    def __init__(self, *args: Any, choices: Choices, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        devices: Any = self.fields["devices"]
+        devices.choices = [(name, _described(app, device)) for name, (app, device) in choices.items()]
+        self._choices = choices
+
+    def clean_devices(self) -> dict[App, list[DeviceTarget]]:
+        picked: defaultdict[App, list[DeviceTarget]] = defaultdict(list)
+        for name in self.cleaned_data["devices"]:
+            app, device = self._choices[name]
+            picked[app].append(device)
+        if sum(map(len, picked.values())) > trials.MOST_NAMES:
+            raise forms.ValidationError(
+                _("These are %(n)s devices: a test goes to at most %(most)s.")
+                % {"n": len(self.cleaned_data["devices"]), "most": trials.MOST_NAMES}
+            )
+        return dict(picked)
+
 
 def page(desk: Desk[Account], request: HttpRequest, account: Account) -> HttpResponse:
-    """A GET shows the form, a POST sends and leads to the page that watches the push."""
+    """A GET shows the form, a POST sends and leads to the page that watches the push. `?device` is the id of one of
+    ours that is picked already."""
     change = desk.url("change", account.pk)
+    choices, fault = _choices(account)
+    asked_for = request.GET.get("device", "")
+    picked = [name for name, (_app, device) in choices.items() if str(device.device_id) == asked_for]
     question = Question(
         title=_("Send a test push to %(account)s?") % {"account": account},
         text=_(
-            "It is a real push of the default type: it goes to every active device of the account in this app, is "
-            "judged by the same rules, and stands in the delivery log. Not sent within ten minutes, it expires."
+            "It is a real push of the default type: it goes to the devices that you pick, is judged by the same rules, "
+            "and stands in the delivery log. Not sent within ten minutes, it expires."
         ),
         button=_("Send the test push"),
-        facts=_facts(account),
-        form=TrialForm,
+        facts=[(_("Login"), account.get_login_status_display()), (_("Pushes"), account.get_push_status_display())],
+        form=lambda *args, **kwargs: TrialForm(*args, choices=choices, **kwargs),
         initial={
             "title": _("Test push"),
             "text": _("Sent by an operator to try this device."),
             "nonce": secrets.token_hex(8),
-            **{name: request.GET[name] for name in ("app", "platform") if name in request.GET},
+            "devices": picked or (list(choices) if len(choices) == 1 else []),
         },
-        warning=_window_warning(),
+        warning=fault or _window_warning(),
     )
     nonce = request.POST.get("nonce", "")
     back = result_url(desk, account, nonce) if nonce else change
 
     def act(data: dict[str, Any]) -> str:
-        result = submit([_message(account, data)])
-        if not result.accepted:
+        try:
+            is_new = trials.send(lambda app: _message(account, app, data), data["devices"])
+        except (InvalidMessageError, DirectoryError) as error:
+            raise RefusedError(str(error)) from None
+        if not is_new:
             raise RefusedError(_("This test push was sent already: here is what became of it."))
-        return _("A test push was sent: #%(push)s") % {"push": result.record_ids[0]}
+        number = sum(map(len, data["devices"].values()))
+        return ngettext("A test was sent to %(n)s device.", "A test was sent to %(n)s devices.", number) % {"n": number}
 
     return ask(desk, request, question, act, row=account, back=back, cancel=change)
 
@@ -87,12 +110,14 @@ def page(desk: Desk[Account], request: HttpRequest, account: Account) -> HttpRes
 def result_page(desk: Desk[Account], request: HttpRequest, account: Account) -> HttpResponse:
     """What has become of a test push so far; with `part` the figures alone, for the page's own refresh."""
     nonce = request.GET.get("test", "")
-    record = PushRecord.objects.filter(message_id=message_id(nonce), source=SOURCE).first()
-    if record is None or account.pk not in record.accounts:
+    records = list(PushRecord.objects.filter(message_id=message_id(nonce), source=SOURCE).order_by("id"))
+    if not records or account.pk not in records[0].accounts:
         raise Http404
-    deliveries = list(DeliveryResult.objects.filter(record=record).prefetch_related("record").order_by("id")[:SHOWN])
-    is_waiting = record.status == RecordStatus.PENDING
-    is_over = not is_waiting and all(row.status in TERMINAL for row in deliveries)
+    record = records[0]
+    deliveries = list(
+        DeliveryResult.objects.filter(record__in=records).prefetch_related("record").order_by("id")[:SHOWN]
+    )
+    is_over = all(row.status in TERMINAL for row in deliveries)
     context = {
         **desk.admin_site.each_context(request),
         "title": _("Test push to %(account)s") % {"account": account},
@@ -100,7 +125,6 @@ def result_page(desk: Desk[Account], request: HttpRequest, account: Account) -> 
         "original": account,
         "record": record,
         "deliveries": deliveries,
-        "is_waiting": is_waiting,
         "is_over": is_over or record.expires_at < timezone.now(),
         "part_url": "?" + urlencode({"test": nonce, "part": "1"}),
         "why_url": why.url(account.pk, record.message_id),
@@ -119,40 +143,34 @@ def message_id(nonce: str) -> str:
     return f"test-{nonce}"
 
 
-def _message(account: Account, data: dict[str, Any]) -> PushMessage:
-    platform = Platform(data["platform"]) if data["platform"] else None
+def _message(account: Account, app: App, data: dict[str, Any]) -> PushMessage:
     return PushMessage(
         kind=Kind.SYSTEM,
-        app=App(data["app"]),
-        audience=Audience((account.pk,), platform),
+        app=app,
+        audience=Audience((account.pk,)),
         title=data["title"],
         text=data["text"],
         source=SOURCE,
-        identity=f"{account.pk}:{data['nonce']}",
+        identity=f"{account.pk}:{data['nonce']}:{app}",
         push_type=PushType.DEFAULT,
         message_id=message_id(data["nonce"]),
-        expires_at=timezone.now() + LIFETIME,
     )
 
 
-def _facts(account: Account) -> list[tuple[str, str]]:
-    """What decides on the push before a provider does."""
-    return [
-        (_("Login"), account.get_login_status_display()),
-        (_("Pushes"), account.get_push_status_display()),
-        *((str(app.label), _devices(account, app)) for app in App),
-    ]
+def _choices(account: Account) -> tuple[Choices, str]:
+    """The account's active devices, and what stands against a test."""
+    found: Choices = {}
+    for app in App:
+        try:
+            devices = directory().devices([account.pk], app).get(account.pk, [])
+        except DirectoryError:
+            return {}, _("The directory does not answer: no device can be picked just now.")
+        found |= {blake2b(f"{app}:{d.token}".encode(), digest_size=8).hexdigest(): (app, d) for d in devices}
+    return found, "" if found else _("This account has no active device.")
 
 
-def _devices(account: Account, app: App) -> str:
-    try:
-        found = directory().devices([account.pk], app).get(account.pk, [])
-    except DirectoryError:
-        return _("the directory does not answer")
-    if not found:
-        return _("no active device")
-    numbers = {platform: sum(device.platform == platform for device in found) for platform in Platform}
-    return ", ".join(f"{number} × {platform.label}" for platform, number in numbers.items() if number)
+def _described(app: App, device: DeviceTarget) -> str:
+    return f"{app} {device.platform.label} {mask_token(device.token)} ({device.environment.label})"
 
 
 def _window_warning() -> str:

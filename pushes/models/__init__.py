@@ -1,7 +1,7 @@
 """The rows that are the truth. No sending, no decisions: those live in the stages."""
 
 from pushes.models.broadcasts import Broadcast
-from pushes.models.counters import Counter, LatencyBucket, Lease
+from pushes.models.counters import BroadcastTally, Counter, LatencyBucket, Lease
 from pushes.models.desk import ApiToken, DeadLetter
 from pushes.models.keys import AppKey
 from pushes.models.ledger import DeliveryResult, MultiPush, PushRecord, live
@@ -15,6 +15,7 @@ __all__ = [
     "ApiToken",
     "AppKey",
     "Broadcast",
+    "BroadcastTally",
     "Counter",
     "DeadLetter",
     "DeliveryResult",

@@ -7,6 +7,8 @@ from django.utils.translation import gettext_lazy as _
 
 from pushes.names import App, BroadcastPhase, BroadcastStatus, Platform, PushType, WindowPolicy
 
+#: In place of an app: devices of every app, each sent to with its own app's key.
+BOTH_APPS = "both"
 #: More than half of an audience is no canary.
 MOST_CANARY_PERCENT = 50
 
@@ -22,7 +24,7 @@ class Broadcast(models.Model):
     title = models.CharField(_("title"), max_length=64)
     text = models.TextField(_("text"))
     data = models.JSONField(_("data for the client app"), default=dict, blank=True)
-    app = models.CharField(_("app"), max_length=8, choices=App)
+    app = models.CharField(_("app"), max_length=8, choices=[*App.choices, (BOTH_APPS, _("both apps"))])
     platform = models.CharField(_("platform"), max_length=8, choices=Platform, blank=True, help_text=_("Empty: both."))
     audience_kind = models.CharField(_("audience"), max_length=8, choices=AudienceKind, default=AudienceKind.APP)
     tag = models.CharField(_("tag"), max_length=32, blank=True)
@@ -52,6 +54,8 @@ class Broadcast(models.Model):
         related_name="+",
         verbose_name=_("by"),
     )
+    # Who has put it before a second person: not the one who may approve it.
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+")
     approved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.SET_NULL,
@@ -68,9 +72,14 @@ class Broadcast(models.Model):
     # The canary's share of the audience in parts of 10,000, fixed at the start, and when all of it had been listed.
     canary_share = models.PositiveSmallIntegerField(default=0, editable=False)
     canary_listed_at = models.DateTimeField(null=True, editable=False)
-    # Why it has halted by itself (see `canary.Objection`).
+    # Why it has halted by itself (see `canary.Objection`); empty again once somebody has let it go on, whereupon it is
+    # watched from that moment, and `tolerated` has the rate (in per cent) that was accepted of each objection.
     objection = models.JSONField(default=dict, editable=False)
-    # How far the audience has been turned into deliveries: a device id, or a position in `accounts`.
+    watched_from = models.DateTimeField(null=True, editable=False)
+    tolerated = models.JSONField(default=dict, editable=False)
+    # How far the audience has been turned into deliveries: the app that is being listed ("": the first), and in it
+    # a device id or a position in `accounts`.
+    listed_app = models.CharField(max_length=8, blank=True, default="", editable=False)
     cursor = models.PositiveBigIntegerField(default=0, editable=False)
     is_expanded = models.BooleanField(default=False, editable=False)
 
@@ -81,3 +90,13 @@ class Broadcast(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk} {self.title}"
+
+    @property
+    def apps(self) -> tuple[App, ...]:
+        """The apps whose devices it is for, in the order in which they are listed."""
+        return tuple(App) if self.app == BOTH_APPS else (App(self.app),)
+
+    @property
+    def has_halted(self) -> bool:
+        """Whether it has stopped by itself, and waits for somebody who has read why."""
+        return self.status == BroadcastStatus.PAUSED and bool(self.objection)

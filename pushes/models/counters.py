@@ -33,6 +33,29 @@ class Counter(models.Model):
         return f"{self.bucket_at:%Y-%m-%d %H:%M} {self.kind} {self.event} {self.count}"
 
 
+class BroadcastTally(models.Model):
+    """How many deliveries of one broadcast were made, or came to one end, within ten seconds: what its progress
+    page reads, and what halts it."""
+
+    MADE = "made"
+    SECONDS = 10
+
+    broadcast_id = models.BigIntegerField()
+    bucket_at = models.DateTimeField()
+    # A terminal delivery status, or `made`.
+    event = models.CharField(max_length=10)
+    reason = models.CharField(max_length=20, blank=True)
+    count = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["broadcast_id", "bucket_at", "event", "reason"], name="one_broadcast_tally")
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.broadcast_id} {self.bucket_at:%Y-%m-%d %H:%M:%S} {self.event} {self.count}"
+
+
 class LatencyBucket(models.Model):
     """How many pushes took at most `le_ms` milliseconds from accepted record to the provider's yes, and
     longer than the next smaller bound; 0 stands for longer than all."""

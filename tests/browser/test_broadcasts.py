@@ -37,6 +37,7 @@ def compose(page: Page, title: str = "双十一", *, canary: str = "") -> None:
     page.get_by_label("Title").fill(title)
     page.get_by_label("Text").fill("全场五折")
     page.get_by_label("Canary (%)").fill(canary)
+    page.locator("#id_app").select_option("higo")
 
 
 def review(page: Page) -> None:
@@ -68,7 +69,7 @@ def test_from_composing_over_approval_and_canary_to_the_end(
     assert sandbox.received() == []
     address = f"/admin/pushes/broadcast/{Broadcast.objects.get().pk}/send/"
     author.goto(address)
-    expect(author.get_by_text("It waits for the approval of someone else than its author.")).to_be_visible()
+    expect(author.get_by_text("It waits for the approval of someone else")).to_be_visible()
     approver.goto(address)
     approver.get_by_role("button", name="Send to 60 devices now").dblclick()
     state(approver, "sending")
@@ -261,3 +262,223 @@ def fits(page: Page) -> None:
     page.wait_for_load_state("networkidle")
     overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert overflow <= 0, f"{page.url} is {overflow} px too wide"
+
+
+# --- an operator who does everything wrong --------------------------------------------------------
+
+
+def sent_once(page: Page) -> None:
+    expect(page.get_by_text("Nothing is sent twice.")).to_be_visible()
+    assert PushRecord.objects.count() == 1
+
+
+def test_double_click_reload_and_the_back_button_send_once(sign_in: SignIn, key: AppKey) -> None:
+    phones(2)
+    page = sign_in(roles.OPERATOR)
+    compose(page)
+    page.get_by_role("button", name="Save and review").dblclick()
+    expect(page.get_by_role("button", name="Send to 2 devices now")).to_be_visible()
+    assert Broadcast.objects.count() == 1
+    page.get_by_role("button", name="Send to 2 devices now").dblclick()
+    state(page, "sending")
+    page.reload()
+    assert PushRecord.objects.count() == 1
+    page.go_back()
+    page.wait_for_load_state()
+    if page.get_by_role("button", name="Send to 2 devices now").count():
+        page.get_by_role("button", name="Send to 2 devices now").click()
+    sent_once(page)
+
+
+def test_the_form_sent_again_with_the_back_button_makes_no_second_draft_that_is_sent(
+    sign_in: SignIn, key: AppKey
+) -> None:
+    phones(1)
+    page = sign_in(roles.OPERATOR)
+    compose(page)
+    review(page)
+    expect(page.get_by_role("button", name="Send to 1 devices now")).to_be_visible()
+    page.go_back()
+    page.get_by_label("Text").fill("Changed after going back")
+    review(page)
+    expect(page.get_by_text("Changed after going back")).to_be_visible()
+    assert not PushRecord.objects.exists()
+
+
+def test_of_two_tabs_the_one_that_was_overtaken_sends_nothing_unseen(sign_in: SignIn, key: AppKey) -> None:
+    phones(1)
+    draft = make_broadcast()
+    first = sign_in(roles.OPERATOR)
+    second = first.context.new_page()
+    for tab in (first, second):
+        tab.goto(f"/admin/pushes/broadcast/{draft.pk}/change/")
+    first.get_by_label("Text").fill("From the first tab")
+    review(first)
+    second.get_by_label("Text").fill("From the second tab")
+    review(second)
+    first.get_by_role("button", name="Send to 1 devices now").click()
+    expect(first.get_by_text("It was changed meanwhile.")).to_be_visible()
+    expect(first.get_by_text("From the second tab")).to_be_visible()
+    assert not PushRecord.objects.exists()
+    second.get_by_role("button", name="Send to 1 devices now").click()
+    state(second, "sending")
+    assert PushRecord.objects.get().text == "From the second tab"
+    first.get_by_role("button", name="Send to 1 devices now").click()
+    sent_once(first)
+
+
+def test_an_approver_who_wrote_it_approves_it_not(sign_in: SignIn, key: AppKey, settings: Settings) -> None:
+    settings.BROADCAST_APPROVAL_ABOVE = 1
+    phones(2)
+    page = sign_in(roles.ADMINISTRATOR)
+    compose(page)
+    review(page)
+    page.get_by_role("button", name="Ask for approval").click()
+    page.goto(f"/admin/pushes/broadcast/{Broadcast.objects.get().pk}/send/")
+    expect(page.get_by_text("It waits for the approval of someone else")).to_be_visible()
+    assert not PushRecord.objects.exists()
+
+
+def test_emoji_and_right_to_left_text_arrive_as_they_were_written(
+    sign_in: SignIn, key: AppKey, sandbox: Sandbox, run_jobs: RunJobs
+) -> None:
+    phones(1)
+    words = "تخفيضات كبيرة اليوم 👨‍👩‍👧‍👦 🎉 السعر ¥99"
+    page = sign_in(roles.OPERATOR)
+    compose(page, title="عرض خاص 🎁")
+    page.get_by_label("Text").fill(words)
+    expect(page.get_by_role("status").filter(has_text="bytes")).to_contain_text(
+        str(len(("عرض خاص 🎁" + words).encode()))
+    )
+    toast = page.locator(".console-toast p:visible").first
+    expect(toast).to_have_text(words)
+    assert toast.evaluate("node => getComputedStyle(node).direction") == "rtl"
+    review(page)
+    page.get_by_role("button", name="Send to 1 devices now").click()
+    run_jobs()
+    [arrived] = sandbox.received()
+    assert (arrived["title"], arrived["content"]) == ("عرض خاص 🎁", words)
+
+
+def test_the_preview_shows_the_apps_and_platforms_that_it_is_for(sign_in: SignIn) -> None:
+    page = sign_in(roles.OPERATOR)
+    compose(page)
+    toasts = page.locator(".console-toast:visible")
+    app = page.locator("#id_app")
+    app.select_option("both")
+    expect(toasts).to_have_count(4)
+    app.select_option("higirl")
+    expect(toasts).to_have_count(2)
+    expect(toasts.first).to_contain_text("HIGIRL")
+    page.get_by_label("Platform").select_option("ios")
+    expect(toasts).to_have_count(1)
+    expect(page.get_by_role("heading", name="Android")).to_be_hidden()
+
+
+def test_one_broadcast_goes_to_both_apps(sign_in: SignIn, key: AppKey, sandbox: Sandbox, run_jobs: RunJobs) -> None:
+    secret = make_secret()
+    other = make_app_key(App.HIGIRL, secret=secret, endpoint_url=sandbox.url)
+    sandbox.add_key(other.access_id, secret)
+    tokens = [*phones(3), make_device(app=App.HIGIRL).token]
+    page = sign_in(roles.OPERATOR)
+    compose(page)
+    page.locator("#id_app").select_option("both")
+    review(page)
+    expect(page.get_by_text("everyone in both apps")).to_be_visible()
+    page.get_by_role("button", name="Send to 4 devices now").click()
+    a_round(run_jobs)
+    a_round(run_jobs)
+    state(page, "finished")
+    expect(page.get_by_text("4 / 4")).to_be_visible()
+    assert sorted(push["token"] for push in sandbox.received()) == sorted(tokens)
+
+
+def test_nobody_to_send_to_is_said_and_ends_at_once(sign_in: SignIn, run_jobs: RunJobs) -> None:
+    page = sign_in(roles.OPERATOR)
+    compose(page)
+    review(page)
+    expect(page.get_by_text("Nobody would get it")).to_be_visible()
+    page.get_by_role("button", name="Send to 0 devices now").click()
+    a_round(run_jobs)
+    a_round(run_jobs)
+    state(page, "finished")
+
+
+def test_a_key_that_goes_between_review_and_launch_leaves_everybody_skipped_with_the_reason(
+    sign_in: SignIn, key: AppKey, sandbox: Sandbox, run_jobs: RunJobs
+) -> None:
+    phones(3)
+    page = sign_in(roles.OPERATOR)
+    compose(page)
+    review(page)
+    key.delete()
+    page.get_by_role("button", name="Send to 3 devices now").click()
+    a_round(run_jobs)
+    a_round(run_jobs)
+    state(page, "finished")
+    expect(page.locator(".console-tile")).to_contain_text(["3"])
+    assert set(DeliveryResult.objects.values_list("status", "reason")) == {("skipped", "no_app_key")}
+    assert sandbox.received() == []
+
+
+def test_cancelling_during_the_canary_spares_everybody_else(
+    sign_in: SignIn, key: AppKey, sandbox: Sandbox, run_jobs: RunJobs
+) -> None:
+    phones(60)
+    page = sign_in(roles.OPERATOR)
+    compose(page, canary="10")
+    review(page)
+    page.get_by_role("button", name="Send to 60 devices now").click()
+    run_jobs()
+    page.get_by_role("link", name="Cancel", exact=True).click()
+    page.get_by_role("button", name="Cancel the broadcast").click()
+    state(page, "cancelled")
+    sent = len(sandbox.received())
+    for _ in range(3):
+        a_round(run_jobs)
+    assert len(sandbox.received()) == sent < 60
+    assert Broadcast.objects.get().finished_at is not None
+
+
+def test_a_spike_on_the_way_pauses_it_and_whoever_has_read_why_lets_it_go_on(
+    sign_in: SignIn, key: AppKey, sandbox: Sandbox, run_jobs: RunJobs, settings: Settings
+) -> None:
+    settings.MULTI_PUSH_LEAST = 1_000
+    AppKey.objects.update(rate_per_second=60)
+    for _ in range(160):
+        make_device(token=f"dead0000{make_token()[8:]}")
+    page = sign_in(roles.OPERATOR)
+    compose(page, canary="0")
+    review(page)
+    page.get_by_role("button", name="Send to 160 devices now").click()
+    run_jobs()
+    assert sweep() is not None
+    expect(page.get_by_role("alert")).to_contain_text("tokens of the last 60 s are invalid")
+    expect(page.get_by_role("link", name="Resume")).to_have_count(0)
+    page.goto("/admin/")
+    page.locator(".console-warning", has_text="has halted by itself").get_by_role("link", name="Open").click()
+    page.get_by_role("link", name="Continue all the same").click()
+    expect(page.get_by_text("are invalid")).to_be_visible()
+    AppKey.objects.update(rate_per_second=None)
+    page.get_by_role("button", name="Continue all the same").dblclick()
+    state(page, "sending")
+    for _ in range(3):
+        a_round(run_jobs)
+    state(page, "finished")
+    expect(page.get_by_text("160 / 160")).to_be_visible()
+
+
+def test_a_list_that_is_too_long_to_be_typed_is_said_in_the_form(sign_in: SignIn) -> None:
+    page = sign_in(roles.OPERATOR)
+    compose(page)
+    page.get_by_label("Audience").select_option("accounts")
+    page.locator("#id_accounts_typed").evaluate(
+        "box => { box.value = '100001\\n'.repeat(400000); box.dispatchEvent(new Event('input', {bubbles: true})); }"
+    )
+    review(page)
+    told = page.locator("#id_accounts_typed").evaluate("box => box.validationMessage")
+    assert told == "More than 2 MB cannot be typed: upload the list as a CSV file."
+    assert page.url.endswith("/add/")
+    page.get_by_label("Audience").select_option("app")
+    review(page)
+    expect(page.get_by_text("everyone in higo")).to_be_visible()

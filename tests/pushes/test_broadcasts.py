@@ -1,16 +1,21 @@
 """Broadcasts from launch to finish: once, in chunks, and stoppable at every moment."""
 
+import contextlib
+import random
+import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis, RedisError
 
-from pushes import audiences, broadcasts, queues, tags
+from pushes import audiences, broadcasts, claims, endings, queues, tags
 from pushes.audiences import estimate
 from pushes.broadcasts import (
     BroadcastStateError,
@@ -24,8 +29,8 @@ from pushes.broadcasts import (
 )
 from pushes.deliver import deliver
 from pushes.directory import TableDirectory
-from pushes.models import Broadcast, DeliveryResult, Device, PushRecord, PushTypePolicy
-from pushes.names import App, BroadcastStatus, Platform, PushType, Reason, Status
+from pushes.models import Broadcast, Counter, DeliveryResult, Device, PushRecord, PushTypePolicy
+from pushes.names import CLAIMABLE, TERMINAL, App, BroadcastStatus, Platform, PushType, Reason, Status
 from pushes.submit import InvalidMessageError
 from pushes.sweep import sweep
 from tests.make import make_account, make_app_key, make_broadcast, make_device, make_operator, make_secret
@@ -219,7 +224,8 @@ def test_a_list_of_accounts_is_narrowed_by_platform_too(key: Any):
 @pytest.mark.parametrize("audience_kind", ["app", "accounts"])
 def test_an_audience_of_nobody_is_soon_finished(audience_kind: str):
     broadcast = expanded(audience_kind=audience_kind)
-    assert progress(broadcast.pk) == broadcasts.Progress({}, 0, 0, is_expanded=True)
+    told = progress(broadcast.pk)
+    assert (told.counts, told.total, told.is_expanded) == ({}, 0, True)
     assert finish_done() == 1
 
 
@@ -439,6 +445,103 @@ def test_cancelling_ends_what_has_not_left(key: Any, before: tuple[Callable[...,
     assert not DeliveryResult.objects.filter(finished_at=None).exists()
 
 
+def test_what_was_cancelled_is_counted_in_its_minute_and_in_its_totals(key: Any):
+    phones(3)
+    broadcast = expanded()
+    endings.end(DeliveryResult.objects.filter(pk=tokens_ids()[0]), Status.FAILED, Reason.CUT_OFF, now=timezone.now())
+    cancel(broadcast.pk)
+    counted = Counter.objects.filter(event=Status.CANCELLED).values_list("kind", "reason", "app_key_id", "count")
+    assert list(counted) == [("broadcast", "cancelled", key.pk, 2)]
+    assert progress(broadcast.pk).counts == {"failed": 1, "cancelled": 2}
+
+
+def tokens_ids() -> list[int]:
+    return list(DeliveryResult.objects.order_by("id").values_list("id", flat=True))
+
+
+@pytest.mark.parametrize(("step", "status"), [(cancel, Status.CANCELLED), (pause, Status.HELD)])
+def test_what_a_worker_has_claimed_but_not_begun_is_taken_back(
+    key: Any, step: Callable[..., Broadcast], status: Status
+):
+    """Between its look at the broadcast and its call a worker may take seconds: creating a list at the provider."""
+    phones(2)
+    broadcast = expanded()
+    ids, now = tokens_ids(), timezone.now()
+    claim, _rows = claims.claim(ids, now=now, lease_seconds=60)
+    assert claims.begin(ids[:1], claim, now=now, lease_seconds=60) == {ids[0]}
+    step(broadcast.pk)
+    assert claims.begin(ids[1:], claim, now=now, lease_seconds=60) == set()
+    assert [row[0] for row in states()] == [Status.SENDING, status]
+    assert claims.settle(ids[:1], claim, status=Status.ACCEPTED, finished_at=now) == 1
+
+
+def test_a_very_large_one_is_stopped_at_once_and_marked_by_and_by(key: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(broadcasts, "CANCELLED_AT_ONCE", 2)
+    phones(5)
+    broadcast = expanded()
+    cancel(broadcast.pk)
+    assert deliver(tokens_ids()[:3]) == 0
+    assert [broadcasts.finish_cancelled() for _ in range(3)] == [2, 0, 0]
+    broadcast.refresh_from_db()
+    assert broadcast.finished_at is not None
+    assert set(states()) == {("cancelled", "cancelled")}
+    assert progress(broadcast.pk).counts == {"cancelled": 5}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("seed", range(3))
+def test_operators_and_workers_at_the_same_time_send_nothing_after_the_cancel_and_nothing_twice(
+    sandbox: Sandbox, settings: Settings, seed: int
+):
+    """Two workers send while two operators pause, resume and, in the end, cancel."""
+    settings.MULTI_PUSH_LEAST = 1_000
+    secret = make_secret()
+    key = make_app_key(endpoint_url=sandbox.url, secret=secret)
+    sandbox.add_key(key.access_id, secret)
+    phones(120)
+    broadcast = expanded()
+    ids, is_over, errors = tokens_ids(), threading.Event(), list[Exception]()
+
+    def sending() -> None:
+        try:
+            while not is_over.is_set():
+                live = DeliveryResult.objects.filter(status__in=CLAIMABLE, due_at__lte=timezone.now())
+                for chunk in queues.chunks(list(live.values_list("id", flat=True)), 10):
+                    deliver(chunk)
+        except Exception as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    def operating() -> None:
+        for step in (pause, resume) * 3:
+            with contextlib.suppress(BroadcastStateError):
+                step(broadcast.pk)
+            time.sleep(random.Random(seed).random() / 50)
+        connection.close()
+
+    threads = [threading.Thread(target=target) for target in (sending, sending, operating, operating)]
+    for thread in threads:
+        thread.start()
+    for thread in threads[2:]:
+        thread.join(timeout=30)
+    with contextlib.suppress(BroadcastStateError):
+        pause(broadcast.pk)
+    cancel(broadcast.pk)
+    begun = set(DeliveryResult.objects.filter(sent_at__isnull=False).values_list("token", flat=True))
+    is_over.set()
+    for thread in threads[:2]:
+        thread.join(timeout=30)
+    assert errors == []
+    received = [push["token"] for push in sandbox.received()]
+    assert len(received) == len(set(received))
+    assert set(received) <= begun
+    assert deliver(ids) == 0
+    told = progress(broadcast.pk)
+    assert told.counts.get("accepted", 0) == len(received)
+    assert sum(told.counts.values()) == told.total == 120
+
+
 def test_a_draft_that_is_cancelled_never_starts():
     broadcast = make_broadcast()
     cancel(broadcast.pk)
@@ -485,20 +588,38 @@ def test_nothing_leaves_after_a_stop(
         run_jobs()
     assert 0 < sent <= 6
     assert len(sandbox.received()) == sent
-    assert progress(broadcast.pk).counts == {"accepted": sent, state: 20 - sent}
+    told = progress(broadcast.pk)
+    assert (told.counts.pop("accepted"), told.counts) == (sent, {state: 20 - sent} if state == "cancelled" else {})
+    assert told.total == 20
 
 
 # --- progress and the end ---------------------------------------------------------------------
 
 
-def test_progress_counts_honestly(key: Any):
-    phones(len(Status))
+def test_progress_counts_every_end_and_everybody_who_waits(key: Any):
+    phones(8)
+    make_device(make_account(login_status=0))
     broadcast = expanded()
-    for pk, status in zip(DeliveryResult.objects.values_list("id", flat=True), Status, strict=True):
-        DeliveryResult.objects.filter(pk=pk).update(status=status)
+    for pk, status in zip(tokens_ids()[: len(TERMINAL)], TERMINAL, strict=True):
+        endings.end(DeliveryResult.objects.filter(pk=pk), status, Reason.CUT_OFF, now=timezone.now())
     told = progress(broadcast.pk)
-    assert told.counts == dict.fromkeys(Status.values, 1)
-    assert (told.total, told.done, told.is_expanded) == (10, 6, True)
+    assert told.counts == dict.fromkeys(map(str, TERMINAL), 1) | {"skipped": 2}
+    assert (told.total, told.done, told.waiting, told.recent, told.is_expanded) == (9, 7, 2, 7, True)
+
+
+def test_an_account_that_refuses_is_counted_once_however_many_phones_it_has(key: Any):
+    account = make_account(login_status=0)
+    phones(2, account=account)
+    broadcast = expanded()
+    assert (progress(broadcast.pk).total, progress(broadcast.pk).counts) == (1, {"skipped": 1})
+
+
+def test_progress_costs_two_queries_however_many_rows_there_are(key: Any, django_assert_num_queries: Any):
+    phones(3)
+    broadcast = expanded()
+    with django_assert_num_queries(2) as queries:
+        progress(broadcast.pk)
+    assert not any("deliveryresult" in query["sql"] for query in queries.captured_queries)
 
 
 def test_progress_leaves_out_other_broadcasts(key: Any):
@@ -508,7 +629,8 @@ def test_progress_leaves_out_other_broadcasts(key: Any):
 
 
 def test_progress_of_a_draft_is_nothing():
-    assert progress(make_broadcast().pk) == broadcasts.Progress({}, 0, 0, is_expanded=False)
+    told = progress(make_broadcast().pk)
+    assert (told.counts, told.total, told.is_expanded) == ({}, 0, False)
 
 
 def test_progress_of_what_does_not_exist_is_an_error():

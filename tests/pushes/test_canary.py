@@ -145,7 +145,7 @@ def test_rows_of_another_push_say_nothing(record: Any):
 def test_every_state_of_a_delivery_counts_as_one_thing(record: Any, status: str, reason: str, column: str):
     make_delivery(record, status=status, reason=reason)
     make_delivery(make_record(), status=Status.FAILED)
-    assert canary.tally(record.pk) == Tally(**{column: 1})
+    assert canary.tally([record.pk]) == Tally(**{column: 1})
 
 
 @pytest.mark.parametrize(
@@ -181,10 +181,10 @@ def test_the_wait_begins_when_the_last_of_it_could_be_sent(record: Any, settings
     now = timezone.now()
     make_delivery(record, status=Status.ACCEPTED, due_at=now + timedelta(days=1))
     make_delivery(record, status=Status.RETRYING, due_at=now + timedelta(days=1))
-    assert canary.waits_until(now, record.pk) == now + timedelta(seconds=60)
+    assert canary.waits_until(now, [record.pk]) == now + timedelta(seconds=60)
     opens = now + timedelta(hours=8)
     make_delivery(record, status=Status.HELD, reason=Reason.OUTSIDE_WINDOW, due_at=opens)
-    assert canary.waits_until(now, record.pk) == opens + timedelta(seconds=60)
+    assert canary.waits_until(now, [record.pk]) == opens + timedelta(seconds=60)
 
 
 def test_only_a_listed_canary_makes_the_rest_wait(db: None):

@@ -1,5 +1,6 @@
 """From the canary to the rest, with real expansion, sweeps and (where it matters) a real provider."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
-from pushes import audiences, broadcasts, canary, queues, tags
+from pushes import audiences, broadcasts, canary, queues, tags, tallies
 from pushes.broadcasts import (
     BroadcastStateError,
     cancel,
@@ -21,9 +22,10 @@ from pushes.broadcasts import (
     put_back,
     resume,
 )
-from pushes.models import Broadcast, DeliveryResult, Device
-from pushes.names import BroadcastPhase, BroadcastStatus, Platform, Reason, Status
-from pushes.rollout import go_on, judge_canaries
+from pushes.models import AppKey, Broadcast, DeliveryResult, Device, PushRecord
+from pushes.models.broadcasts import BOTH_APPS
+from pushes.names import App, BroadcastPhase, BroadcastStatus, Platform, Reason, Status
+from pushes.rollout import go_on, judge_canaries, watch
 from pushes.sweep import sweep
 from tests.make import make_account, make_app_key, make_broadcast, make_device, make_operator, make_secret, make_token
 from tests.redis_database import empty
@@ -81,7 +83,10 @@ def tokens() -> list[str]:
 
 def settle(status: Status = Status.ACCEPTED, reason: str = "", *, number: int | None = None) -> None:
     ids = list(DeliveryResult.objects.filter(status=Status.PENDING).values_list("id", flat=True)[:number])
-    DeliveryResult.objects.filter(id__in=ids).update(status=status, reason=reason, finished_at=timezone.now())
+    rows = DeliveryResult.objects.filter(id__in=ids)
+    rows.update(status=status, reason=reason, finished_at=timezone.now())
+    ends = Counter((record_id, str(status), reason) for record_id in rows.values_list("record_id", flat=True))
+    tallies.add(ends, timezone.now())
 
 
 AUDIENCES: dict[str, Callable[[list[Device]], dict[str, Any]]] = {
@@ -237,7 +242,7 @@ def test_only_a_halted_one_goes_on_in_spite_of_something(key: Any, step: Any):
     broadcast = launched()
     if step:
         step(broadcast.pk)
-    with pytest.raises(BroadcastStateError, match="is not halted by its canary"):
+    with pytest.raises(BroadcastStateError, match="has not halted"):
         go_on(broadcast.pk)
 
 
@@ -389,3 +394,193 @@ def test_a_provider_that_cuts_every_call_halts_it(sandbox: Sandbox, run_jobs: Ca
     judge_canaries(timezone.now() + timedelta(hours=1))
     assert state(broadcast) == ("paused", "halted")
     assert DeliveryResult.objects.count() < 60
+
+
+# --- both apps ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["app", "tag", "accounts"])
+def test_one_broadcast_reaches_both_apps_each_device_once_and_with_its_own_key(key: Any, kind: str):
+    other_key = make_app_key(App.HIGIRL)
+    buyers, sellers = phones(), phones(30, app=App.HIGIRL)
+    tags.replace({device.pk: ["vip"] for device in buyers + sellers})
+    broadcast = launched(app=BOTH_APPS, **AUDIENCES[kind](buyers + sellers))
+    assert set(PushRecord.objects.values_list("app", flat=True)) == set(App)
+    assert {row.app for row in DeliveryResult.objects.all()} == set(App)  # the canary is a part of both
+    assert len(tokens()) < len(buyers + sellers)
+    settle()
+    assert judge_canaries() == 1
+    expand_all(broadcast)
+    assert tokens() == sorted(device.token for device in buyers + sellers)
+    keys = dict(DeliveryResult.objects.values_list("token", "app_key_id"))
+    assert {keys[device.token] for device in sellers} == {other_key.pk}
+    assert {keys[device.token] for device in buyers} == {AppKey.objects.exclude(pk=other_key.pk).get().pk}
+    settle()
+    assert finish_done() == 1
+    assert (progress(broadcast.pk).counts, progress(broadcast.pk).total) == ({"accepted": 70}, 70)
+    assert broadcast.estimate == 70
+
+
+def test_an_account_of_a_list_is_missed_once_and_only_when_it_has_no_device_in_either_app(key: Any):
+    make_app_key(App.HIGIRL)
+    here, there, nowhere = make_account("here"), make_account("there"), make_account("nowhere")
+    make_device(here), make_device(there, App.HIGIRL)
+    names = [here.pk, there.pk, nowhere.pk, "unknown"]
+    launched(app=BOTH_APPS, audience_kind="accounts", accounts=names, canary_percent=0)
+    rows = DeliveryResult.objects.order_by("id").values_list("account_id", "app", "status", "reason")
+    assert sorted(rows) == [
+        ("here", "higo", "pending", ""),
+        ("nowhere", "higo", "skipped", "no_device"),
+        ("there", "higirl", "pending", ""),
+        ("unknown", "higo", "skipped", "no_account"),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_both_apps_are_listed_by_one_chain_of_jobs_and_sent_through_the_real_provider(
+    sandbox: Sandbox, run_jobs: Callable[..., int]
+):
+    for app in App:
+        secret = make_secret()
+        made = make_app_key(app, endpoint_url=sandbox.url, secret=secret)
+        sandbox.add_key(made.access_id, secret)
+    devices = [*phones(20), *phones(20, app=App.HIGIRL)]
+    broadcast = launch(make_broadcast(app=BOTH_APPS).pk)
+    rounds(run_jobs)
+    assert state(broadcast) == ("finished", "")
+    assert sorted(push["token"] for push in sandbox.received()) == sorted(device.token for device in devices)
+    assert progress(broadcast.pk).counts == {"accepted": 40}
+
+
+# --- halting on the way to everybody --------------------------------------------------------------
+
+
+def on_its_way(number: int = 200, **fields: Any) -> Broadcast:
+    phones(number)
+    return launched(canary_percent=0, **fields)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "why"),
+    [
+        (Status.FAILED, Reason.BAD_PAYLOAD, "errors"),
+        (Status.UNKNOWN, Reason.NO_ANSWER, "errors"),
+        (Status.FAILED, Reason.TOO_MANY_ATTEMPTS, "errors"),
+        (Status.FAILED, Reason.BAD_TOKEN, "bad_tokens"),
+    ],
+)
+def test_a_spike_on_the_way_halts_it_with_its_reason(key: Any, status: Status, reason: Reason, why: str):
+    broadcast = on_its_way()
+    settle(number=40)
+    assert watch() == 0
+    settle(status, reason, number=20)
+    assert (watch(), watch()) == (1, 0)
+    assert state(broadcast) == ("paused", "")
+    assert broadcast.objection["why"] == why
+    assert broadcast.has_halted
+    assert "20 of 60 devices of the last 60 s" in broadcast.status_reason
+    assert set(DeliveryResult.objects.exclude(finished_at__isnull=False).values_list("status", flat=True)) == {"held"}
+    with pytest.raises(BroadcastStateError, match="has halted by itself"):
+        resume(broadcast.pk)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "failed", "reason"),
+    [
+        (0, 9, Reason.BAD_TOKEN),  # a handful, whatever their share
+        (5, 40, Reason.BAD_PAYLOAD),  # of too few answers
+        (150, 30, Reason.BAD_TOKEN),  # within the limit
+    ],
+)
+def test_a_few_failures_and_those_within_the_limit_do_not_halt_it(key: Any, accepted: int, failed: int, reason: Reason):
+    on_its_way()
+    settle(number=accepted)
+    settle(Status.FAILED, reason, number=failed)
+    assert watch() == 0
+
+
+@pytest.mark.parametrize("reason", [Reason.THROTTLED, Reason.KEY_PAUSED, Reason.UNREACHABLE, Reason.PROVIDER_BUSY])
+def test_what_waits_for_another_attempt_does_not_halt_it(key: Any, reason: Reason):
+    on_its_way()
+    settle(number=40)
+    settle(Status.RETRYING, reason)
+    assert watch() == 0
+
+
+@pytest.mark.parametrize("reason", [Reason.LOGGED_OUT, Reason.NO_APP_KEY])
+def test_what_we_refuse_ourselves_does_not_halt_it(key: Any, reason: Reason):
+    on_its_way()
+    settle(Status.SKIPPED, reason, number=100)
+    assert watch() == 0
+
+
+def test_only_the_last_minute_counts(key: Any, settings: Settings):
+    on_its_way()
+    settle(Status.FAILED, Reason.BAD_TOKEN, number=60)
+    assert watch(timezone.now() + timedelta(seconds=settings.BROADCAST_HALT_WINDOW_SECONDS + 11)) == 0
+    assert watch() == 1
+
+
+def test_what_has_left_altogether_is_not_halted_any_more(key: Any):
+    broadcast = on_its_way(60)
+    settle(Status.FAILED, Reason.BAD_TOKEN)
+    assert watch() == 0
+    assert finish_done() == 1
+    assert state(broadcast)[0] == "finished"
+
+
+def test_one_that_halted_on_its_way_goes_on_where_it_stopped(key: Any):
+    broadcast = on_its_way()
+    settle(Status.FAILED, Reason.BAD_TOKEN, number=60)
+    watch()
+    go_on(broadcast.pk)
+    assert state(broadcast) == ("sending", "")
+    assert (broadcast.objection, broadcast.tolerated) == ({}, {"bad_tokens": 100.0})
+    assert watch() == 0
+    assert len(tokens()) == len(set(tokens())) == 200
+    assert DeliveryResult.objects.filter(status=Status.HELD, due_at__lte=timezone.now()).count() == 140
+
+
+def test_it_halts_again_for_the_same_only_when_that_has_become_half_as_bad_again(key: Any):
+    broadcast = on_its_way(600)
+
+    def later(seconds: int, accepted: int, dead: int) -> int:
+        """What `dead` of so many answers do, so many seconds later."""
+        DeliveryResult.objects.filter(status=Status.HELD).update(status=Status.PENDING)
+        moment = timezone.now() + timedelta(seconds=seconds)
+        record = PushRecord.objects.get()
+        bad = (record.pk, Status.FAILED, Reason.BAD_TOKEN)
+        tallies.add({(record.pk, Status.ACCEPTED, ""): accepted, bad: dead}, moment)
+        return watch(moment)
+
+    assert later(0, 70, 30) == 1
+    go_on(broadcast.pk)
+    assert later(100, 60, 40) == 0
+    assert later(200, 50, 50) == 1
+
+
+def test_a_canary_that_was_let_pass_does_not_halt_the_rest_at_once(key: Any):
+    phones(160)
+    broadcast = launched()
+    settle(Status.FAILED, Reason.BAD_TOKEN)
+    judge_canaries()
+    go_on(broadcast.pk)
+    expand_all(broadcast)
+    assert watch() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tokens_that_the_real_provider_refuses_halt_the_rest(
+    sandbox: Sandbox, run_jobs: Callable[..., int], settings: Settings
+):
+    settings.MULTI_PUSH_LEAST = 10_000
+    real_key(sandbox)
+    AppKey.objects.update(rate_per_second=30)
+    [make_device(token=f"dead0000{make_token()[8:]}") for _ in range(300)]
+    broadcast = launch(make_broadcast(canary_percent=0).pk)
+    for _ in range(8):
+        run_jobs()
+        assert sweep() is not None
+    assert state(broadcast) == ("paused", "")
+    assert "have invalid tokens" in broadcast.status_reason
+    assert progress(broadcast.pk).waiting > 0

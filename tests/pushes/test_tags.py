@@ -87,3 +87,19 @@ def test_a_bad_tag_registers_nothing(db: None):
     with pytest.raises(InvalidTagError):
         registered("7", make_token(), ["v!p"])
     assert not DeviceTag.objects.exists()
+
+
+def test_tags_are_added_and_taken_away_and_the_others_left():
+    one, two = make_device(), make_device(app=App.HIGIRL)
+    tags.replace({one.pk: ["vip", "old"], two.pk: ["shop"]})
+    assert tags.change([one.pk, two.pk], add=["New", "vip"], remove=["old"]) == 2
+    assert [tags.of_device(device.pk) for device in (one, two)] == [["new", "vip"], ["new", "shop", "vip"]]
+    assert tags.change([one.pk, two.pk], add=["new"]) == 0
+
+
+def test_nobody_is_changed_when_one_would_have_too_many():
+    one, two = make_device(), make_device()
+    tags.replace({two.pk: [f"t{number}" for number in range(20)]})
+    with pytest.raises(InvalidTagError, match="21 tags"):
+        tags.change([one.pk, two.pk], add=["vip"])
+    assert tags.of_device(one.pk) == []

@@ -10,7 +10,8 @@ from pytest_django import Settings
 from redis import Redis
 
 from pushes import broadcasts, queues, trials
-from pushes.models import Broadcast, DeliveryResult, PushRecord
+from pushes.models import AppKey, Broadcast, DeliveryResult, PushRecord
+from pushes.models.broadcasts import BOTH_APPS
 from pushes.names import App, BroadcastStatus, Platform, RecordStatus, Status
 from pushes.submit import InvalidMessageError
 from tests.make import make_account, make_app_key, make_broadcast, make_device, make_secret, make_token
@@ -26,7 +27,11 @@ def broadcast() -> Broadcast:
 
 
 def sent(broadcast: Broadcast, *names: str, nonce: str = "n") -> bool:
-    return trials.send(broadcast, trials.devices_of(broadcast, names).devices, nonce=nonce)
+    return trials.send_broadcast(broadcast, named(broadcast, *names).devices, nonce=nonce)
+
+
+def named(broadcast: Broadcast, *names: str) -> trials.Named:
+    return trials.devices_of(broadcast.apps, names)
 
 
 # --- who is meant -----------------------------------------------------------------------------
@@ -36,27 +41,27 @@ def test_an_account_means_its_active_devices_in_the_app(broadcast: Broadcast):
     account = make_account("7")
     phones = {make_device(account).token, make_device(account, platform=Platform.IOS).token}
     make_device(account, App.HIGIRL), make_device(account, is_active=False)
-    named = trials.devices_of(broadcast, ["7"])
-    assert ({device.token for device in named.devices}, named.unknown) == (phones, [])
+    found = named(broadcast, "7")
+    assert ({device.token for device in found.devices[App.HIGO]}, found.unknown) == (phones, [])
 
 
 def test_a_token_means_its_device_alone(broadcast: Broadcast):
     account = make_account("7")
     device = make_device(account)
     make_device(account)
-    assert [d.device_id for d in trials.devices_of(broadcast, [device.token]).devices] == [device.pk]
+    assert [d.device_id for d in named(broadcast, device.token).devices[App.HIGO]] == [device.pk]
 
 
 def test_the_same_device_named_twice_is_one(broadcast: Broadcast):
     device = make_device(make_account("7"))
-    assert len(trials.devices_of(broadcast, ["7", device.token]).devices) == 1
+    assert named(broadcast, "7", device.token).number == 1
 
 
 def test_what_means_nothing_is_named(broadcast: Broadcast):
     inactive, other = make_device(is_active=False), make_device(app=App.HIGIRL)
     make_account("no phone")
     names = ["nobody", "no phone", inactive.token, other.token]
-    assert trials.devices_of(broadcast, names) == trials.Named([], names)
+    assert named(broadcast, *names) == trials.Named({}, names)
 
 
 # --- sending ----------------------------------------------------------------------------------
@@ -103,6 +108,16 @@ def test_a_message_that_cannot_be_sent_is_refused(broadcast: Broadcast):
     with pytest.raises(InvalidMessageError, match="text="):
         sent(broadcast, make_device().token)
     assert not PushRecord.objects.exists()
+
+
+def test_one_for_both_apps_is_tested_in_both_each_with_its_own_key(broadcast: Broadcast):
+    Broadcast.objects.update(app=BOTH_APPS)
+    broadcast.refresh_from_db()
+    other_key, account = make_app_key(App.HIGIRL), make_account("7")
+    phones = {make_device(account).token: AppKey.objects.exclude(pk=other_key.pk).get().pk}
+    phones[make_device(account, App.HIGIRL).token] = other_key.pk
+    assert [sent(broadcast, "7") for _ in range(2)] == [True, False]
+    assert {row.token: row.app_key_id for row in trials.results(broadcast)} == phones
 
 
 @pytest.mark.django_db(transaction=True)

@@ -35,6 +35,7 @@
   function compose(form) {
     var title = form.querySelector("#id_title"), text = form.querySelector("#id_text");
     var data = form.querySelector("#id_data"), kind = form.querySelector("#id_audience_kind");
+    var typed = form.querySelector("#id_accounts_typed");
     if (!title || !text) return;
     var most = Number(form.dataset.bytes), counter = document.getElementById("byte-count");
 
@@ -46,14 +47,39 @@
       document.querySelectorAll("[data-preview=title]").forEach(function (node) { node.textContent = title.value || "…"; });
       document.querySelectorAll("[data-preview=text]").forEach(function (node) { node.textContent = text.value || "…"; });
     }
+    // Whoever will not get it is not shown: the other app's phones, the other platform's.
+    function addressed() {
+      form.querySelectorAll("[data-preview-of]").forEach(function (node) {
+        var field = form.querySelector("#id_" + node.dataset.previewOf), chosen = field ? field.value : "";
+        node.hidden = Boolean(chosen) && chosen !== "both" && chosen !== node.dataset.value;
+      });
+    }
+    // A list that no request may carry is not sent at all: the server could only answer with an error page.
+    function fitting() {
+      var over = bytes(typed.value) > Number(form.dataset.typed);
+      typed.setCustomValidity(over ? form.dataset.typedWords : "");
+      if (over) typed.reportValidity();
+      return !over;
+    }
     function audience() {
       var owners = { tag: "tag", accounts_typed: "accounts", accounts_file: "accounts" };
       Object.keys(owners).forEach(function (name) {
         var field = form.querySelector("#id_" + name), row = field && (field.closest(".field-" + name) || field.closest(".group"));
         if (row) row.style.display = kind.value === owners[name] ? "" : "none";
+        // What is not shown is not sent either, and cannot be what keeps the form from being sent.
+        if (field) field.disabled = kind.value !== owners[name];
       });
     }
     [title, text, data].forEach(function (field) { if (field) field.addEventListener("input", refresh); });
+    ["app", "platform"].forEach(function (name) {
+      var field = form.querySelector("#id_" + name);
+      if (field) field.addEventListener("change", addressed);
+    });
+    if (typed) {
+      typed.addEventListener("input", fitting);
+      typed.form.addEventListener("submit", function (event) { if (!typed.disabled && !fitting()) event.preventDefault(); });
+    }
+    addressed();
     if (kind) { kind.addEventListener("change", audience); audience(); }
     refresh();
   }

@@ -85,3 +85,14 @@ def test_looking_at_the_question_asks_nobody(operator: Client, large: Broadcast)
     large.refresh_from_db()
     assert "Ask for approval" in page
     assert large.status == BroadcastStatus.DRAFT
+
+
+def test_whoever_changed_another_s_draft_and_asked_for_approval_does_not_give_it(
+    administrator: Client, sign_in: SignIn, large: Broadcast
+) -> None:
+    send(administrator, large)
+    assert large.status == BroadcastStatus.WAITING
+    assert "someone else than its author and whoever asked for it" in send(administrator, large)
+    assert not PushRecord.objects.exists()
+    send(sign_in(roles.APPROVER), large)
+    assert large.status == BroadcastStatus.SENDING

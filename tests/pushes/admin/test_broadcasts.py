@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
 from pushes import broadcasts, canary, rollout, tags
 from pushes.admin import progress
-from pushes.models import Broadcast, PushRecord
+from pushes.models import Broadcast, OperatorPreferences, PushRecord
 from pushes.names import App, BroadcastStatus, Status
 from tests.make import make_app_key, make_broadcast, make_delivery, make_device, make_record
 from tests.pushes.admin.conftest import SignIn, url
@@ -340,7 +341,7 @@ def test_a_halted_one_says_why_on_its_page_in_the_list_and_on_the_overview(opera
     why = "6 of 10 tokens of its canary are invalid: 60.0 %, the limit is 20 %."
     assert why in operator.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
     assert why in operator.get("/admin/").content.decode()
-    assert "halted by its canary" in operator.get(url("broadcast_changelist")).content.decode()
+    assert "halted by itself" in operator.get(url("broadcast_changelist")).content.decode()
 
 
 @pytest.mark.parametrize(
@@ -348,6 +349,11 @@ def test_a_halted_one_says_why_on_its_page_in_the_list_and_on_the_overview(opera
     [
         (("errors", 6, 60, 5.0), "6 of 60 answers of its canary are failures: 10.0 %, the limit is 5 %."),
         (("silence", 1_234, 0, 0.0), "None of the 1,234 devices of its canary has an outcome."),
+        (("errors", 6, 60, 5.0, 60), "6 of the 60 answers of the last 60 s are failures: 10.0 %, the limit is 5 %."),
+        (
+            ("bad_tokens", 30, 60, 20.0, 60),
+            "30 of the 60 tokens of the last 60 s are invalid: 50.0 %, the limit is 20 %.",
+        ),
     ],
 )
 def test_every_objection_has_its_words(viewer: Client, objection: tuple[Any, ...], words: str) -> None:
@@ -359,7 +365,8 @@ def test_every_objection_has_its_words(viewer: Client, objection: tuple[Any, ...
 def test_a_halted_one_is_continued_after_a_question_only(operator: Client) -> None:
     broadcast = halted()
     question = operator.get(url("broadcast_go_on_page", broadcast.pk)).content.decode()
-    assert "although its canary failed" in question
+    assert "to everybody else all the same?" in question
+    assert "6 of 10 tokens of its canary are invalid" in question
     operator.post(url("broadcast_resume_page", broadcast.pk))
     broadcast.refresh_from_db()
     assert broadcast.status == BroadcastStatus.PAUSED
@@ -367,7 +374,90 @@ def test_a_halted_one_is_continued_after_a_question_only(operator: Client) -> No
         operator.post(url("broadcast_go_on_page", broadcast.pk))
     broadcast.refresh_from_db()
     assert (broadcast.status, broadcast.phase) == (BroadcastStatus.SENDING, "rest")
-    assert [entry.change_message for entry in LogEntry.objects.all()] == ["It goes on in spite of its canary."]
+    [entry] = LogEntry.objects.all()
+    assert "It goes on, although it had halted: 6 of 10 tokens" in entry.change_message
+
+
+def test_one_that_halted_on_its_way_is_continued_by_somebody_who_has_read_why(operator: Client) -> None:
+    broadcast = sending(canary_percent=0, title="Spring")
+    record = PushRecord.objects.get()
+    for number in range(60):
+        status = {"status": Status.FAILED, "reason": "bad_payload"} if number % 2 else {"status": Status.ACCEPTED}
+        make_delivery(record, **status)
+    assert rollout.watch() == 1
+    why = "30 of the 60 answers of the last 60 s are failures: 50.0 %, the limit is 5 %."
+    for address in (url("broadcast_progress_page", broadcast.pk), url("broadcast_go_on_page", broadcast.pk), "/admin/"):
+        assert why in operator.get(address).content.decode()
+    answer = operator.post(url("broadcast_go_on_page", broadcast.pk), {"seen": "another reason"}, follow=True)
+    assert "It was changed meanwhile" in answer.content.decode()
+    operator.post(url("broadcast_go_on_page", broadcast.pk))
+    broadcast.refresh_from_db()
+    assert (broadcast.status, broadcast.phase) == (BroadcastStatus.SENDING, "")
+    assert "has halted by itself" not in operator.get("/admin/").content.decode()
+
+
+# --- both apps ------------------------------------------------------------------------------------
+
+
+def test_one_broadcast_for_both_apps_shows_the_devices_of_each(operator: Client) -> None:
+    make_app_key(), make_app_key(App.HIGIRL)
+    make_device(), make_device(), make_device(app=App.HIGIRL)
+    page = compose(operator, app="both", _review="1")
+    assert "Send to 3 devices now" in page
+    assert "Devices in higirl" in page
+    assert "everyone in both apps" in page
+    operator.post(url("broadcast_send_page", Broadcast.objects.get().pk))
+    assert set(PushRecord.objects.values_list("app", flat=True)) == set(App)
+    operator.post(url("broadcast_send_page", Broadcast.objects.get().pk))
+    assert PushRecord.objects.count() == 2
+    copied = operator.get(url("broadcast_copy_page", Broadcast.objects.get().pk), follow=True).content.decode()
+    assert '<option value="both" selected>' in copied
+
+
+def test_the_review_names_the_app_that_has_no_key(operator: Client) -> None:
+    make_app_key()
+    make_device(), make_device(app=App.HIGIRL)
+    assert "no enabled app key for higirl: its devices would be skipped" in compose(operator, app="both", _review="1")
+
+
+# --- lists that are too long ----------------------------------------------------------------------
+
+
+def test_a_typed_list_that_is_too_long_is_refused_with_what_to_do(operator: Client) -> None:
+    page = compose(operator, audience_kind="accounts", accounts_typed="100001\n" * 300_000)
+    assert "More than 2 MB cannot be typed: upload the list as a CSV file." in page
+    assert not Broadcast.objects.exists()
+
+
+def test_what_is_too_large_for_any_form_gets_a_page_that_says_what_to_do(operator: Client) -> None:
+    operator.raise_request_exception = False
+    answer = operator.post(url("broadcast_add"), filled(accounts_typed="100001\n" * 400_000))
+    assert answer.status_code == 400
+    assert "has to be uploaded as a CSV file" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"1" * 15_000_001, "The file has 15.0 MB: at most 15 MB."),
+        (b"PK\x03\x04 and so on", "Excel workbook"),
+        ("\n".join(map(str, range(200_001))).encode(), "200001 accounts: at most 200000 fit one broadcast"),
+        (b"1\n" + b"x" * 140_000, "line"),
+    ],
+)
+def test_files_that_cannot_be_taken_say_why(operator: Client, content: bytes, complaint: str) -> None:
+    page = compose(operator, audience_kind="accounts", accounts_file=SimpleUploadedFile("a.csv", content))
+    assert complaint in page
+    assert not Broadcast.objects.exists()
+
+
+def test_once_it_is_cancelled_nothing_is_said_to_come(operator: Client) -> None:
+    broadcast = halted()
+    operator.post(url("broadcast_cancel_page", broadcast.pk))
+    page = operator.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
+    assert "The canary goes first." not in page
+    assert "as soon as its outcomes are in" not in page
+    assert "10 / 10" in page
 
 
 def test_a_viewer_continues_nothing(viewer: Client) -> None:
@@ -433,4 +523,15 @@ def test_the_rate_is_that_of_the_last_seconds(viewer: Client) -> None:
         make_delivery(PushRecord.objects.get(), finished_at=ended)
     broadcast.refresh_from_db()
     figures = progress.figures(broadcast)
-    assert (figures.per_second, figures.seconds_left) == (0.2, 1_475)
+    # The last 20 to 30 seconds, as the tallies are cut.
+    assert figures.per_second is not None
+    assert 4 / 30 <= figures.per_second <= 4 / 20
+    assert figures.seconds_left == round(295 / figures.per_second)
+
+
+@pytest.mark.parametrize("moment", ["2030-03-31 02:30", "2030-10-27 02:30"])
+def test_an_hour_that_the_operator_s_clock_leaps_over_or_has_twice_is_refused(operator: Client, moment: str) -> None:
+    OperatorPreferences.objects.create(user=User.objects.get(), time_zone="Europe/Berlin")
+    day, clock = moment.split()
+    assert "be interpreted in time zone Europe/Berlin" in compose(operator, scheduled_at_0=day, scheduled_at_1=clock)
+    assert not Broadcast.objects.exists()

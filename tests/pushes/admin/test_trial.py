@@ -1,5 +1,6 @@
 """Test pushes from an account's page, and the whole token of a device."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,14 +10,15 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils import timezone
 
-from pushes.admin import roles, trial
+from pushes import trials
+from pushes.admin import roles
 from pushes.directory import DirectoryError, TableDirectory
-from pushes.models import Account, Device, PushRecord, PushTypePolicy
-from pushes.names import Platform, Reason, RecordStatus, Status, WindowPolicy
-from tests.make import make_account, make_delivery, make_device
+from pushes.models import Account, DeliveryResult, Device, PushRecord, PushTypePolicy
+from pushes.names import App, Platform, Reason, Status, WindowPolicy
+from tests.make import make_account, make_app_key, make_delivery, make_device
 from tests.pushes.admin.conftest import SignIn, url
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 NONCE = "0123456789abcdef"
 MAY_TEST, MAY_REVEAL = {roles.OPERATOR, roles.ADMINISTRATOR}, {roles.OPERATOR, roles.ADMINISTRATOR}
 
@@ -24,15 +26,26 @@ MAY_TEST, MAY_REVEAL = {roles.OPERATOR, roles.ADMINISTRATOR}, {roles.OPERATOR, r
 @pytest.fixture
 def account() -> Account:
     PushTypePolicy.objects.update(window_policy=WindowPolicy.SEND)
-    return make_account("100001")
+    made = make_account("100001")
+    make_app_key()
+    make_device(made)
+    return made
 
 
-def filled(**fields: str) -> dict[str, str]:
-    return {"app": "higo", "platform": "", "title": "Test", "text": "Hello", "nonce": NONCE} | fields
+def names(client: Client, account: Account) -> list[str]:
+    """The devices that the form offers."""
+    page = client.get(url("account_test_page", account.pk)).content.decode()
+    return re.findall(r'name="devices" value="(\w+)"', page)
 
 
-def send(client: Client, account: Account, **fields: str) -> Any:
-    return client.post(url("account_test_page", account.pk), filled(**fields), follow=True)
+def picked(page: str) -> list[str]:
+    return re.findall(r'name="devices" value="(\w+)"[^>]* checked[ >]', page)
+
+
+def send(client: Client, account: Account, **fields: Any) -> Any:
+    devices = [] if "devices" in fields else names(client, account)
+    filled = {"devices": devices, "title": "Test", "text": "Hello", "nonce": NONCE} | fields
+    return client.post(url("account_test_page", account.pk), filled, follow=True)
 
 
 def shown(client: Client, account: Account, **query: str) -> str:
@@ -40,19 +53,41 @@ def shown(client: Client, account: Account, **query: str) -> str:
 
 
 def test_a_test_push_is_a_real_push(operator: Client, account: Account) -> None:
-    send(operator, account, platform="ios")
+    send(operator, account)
     record = PushRecord.objects.get()
-    assert (record.accounts, record.app, record.platform) == (["100001"], "higo", "ios")
+    assert (record.accounts, record.app, record.kind, record.status) == (["100001"], "higo", "system", "distributed")
     assert (record.title, record.text, record.message_id) == ("Test", "Hello", f"test-{NONCE}")
-    assert record.expires_at <= timezone.now() + trial.LIFETIME
+    assert record.expires_at <= timezone.now() + trials.LIFETIME
+    assert DeliveryResult.objects.get().status == Status.PENDING
+
+
+def test_it_goes_to_the_devices_picked_and_to_no_other(operator: Client, account: Account) -> None:
+    make_app_key(App.HIGIRL)
+    other, seller = make_device(account), make_device(account, App.HIGIRL)
+    make_device(account, is_active=False)
+    page = operator.get(url("account_test_page", account.pk)).content.decode()
+    offered = names(operator, account)
+    assert len(offered) == 3
+    assert not any(device.token in page for device in Device.objects.all())
+    assert picked(page) == []
+    send(operator, account, devices=offered[1:])
+    assert set(DeliveryResult.objects.values_list("token", "app")) == {(other.token, "higo"), (seller.token, "higirl")}
+    page = shown(operator, account, part="1")
+    assert page.count("<tr>") == 3
+
+
+def test_more_than_a_test_s_devices_are_refused(operator: Client, account: Account) -> None:
+    for _ in range(20):
+        make_device(account)
+    assert "These are 21 devices: a test goes to at most 20." in send(operator, account).content.decode()
+    assert not PushRecord.objects.exists()
 
 
 def test_it_leads_to_its_own_result_and_into_the_history(operator: Client, account: Account) -> None:
     page = send(operator, account).content.decode()
-    record = PushRecord.objects.get()
-    assert f"A test push was sent: #{record.pk}" in page
-    assert "waiting for distribution" in page
-    assert LogEntry.objects.get().change_message == f"A test push was sent: #{record.pk}"
+    assert "A test was sent to 1 device." in page
+    assert "every 1s" in page
+    assert LogEntry.objects.get().change_message == "A test was sent to 1 device."
 
 
 def test_a_double_click_sends_once(operator: Client, account: Account) -> None:
@@ -71,7 +106,14 @@ def test_looking_sends_nothing(operator: Client, account: Account) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"app": "other"}, {"platform": "symbian"}, {"title": ""}, {"text": " "}, {"text": "x" * 501}, {"nonce": "../.."}],
+    [
+        {"devices": []},
+        {"devices": ["0123456789abcdef"]},
+        {"title": ""},
+        {"text": " "},
+        {"text": "x" * 501},
+        {"nonce": "../.."},
+    ],
 )
 def test_what_cannot_be_sent_is_refused(operator: Client, account: Account, fields: dict[str, str]) -> None:
     assert send(operator, account, **fields).status_code == 422
@@ -85,8 +127,9 @@ def test_the_page_says_what_will_decide(operator: Client, account: Account) -> N
     make_device(account, is_active=False)
     page = operator.get(url("account_test_page", account.pk)).content.decode()
     assert "logged out" in page
-    assert "2 × Android, 1 × iOS" in page
-    assert "no active device" in page
+    assert len(names(operator, account)) == 4
+    Device.objects.update(is_active=False)
+    assert "no active device" in operator.get(url("account_test_page", account.pk)).content.decode()
 
 
 class AwayDirectory(TableDirectory):
@@ -96,7 +139,7 @@ class AwayDirectory(TableDirectory):
 
 def test_a_directory_that_is_away_is_said(operator: Client, account: Account, settings: Any) -> None:
     settings.DIRECTORY = f"{__name__}.AwayDirectory"
-    assert "the directory does not answer" in operator.get(url("account_test_page", account.pk)).content.decode()
+    assert "The directory does not answer" in operator.get(url("account_test_page", account.pk)).content.decode()
 
 
 def test_a_closed_window_is_said_before(operator: Client, account: Account) -> None:
@@ -114,7 +157,6 @@ def _clock(now: datetime, hours: int) -> str:
 def test_the_result_shows_every_device_and_the_provider_s_answer(operator: Client, account: Account) -> None:
     send(operator, account)
     record = PushRecord.objects.get()
-    PushRecord.objects.update(status=RecordStatus.DISTRIBUTED)
     row = make_delivery(record, account_id=account.pk, provider_code=0, provider_text="fine")
     make_delivery(record, account_id=account.pk, status=Status.FAILED, reason=Reason.BAD_TOKEN)
     page = shown(operator, account)
@@ -126,22 +168,14 @@ def test_the_result_shows_every_device_and_the_provider_s_answer(operator: Clien
 
 
 @pytest.mark.parametrize(
-    ("record_status", "status", "refreshes"),
-    [
-        (RecordStatus.PENDING, None, True),
-        (RecordStatus.DISTRIBUTED, Status.SENDING, True),
-        (RecordStatus.DISTRIBUTED, Status.ACCEPTED, False),
-        (RecordStatus.DISTRIBUTED, Status.SKIPPED, False),
-        (RecordStatus.EXPIRED, None, False),
-    ],
+    ("status", "refreshes"),
+    [(Status.PENDING, True), (Status.SENDING, True), (Status.ACCEPTED, False), (Status.SKIPPED, False)],
 )
 def test_the_page_refreshes_itself_until_it_is_over(
-    operator: Client, account: Account, record_status: str, status: str | None, refreshes: bool
+    operator: Client, account: Account, status: str, refreshes: bool
 ) -> None:
     send(operator, account)
-    PushRecord.objects.update(status=record_status)
-    if status:
-        make_delivery(PushRecord.objects.get(), account_id=account.pk, status=status)
+    DeliveryResult.objects.update(status=status)
     part = shown(operator, account, part="1")
     assert part.lstrip().startswith('<div id="test-result"')
     assert ("hx-get" in part) is refreshes
@@ -169,7 +203,9 @@ def test_a_device_leads_to_its_account_s_form(operator: Client, account: Account
     device = make_device(account, platform=Platform.IOS)
     page = operator.get(url("device_test_page", device.pk), follow=True).content.decode()
     assert "Send a test push to 100001?" in page
-    assert '<option value="ios" selected>' in page
+    assert len(picked(page)) == 1
+    send(operator, account, devices=picked(page))
+    assert DeliveryResult.objects.get().token == device.token
 
 
 def test_an_inactive_device_offers_no_test(operator: Client, account: Account) -> None:
