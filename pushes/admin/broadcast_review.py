@@ -10,8 +10,10 @@ import orjson
 from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from pushes import canary, windows
+from pushes.admin.confirm import Question
 from pushes.admin.theme import when
 from pushes.models import AppKey, Broadcast, policies
 from pushes.names import App, WindowPolicy
@@ -134,3 +136,36 @@ def _canary(broadcast: Broadcast, estimate: int) -> str:
         "n": f"{max(1, round(estimate * share / canary.WHOLE)):,}",
         "percent": f"{100 * share / canary.WHOLE:g}",
     }
+
+
+def launch_question(broadcast: Broadcast, sizes: Mapping[App, int], **more: Any) -> Question:
+    """Asked of whoever may send it alone. `sizes` are the devices in each app; `more` goes to the question."""
+    number, words = sum(sizes.values()), {"n": f"{sum(sizes.values()):,}"}
+    send = ngettext("Send to %(n)s device now", "Send to %(n)s devices now", number)
+    title = ngettext(
+        "Send this broadcast to about %(n)s device?", "Send this broadcast to about %(n)s devices?", number
+    )
+    return Question(
+        title=title % words,
+        text=_("What has left cannot be called back. You can pause or cancel the rest at any time."),
+        button=send % words if broadcast.scheduled_at is None else _("Schedule it"),
+        facts=facts(broadcast, sizes),
+        warning=doubts(broadcast, sizes),
+        is_dangerous=True,
+        **more,
+    )
+
+
+def approval_question(broadcast: Broadcast, sizes: Mapping[App, int], **more: Any) -> Question:
+    """Asked before a second person is."""
+    number = sum(sizes.values())
+    title = ngettext("Ask for approval: about %(n)s device", "Ask for approval: about %(n)s devices", number)
+    return Question(
+        title=title % {"n": f"{number:,}"},
+        text=_("Above %(most)s devices a second person must look at a broadcast. It can no longer be edited then.")
+        % {"most": f"{settings.BROADCAST_APPROVAL_ABOVE:,}"},
+        button=_("Ask for approval"),
+        facts=facts(broadcast, sizes),
+        warning=doubts(broadcast, sizes),
+        **more,
+    )

@@ -4,14 +4,13 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from pushes import audiences, broadcasts, rollout, tags
 from pushes.admin import (
@@ -213,24 +212,9 @@ class Broadcasts(Desk[Broadcast]):
         except (InvalidMessageError, DirectoryError) as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(self.url("change", broadcast.pk))
-        estimate = sum(sizes.values())
-        if approval.is_needed(broadcast, estimate, request.user):
+        if approval.is_needed(broadcast, sum(sizes.values()), request.user):
             return self._ask_for_approval(request, broadcast, sizes)
-        is_later = broadcast.scheduled_at is not None
-        question = Question(
-            title=ngettext(
-                "Send this broadcast to about %(n)s device?", "Send this broadcast to about %(n)s devices?", estimate
-            )
-            % {"n": f"{estimate:,}"},
-            text=_("What has left cannot be called back. You can pause or cancel the rest at any time."),
-            button=_("Schedule it")
-            if is_later
-            else ngettext("Send to %(n)s device now", "Send to %(n)s devices now", estimate) % {"n": f"{estimate:,}"},
-            facts=broadcast_review.facts(broadcast, sizes),
-            warning=broadcast_review.doubts(broadcast, sizes),
-            is_dangerous=True,
-            **self._review(request, broadcast),
-        )
+        question = broadcast_review.launch_question(broadcast, sizes, **self._review(request, broadcast))
         edit = self.url("change", broadcast.pk)
         return ask(
             self,
@@ -243,23 +227,13 @@ class Broadcasts(Desk[Broadcast]):
         )
 
     def _ask_for_approval(self, request: HttpRequest, broadcast: Broadcast, sizes: dict[App, int]) -> HttpResponse:
-        estimate = sum(sizes.values())
         back = self.url("progress_page", broadcast.pk)
         if broadcast.status == BroadcastStatus.WAITING:
             messages.info(
                 request, _("It waits for the approval of someone else than its author and whoever asked for it.")
             )
             return HttpResponseRedirect(back)
-        question = Question(
-            title=ngettext("Ask for approval: about %(n)s device", "Ask for approval: about %(n)s devices", estimate)
-            % {"n": f"{estimate:,}"},
-            text=_("Above %(most)s devices a second person must look at a broadcast. It can no longer be edited then.")
-            % {"most": f"{settings.BROADCAST_APPROVAL_ABOVE:,}"},
-            button=_("Ask for approval"),
-            facts=broadcast_review.facts(broadcast, sizes),
-            warning=broadcast_review.doubts(broadcast, sizes),
-            **self._review(request, broadcast),
-        )
+        question = broadcast_review.approval_question(broadcast, sizes, **self._review(request, broadcast))
 
         def act(_data: dict[str, Any]) -> str:
             if not approval.ask(broadcast, request.user):

@@ -83,7 +83,8 @@ def test_a_paused_or_disabled_key_is_remarked(viewer: Client, keys: None) -> Non
     ("listed", "file", "complaint"),
     [
         ("  ", None, "Paste the list"),
-        ("x", b"\xff\xfe\xff", "neither UTF-8 nor GB 18030"),
+        ("x", b"\xff\xff\xff", "neither UTF-8 nor GB 18030"),
+        ("x", b"\xff\xfe\xff", "the file is cut off"),
         ("x", b"x" * 70_000, "larger than 64 KB"),
     ],
 )
