@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from redis import Redis, RedisError
 from rq import Queue, get_current_job
+from rq.job import Job
 from rq.timeouts import JobTimeoutException
 from rq.utils import as_text, utcparse
 
@@ -34,6 +35,7 @@ JobTimeout: type[Exception] = JobTimeoutException
 BATCHES_A_RUN = 4
 #: Errors that say nothing about the work: it may go through the next time.
 PASSING = (RedisError, OperationalError, InterfaceError, JobTimeout)
+JOBS_READ_AT_ONCE = 20
 FAILURE_SECONDS = 86_400  # a failed job is kept for people to look at; RQ would keep it for a year
 #: RQ's own names: the set of workers that have registered, and a key for each that lives.
 WORKERS_KEY = "rq:workers"
@@ -221,8 +223,11 @@ def waiting_since(names: Sequence[str]) -> datetime:
     return min((utcparse(as_text(at)) if at else earliest for at in enqueued), default=latest)
 
 
-def waiting_ids(names: Sequence[str], job_path: str) -> set[int]:
-    """The ids that the jobs of this kind in the named queues are about. Reads every job that waits there, so it is for
-    once in a while. Raises redis.RedisError."""
-    jobs = (job for name in names for job in queue(name).get_jobs())
-    return {each for job in jobs if job.func_name == job_path for each in job.args[0]}
+def waiting_ids(names: Sequence[str], job_path: str) -> Iterator[list[int]]:
+    """What each job of this kind that waits in the named queues is about. Reads all of them, a few at a time, so it is
+    for once in a while. Raises redis.RedisError."""
+    for name in names:
+        source = queue(name)
+        for job_ids in chunks(source.get_job_ids(), JOBS_READ_AT_ONCE):
+            jobs = Job.fetch_many(job_ids, connection=source.connection, serializer=source.serializer)
+            yield from (job.args[0] for job in jobs if job is not None and job.func_name == job_path)

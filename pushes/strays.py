@@ -37,14 +37,17 @@ class Watch:
         waiting = PushRecord.objects.filter(status=RecordStatus.PENDING, kind__in=list(busy))
         old = waiting.filter(created_at__lte=now - AGE * stuck).order_by("id")
         candidates = list(old.values_list("kind", "shard", "id")[:most]) if busy else []
-        has_job = _with_a_job({kind for kind, _, _ in candidates})
-        missing = [row for row in candidates if row[-1] not in has_job]
-        lost = [row for row in missing if row[-1] in self._missing]
+        missing = _without_a_job(candidates)
+        lost = [row for row in candidates if row[-1] in missing and row[-1] in self._missing]
         # What is enqueued now is missing anew only if it is missed twice again.
-        self._missing = {pk for _, _, pk in missing} - {pk for _, _, pk in lost}
+        self._missing = missing.difference(pk for _, _, pk in lost)
         return lost
 
 
-def _with_a_job(kinds: Collection[str]) -> set[int]:
+def _without_a_job(candidates: Collection[Stray]) -> set[int]:
+    """The ids of those that no waiting job is about."""
+    kinds, missing = {kind for kind, _, _ in candidates}, {pk for _, _, pk in candidates}
     names = [lanes.distribute_queue(kind, shard) for kind in kinds for shard in lanes.shards(kind, settings.QUEUE_MAX)]
-    return queues.waiting_ids(names, queues.DISTRIBUTE_JOB)
+    for ids in queues.waiting_ids(names, queues.DISTRIBUTE_JOB):
+        missing.difference_update(ids)
+    return missing
