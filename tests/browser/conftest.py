@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from pushes.admin import roles
 from tests.make import make_operator
@@ -113,3 +113,9 @@ def log_in(page: Page, user: User, password: str = PASSWORD) -> None:
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_load_state()
+
+
+def overview_alert(page: Page, text: str) -> Locator:
+    """The overview's alert that says `text`."""
+    alerts = page.get_by_role("list", name="What needs a hand now").get_by_role("listitem")
+    return alerts.filter(has_text=text)

@@ -12,7 +12,7 @@ from pushes.admin import roles
 from pushes.models import AppKey, Broadcast, DeliveryResult, PushRecord
 from pushes.names import App, BroadcastPhase, BroadcastStatus, Platform
 from pushes.sweep import sweep
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, overview_alert
 from tests.make import make_account, make_app_key, make_broadcast, make_device, make_secret, make_token
 from tests.sandbox_process import Sandbox
 
@@ -104,7 +104,7 @@ def test_a_canary_of_dead_tokens_halts_it_and_an_operator_decides(
     expect(page.get_by_role("link", name="Resume")).to_have_count(0)
     assert DeliveryResult.objects.count() < 60
     page.goto("/admin/")
-    page.locator(".console-warning", has_text="has halted by itself").get_by_role("link", name="Open").click()
+    overview_alert(page, "has halted by itself").get_by_role("link", name="Open the broadcast").click()
     page.get_by_role("link", name="Continue all the same").click()
     page.get_by_role("button", name="Continue all the same").click()
     state(page, "sending")
@@ -297,7 +297,7 @@ def test_the_form_sent_again_with_the_back_button_makes_no_second_draft_that_is_
     page = sign_in(roles.OPERATOR)
     compose(page)
     review(page)
-    expect(page.get_by_role("button", name="Send to 1 devices now")).to_be_visible()
+    expect(page.get_by_role("button", name="Send to 1 device now")).to_be_visible()
     page.go_back()
     page.get_by_label("Text").fill("Changed after going back")
     review(page)
@@ -316,14 +316,14 @@ def test_of_two_tabs_the_one_that_was_overtaken_sends_nothing_unseen(sign_in: Si
     review(first)
     second.get_by_label("Text").fill("From the second tab")
     review(second)
-    first.get_by_role("button", name="Send to 1 devices now").click()
+    first.get_by_role("button", name="Send to 1 device now").click()
     expect(first.get_by_text("It was changed meanwhile.")).to_be_visible()
     expect(first.get_by_text("From the second tab")).to_be_visible()
     assert not PushRecord.objects.exists()
-    second.get_by_role("button", name="Send to 1 devices now").click()
+    second.get_by_role("button", name="Send to 1 device now").click()
     state(second, "sending")
     assert PushRecord.objects.get().text == "From the second tab"
-    first.get_by_role("button", name="Send to 1 devices now").click()
+    first.get_by_role("button", name="Send to 1 device now").click()
     sent_once(first)
 
 
@@ -354,7 +354,7 @@ def test_emoji_and_right_to_left_text_arrive_as_they_were_written(
     expect(toast).to_have_text(words)
     assert toast.evaluate("node => getComputedStyle(node).direction") == "rtl"
     review(page)
-    page.get_by_role("button", name="Send to 1 devices now").click()
+    page.get_by_role("button", name="Send to 1 device now").click()
     run_jobs()
     [arrived] = sandbox.received()
     assert (arrived["title"], arrived["content"]) == ("عرض خاص 🎁", words)
@@ -456,7 +456,7 @@ def test_a_spike_on_the_way_pauses_it_and_whoever_has_read_why_lets_it_go_on(
     expect(page.get_by_role("alert")).to_contain_text("tokens of the last 60 s are invalid")
     expect(page.get_by_role("link", name="Resume")).to_have_count(0)
     page.goto("/admin/")
-    page.locator(".console-warning", has_text="has halted by itself").get_by_role("link", name="Open").click()
+    overview_alert(page, "has halted by itself").get_by_role("link", name="Open the broadcast").click()
     page.get_by_role("link", name="Continue all the same").click()
     expect(page.get_by_text("are invalid")).to_be_visible()
     AppKey.objects.update(rate_per_second=None)

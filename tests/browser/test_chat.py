@@ -1,6 +1,5 @@
 """The scanners' flight deck and an account's wishes, in a real browser over a real MongoDB."""
 
-import re
 import time
 from datetime import timedelta
 from typing import Any
@@ -13,7 +12,7 @@ from chatscan.models import Rewind, ScannerPosition
 from chatscan.names import Mode
 from pushes.admin import roles
 from pushes.models import Account
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, overview_alert
 from tests.chatscan.making import group, group_document
 from tests.make import make_account, make_device
 
@@ -32,9 +31,8 @@ def test_a_stalled_scanner_is_found_from_the_overview(sign_in: SignIn) -> None:
         heartbeat_at=timezone.now() - timedelta(minutes=10), created_at=timezone.now() - timedelta(days=1)
     )
     page = sign_in(roles.VIEWER)
-    alert = page.get_by_role("status").get_by_text(re.compile("no sign of life"))
-    alert.get_by_role("link", name="Open").click()
-    expect(page.get_by_role("alert")).to_contain_text("push.sh status")
+    overview_alert(page, "no sign of life").get_by_role("link", name="What to do").click()
+    expect(page.locator(".console-warning").filter(has_text="push.sh status")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -151,7 +151,7 @@ def test_a_list_of_accounts_with_a_bad_line_is_refused_whole(sign_in: SignIn, tm
     page.get_by_label("Audience").select_option("accounts")
     page.locator("input[type=file]").set_input_files(file)
     page.get_by_role("button", name="Save draft").click()
-    expect(page.get_by_text("line 3: longer than 64 characters")).to_be_visible()
+    expect(page.get_by_text("line 3: longer than 64 characters").first).to_be_visible()
     assert not Broadcast.objects.exists()
 
 

@@ -11,7 +11,7 @@ from pushes.deliver import deliver
 from pushes.models import AppKey
 from pushes.names import App, Platform, Status
 from pushes.sweep import sweep
-from tests.browser.conftest import SignIn
+from tests.browser.conftest import SignIn, overview_alert
 from tests.make import make_account, make_app_key, make_device, make_secret
 from tests.pushes.rows import make_delivery
 from tests.sandbox_process import Sandbox
@@ -100,14 +100,14 @@ def test_sending_falls_back_by_itself_and_says_so(
     rows = [make_delivery(None, make_device(make_account()), app_key_id=key.pk) for _ in range(3)]
     deliver([row.pk for row in rows])
     page.goto("/admin/")
-    alert = page.get_by_role("status").get_by_text("sending went back to the old one")
+    alert = overview_alert(page, "sending went back to the old one")
     expect(alert).to_be_visible()
     sweep()
     run_jobs()
     for row in rows:
         row.refresh_from_db()
     assert {row.status for row in rows} == {Status.ACCEPTED}
-    alert.get_by_role("link", name="Open").click()
+    alert.get_by_role("link", name="Open the key").click()
     page.get_by_role("link", name="Take note").click()
     page.get_by_role("button", name="I have taken note").click()
     expect(page.get_by_text("Noted that the new secret was refused")).to_be_visible()

@@ -145,7 +145,7 @@ def test_why_is_answered_for_an_account_and_a_time(sign_in: SignIn) -> None:
     page = sign_in(roles.VIEWER)
     page.goto(LOG)
     page.get_by_role("link", name="Why / why not").click()
-    page.get_by_label("Account").fill("100007")
+    page.get_by_role("textbox", name="Account").fill("100007")
     page.get_by_label("or about when").fill(f"{timezone.localtime(moment):%Y-%m-%d %H:%M}")
     page.get_by_role("button", name="Look it up").click()
     expect(page.locator(".console-answer")).to_contain_text("2 messages for 100007")
