@@ -116,6 +116,7 @@ def test_a_reload_of_the_sent_page_sends_nothing_again(sign_in: SignIn) -> None:
     compose(page, "Sale", "Today")
     page.get_by_role("button", name="Save and review").click()
     page.get_by_role("button", name="Send to 1 device now").click()
+    expect(page.locator("#figures")).to_be_visible()
     page.go_back()
     expect(page.get_by_text("It was launched already.")).to_be_visible()
     page.reload()
