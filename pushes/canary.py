@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db.models import Count, Max
@@ -160,6 +160,14 @@ class Objection(NamedTuple):
     @property
     def percent(self) -> float:
         return _percent(self.number, self.answered)
+
+    @classmethod
+    def read(cls, stored: dict[str, Any]) -> "Objection | None":
+        """As it is stored with a broadcast; None when another version of the platform wrote it."""
+        try:
+            return cls(**stored)
+        except TypeError:
+            return None
 
     def __str__(self) -> str:
         if self.why == SILENCE:

@@ -79,8 +79,8 @@ def go_on(broadcast_id: int, *, by: Any = None) -> Broadcast:
     broadcast = Broadcast.objects.select_for_update().defer("accounts", "data").get(pk=broadcast_id)
     if not broadcast.has_halted:
         raise BroadcastStateError(f"broadcast #{broadcast_id} has not halted: it is {broadcast.status}")
-    objection, now = canary.Objection(**broadcast.objection), timezone.now()
-    tolerated = broadcast.tolerated | {objection.why: objection.percent}
+    objection, now = canary.Objection.read(broadcast.objection), timezone.now()
+    tolerated = broadcast.tolerated | ({objection.why: objection.percent} if objection else {})
     Broadcast.objects.filter(pk=broadcast_id).update(objection={}, tolerated=tolerated, watched_from=now)
     if broadcast.phase == BroadcastPhase.HALTED:
         _to_the_rest(broadcast_id, now)

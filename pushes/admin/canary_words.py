@@ -52,7 +52,9 @@ def halted(broadcast: Broadcast) -> str:
     """Why it has halted by itself; "" when it has not."""
     if not broadcast.has_halted:
         return ""
-    objection = canary.Objection(**broadcast.objection)
+    objection = canary.Objection.read(broadcast.objection)
+    if objection is None:
+        return broadcast.status_reason  # in the program's own words
     words = {
         "count": f"{objection.number:,}",
         "answered": f"{objection.answered:,}",

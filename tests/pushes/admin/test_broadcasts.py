@@ -362,6 +362,21 @@ def test_every_objection_has_its_words(viewer: Client, objection: tuple[Any, ...
     assert words in viewer.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
 
 
+def test_an_objection_of_another_version_is_told_in_its_own_words_and_can_be_overruled(
+    operator: Client, viewer: Client
+) -> None:
+    broadcast = halted()
+    Broadcast.objects.update(objection={"why": "weather", "wind": 12}, status_reason="halted: too windy")
+    assert "too windy" in viewer.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
+    assert "too windy" in viewer.get("/admin/").content.decode()
+    question = operator.get(url("broadcast_go_on_page", broadcast.pk)).content.decode()
+    seen = re.search(r'name="seen" value="([^"]*)"', question)
+    assert seen
+    operator.post(url("broadcast_go_on_page", broadcast.pk), {"seen": seen[1]})
+    broadcast.refresh_from_db()
+    assert (broadcast.status, broadcast.objection) == (BroadcastStatus.SENDING, {})
+
+
 def test_a_halted_one_is_continued_after_a_question_only(operator: Client) -> None:
     broadcast = halted()
     question = operator.get(url("broadcast_go_on_page", broadcast.pk)).content.decode()
