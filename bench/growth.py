@@ -6,6 +6,7 @@ fast the machine just was.
 """
 
 import argparse
+import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ WARM_UP = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """CPU seconds so far of our processes, MariaDB and the sandbox."""
+    """CPU seconds so far of our processes, MariaDB (NaN where its process cannot be found) and the sandbox."""
 
     ours: float
     mariadb: float
@@ -39,7 +40,7 @@ def read(stage: Scene) -> Reading:
     server = stage.machine.mariadb()
     return Reading(
         harness.cpu_seconds(stage.machine.running),
-        harness.cpu_seconds([server] if server else []),
+        harness.cpu_seconds([server]) if server else math.nan,
         harness.cpu_seconds([psutil.Process(stage.sandbox.pid)]),
     )
 
