@@ -159,9 +159,7 @@ def test_bad_lines_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture
     assert Device.objects.count() == 1
 
 
-@pytest.mark.parametrize(
-    ("content", "message"), [(None, "cannot be read: No such file"), (b"\xff\xfe7,higo", "is not UTF-8")]
-)
+@pytest.mark.parametrize(("content", "message"), [(None, "cannot be read: "), (b"\xff\xfe7,higo", "is not UTF-8")])
 def test_a_file_that_cannot_be_read_says_so(tmp_path: Path, content: bytes | None, message: str):
     file = tmp_path / "devices.csv"
     if content is not None:

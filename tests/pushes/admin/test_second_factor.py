@@ -15,6 +15,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from pushes import secondfactor
 from pushes.admin import roles
+from tests import djangos_words
 from tests.make import make_operator
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_passwords")]
@@ -85,7 +86,7 @@ def test_an_empty_code_names_its_field(client: Client, operator: User) -> None:
     client.force_login(operator)
     answer = client.post(SET_UP, {"code": ""})
     assert answer.status_code == 422
-    assert "This field is required." in answer.content.decode()
+    assert djangos_words.REQUIRED in answer.content.decode()
 
 
 def test_a_second_submission_makes_no_second_device(client: Client, operator: User) -> None:
