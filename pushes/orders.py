@@ -7,6 +7,7 @@ field), strict about what cannot be guessed. The fields are described in docs/in
 from collections.abc import Mapping
 from typing import Any
 
+from pushes import characters
 from pushes.names import App, Kind, Platform, PushType, platform_of
 from pushes.values import Audience, PushMessage
 
@@ -50,7 +51,9 @@ def read(fields: Mapping[str, Any], *, source: str, identity: str, owner: str = 
 
 def shown(value: object) -> str:
     """`value` for an error message: short, and only as far as it is no one's text."""
-    return repr(value)[:60] if isinstance(value, (str, int, float, bool, type(None))) else f"a {type(value).__name__}"
+    if not isinstance(value, (str, int, float, bool, type(None))):
+        return f"a {type(value).__name__}"
+    return characters.shorten(repr(value), 60)
 
 
 def _scalar(value: object) -> str | None:
@@ -127,13 +130,13 @@ def _title(value: object) -> str:
     title = _scalar(value)
     if title is None or len(title) > MAX_TITLE:
         raise OrderError("bad_title", "title", f"a text of at most {MAX_TITLE} characters is needed")
-    return title
+    return "" if characters.is_blank(title) else title
 
 
 def _text(value: object) -> str:
-    """A number is a fine text (a verification code); nothing at all is not."""
+    """A number is a fine text (a verification code); nothing at all is not, nor what shows nothing."""
     text = str(value) if isinstance(value, float) else _scalar(value)
-    if not text:
+    if not text or characters.is_blank(text):
         raise OrderError("no_message", "message", "a text that is not empty is needed")
     return text
 

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
-from pushes import bulk, counters, lanes, queues
+from pushes import bulk, characters, counters, lanes, queues
 from pushes.models import DeadLetter, PushRecord, policies
 from pushes.names import App, Kind, PushType
 from pushes.values import Policy, PushMessage
@@ -55,7 +55,7 @@ class InvalidMessageError(ValueError):
     """A message that cannot be stored; names the field and the value."""
 
     def __init__(self, field: str, value: object, reason: str) -> None:
-        super().__init__(f"{field}={str(value)[:80]!r}: {reason}")
+        super().__init__(f"{field}={characters.shorten(str(value), 80)!r}: {reason}")
         self.field, self.value, self.reason = field, value, reason
 
 
@@ -228,7 +228,16 @@ def dead_letter(source: str, position: str, raw: bytes, reason: str, detail: str
     """Keep input that cannot become a push. The same position twice is one row."""
     now = timezone.now().astimezone(tz.utc)
     DeadLetter.objects.bulk_create(
-        [DeadLetter(source=source, position=position, raw=raw, reason=reason, detail=detail[:300], created_at=now)],
+        [
+            DeadLetter(
+                source=source,
+                position=position,
+                raw=raw,
+                reason=reason,
+                detail=characters.shorten(detail, 300),
+                created_at=now,
+            )
+        ],
         ignore_conflicts=True,
     )
 

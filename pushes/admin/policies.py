@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes import windows
+from pushes.admin.blanks import refuse_blanks
 from pushes.admin.desk import Desk
 from pushes.admin.theme import ModelForm
 from pushes.models import PushTypePolicy
@@ -20,6 +21,11 @@ LONGEST_TTL_SECONDS = 30 * 86_400
 
 class PolicyForm(ModelForm[PushTypePolicy]):
     """The rows of the table and the page of one type check alike."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        refuse_blanks(self, "default_title")
+        return cleaned
 
     def clean_window(self) -> str:
         window = str(self.cleaned_data["window"]).strip()

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from pushes import characters
 from pushes.admin import lookup, resend_pages
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
 from pushes.admin.filters import BroadcastFilter, FromFilter, SpanFilter, UntilFilter
@@ -117,7 +118,7 @@ class Records(ReadOnlyDesk[PushRecord]):
         return format_html(
             '<span class="console-preview">{}</span><span class="console-muted">{}</span>',
             row.title or "–",
-            row.text[:LONGEST_PREVIEW],
+            characters.shorten(row.text, LONGEST_PREVIEW),
         )
 
     @admin.display(description=gettext_lazy("for"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from pushes import characters
 from pushes.names import Reason
 from pushes.providers.base import Answer, HttpResponse, TransportFailure
 from pushes.values import Outcome, Scope, Verdict
@@ -42,7 +43,7 @@ def code_of(value: object) -> int | None:
 
 
 def shorten(text: object) -> str:
-    return str(text)[:MOST_TEXT]
+    return characters.shorten(str(text), MOST_TEXT)
 
 
 def _without_answer(failure: TransportFailure) -> Outcome:

@@ -185,6 +185,8 @@ def test_editing_keeps_a_list_too_long_to_show(operator: Client) -> None:
         ({"expires_at_0": "2020-01-01", "expires_at_1": "08:00"}, "expire before it is sent"),
         ({"expires_at_0": "2099-01-01", "expires_at_1": "08:00"}, "Pushes are kept for"),
         ({"title": ""}, djangos_words.REQUIRED),
+        ({"title": "\u200b\u3164"}, djangos_words.REQUIRED),
+        ({"text": "\u2800\u202e"}, djangos_words.REQUIRED),
         ({"audience_kind": "tag"}, "Name the tag"),
         ({"audience_kind": "tag", "tag": "v!p"}, "“v!p” is no tag"),
         ({"canary_percent": "51"}, djangos_words.TOO_LARGE % {"limit_value": 50}),

@@ -38,6 +38,14 @@ def test_the_table_shows_every_push_type(viewer: Client) -> None:
     assert viewer.get(url("pushtypepolicy_changelist")).context["cl"].result_count == 16
 
 
+@pytest.mark.parametrize("nothing", ["", "\u200b", "\u3164", "\u202e\ufe0f"])
+def test_a_default_title_shows_something(administrator: Client, nothing: str) -> None:
+    page = administrator.get(url("pushtypepolicy_change", 5))
+    fields = {name: value for name, value in page.context["adminform"].form.initial.items() if value}
+    answer = administrator.post(url("pushtypepolicy_change", 5), fields | {"default_title": nothing})
+    assert list(answer.context["adminform"].form.errors) == ["default_title"]
+
+
 def test_rules_are_changed_in_the_table(administrator: Client) -> None:
     sent = policy_table(administrator) | changed_row(5, window="09:00-22:00", ttl_seconds=600)
     administrator.post(url("pushtypepolicy_changelist"), sent)

@@ -74,6 +74,8 @@ class TestOne:
             ({"to_id": []}, "no_recipient", "to_id"),
             ({"to_id": {"a": None}}, "bad_recipient", "to_id"),
             ({"message": ""}, "no_message", "message"),
+            ({"message": "\u200b"}, "no_message", "message"),
+            ({"message": "\u1160\ufe0f"}, "no_message", "message"),
             ({"data": 1}, "bad_data", "data"),
             ({"msg_id": "x" * 129}, "bad_msg_id", "msg_id"),
             ({"titel": "T"}, "unknown_field", "titel"),
