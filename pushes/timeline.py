@@ -165,6 +165,9 @@ def _received(record: PushRecord) -> Iterator[Step]:
     yield Step(record.created_at, "received", text % names)
     if record.distributed_at:
         yield Step(record.distributed_at, "distributed", _("Recipients, devices and app keys were looked up."))
+    if record.withdrawn_at:
+        text = _("Withdrawn by %(by)s: what had not left is not sent.") % {"by": record.withdrawn_by}
+        yield Step(record.withdrawn_at, "withdrawn", text, Reason.WITHDRAWN.value)
 
 
 def _second_try(record: PushRecord) -> Iterator[Step]:
@@ -194,9 +197,10 @@ def _without_delivery(record: PushRecord, account_id: str) -> tuple[Step, str]:
     if record.status == RecordStatus.DISTRIBUTED:
         text = _("Nothing was made for %(account)s when it was distributed.") % {"account": account_id}
         return Step(None, "no_delivery", text), _("Nothing. (Deliveries are removed after RETENTION_DAYS.)")
-    detail = f" {record.status_detail}" if record.status_detail else ""
-    text = f"{_('The whole push ended before distribution:')} {record.get_status_display()}.{detail}"
-    return Step(None, str(record.status), text), _("Nothing: this is final.")
+    reason = record.status_detail if record.status_detail in Reason.values else ""
+    detail = Reason(reason).label if reason else record.status_detail
+    text = f"{_('The whole push ended before distribution:')} {record.get_status_display()}. {detail}".rstrip()
+    return Step(None, str(record.status), text, reason), _("Nothing: this is final.")
 
 
 # --- one delivery ------------------------------------------------------------------------------
