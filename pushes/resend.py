@@ -33,7 +33,7 @@ class Obstacle(TextChoices):
     ACCEPTED = "accepted", _("the provider has accepted it already")
     LIVE = "live", _("it is still on its way")
     REFUSED = "refused", _("it was not sent on purpose, for the reason that its row gives")
-    CANCELLED = "cancelled", _("it was cancelled by an operator")
+    CANCELLED = "cancelled", _("it was cancelled or taken back")
     SENT_AGAIN = "sent_again", _("it has been sent again already: go on from that push's delivery")
     NO_RECORD = "no_record", _("its message is no longer kept")
     DEVICE_GONE = "device_gone", _("the device is deactivated, or no longer this account's")

@@ -11,13 +11,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from pushes import characters
-from pushes.admin import lookup, resend_pages
+from pushes import characters, withdrawal
+from pushes.admin import lookup, resend_pages, withdraw_page
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
 from pushes.admin.filters import BroadcastFilter, FromFilter, SpanFilter, UntilFilter
 from pushes.admin.keyset import TEMPLATE, KeysetChangeList
 from pushes.admin.theme import ChoicesDropdownFilter, link, status_badge, when
 from pushes.models import Broadcast, DeliveryResult, PushRecord
+from pushes.names import Reason
 
 LONGEST_PREVIEW = 60
 SHOWN_ACCOUNTS = 20
@@ -46,7 +47,7 @@ class Records(ReadOnlyDesk[PushRecord]):
     search_help_text = gettext_lazy("Message or chat id, or #push number")
     sortable_by = ()
     change_list_template = TEMPLATE
-    actions_detail = ("resend_page",)
+    actions_detail = ("withdraw_page", "resend_page")
     empty_title = gettext_lazy("No pushes here")
     empty_text = gettext_lazy(
         "A row appears for every message that the backend, the chat scanners, the API or a broadcast submitted."
@@ -65,7 +66,7 @@ class Records(ReadOnlyDesk[PushRecord]):
                 )
             },
         ),
-        (gettext_lazy("Times"), {"fields": (("occurred", "created"), ("distributed", "expires"))}),
+        (gettext_lazy("Times"), {"fields": (("occurred", "created"), ("distributed", "expires"), "withdrawn")}),
     )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
@@ -89,6 +90,16 @@ class Records(ReadOnlyDesk[PushRecord]):
     def resend_page(self, request: HttpRequest, row: PushRecord) -> HttpResponse:
         return resend_pages.of_push(self, request, row)
 
+    @page(
+        gettext_lazy("Withdraw"),
+        permission="pushes.withdraw_pushrecord",
+        icon="undo",
+        variant="danger",
+        applies=withdrawal.is_possible,
+    )
+    def withdraw_page(self, request: HttpRequest, row: PushRecord) -> HttpResponse:
+        return withdraw_page.ask_for(self, request, row)
+
     @admin.display(description=gettext_lazy("second try of"))
     def first_try(self, row: PushRecord) -> SafeString | str:
         return resend_pages.first_try(row)
@@ -108,6 +119,12 @@ class Records(ReadOnlyDesk[PushRecord]):
     @admin.display(description=gettext_lazy("expires"))
     def expires(self, row: PushRecord) -> Any:
         return when(row.expires_at)
+
+    @admin.display(description=gettext_lazy("withdrawn"))
+    def withdrawn(self, row: PushRecord) -> SafeString | str:
+        if row.withdrawn_at is None:
+            return "–"
+        return format_html("{} · {}", when(row.withdrawn_at), row.withdrawn_by)
 
     @admin.display(description=gettext_lazy("push"))
     def number(self, row: PushRecord) -> SafeString:
@@ -139,7 +156,7 @@ class Records(ReadOnlyDesk[PushRecord]):
         return format_html(
             '{} <span class="console-why">{}</span>',
             status_badge(row.status, row.get_status_display()),
-            row.status_detail,
+            _detail(row),
         )
 
     @admin.display(description=gettext_lazy("data for the client app"))
@@ -155,3 +172,8 @@ class Records(ReadOnlyDesk[PushRecord]):
         if row.broadcast_id is None:
             return "–"
         return link(admin_url(Broadcast, "change", row.broadcast_id), f"#{row.broadcast_id}")
+
+
+def _detail(row: PushRecord) -> str:
+    """Why the push ended before its distribution: a reason's words, or those of an error."""
+    return str(Reason(row.status_detail).label) if row.status_detail in Reason.values else row.status_detail

@@ -21,6 +21,7 @@ from pushes.timeline import timeline
 from pushes.values import Audience, PushMessage
 from pushes.withdrawal import OfBroadcastError, withdraw
 from tests.make import make_account, make_app_key, make_broadcast, make_device
+from tests.needs import needs
 from tests.pushes.rows import make_delivery, make_message, make_record
 from tests.sandbox_process import Sandbox
 
@@ -145,8 +146,8 @@ def test_what_has_been_sent_is_told(phones: Sandbox, run_jobs: Callable[..., int
     assert len(phones.received()) == 1
 
 
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time: needs MariaDB")
 def test_withdrawn_while_workers_claim_each_delivery_ends_one_way(phones: Sandbox):
+    needs("mariadb")  # SQLite has one writer at a time
     record = make_record(push_type=5)
     key = key_id()
     rows = [make_delivery(record, make_device(), app_key_id=key) for _ in range(60)]
