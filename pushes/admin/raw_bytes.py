@@ -1,12 +1,13 @@
 """Raw bytes made readable: as the value they hold, as text, and as they stand."""
 
+import codecs
 import json
 from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from pushes import phparray
+from pushes import characters, phparray
 
 MOST_SHOWN = 16_384
 HEX_WIDTH = 16
@@ -29,6 +30,12 @@ def readable(raw: bytes) -> Readable:
     shown = raw[:MOST_SHOWN]
     format_, value = _value(raw)
     return Readable(format_, value, _text(shown), _dump(shown), len(raw), len(raw) > len(shown))
+
+
+def beginning(raw: bytes, most: int) -> str:
+    """The first `most` bytes as text, cut between characters."""
+    text = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode(raw[:most])
+    return text if len(raw) <= most else characters.shorten(f"{text} ", len(text))
 
 
 def _value(raw: bytes) -> tuple[str, str]:

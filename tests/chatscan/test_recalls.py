@@ -13,7 +13,7 @@ from pytest_django import Settings
 from chatscan import recalls
 from chatscan.scanner import Scanner
 from higo_push import processes
-from pushes import distribute, sources
+from pushes import distribute, resend, sources
 from pushes.deliver import deliver
 from pushes.directory import presence_key
 from pushes.models import Counter, DeliveryResult, PushRecord, PushTypePolicy
@@ -314,3 +314,11 @@ def test_whatever_goes_wrong_while_asking_costs_no_push(
     send_what_waits()
     assert shown(sandbox)[-1] == "小王: second"
     assert "sent unasked" in caplog.text
+
+
+def test_what_has_failed_is_not_sent_again_once_it_is_recalled(scanner: Scanner, chats: Chats):
+    (key,) = say(scanner, chats, "first")
+    DeliveryResult.objects.update(status="failed")
+    assert len(resend.plan(DeliveryResult.objects.all()).sendable) == 1
+    recall(chats, key)
+    assert [one.obstacle for one in resend.plan(DeliveryResult.objects.all()).refused] == [resend.Obstacle.CANCELLED]

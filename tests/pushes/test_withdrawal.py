@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
-from pushes import claims, withdrawal
+from pushes import claims, resend, withdrawal
 from pushes.deliver import deliver
 from pushes.distribute import distribute
 from pushes.models import AppKey, Counter, DeliveryResult, PushRecord
@@ -281,3 +281,9 @@ def test_without_redis_it_is_withdrawn_all_the_same(redis_client: Redis, setting
     row = make_delivery()
     settings.RQ_QUEUES = {}
     assert counts(withdraw(row.record_id, by="wang")) == (1, 0, 0)
+
+
+def test_what_has_failed_of_a_withdrawn_push_is_not_sent_again():
+    row = make_delivery(device=make_device(), status="failed")
+    withdraw(row.record_id, by="wang")
+    assert [one.obstacle for one in resend.plan([row]).refused] == [resend.Obstacle.CANCELLED]
