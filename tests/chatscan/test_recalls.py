@@ -1,5 +1,7 @@
 """A chat message that is taken back while its push waits is not pushed, and leaves its burst."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -21,6 +23,7 @@ from pushes.sweep import sweep
 from pushes.values import SourceMessage, dedupe_key
 from tests.chatscan.conftest import Chats, read_all
 from tests.chatscan.making import group_document, private_document
+from tests.environment import PROJECT
 from tests.make import make_account, make_app_key, make_device
 from tests.redis_database import empty
 from tests.sandbox_process import Sandbox
@@ -322,3 +325,25 @@ def test_what_has_failed_is_not_sent_again_once_it_is_recalled(scanner: Scanner,
     assert len(resend.plan(DeliveryResult.objects.all()).sendable) == 1
     recall(chats, key)
     assert [one.obstacle for one in resend.plan(DeliveryResult.objects.all()).refused] == [resend.Obstacle.CANCELLED]
+
+
+def test_the_platforms_own_processes_ask(
+    scanner: Scanner, chats: Chats, sandbox: Sandbox, process_environment: dict[str, str], redis_client: Any
+):
+    def manage(*words: str) -> None:
+        environment = process_environment | {"COALESCE_SECONDS": "2", "SANDBOX_URL": sandbox.url}
+        command = [sys.executable, str(PROJECT / "manage.py"), *words]
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+
+    for text in ("first", "second", "third"):
+        key = chats.insert_one(group_document(text)).inserted_id
+    manage("runscanner", "group", "--once")
+    manage("runworkers", "group", "--burst")
+    assert shown(sandbox) == ["小王: first"]
+    recall(chats, key)
+    time.sleep(2)
+    manage("runsweeper", "--once")
+    for _ in range(2):  # the second is sent by a job that the third's makes
+        manage("runworkers", "group", "--burst")
+    assert shown(sandbox) == ["小王: first", "小王: second"]
+    assert states()[-1][:2] == ("cancelled", "recalled")
