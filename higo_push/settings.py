@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "chatscan",
 ]
 MIDDLEWARE = [
+    "pushes.api.health.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -66,7 +67,18 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'higo_push.sqlite3'}")}
+DATABASES = {
+    "default": env.database(
+        "DATABASE_URL",
+        f"sqlite:///{BASE_DIR / 'higo_push.sqlite3'}",
+        env.Waits(
+            connect=env.integer("DATABASE_CONNECT_SECONDS", 5, least=1, most=3_600),
+            answer=env.integer("DATABASE_ANSWER_SECONDS", 20, least=1, most=3_600),
+            lock=env.integer("DATABASE_LOCK_SECONDS", 8, least=1, most=3_600),
+            command_answer=env.integer("DATABASE_COMMAND_SECONDS", 7_200, least=1, most=86_400),
+        ),
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"

@@ -17,7 +17,7 @@ from typing import TypeVar
 from django.conf import settings
 from django.utils import timezone
 
-from pushes import claims, compose, keygate, queues, recheck, results, vault
+from pushes import claims, compose, keygate, pulse, queues, recheck, results, vault
 from pushes.claims import Claimed
 from pushes.models import AppKey, DeliveryResult, MultiPush, PushRecord, policies
 from pushes.names import Reason
@@ -153,6 +153,7 @@ def _claim(work: KeyWork, ids: list[int]) -> list[Claimed]:
 
 def _send_window(work: KeyWork, rows: list[Claimed]) -> int:
     """One claimed window from presence to settled rows; whatever goes wrong, rows whose call was not made go back."""
+    pulse.moved()
     work.left, begun = set(), set[int]()
     try:
         window = recheck.Claim(work.claim, work.key.app, work.key.pk, timezone.now())
@@ -380,5 +381,6 @@ def _outcomes(
 def _settle(work: KeyWork, finished: list[tuple[Claimed, Outcome]], *, is_begun: bool = True) -> None:
     if not finished:
         return
+    pulse.moved()
     goes_on = results.settle(work.key, work.claim, finished, work.policies, work.contents, is_begun=is_begun)
     work.is_halted |= not goes_on

@@ -75,7 +75,7 @@ def order(export: Export) -> Export:
 
 def write(export_id: int, read: Reader, lines: Writer, *, slice_seconds: float = SLICE_SECONDS) -> bool:
     """Write a piece, and more of them for a while, and queue the rest. False when there was nothing to do: it is over,
-    or somebody else is at it. Any error that is not the database's ends the export and stands on its page."""
+    or somebody else is at it. Any error that does not pass by itself ends the export and stands on its page."""
     export = _claimed(export_id)
     if export is None:
         return False
@@ -87,9 +87,9 @@ def write(export_id: int, read: Reader, lines: Writer, *, slice_seconds: float =
             if stored is None or stored.status != ExportStatus.RUNNING or monotonic() > ends_at:
                 break
             export = stored
-    except queues.PASSING:
-        raise
     except Exception as error:
+        if queues.passes(error):
+            raise
         log.exception("export #%s cannot be written", export_id)
         _finish(export_id, ExportStatus.FAILED, f"{type(error).__name__}: {error}"[:300])
         return True

@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 
 import django_rq
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from redis import Redis, RedisError
 from rq import Queue, get_current_job
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
 from rq.utils import as_text, utcparse
 
-from pushes import lanes
+from pushes import lanes, outages
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -33,8 +33,6 @@ EXPORT_JOB = "pushes.admin.export_job.write"
 JobTimeout: type[Exception] = JobTimeoutException
 #: More would keep rows from a lane's other processes for longer than a moment.
 BATCHES_A_RUN = 4
-#: Errors that say nothing about the work: it may go through the next time.
-PASSING = (RedisError, OperationalError, InterfaceError, JobTimeout)
 JOBS_READ_AT_ONCE = 20
 FAILURE_SECONDS = 86_400  # a failed job is kept for people to look at; RQ would keep it for a year
 #: RQ's own names: the set of workers that have registered, and a key for each that lives.
@@ -61,6 +59,11 @@ def _queue(name: str, url: str) -> Queue:
 
 def queue(name: str) -> Queue:
     return _queue(name, settings.RQ_QUEUES[name]["URL"])
+
+
+def passes(error: BaseException) -> bool:
+    """Whether a job's error says nothing about its work: it may go through the next time."""
+    return isinstance(error, RedisError | JobTimeout) or outages.passes(error)
 
 
 def current_queue() -> str:

@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import Error as DatabaseError
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from redis import RedisError
 
-from pushes import claims, counters, devices, endings, keycheck, keygate, rotation, tallies
+from pushes import claims, counters, devices, endings, keycheck, keygate, outages, rotation, tallies
 from pushes.claims import Claimed
 from pushes.models import AppKey, DeliveryResult
 from pushes.names import CLAIMABLE, TERMINAL, Kind, Reason, Status
@@ -109,8 +110,8 @@ def surely(write: Callable[[], T]) -> T:
     while True:
         try:
             return write()
-        except (OperationalError, InterfaceError) as error:
-            if connection.in_atomic_block or time.monotonic() > deadline:
+        except DatabaseError as error:
+            if not outages.passes(error) or connection.in_atomic_block or time.monotonic() > deadline:
                 raise
             log.warning("the database did not take the outcomes; trying again (%s)", error)
             connection.close()

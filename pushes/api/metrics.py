@@ -23,7 +23,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from redis import RedisError
 
-from pushes import clocks, keygate, lanes, queues, sweep
+from pushes import clocks, keygate, lanes, pulse, queues, sweep
 from pushes.api import auth
 from pushes.api.endpoint import Call
 from pushes.models import AppKey, Counter, DeadLetter, DeliveryResult, LatencyBucket, Lease, PushRecord
@@ -105,6 +105,14 @@ def _queues() -> Iterator[Metric]:
     for server, seconds in clocks.seconds_ahead().items():
         ahead.add_metric([server], seconds)
     yield ahead
+    unwell = GaugeMetricFamily(
+        "higo_process_unwell_seconds",
+        "For how long a process has not reached its database, or one of its threads has not moved.",
+        labels=["process", "host", "what"],
+    )
+    for one in pulse.complaints():
+        unwell.add_metric([one.process, one.host, one.what], one.seconds)
+    yield unwell
 
 
 def _rows() -> Iterator[Metric]:
