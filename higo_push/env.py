@@ -20,7 +20,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off"}
 #: A session whose client is gone without a word keeps its locks until the server ends it: MariaDB's does after so
-#: long between two statements of a transaction, MySQL's cannot. What ours ask meanwhile (Redis, a directory) has bounds.
+#: long between two statements of a transaction (what ours ask meanwhile has bounds), MySQL's cannot.
 _REST = " /*M!100300 , idle_transaction_timeout={seconds} */"
 LEAST_REST_SECONDS = 10
 

@@ -7,12 +7,12 @@ large for it.
 
 from django.db import DataError, Error, InterfaceError, OperationalError, ProgrammingError
 
-#: MariaDB's and MySQL's numbers. The first digit 2: the client's own, of a connection that is lost or was never made.
-_LOST = frozenset({1053, 1077, 1079, 1080, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 2002, 2003, 2005, 2006, 2013})
-_LOST |= {2012, 2014, 2024, 2026, 2027, 2048, 2055, 4031}
+#: MariaDB's and MySQL's numbers: a connection that is lost or was never made (2…: the client library's own).
+_LOST = frozenset({1053, 1077, 1079, 1080, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1927})
+_LOST |= {2002, 2003, 2005, 2006, 2012, 2013, 2014, 2024, 2026, 2027, 2048, 2055, 4031}
 #: Locked, interrupted, full of connections or of data, read-only for now, a table that was just altered.
-_BUSY = frozenset({1020, 1021, 1040, 1047, 1114, 1180, 1203, 1205, 1206, 1213, 1226, 1290, 1317, 1412, 1613, 1614, 1615})
-_BUSY |= {1637, 1792, 1836, 1969, 3024, 3058, 3572, 3100, 3101}
+_BUSY = frozenset({1020, 1021, 1040, 1047, 1114, 1180, 1203, 1205, 1206, 1213, 1226, 1290, 1317})
+_BUSY |= {1412, 1613, 1614, 1615, 1637, 1792, 1836, 1969, 3024, 3058, 3100, 3101, 3572}
 _PASSING_NUMBERS = _LOST | _BUSY
 #: How SQLite says the like. All its other operational errors are about the statement or the tables.
 _PASSING_WORDS = (
@@ -31,7 +31,7 @@ _SET_UP_WORDS = ("no such table", "no such column", "has no column")
 
 
 def passes(error: BaseException) -> bool:
-    """Whether the same may go through the next time: a connection that is lost, a lock, a server that is busy or full."""
+    """Whether the same may go through the next time: a lost connection, a lock, a server that is busy or full."""
     if isinstance(error, InterfaceError):
         # A connection that is closed already; SQLite also says it of a value that no column can hold.
         return "binding parameter" not in str(error).lower()

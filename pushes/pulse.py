@@ -46,7 +46,7 @@ class Complaint:
 
 
 def moved() -> None:
-    """The calling thread says that it moves. From then on it is missed when it does not say so again, until `rested`."""
+    """The calling thread says that it moves. It is missed when it does not say so again in time, until `rested`."""
     _threads[threading.get_ident()] = time.monotonic()
 
 

@@ -67,7 +67,7 @@ class ShardLeases:
 
     @property
     def may_work(self) -> bool:
-        """Whether this process should take jobs at all: of a lane without shards, others may be there who can do them."""
+        """Whether this process should take jobs at all: others may be there who can do them."""
         return (self.pulse is None or self.pulse.is_well) and bool(self.owned or not self.names)
 
     def renew(self) -> None:

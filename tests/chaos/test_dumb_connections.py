@@ -1,13 +1,27 @@
 """Connections to MariaDB that stay open and say nothing any more: a power cut, a forgotten NAT entry, a hung proxy."""
 
-import pytest
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+import redis
+
+from higo_push import embedded, processes
+from higo_push.env import BASE_DIR
+from pushes import lanes, pulse
+from pushes.workers import LEASE_KEY
 from tests.chaos.case import Case
-from tests.chaos.dumb import DumbProxy
+from tests.chaos.conftest import NAME
+from tests.chaos.databases import MariaDb, MariaDbDatabase
+from tests.chaos.dumb import DumbProxy, dumb_proxy
 from tests.chaos.producers import Plan
 from tests.chaos.world import World
 
 pytestmark = pytest.mark.chaos
+
+MANAGE = (sys.executable, BASE_DIR / "manage.py")
 
 
 def plan(world: World) -> Plan:
@@ -26,3 +40,37 @@ def test_dumb_connections_lose_and_double_nothing(
     assert verdict.faults == {}, world.family.logs()
     assert verdict.audit.numbers["records"] == sum((case.plan.system, case.plan.group, case.plan.private))
     assert verdict.seconds_to_end < 40
+
+
+def test_a_machine_without_its_database_gives_its_shards_to_the_other(
+    mariadb_world: World, mariadb: MariaDb, tmp_path: Path
+) -> None:
+    """Two machines, both of which reach Redis: one of them loses its way to the database."""
+    world, names = mariadb_world, lanes.send_queues(lanes.GROUP, 2)
+    with dumb_proxy(mariadb.port) as proxy, embedded.running(embedded.Valkey(tmp_path / "valkey")) as valkey:
+        own = {**world.environment, "REDIS_URL": valkey.url}
+        cut_off = {**own, "DATABASE_URL": MariaDbDatabase(mariadb.url, NAME, through=proxy.port).url}
+        first = processes.start([*MANAGE, "runworkers", "group"], environment=cut_off, folder=BASE_DIR)
+        try:
+            with redis.Redis.from_url(valkey.url, socket_timeout=5) as client:
+                wait_until(lambda: all(holders(client, names)))
+                proxy.go_dumb()
+                second = processes.start([*MANAGE, "runworkers", "group"], environment=own, folder=BASE_DIR)
+                try:
+                    wait_until(lambda: all(f":{second.pid}" in holder for holder in holders(client, names)))
+                    wait_until(lambda: client.smembers(pulse.NAMES_KEY))
+                finally:
+                    processes.stop(second)
+        finally:
+            processes.stop(first)
+
+
+def holders(client: "redis.Redis", names: list[str]) -> list[str]:
+    return [(client.get(LEASE_KEY.format(name=name)) or b"").decode() for name in names]
+
+
+def wait_until(is_so: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
