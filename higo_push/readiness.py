@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from chatscan import store
-from pushes import pulse, sqlsource
+from pushes import reach, sqlsource
 
 TIMEOUT_SECONDS = 1.5
 
@@ -16,4 +16,4 @@ def check_mongodb() -> None:
 
 def check_directory() -> None:
     """Raises django.db.Error when the directory's database does not answer."""
-    pulse.ask_database(sqlsource.ALIAS, seconds=1)
+    reach.ask(sqlsource.ALIAS, seconds=1)

@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
-from pushes import bulk, bursts, counters, eligibility, lanes, outages, queues, windows
+from pushes import bulk, bursts, clocks, counters, eligibility, lanes, outages, queues, windows
 from pushes.directory import Directory, directory
 from pushes.drafts import FIELDS, Draft, Pending, order_key, rows
 from pushes.models import AppKey, DeliveryResult, PushRecord, Resend, policies
@@ -46,7 +45,7 @@ def distribute(record_ids: Sequence[int], *, now: datetime | None = None) -> int
     for any other reason is marked as failed and takes no other with it. Of one for very many accounts this
     makes the next part, and enqueues what is left.
     """
-    now = now or timezone.now()
+    now = now or clocks.now()
     try:
         with transaction.atomic():
             return _distribute_until_large(_take(record_ids), now)

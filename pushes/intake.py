@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, transaction
-from django.utils import timezone
 from redis import Redis, RedisError
 
-from pushes import bulk, lanes, orders, outages, phparray, pulse, submit
+from pushes import bulk, clocks, lanes, orders, outages, phparray, pulse, submit
 from pushes.models import DeadLetter
 from pushes.names import DeadLetterStatus, Kind
 from pushes.rawlist import Batch, RawList
@@ -137,7 +136,7 @@ def _store_singly(batch: Batch, messages: dict[str, PushMessage], letters: list[
 
 
 def _keep(letters: list[Letter]) -> None:
-    now = bulk.db_datetime(timezone.now())
+    now = bulk.db_datetime(clocks.now())
     fields = ("source", "position", "raw", "reason", "detail", "status", "created_at")
     rows = [
         (SOURCE, letter.position, letter.raw[:MOST_RAW_BYTES], letter.reason, _detail(letter), _NEW, now)

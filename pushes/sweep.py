@@ -15,7 +15,6 @@ from datetime import timezone as tz
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from pushes import (
     blocks,
@@ -27,6 +26,7 @@ from pushes import (
     exports,
     keygate,
     lanes,
+    postdated,
     queues,
     readers,
     rollout,
@@ -34,6 +34,7 @@ from pushes import (
 )
 from pushes.models import AppKey, DeadLetter, DeliveryResult, DeviceEvent, Lease, PushRecord, policies
 from pushes.names import CLAIMABLE, DeadLetterStatus, Reason, RecordStatus, Status, UnknownPolicy
+from pushes.postdated import CLOCK_TOLERANCE
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,6 @@ ROWS_A_ROUND = 20_000
 CHUNK = 5_000
 #: A lane whose queues hold more jobs than this is busy, not stuck.
 QUIET_JOBS = 4
-#: A lease that has longer than its length and this to run was written by a clock that was ahead, and is none.
-CLOCK_TOLERANCE = timedelta(minutes=5)
 WATCH = strays.Watch()
 EARLIEST = datetime(2000, 1, 1, tzinfo=tz.utc)
 
@@ -58,6 +57,7 @@ class Swept:
     leases_to_retry: int = 0
     sends_enqueued: int = 0
     records_enqueued: int = 0
+    postdated: int = 0
     expired: int = 0
     canaries_judged: int = 0
     broadcasts_halted: int = 0
@@ -71,12 +71,13 @@ class Swept:
 def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None:
     """One round; None when another sweeper holds the lease. `thorough` adds expiry and retention,
     which read more and are not urgent. Raises redis.RedisError after the database part is done."""
-    now = now or timezone.now()
+    now = now or clocks.now()
     if not take_lease(now):
         return None
     swept = Swept()
     _expired_leases(now, swept)
     if thorough:
+        swept.postdated = postdated.bring_back(now)
         swept.expired = _expire(now)
         swept.deleted = _retain(now)
         counters.roll_up(now)
@@ -186,8 +187,10 @@ def _followers(first: Iterable[Row], now: datetime) -> list[Row]:
 def _stuck_records(now: datetime, quiet: Collection[str]) -> int:
     """Enqueue records that no job is about; in a busy lane before all others, which have not waited for so long."""
     stuck = now - timedelta(seconds=settings.STUCK_SECONDS)
+    # What was accepted in the future was accepted by a clock that was ahead: nobody knows when.
+    is_stuck = Q(created_at__lte=stuck) | Q(created_at__gt=now + CLOCK_TOLERANCE)
     found = list(
-        PushRecord.objects.filter(status=RecordStatus.PENDING, created_at__lte=stuck, kind__in=list(quiet))
+        PushRecord.objects.filter(is_stuck, status=RecordStatus.PENDING, kind__in=list(quiet))
         .order_by("id")
         .values_list("kind", "shard", "id")[:ROWS_A_ROUND]
     )

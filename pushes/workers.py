@@ -213,7 +213,7 @@ def serve(lane: str, names: Sequence[str], *, burst: bool) -> None:
     bounds = {"socket_timeout": WORKER_SECONDS - 5, "socket_connect_timeout": 5}
     with (
         Redis.from_url(settings.REDIS_URL, health_check_interval=30, **bounds) as client,
-        pulse.watched(f"workers-{lane}") as own,
+        pulse.watched(f"workers-{lane}", sends=True) as own,
     ):
         leases = ShardLeases(queues.connection(), [name for name in names if lane in lanes.SHARDED], own)
         try:

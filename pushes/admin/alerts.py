@@ -97,6 +97,12 @@ def _unwell(view: health.RedisView | None) -> Iterator[Alert]:
         if one.what == pulse.DATABASE:
             text = _("%(process)s on %(host)s has not reached the database for %(time)s, and takes no work.") % facts
             advice = _("Check the connection from that machine to the database. Other machines do its work meanwhile.")
+        elif one.what == pulse.CLOCK:
+            text = (
+                _("The clock of %(host)s is wrong, and a provider refuses its calls: %(process)s sends nothing.")
+                % facts
+            )
+            advice = _("Set that machine's clock by NTP; it then goes on by itself. Other machines send meanwhile.")
         else:
             text = _("%(process)s on %(host)s has stood still for %(time)s.") % facts
             advice = _("Its log says what it was doing. Restart it: nothing is lost.")

@@ -13,6 +13,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
+from pushes import clocks
 from pushes.admin import keyset
 from pushes.admin.filters import SPANS, FromFilter
 from pushes.exports import Piece
@@ -31,7 +32,7 @@ def frozen(query: QueryDict) -> str:
         kept.pop(name, None)
     span = SPANS.get(kept.get("within", ""))
     if span is not None:
-        begins = timezone.now() - span
+        begins = clocks.now() - span
         given = FromFilter.parsed(kept.get("from", ""))
         kept["from"] = f"{timezone.localtime(max(begins, given or begins)):%Y-%m-%d %H:%M:%S}"
         del kept["within"]

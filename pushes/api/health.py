@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 from redis import Redis
 
-from pushes import lanes, pulse
+from pushes import lanes, reach
 from pushes.api.endpoint import Call, answer
 
 TIMEOUT_SECONDS = 2.0
@@ -72,7 +72,7 @@ def _result(future: "Future[float]") -> dict[str, Any]:
 
 
 def _ask_database() -> None:
-    pulse.ask_database(seconds=DATABASE_SECONDS)
+    reach.ask(seconds=DATABASE_SECONDS)
 
 
 def _ask_redis() -> None:

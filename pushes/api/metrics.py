@@ -15,7 +15,6 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import QuerySet, Sum
 from django.http import HttpResponse
-from django.utils import timezone
 from django.utils.module_loading import import_string
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -132,7 +131,7 @@ def _rows() -> Iterator[Metric]:
 
 def _oldest() -> Metric:
     metric = GaugeMetricFamily("higo_oldest_seconds", "Age of the oldest that waits; 0: none does.", labels=["waiting"])
-    now = timezone.now()
+    now = clocks.now()
     pending = PushRecord.objects.filter(status=RecordStatus.PENDING).order_by("created_at")
     first = pending.values_list("created_at", flat=True).first()
     metric.add_metric(["distribution"], (now - first).total_seconds() if first else 0)
@@ -156,7 +155,7 @@ def _sweeper() -> Metric:
     metric = GaugeMetricFamily("higo_sweeper_missing_seconds", "How long no sweeper has been at work; 0: one is.")
     until = Lease.objects.filter(name=sweep.LEASE_NAME).values_list("until", flat=True).first()
     if until is not None:
-        metric.add_metric([], max((timezone.now() - until).total_seconds(), 0))
+        metric.add_metric([], max((clocks.now() - until).total_seconds(), 0))
     return metric
 
 
@@ -175,7 +174,7 @@ def _recent_events() -> Metric:
         f"Pushes submitted, and deliveries by the status they reached, in the last {RECENT_MINUTES} minutes.",
         labels=["kind", "event", "reason"],
     )
-    since = timezone.now() - timedelta(minutes=RECENT_MINUTES)
+    since = clocks.now() - timedelta(minutes=RECENT_MINUTES)
     rows = Counter.objects.filter(granularity=Counter.Granularity.MINUTE, bucket_at__gte=since)
     for kind, event, reason, total in rows.values_list("kind", "event", "reason").annotate(Sum("count")).order_by():
         metric.add_metric([kind, event, reason], total)
@@ -190,7 +189,7 @@ def _recent_latency() -> Metric:
         f"{RECENT_MINUTES} minutes.",
         labels=["kind", "le"],
     )
-    since = timezone.now() - timedelta(minutes=RECENT_MINUTES)
+    since = clocks.now() - timedelta(minutes=RECENT_MINUTES)
     rows = LatencyBucket.objects.filter(granularity=Counter.Granularity.MINUTE, bucket_at__gte=since)
     by_kind: dict[str, dict[int, int]] = defaultdict(dict)
     for kind, le_ms, total in rows.values_list("kind", "le_ms").annotate(Sum("count")).order_by():

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -66,7 +67,8 @@ def test_a_machine_without_its_database_gives_its_shards_to_the_other(
 
 
 def holders(client: "redis.Redis", names: list[str]) -> list[str]:
-    return [(client.get(LEASE_KEY.format(name=name)) or b"").decode() for name in names]
+    found: Any = client.mget([LEASE_KEY.format(name=name) for name in names])
+    return [(holder or b"").decode() for holder in found]
 
 
 def wait_until(is_so: Callable[[], object], seconds: float = 20) -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.db import OperationalError
@@ -141,7 +142,8 @@ def test_what_a_dead_process_has_said_is_forgotten(own: Pulse, way: Way, redis_c
     way.is_open = False
     wait_until_unwell(own)
     own._stop.set()
-    [name] = redis_client.smembers(pulse.NAMES_KEY)
+    names: Any = redis_client.smembers(pulse.NAMES_KEY)
+    [name] = names
     redis_client.delete(pulse.TEXT_KEY.format(name=name.decode()))
     assert pulse.complaints() == []
     assert not redis_client.exists(pulse.NAMES_KEY)
