@@ -4,6 +4,7 @@ Who it is for stands in `audiences`; who of them gets it first, and whether the 
 `rollout`.
 """
 
+import contextlib
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -129,7 +130,20 @@ def _estimate_if_possible(broadcast: Broadcast) -> int | None:
 def expand(broadcast_id: int) -> int:
     """Turn the next chunk of the audience into deliveries. Rows and cursor move in one transaction, so a
     chunk is made once, whoever runs this and however often. Does nothing while the canary's outcomes are waited
-    for. Returns the number of rows."""
+    for. A broadcast that meets an error which cannot pass is paused, with that as its reason. Returns the number of
+    rows."""
+    try:
+        return _expand(broadcast_id)
+    except Exception as error:
+        if isinstance(error, Broadcast.DoesNotExist) or queues.must_wait(error):
+            raise
+        log.exception("broadcast #%s cannot be sent", broadcast_id)
+        with contextlib.suppress(BroadcastStateError):
+            pause(broadcast_id, reason=f"{type(error).__name__}: {error}"[:300])
+        return 0
+
+
+def _expand(broadcast_id: int) -> int:
     with transaction.atomic():
         broadcast = _locked(broadcast_id)
         if broadcast.status != BroadcastStatus.SENDING or broadcast.is_expanded or canary.is_waiting(broadcast):

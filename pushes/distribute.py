@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import transaction
 
-from pushes import bulk, bursts, clocks, counters, eligibility, lanes, outages, queues, windows
+from pushes import bulk, bursts, clocks, counters, eligibility, lanes, queues, windows
 from pushes.directory import Directory, directory
 from pushes.drafts import FIELDS, Draft, Pending, order_key, rows
 from pushes.models import AppKey, DeliveryResult, PushRecord, Resend, policies
@@ -50,7 +50,7 @@ def distribute(record_ids: Sequence[int], *, now: datetime | None = None) -> int
         with transaction.atomic():
             return _distribute_until_large(_take(record_ids), now)
     except Exception as error:
-        if _must_wait(error):
+        if queues.must_wait(error):
             raise
         log.warning("a batch of %s pushes cannot be distributed; trying one by one", len(record_ids), exc_info=True)
     with transaction.atomic():
@@ -67,18 +67,13 @@ def _distribute_alone(record_id: int, behind: deque[int], now: datetime) -> int:
         with transaction.atomic():
             return _distribute_until_large(_locked([record_id], in_order=True), now, behind)
     except Exception as error:
-        if _must_wait(error):
+        if queues.must_wait(error):
             raise
         log.exception("push #%s cannot be distributed", record_id)
         PushRecord.objects.filter(pk=record_id, status=RecordStatus.PENDING).update(
             status=RecordStatus.FAILED, status_detail=f"{type(error).__name__}: {error}"[:200]
         )
         return 0
-
-
-def _must_wait(error: Exception) -> bool:
-    """Whether the pushes are not to blame: they stay pending."""
-    return queues.passes(error) or outages.concerns_everything(error)
 
 
 def _distribute_until_large(records: Sequence[Pending], now: datetime, behind: deque[int] | None = None) -> int:

@@ -66,6 +66,11 @@ def passes(error: BaseException) -> bool:
     return isinstance(error, RedisError | JobTimeout) or outages.passes(error)
 
 
+def must_wait(error: BaseException) -> bool:
+    """Whether the work is not to blame for its error: that passes, or an operator has to put the tables right."""
+    return passes(error) or outages.concerns_everything(error)
+
+
 def current_queue() -> str:
     """The name of the queue that the running job came from; "" outside jobs."""
     job = get_current_job()

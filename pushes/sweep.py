@@ -7,7 +7,7 @@ reason and a time on its row, and is enqueued at that time however busy its lane
 
 import logging
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from datetime import timezone as tz
@@ -45,6 +45,8 @@ CHUNK = 5_000
 #: A lane whose queues hold more jobs than this is busy, not stuck.
 QUIET_JOBS = 4
 WATCH = strays.Watch()
+#: Errors that the log has already: a round comes every few seconds.
+_said: set[str] = set()
 EARLIEST = datetime(2000, 1, 1, tzinfo=tz.utc)
 
 
@@ -75,26 +77,40 @@ def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None
     if not take_lease(now):
         return None
     swept = Swept()
-    _expired_leases(now, swept)
+    _part(lambda: _expired_leases(now, swept))
     if thorough:
-        swept.postdated = postdated.bring_back(now)
-        swept.expired = _expire(now)
-        swept.deleted = _retain(now)
-        counters.roll_up(now)
-        exports.clean_up(now)
-        blocks.forget()
-        blocks.note(now)
-    swept.canaries_judged = rollout.judge_canaries(now)
-    swept.broadcasts_halted = rollout.watch(now)
-    swept.broadcasts_finished = broadcasts.finish_done()
-    broadcasts.finish_cancelled()
-    broadcasts.put_back()
-    exports.put_back(now)
+        swept.postdated = _part(lambda: postdated.bring_back(now))
+        swept.expired = _part(lambda: _expire(now))
+        swept.deleted = _part(lambda: _retain(now))
+        _part(lambda: counters.roll_up(now))
+        _part(lambda: exports.clean_up(now))
+        _part(blocks.forget)
+        _part(lambda: blocks.note(now))
+    swept.canaries_judged = _part(lambda: rollout.judge_canaries(now))
+    swept.broadcasts_halted = _part(lambda: rollout.watch(now))
+    swept.broadcasts_finished = _part(broadcasts.finish_done)
+    _part(broadcasts.finish_cancelled)
+    _part(broadcasts.put_back)
+    _part(lambda: exports.put_back(now))
     quiet = [lane for lane in lanes.LANES if queues.lane_depth(lane) <= QUIET_JOBS]
-    swept.records_enqueued = _stuck_records(now, quiet)
-    readers.wake_gone(now)
-    swept.sends_enqueued = _due_deliveries(now, quiet)
+    swept.records_enqueued = _part(lambda: _stuck_records(now, quiet))
+    _part(lambda: readers.wake_gone(now))
+    swept.sends_enqueued = _part(lambda: _due_deliveries(now, quiet))
     return swept
+
+
+def _part(work: Callable[[], int | None]) -> int:
+    """A part of the round. One that fails by itself keeps nothing from the others; what they all need, the database
+    and Redis, ends the round. Raises redis.RedisError and django.db.Error."""
+    try:
+        return work() or 0
+    except Exception as error:
+        if queues.must_wait(error):
+            raise
+        if (text := f"{type(error).__name__}: {error}") not in _said:
+            _said.add(text)
+            log.exception("a part of the round has failed; the others go on")
+        return 0
 
 
 def take_lease(now: datetime) -> bool:
