@@ -16,8 +16,8 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 #: Rows of a paused broadcast are due years ahead: nothing else is due after so long.
 HORIZON = timedelta(days=365)
 MOST_ROWS = 5_000
-#: A window opens within a day, or an hour or two more where a clock change lies in between.
-LONGEST_NIGHT = timedelta(hours=26)
+#: A window opens within a day, or within two where a clock change leaves it out, and an hour or two more.
+LONGEST_NIGHT = timedelta(hours=50)
 
 
 class _Row(NamedTuple):

@@ -164,7 +164,7 @@ def ahead(status: Status, reason: str, due_in: timedelta, **fields: Any) -> Deli
         (Status.PENDING, "", HOUR),
         (Status.HELD, Reason.ONLINE, HOUR),
         (Status.HELD, Reason.COALESCED, HOUR),
-        (Status.HELD, Reason.OUTSIDE_WINDOW, 40 * HOUR),
+        (Status.HELD, Reason.OUTSIDE_WINDOW, 60 * HOUR),
     ],
 )
 def test_rows_that_are_due_too_far_ahead_are_due_now(status: Status, reason: str, due_in: timedelta):
