@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import environ
@@ -18,6 +18,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 TRUE_WORDS = {"1", "true", "yes", "on"}
+#: Seconds, as redis-py names them.
+REDIS_BOUNDS = {"socket_timeout": "5", "socket_connect_timeout": "3"}
 FALSE_WORDS = {"0", "false", "no", "off"}
 #: A session whose client is gone without a word keeps its locks until the server ends it: MariaDB's does after so
 #: long between two statements of a transaction (what ours ask meanwhile has bounds), MySQL's cannot.
@@ -113,6 +115,12 @@ def url(name: str, default: str, schemes: tuple[str, ...]) -> str:
         shown = f"{urlsplit(value).scheme}:…"
         raise refuse(name, shown, f"the URL must start with {' or '.join(s + '://' for s in schemes)}")
     return value
+
+
+def with_redis_bounds(value: str) -> str:
+    """A Redis URL under which no command waits for long, whoever makes the client. What the URL says itself holds."""
+    address, _, query = value.partition("?")
+    return f"{address}?{urlencode(REDIS_BOUNDS | dict(parse_qsl(query)))}"
 
 
 def zone(name: str, default: str) -> str:

@@ -175,7 +175,7 @@ RETENTION_DAYS = env.integer("RETENTION_DAYS", 90, least=1)
 BACKLOG_JOBS = env.integer("BACKLOG_JOBS", 400, least=1)
 RQ_QUEUES = {
     name: {
-        "URL": REDIS_URL or "redis://127.0.0.1:6379/0",
+        "URL": env.with_redis_bounds(REDIS_URL or "redis://127.0.0.1:6379/0"),
         "DEFAULT_TIMEOUT": 600,
         "DEFAULT_RESULT_TTL": 60,
         "SERIALIZER": "rq.serializers.JSONSerializer",

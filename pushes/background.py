@@ -63,7 +63,7 @@ class Threads:
             while not self._placed(batch):
                 # Whoever waits for the threads moves as long as they do.
                 self._change.wait(timeout=PLACE_SECONDS)
-                pulse.moved()
+                pulse.moves_on()
             self._change.notify_all()
 
     def _placed(self, batch: _Batch) -> bool:

@@ -158,7 +158,7 @@ def _claim(work: KeyWork, ids: list[int]) -> list[Claimed]:
 
 def _send_window(work: KeyWork, rows: list[Claimed]) -> int:
     """One claimed window from presence to settled rows; whatever goes wrong, rows whose call was not made go back."""
-    pulse.moved()
+    pulse.moves_on()
     work.left, begun = set(), set[int]()
     try:
         window = recheck.Claim(work.claim, work.key.app, work.key.pk, clocks.now())
@@ -386,6 +386,6 @@ def _outcomes(
 def _settle(work: KeyWork, finished: list[tuple[Claimed, Outcome]], *, is_begun: bool = True) -> None:
     if not finished:
         return
-    pulse.moved()
+    pulse.moves_on()
     goes_on = results.settle(work.key, work.claim, finished, work.policies, work.contents, is_begun=is_begun)
     work.is_halted |= not goes_on

@@ -33,6 +33,8 @@ DATABASE, CLOCK, STANDSTILL = "database", "clock", "standstill"
 #: That a provider has refused what this machine signs, for all of its worker processes, also those of tomorrow.
 CLOCK_KEY = "higo:clock-refused:{host}"
 CLOCK_SECONDS = 3_600
+#: A busy machine may take a while to ask.
+LEAST_SILENT_SECONDS = 10.0
 #: RQ waits for a job for 10 s, and looks after its registries: a loop that is still for no longer may be well.
 LEAST_STILL_SECONDS = 30.0
 _threads: dict[int, float] = {}
@@ -64,6 +66,12 @@ class Complaint:
 def moved() -> None:
     """The calling thread says that it moves. It is missed when it does not say so again in time, until `rested`."""
     _threads[threading.get_ident()] = time.monotonic()
+
+
+def moves_on() -> None:
+    """The same, of a thread that is being watched already; others are none of a pulse's."""
+    if threading.get_ident() in _threads:
+        moved()
 
 
 def rested() -> None:
@@ -136,7 +144,7 @@ class Pulse:
         """What is wrong; None while the process is well. One that has never had an answer is not."""
         now = time.monotonic()
         silent = now - (self._answered_at or self._started_at)
-        if self._answered_at is None or silent > settings.SHARD_LEASE_SECONDS:
+        if self._answered_at is None or silent > max(LEAST_SILENT_SECONDS, settings.SHARD_LEASE_SECONDS):
             return Complaint(self._name, self._host, DATABASE, int(silent))
         if self._sends and _Process.clock_refused_at is not None:
             return Complaint(self._name, self._host, CLOCK, int(now - _Process.clock_refused_at))

@@ -92,8 +92,9 @@ class ShardLeases:
         self._give_up()
 
     def _give_up(self) -> None:
-        given_up, self.owned = self.owned, set()
-        for name in given_up:
+        self.owned = set()
+        # All of them, because a signal may have come between the taking and the noting down.
+        for name in self.names:
             self._let_go(keys=[LEASE_KEY.format(name=name)], args=[self.holder])
 
     def _renew(self) -> None:

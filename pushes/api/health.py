@@ -77,5 +77,8 @@ def _ask_database() -> None:
 
 def _ask_redis() -> None:
     url = str(settings.RQ_QUEUES[lanes.send_queue(lanes.SYSTEM)]["URL"])
-    with Redis.from_url(url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS) as client:
+    with Redis.from_url(url) as client:
+        # The URL has bounds of its own, and would win.
+        bounds = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
+        client.connection_pool.connection_kwargs.update(bounds)
         client.ping()

@@ -71,7 +71,7 @@ def holders(client: "redis.Redis", names: list[str]) -> list[str]:
     return [(holder or b"").decode() for holder in found]
 
 
-def wait_until(is_so: Callable[[], object], seconds: float = 20) -> None:
+def wait_until(is_so: Callable[[], object], seconds: float = 40) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline

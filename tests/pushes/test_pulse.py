@@ -40,8 +40,9 @@ def way() -> Way:
 
 
 @pytest.fixture
-def own(redis_client: Redis, settings: Settings, way: Way) -> Iterator[Pulse]:
+def own(redis_client: Redis, settings: Settings, way: Way, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pulse]:
     settings.SHARD_LEASE_SECONDS = 0.3
+    monkeypatch.setattr(pulse, "LEAST_SILENT_SECONDS", 0.0)
     made = Pulse("workers-group", way)
     made.start()
     yield made
