@@ -3,6 +3,7 @@ from django.core.checks import Tags, register
 from django.db.models import BigIntegerField, CharField
 from django.utils.translation import gettext_lazy as _
 
+from pushes import jobcheck
 from pushes.checks import check_directory, check_lease
 from pushes.lookups import Among
 from pushes.server_checks import check_mariadb, check_redis
@@ -13,6 +14,7 @@ class PushesConfig(AppConfig):
     verbose_name = _("Pushes")
 
     def ready(self) -> None:
+        jobcheck.install()
         for keys in (BigIntegerField, CharField):  # a BigAutoField is one of the first
             keys.register_lookup(Among)
         register(check_directory)

@@ -217,7 +217,7 @@ def holders(client: Redis, lane: str = "group") -> list[bytes | None]:
 
 
 def is_served_by(client: Redis, pid: int) -> bool:
-    return all(holder is not None and holder.endswith(f":{pid}".encode()) for holder in holders(client))
+    return all(holder is not None and f":{pid}:".encode() in holder for holder in holders(client))
 
 
 def workers_up(client: Redis) -> int:
