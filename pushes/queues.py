@@ -37,8 +37,16 @@ JOBS_READ_AT_ONCE = 20
 #: RQ's own names: the set of workers that have registered, and a key for each that lives.
 WORKERS_KEY = "rq:workers"
 WORKER_PREFIX, JOB_PREFIX = "rq:worker:", jobcheck.JOB_PREFIX
+#: Written to see whether Redis takes anything.
+WRITTEN_KEY, WRITTEN_SECONDS = "higo:written", 60
 #: Since when a job waits that does not say so, and when none waits.
 EARLIEST, LATEST = datetime.min.replace(tzinfo=timezone.utc), datetime.max.replace(tzinfo=timezone.utc)
+
+
+class _Told:
+    """Whether this process has said that Redis takes no jobs."""
+
+    is_away = False
 
 
 @lru_cache(maxsize=4)
@@ -155,6 +163,7 @@ def _enqueue(
     try:
         if not split:
             target.enqueue(job_path, *ids, description=job_path, failure_ttl=FAILURE_SECONDS)
+            _Told.is_away = False
             return
         jobs = [
             Queue.prepare_data(
@@ -171,7 +180,12 @@ def _enqueue(
         ]
         target.enqueue_many(jobs)
     except RedisError as error:
-        log.warning("%s: not enqueued, the sweeper will do it (%s)", queue_name, error)
+        # Once in an outage: the sweeper tries all that waits again in every round.
+        level = logging.DEBUG if _Told.is_away else logging.WARNING
+        log.log(level, "%s: not enqueued, the sweeper will do it (%s)", queue_name, error)
+        _Told.is_away = True
+    else:
+        _Told.is_away = False
 
 
 def chunks(ids: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -187,6 +201,20 @@ def depths(names: Sequence[str]) -> dict[str, int]:
     for name in names:
         pipeline.llen(f"rq:queue:{name}")
     return dict(zip(names, pipeline.execute(), strict=True))
+
+
+def try_to_write(client: Redis | None = None) -> None:
+    """Have Redis write something that it forgets by itself: one that answers may still take nothing. Raises
+    redis.RedisError."""
+    (client or connection()).set(WRITTEN_KEY, b"1", ex=WRITTEN_SECONDS)
+
+
+def word_for(error: BaseException) -> str:
+    """What kind of error it is, without what it says: messages name hosts and users. A server's own code, such as
+    MISCONF, is told."""
+    code = str(error).partition(" ")[0]
+    is_bare = type(error) is ResponseError and code.isascii() and code.isalpha() and code.isupper()
+    return code if is_bare else type(error).__name__
 
 
 def lane_depth(lane: str) -> int:

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -136,7 +136,6 @@ class ShardWorker(SimpleWorker):
             with self._waiting():
                 self._outage.wait(error)
             return True
-        self._outage.is_over()
         return not (is_over or self._stop_requested)
 
     def _step(self, burst: bool) -> bool:
@@ -151,20 +150,25 @@ class ShardWorker(SimpleWorker):
         self.heartbeat()
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
-        try:
-            entry = self._take(found, None if burst else self.dequeue_timeout)
-        except DequeueTimeout:
-            return False
+        entry = self._take(found, self._patience(burst))
+        self._outage.is_over()
         if entry is None:
-            return True
+            return burst
         job = jobcheck.fetch(*entry)
         if job is not None:
             self.execute_job(job, entry[0])
         return False
 
+    def _patience(self, burst: bool) -> int | None:
+        """How long to wait for a job, in seconds: briefly as long as nobody knows whether Redis is back."""
+        if burst:
+            return None
+        return 1 if self._outage.has_begun else self.dequeue_timeout
+
     def _take(self, found: list[Queue], timeout: int | None) -> tuple[Queue, bytes] | None:
-        """The next entry of these queues, None if there is none. Raises DequeueTimeout after `timeout` seconds."""
-        with self._waiting():
+        """The next entry of these queues; None if there is none, or none has come within `timeout` seconds."""
+        entry = None
+        with self._waiting(), suppress(DequeueTimeout):
             entry = Queue.lpop([queue.key for queue in found], timeout, connection=self.connection)
         if entry is None:
             return None

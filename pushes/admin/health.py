@@ -46,6 +46,8 @@ class RedisView:
     raw_messages: int
     #: The producers' message that the intake takes next; empty when there is none.
     oldest_raw: bytes
+    #: Why Redis takes no writes, in its own word; empty while it does.
+    refuses: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,18 @@ def redis_view() -> RedisView | None:
             keys=[_key_state(key) for key in AppKey.objects.all()],
             raw_messages=client.llen(lanes.RAW_LIST),
             oldest_raw=client.lindex(lanes.RAW_LIST, 0) or b"",
+            refuses=_refuses(),
         )
     except RedisError:
         return None
+
+
+def _refuses() -> str:
+    try:
+        queues.try_to_write()
+    except RedisError as error:
+        return queues.word_for(error)
+    return ""
 
 
 def _lane(lane: str, workers: list[str]) -> Lane:

@@ -1,4 +1,4 @@
-"""GET /healthz (this process answers) and GET /readyz (so does everything that it depends on)."""
+"""GET /healthz (this process answers) and GET /readyz (so does everything that it depends on; Redis takes a write)."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.utils.module_loading import import_string
 from redis import Redis
 
-from pushes import lanes
+from pushes import lanes, queues
 from pushes.api.endpoint import Call, answer
 
 TIMEOUT_SECONDS = 2.0
@@ -51,8 +51,8 @@ def _result(future: "Future[float]") -> dict[str, Any]:
         return {"ok": False, "error": f"no answer within {TIMEOUT_SECONDS:.0f} s"}
     error = future.exception()
     if error is not None:
-        # The class alone: messages name hosts and users, and this page asks for no token.
-        return {"ok": False, "error": type(error).__name__}
+        # The kind alone: messages name hosts and users, and this page asks for no token.
+        return {"ok": False, "error": queues.word_for(error)}
     return {"ok": True, "ms": round(future.result(), 1)}
 
 
@@ -71,4 +71,4 @@ def ask_database(alias: str = DEFAULT_DB_ALIAS) -> None:
 def _ask_redis() -> None:
     url = str(settings.RQ_QUEUES[lanes.send_queue(lanes.SYSTEM)]["URL"])
     with Redis.from_url(url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS) as client:
-        client.ping()
+        queues.try_to_write(client)
