@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from pushes import jobcheck
 from pushes.checks import check_directory, check_lease
 from pushes.lookups import Among
-from pushes.server_checks import check_mariadb, check_redis
+from pushes.server_checks import check_mariadb, check_redis, check_redis_users
 
 
 class PushesConfig(AppConfig):
@@ -21,3 +21,4 @@ class PushesConfig(AppConfig):
         register(check_lease)
         register(check_mariadb, Tags.database)
         register(check_redis, Tags.database)
+        register(check_redis_users, Tags.database)
