@@ -336,6 +336,11 @@ def take_refused() -> dict[tuple[str, str], Tally]:
     return taken
 
 
+def has_refused() -> bool:
+    """Whether there is something to take."""
+    return bool(_refused)
+
+
 def put_back(queue_name: str, reason: str, tally: Tally) -> None:
     """To be taken with the next call of `take_refused`."""
     kept = _refused[queue_name, reason]

@@ -160,10 +160,11 @@ class ShardWorker(SimpleWorker):
         return False
 
     def _patience(self, burst: bool) -> int | None:
-        """How long to wait for a job, in seconds: briefly as long as nobody knows whether Redis is back."""
+        """How long to wait for a job, in seconds: briefly as long as nobody knows whether Redis is back, or how many
+        jobs were refused."""
         if burst:
             return None
-        return 1 if self._outage.has_begun else self.dequeue_timeout
+        return 1 if self._outage.has_begun or jobcheck.has_refused() else self.dequeue_timeout
 
     def _take(self, found: list[Queue], timeout: int | None) -> tuple[Queue, bytes] | None:
         """The next entry of these queues; None if there is none, or none has come within `timeout` seconds."""

@@ -101,9 +101,10 @@ class Case:
         self._sometime(what, lambda: self.world.refuse_redis(self._random.choice(words), seconds=seconds), times=times)
 
     def plant_jobs(self, number: int, *, times: int = 1) -> None:
-        """So many jobs of somebody else's, of kinds that the seed decides, in queues of every lane."""
+        """So many jobs of somebody else's, of kinds that the seed decides, in queues of every lane that is served."""
         queue_max = int(self.world.environment["QUEUE_MAX"])
-        names = [name for lane in lanes.LANES for name in lanes.queue_names(lane, queue_max)]
+        served = [lane for lane in lanes.LANES if f"workers-{lane}" in self.world.family.names]
+        names = [name for lane in served for name in lanes.queue_names(lane, queue_max)]
 
         def plant() -> None:
             kinds = self._random.choices(list(PLANTS), k=number)
