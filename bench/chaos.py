@@ -94,6 +94,8 @@ def make_case(here: Stage, name: str, dice: random.Random) -> Case:
         lambda: case.flush_redis(times=2),
         lambda: case.restart_redis(with_data=True, pause_seconds=dice.uniform(0, 2)),
         lambda: case.restart_redis(with_data=False, pause_seconds=dice.uniform(0, 2)),
+        lambda: case.refuse_redis(seconds=dice.uniform(0.5, 3)),
+        lambda: case.plant_jobs(60, times=2),
         lambda: case.restart_mongod(pause_seconds=dice.uniform(0, 2)),
         *(partial(misbehave, case, profile, dice) for profile in dice.sample(PROFILES, 3)),
     ]

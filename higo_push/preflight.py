@@ -25,6 +25,8 @@ REQUIRED = {
 }
 ANSWER_SECONDS = 5
 MOST_PORT = 65_535
+#: As in `pushes.queues`, which needs Django.
+WRITTEN_KEY = "higo:written"
 OUR_CHECKS = ("pushes.", "chatscan.")
 
 
@@ -83,7 +85,8 @@ def database_problem() -> str | None:
 def redis_problem() -> str | None:
     def ask() -> None:
         with redis.Redis.from_url(os.environ["REDIS_URL"], socket_timeout=ANSWER_SECONDS) as client:
-            client.ping()
+            # One that answers may still take nothing, and then all work would stand still.
+            client.set(WRITTEN_KEY, b"1", ex=60)
 
     return _problem_of("REDIS_URL", "Redis", ask, (redis.RedisError, OSError, ValueError))
 

@@ -19,6 +19,8 @@ LOGS = Path(env.text("LOG_FOLDER", str(BASE_DIR / "logs")))
 #: Unix sockets have a limit of 108 bytes, and supervisord makes a longer name beside it first.
 SOCKET_PATH_LIMIT = 90
 MOST_PROCESSES = 64
+#: With a second more between any two of them, these are thousands of years.
+MOST_RETRIES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +118,9 @@ def _program_section(program: Program) -> str:
         directory=str(BASE_DIR),
         autorestart="true",
         # Imports take a second or two, so five seconds of life count as started; a process that dies sooner is
-        # tried again, more and more slowly.
+        # tried again, more and more slowly, and never given up: what was away may be back any time.
         startsecs="5",
-        startretries="20",
+        startretries=str(MOST_RETRIES),
         stopsignal="TERM",
         stopwaitsecs=str(program.stop_seconds),
         killasgroup="true",

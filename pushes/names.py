@@ -184,6 +184,17 @@ class ExportStatus(TextChoices):
     FAILED = "failed", _("failed")
 
 
+class JobRefusal(TextChoices):
+    """Why a worker did not run a job that it found in a queue."""
+
+    FUNCTION = "function", _("it calls something else")
+    ARGUMENTS = "arguments", _("its arguments are not row numbers")
+    EXTRAS = "extras", _("it brings callbacks, retries or dependencies")
+    SETTINGS = "settings", _("its settings are not valid")
+    QUEUE = "queue", _("it belongs to another queue")
+    UNREADABLE = "unreadable", _("it cannot be read")
+
+
 class DeviceEventKind(TextChoices):
     REGISTERED = "registered", _("registered")
     MOVED = "moved", _("moved to another account")

@@ -8,9 +8,10 @@ from typing import Any
 
 from django.core.cache import cache
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from pushes import clocks, pulse, sweep
+from pushes import clocks, pulse, refused_jobs, sweep
 from pushes.admin import canary_words, health
 from pushes.admin.desk import admin_url
 from pushes.marks import amount
@@ -22,6 +23,8 @@ LATE = timedelta(minutes=2)
 #: The sweeper renews its lease every few seconds, and every round of it ends within this.
 SWEEPER_SILENT = timedelta(minutes=1)
 SEEN_SECONDS = 3_600
+#: A refused job is told of for so long.
+STRANGERS = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ def raised(request: HttpRequest, view: health.RedisView | None, waiting: Waiting
         *_broadcasts(),
         *late(view, waiting, now),
         *_clocks(),
+        *_strangers(request, now),
         *_others(request),
     ]
     return sorted(every, key=lambda alert: not alert.is_urgent)
@@ -67,6 +71,14 @@ def _processes(view: health.RedisView | None, waiting: Waiting, now: datetime) -
             "redis",
             _("Redis does not answer: workers stand still, accepted pushes wait in the database."),
             _("Look at the server that REDIS_URL names. Nothing is lost; work goes on by itself when it is back."),
+            is_urgent=True,
+        )
+    elif view.refuses:
+        yield Alert(
+            "redis-refuses",
+            _("Redis refuses to write (%(why)s): workers stand still, accepted pushes wait in the database.")
+            % {"why": view.refuses},
+            _("Check the server that REDIS_URL names. Nothing is lost; work resumes when it takes writes again."),
             is_urgent=True,
         )
     elif not view.workers:
@@ -189,6 +201,28 @@ def _clocks() -> Iterator[Alert]:
     advice = _("Until then, pushes become due, late and old too early or too late by as much.")
     for server, text in clocks.problems().items():
         yield Alert(f"clock-{server}", text, advice)
+
+
+def _strangers(request: HttpRequest, now: datetime) -> Iterator[Alert]:
+    """Jobs that somebody else has put into our queues. One is enough, and it is told for a day."""
+    found = refused_jobs.since(now - STRANGERS)
+    if not found:
+        return
+    facts = {
+        "n": f"{sum(row.count for row in found):,}",
+        "time": amount(now - found[0].last_at),
+        "why": found[0].get_reason_display(),
+    }
+    text = _("Jobs in Redis that are not the platform's were refused (%(n)s so far, the last %(time)s ago: %(why)s).")
+    may_look = request.user.has_perm("django_rq.admin")
+    yield Alert(
+        "strangers",
+        text % facts,
+        _("None of them ran. Find out who can write to Redis, and give every producer its own Redis user."),
+        reverse("admin:django_rq_dashboard_changelist") if may_look else "",
+        _("Job queues") if may_look else "",
+        is_urgent=True,
+    )
 
 
 def _others(request: HttpRequest) -> Iterator[Alert]:

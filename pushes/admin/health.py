@@ -48,6 +48,8 @@ class RedisView:
     oldest_raw: bytes
     #: Processes, of whichever machine, that live and cannot work.
     unwell: list[pulse.Complaint]
+    #: Why Redis takes no writes, in its own word; empty while it does.
+    refuses: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,18 @@ def redis_view() -> RedisView | None:
             raw_messages=client.llen(lanes.RAW_LIST),
             oldest_raw=client.lindex(lanes.RAW_LIST, 0) or b"",
             unwell=pulse.complaints(),
+            refuses=_refuses(),
         )
     except RedisError:
         return None
+
+
+def _refuses() -> str:
+    try:
+        queues.try_to_write()
+    except RedisError as error:
+        return queues.word_for(error)
+    return ""
 
 
 def _lane(lane: str, workers: list[str]) -> Lane:

@@ -1,4 +1,4 @@
-"""GET /healthz (this process answers) and GET /readyz (so does everything that it depends on)."""
+"""GET /healthz (this process answers) and GET /readyz (so does everything that it depends on; Redis takes a write)."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 from redis import Redis
 
-from pushes import lanes, reach
+from pushes import lanes, queues, reach
 from pushes.api.endpoint import Call, answer
 
 TIMEOUT_SECONDS = 2.0
@@ -66,8 +66,8 @@ def _result(future: "Future[float]") -> dict[str, Any]:
         return {"ok": False, "error": f"no answer within {TIMEOUT_SECONDS:.0f} s"}
     error = future.exception()
     if error is not None:
-        # The class alone: messages name hosts and users, and this page asks for no token.
-        return {"ok": False, "error": type(error).__name__}
+        # The kind alone: messages name hosts and users, and this page asks for no token.
+        return {"ok": False, "error": queues.word_for(error)}
     return {"ok": True, "ms": round(future.result(), 1)}
 
 
@@ -81,4 +81,4 @@ def _ask_redis() -> None:
         # The URL has bounds of its own, and would win.
         bounds = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
         client.connection_pool.connection_kwargs.update(bounds)
-        client.ping()
+        queues.try_to_write(client)

@@ -17,16 +17,16 @@ from django.db.models import QuerySet, Sum
 from django.http import HttpResponse
 from django.utils.module_loading import import_string
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from redis import RedisError
 
-from pushes import clocks, keygate, lanes, pulse, queues, sweep
+from pushes import clocks, keygate, lanes, pulse, queues, refused_jobs, sweep
 from pushes.api import auth
 from pushes.api.endpoint import Call
 from pushes.models import AppKey, Counter, DeadLetter, DeliveryResult, LatencyBucket, Lease, PushRecord
-from pushes.names import CLAIMABLE, DeadLetterStatus, RecordStatus, Status
+from pushes.names import CLAIMABLE, DeadLetterStatus, JobRefusal, RecordStatus, Status
 
 RECENT_MINUTES = 5
 #: Counting stops here: "at least so many" is enough for an alarm, and costs the same on any table.
@@ -81,6 +81,7 @@ def _sources() -> dict[str, Callable[[], Iterable[Metric]]]:
 
 
 def _queues() -> Iterator[Metric]:
+    queues.try_to_write()  # one that only answers is down, too
     depth = GaugeMetricFamily("higo_queue_jobs", "Jobs waiting in an RQ queue.", labels=["lane", "queue"])
     for lane in lanes.LANES:
         for name, jobs in queues.depths(lanes.queue_names(lane, settings.QUEUE_MAX)).items():
@@ -124,6 +125,7 @@ def _rows() -> Iterator[Metric]:
         _paused_keys,
         _fallen_back_keys,
         _dead_letters,
+        _refused_jobs,
     )
     for read in readers:
         yield read()
@@ -237,6 +239,18 @@ def _fallen_back_keys() -> Metric:
 def _dead_letters() -> Metric:
     metric = GaugeMetricFamily("higo_dead_letters", f"Dead letters to be looked at (counted up to {MOST_COUNTED}).")
     metric.add_metric([], _bounded_count(DeadLetter.objects.filter(status=DeadLetterStatus.NEW)))
+    return metric
+
+
+def _refused_jobs() -> Metric:
+    """All of them, also those at 0: what begins to be told has not grown."""
+    metric = CounterMetricFamily(
+        "higo_refused_jobs", "Jobs in Redis that are not the platform's and were not run.", labels=["lane", "reason"]
+    )
+    totals = refused_jobs.totals()
+    for lane in lanes.LANES:
+        for reason in JobRefusal:
+            metric.add_metric([lane, reason.value], totals.get((lane, reason.value), 0))
     return metric
 
 
