@@ -42,8 +42,8 @@ def fault(value: str, *, most: int = MAX_ACCOUNT_ID) -> str:
         return f"an account id has 1 to {most} characters"
     if hidden := unseen(named):
         return f"{_code(hidden)} cannot be seen in it: an account id has visible characters only"
-    if wide := next(filter(_is_wide, named), ""):
-        return f"{_code(wide)} is not the digit or letter that it looks like"
+    if other := wide(named):
+        return f"{_code(other)} is not the digit or letter that it looks like"
     if named[0] == "/" or named[-1] == "/":
         return "an account id neither begins nor ends with a slash"
     return ""
@@ -69,6 +69,15 @@ def unseen(text: str) -> str:
     return next((character for character in text if _is_unseen(character)), "")
 
 
+def wide(text: str) -> str:
+    """The first digit of another alphabet, or full-width digit or letter of a Chinese keyboard, or ""."""
+    if text.isascii():
+        return ""
+    return next(
+        (c for c in text if not c.isascii() and (c.isdecimal() or (c.isalpha() and "\uff21" <= c <= "\uff5a"))), ""
+    )
+
+
 def shown(value: object, *, most: int = 60) -> str:
     """`value` for an error message: short, in quotes, with escapes for what would not show."""
     if not isinstance(value, str | int | float | None):
@@ -78,13 +87,6 @@ def shown(value: object, *, most: int = 60) -> str:
 
 def _is_unseen(character: str) -> bool:
     return not character.isprintable() or _UNSEEN_CHARACTER.match(character) is not None
-
-
-def _is_wide(character: str) -> bool:
-    """Digits of other alphabets, and the full-width digits and letters of a Chinese keyboard."""
-    if character.isascii():
-        return False
-    return character.isdecimal() or (character.isalpha() and "\uff21" <= character <= "\uff5a")
 
 
 def _code(character: str) -> str:

@@ -54,7 +54,10 @@ class WhyForm(forms.Form):
     )
 
     def clean_account(self) -> str:
-        return ids.typed(self.cleaned_data["account"])
+        account = ids.typed(self.cleaned_data["account"])
+        if not account:
+            raise forms.ValidationError(_("Enter an account ID."))
+        return account
 
     def clean_at(self) -> datetime | None:
         value = self.cleaned_data["at"].strip()
