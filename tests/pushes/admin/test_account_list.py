@@ -80,7 +80,7 @@ def test_tens_of_thousands_of_lines_name_every_bad_one() -> None:
 
 # --- which column, and what a spreadsheet has made of it ----------------------------------------
 
-EXPORT = "number,created,account,kind,push type,app,token,push\n1,2026-05-01,101,system,5,higo,abcd…,7\n2,2026-05-01,102,,,,,8\n"
+EXPORT = "number,created,account,kind,app,token,push\n1,2026-05-01,101,system,higo,abcd…,7\n2,2026-05-01,102,,,,8\n"
 
 
 @pytest.mark.parametrize(
