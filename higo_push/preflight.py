@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from higo_push import programs
+from higo_push import env, programs
 from higo_push.env import BASE_DIR
 
 REQUIRED = {
@@ -49,12 +49,12 @@ def problems() -> Iterator[str]:
 
 def missing() -> dict[str, str]:
     """The required variables that are not set."""
-    return {name: hint for name, hint in REQUIRED.items() if not os.environ.get(name, "").strip()}
+    return {name: hint for name, hint in REQUIRED.items() if not env.plain(name)}
 
 
 def listen_problem() -> str | None:
     """An address that the web server would refuse, again and again, only after everything else runs."""
-    value = os.environ.get("WEB_LISTEN", "").strip()
+    value = env.plain("WEB_LISTEN")
     for address in value.split():
         host, _, port = address.rpartition(":")
         if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= MOST_PORT):
@@ -82,7 +82,7 @@ def database_problem() -> str | None:
 
 def redis_problem() -> str | None:
     def ask() -> None:
-        with redis.Redis.from_url(os.environ["REDIS_URL"], socket_timeout=ANSWER_SECONDS) as client:
+        with redis.Redis.from_url(env.plain("REDIS_URL"), socket_timeout=ANSWER_SECONDS) as client:
             client.ping()
 
     return _problem_of("REDIS_URL", "Redis", ask, (redis.RedisError, OSError, ValueError))
@@ -90,7 +90,7 @@ def redis_problem() -> str | None:
 
 def mongo_problem() -> str | None:
     def ask() -> None:
-        url = os.environ["MONGO_URL"]
+        url = env.plain("MONGO_URL")
         client: MongoClient[dict[str, object]] = MongoClient(url, serverSelectionTimeoutMS=ANSWER_SECONDS * 1_000)
         with client:
             client.admin.command("ping")
@@ -137,7 +137,7 @@ def clock_warnings() -> list[str]:
 
 def where(variable: str) -> str:
     """Host, port and name of the URL in `variable`, without the password that it may hold."""
-    parts = urlsplit(os.environ[variable])
+    parts = urlsplit(env.plain(variable))
     host = parts.netloc.rpartition("@")[2]
     return f"{variable} ({parts.scheme}://{host}{parts.path})"
 

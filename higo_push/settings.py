@@ -133,8 +133,8 @@ LOGGING = {
 }
 
 # --- services ---------------------------------------------------------------------------------
-REDIS_URL = env.url("REDIS_URL", "", ("redis", "rediss", "unix"))
-MONGO_URL = env.url("MONGO_URL", "", ("mongodb", "mongodb+srv"))
+REDIS_URL = env.url("REDIS_URL", "", env.REDIS_SCHEMES)
+MONGO_URL = env.url("MONGO_URL", "", env.MONGO_SCHEMES)
 SANDBOX_URL = env.url("SANDBOX_URL", "http://127.0.0.1:8790", ("http", "https"))
 
 # What /readyz asks besides the database and Redis: name to dotted path.

@@ -44,7 +44,8 @@ MAY_IMPORT = {
     "pushes.vault": (),
     "pushes.models": ("pushes.models.*",),
     "pushes.models.*": ("pushes.names", "pushes.values", "pushes.vault", "pushes.models.*"),
-    "higo_push.env": (),
+    "higo_push.env_file": (),
+    "higo_push.env": ("higo_push.env_file",),
     "higo_push.settings": ("higo_push.env", "pushes.lanes"),
 }
 #: What `chatscan` may use of the platform (the directory's database counts as directory); its admin pages also use
