@@ -34,17 +34,26 @@ def problems() -> Iterator[str]:
     if unset:
         yield from unset
         return
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "higo_push.settings")
-    try:
-        django.setup()
-    except ImproperlyConfigured as error:
-        yield str(error)
+    if wrong := settings_problem():
+        yield wrong
         return
     asked = (listen_problem, process_problem, database_problem, redis_problem, mongo_problem)
     unusable = [text for ask in asked if (text := ask())]
     yield from unusable
     if not unusable:
         yield from manage_problems()
+
+
+def settings_problem() -> str:
+    """Why the settings cannot be used, in a line; "" when they can, or when some are not set at all."""
+    if missing():
+        return ""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "higo_push.settings")
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        return str(error)
+    return ""
 
 
 def missing() -> dict[str, str]:
@@ -123,12 +132,7 @@ def _checked() -> list[CheckMessage]:
 
 def clock_warnings() -> list[str]:
     """What is no reason not to start: clocks that differ. Nothing while the settings or the servers say nothing."""
-    if missing():
-        return []
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "higo_push.settings")
-    try:
-        django.setup()
-    except ImproperlyConfigured:
+    if missing() or settings_problem():
         return []
     # By its path: it reads the settings when it is imported.
     found: dict[str, str] = import_string("pushes.clocks.problems")()
