@@ -63,7 +63,7 @@ def missing() -> dict[str, str]:
 
 def listen_problem() -> str | None:
     """An address that the web server would refuse, again and again, only after everything else runs."""
-    value = env.plain("WEB_LISTEN")
+    value = env.plain("WEB_LISTEN", "127.0.0.1:8800")
     for address in value.split():
         host, _, port = address.rpartition(":")
         if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= MOST_PORT):
