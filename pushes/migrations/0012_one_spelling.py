@@ -61,11 +61,15 @@ def _join(apps: Any, connection: Any, odd: list[tuple[str, str]]) -> None:
 
 def _respell(connection: Any, table: str, tokens: Iterable[str]) -> None:
     """A row that would then be the second of its push, account and token stays as it is: it was a call of its own."""
-    head = f"UPDATE {'IGNORE' if connection.vendor == 'mysql' else 'OR IGNORE'} {table} SET token = %s WHERE token = %s"
+    head = f"UPDATE {'IGNORE' if connection.vendor == 'mysql' else 'OR IGNORE'} {table}"
     only = " AND platform = 'ios'" if table == "pushes_deliveryresult" else ""
+    plain = [token for token in tokens if spelled(token) == token.lower()]
     with connection.cursor() as cursor:
-        for token in sorted(tokens):
-            cursor.execute(head + only, [spelled(token), token])
+        if plain:
+            marks = ", ".join(["%s"] * len(plain))
+            cursor.execute(f"{head} SET token = LOWER(token) WHERE token IN ({marks}){only}", plain)
+        for token in set(tokens) - set(plain):
+            cursor.execute(f"{head} SET token = %s WHERE token = %s{only}", [spelled(token), token])
 
 
 def _take_over(apps: Any, older: Any, newest: Any, token: str) -> None:

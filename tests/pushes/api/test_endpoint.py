@@ -3,6 +3,7 @@ import json
 import pytest
 from django.db import connection
 from django.test import Client
+from pytest_django import Settings
 
 from pushes.api.accounts import MAX_BODY
 from pushes.models import PushRecord
@@ -140,3 +141,13 @@ def test_a_refusal_leaves_no_device_token_in_the_log(api: Api, caplog: pytest.Lo
     assert api.call("DELETE", "/devices/secret-device-token")[0] == 404
     assert api.call("PUT", "/devices/secret-device-token", {})[0] == 422
     assert "secret-device-token" not in caplog.text
+
+
+def test_over_plain_http_nothing_is_redirected(api: Api, settings: Settings):
+    settings.SECURE_SSL_REDIRECT = True
+    for path, status, code in (("/pushes", 403, "https_required"), ("/nothing", 404, "not_found")):
+        answer = api.raw("POST", path, {})
+        assert (answer.status_code, json.loads(answer.content)["error"]["code"]) == (status, code)
+    assert api.raw("GET", "/healthz").status_code == 200
+    secure = api.client.post("/api/v1/pushes", b"{}", "application/json", secure=True)
+    assert secure.status_code == 401
