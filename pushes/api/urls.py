@@ -76,4 +76,4 @@ urlpatterns = [
     path("openapi.json", Resource(GET=Operation(openapi.show))),
 ]
 #: For the site's own list, after everything else: other versions, doubled slashes, what is misspelt.
-everything_else = re_path(r"^/*api(?:/|\Z)", nothing_here)
+everything_else = re_path(r"^[/]*api(?:/|\Z)", nothing_here)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db import migrations, models, transaction
+from django.db.models.functions import Lower
 
 BATCH = 500
 MOST_TAGS, LONGEST_TAG = 20, 32
@@ -53,10 +54,11 @@ def _join(apps: Any, connection: Any, odd: list[tuple[str, str]]) -> None:
         *older, newest = sorted(groups[app, token], key=lambda device: (device.seen_at, device.pk))
         for device in older:
             _take_over(apps, device, newest, token)
-        if newest.token != token:
-            newest.token = token
-            renamed.append(newest)
-    model.objects.bulk_update(renamed, ["token"])
+        if newest.token.lower() == token:
+            renamed.append(newest.pk)
+        else:
+            model.objects.filter(pk=newest.pk).update(token=token)
+    model.objects.filter(pk__in=renamed).update(token=Lower("token"))
 
 
 def _respell(connection: Any, table: str, tokens: Iterable[str]) -> None:
