@@ -70,7 +70,7 @@ def _manage(name: str, *words: str, stop_seconds: int = 15) -> Program:
 
 
 def web_arguments(listen: str = "") -> tuple[str, ...]:
-    words = [f"--listen={listen or env.text('WEB_LISTEN', '127.0.0.1:8800')}"]
+    words = [f"--listen={listen or env.plain('WEB_LISTEN', '127.0.0.1:8800')}"]
     words.append(f"--threads={env.integer('WEB_THREADS', 8, least=1, most=256)}")
     if env.boolean("BEHIND_PROXY", False):
         # Waitress drops what an unknown sender says about the original request.

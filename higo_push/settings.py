@@ -123,8 +123,9 @@ OTP_TOTP_ISSUER = "HIGO Push"
 # HTTPS: on by default; the demo and a plain intranet host turn it off with HTTPS=off.
 HTTPS = env.boolean("HTTPS", not DEBUG)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
-# A probe on this machine speaks plain HTTP and cannot follow a redirect.
-SECURE_REDIRECT_EXEMPT = [r"^(api/v1/)?(healthz|readyz|metrics)$"]
+# A probe on this machine speaks plain HTTP and cannot follow a redirect. A call of the API that has a body would
+# lose it: the API itself refuses it instead.
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$", r"^/*api(/(?!v1/openapi\.json$)|$)"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.boolean("BEHIND_PROXY", False) else None
 SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 31_536_000 if HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
@@ -145,8 +146,8 @@ LOGGING = {
 }
 
 # --- services ---------------------------------------------------------------------------------
-REDIS_URL = env.url("REDIS_URL", "", ("redis", "rediss", "unix"))
-MONGO_URL = env.url("MONGO_URL", "", ("mongodb", "mongodb+srv"))
+REDIS_URL = env.url("REDIS_URL", "", env.REDIS_SCHEMES)
+MONGO_URL = env.url("MONGO_URL", "", env.MONGO_SCHEMES)
 SANDBOX_URL = env.url("SANDBOX_URL", "http://127.0.0.1:8790", ("http", "https"))
 
 # What /readyz asks besides the database and Redis: name to dotted path.

@@ -12,7 +12,7 @@ import orjson
 from django.conf import settings
 from django.db import OperationalError, transaction
 
-from pushes import bulk, clocks, counters, lanes, queues
+from pushes import bulk, clocks, counters, ids, lanes, queues
 from pushes.models import DeadLetter, PushRecord, policies
 from pushes.names import App, Kind, PushType
 from pushes.values import Policy, PushMessage
@@ -196,8 +196,14 @@ def _validate_audience(message: PushMessage) -> None:
     if not message.audience.accounts and message.broadcast_id is None:
         raise InvalidMessageError("accounts", "", "at least one recipient is needed")
     for account_id in message.audience.accounts:
-        if not account_id or len(account_id) > 64:
-            raise InvalidMessageError("accounts", account_id, "an account id has 1 to 64 characters")
+        if not (account_id.isascii() and account_id.isalnum() and len(account_id) <= ids.MAX_ACCOUNT_ID):
+            _validate_account(account_id)
+
+
+def _validate_account(account_id: str) -> None:
+    """Raises InvalidMessageError unless it is written in the one way."""
+    if (reason := ids.fault(account_id)) or account_id != account_id.strip():
+        raise InvalidMessageError("accounts", account_id, reason or "it has white space around it")
 
 
 def _validate_sizes(message: PushMessage) -> None:
