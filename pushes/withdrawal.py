@@ -13,9 +13,8 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
-from django.utils import timezone
 
-from pushes import distribute, drafts, endings, queues, takebacks
+from pushes import clocks, distribute, drafts, endings, queues, takebacks
 from pushes.models import DeliveryResult, PushRecord
 from pushes.names import CLAIMABLE, TERMINAL, Reason, RecordStatus, Status
 from pushes.takebacks import Rest, Waiting
@@ -43,7 +42,7 @@ class Withdrawal:
 def withdraw(record_id: int, *, by: str, now: datetime | None = None) -> Withdrawal:
     """Withdraw what has not left; twice is once. `by` is kept on the push. Raises PushRecord.DoesNotExist, and
     OfBroadcastError for a push that belongs to a broadcast."""
-    now = now or timezone.now()
+    now = now or clocks.now()
     record = _close(record_id, by, now)
     _leave_bursts(record, now)
     _end_merged(record, now)
