@@ -36,9 +36,11 @@ MAY_IMPORT = {
     "pushes.values": ("pushes.names",),
     "pushes.eligibility": ("pushes.names", "pushes.values"),
     "pushes.windows": ("pushes.names", "pushes.values"),
-    "pushes.phparray": (),
-    "pushes.orders": ("pushes.names", "pushes.values"),
-    "pushes.providers.*": ("pushes.names", "pushes.values", "pushes.providers.*"),
+    "pushes.exact_json": (),
+    "pushes.phparray": ("pushes.exact_json",),
+    "pushes.expiry": (),
+    "pushes.orders": ("pushes.names", "pushes.values", "pushes.expiry"),
+    "pushes.providers.*": ("pushes.names", "pushes.values", "pushes.exact_json", "pushes.providers.*"),
     "pushes.vault": (),
     "pushes.models": ("pushes.models.*",),
     "pushes.models.*": ("pushes.names", "pushes.values", "pushes.vault", "pushes.models.*"),
@@ -49,6 +51,7 @@ MAY_IMPORT = {
 #: the platform's.
 CHATSCAN_USES = (
     "pushes.submit",
+    "pushes.exact_json",
     "pushes.values",
     "pushes.names",
     "pushes.directory",
