@@ -23,9 +23,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from redis import RedisError
 
-from pushes import clocks, keygate, lanes, queues, sweep
+from pushes import clocks, keygate, lanes, letterbox, queues, sweep
 from pushes.api import auth
 from pushes.api.endpoint import Call
+from pushes.counters import NOT_KEPT
 from pushes.models import AppKey, Counter, DeadLetter, DeliveryResult, LatencyBucket, Lease, PushRecord
 from pushes.names import CLAIMABLE, DeadLetterStatus, RecordStatus, Status
 
@@ -117,6 +118,7 @@ def _rows() -> Iterator[Metric]:
         _paused_keys,
         _fallen_back_keys,
         _dead_letters,
+        _dead_letters_not_kept,
     )
     for read in readers:
         yield read()
@@ -169,6 +171,7 @@ def _recent_events() -> Metric:
     )
     since = timezone.now() - timedelta(minutes=RECENT_MINUTES)
     rows = Counter.objects.filter(granularity=Counter.Granularity.MINUTE, bucket_at__gte=since)
+    rows = rows.exclude(event=NOT_KEPT)
     for kind, event, reason, total in rows.values_list("kind", "event", "reason").annotate(Sum("count")).order_by():
         metric.add_metric([kind, event, reason], total)
     return metric
@@ -230,6 +233,17 @@ def _fallen_back_keys() -> Metric:
 def _dead_letters() -> Metric:
     metric = GaugeMetricFamily("higo_dead_letters", f"Dead letters to be looked at (counted up to {MOST_COUNTED}).")
     metric.add_metric([], _bounded_count(DeadLetter.objects.filter(status=DeadLetterStatus.NEW)))
+    return metric
+
+
+def _dead_letters_not_kept() -> Metric:
+    metric = GaugeMetricFamily(
+        "higo_dead_letters_not_kept",
+        "Dead letters of the last hour that were only counted, as beyond DEAD_LETTERS_PER_HOUR.",
+        labels=["reason"],
+    )
+    for reason, count in letterbox.not_kept(timezone.now()).items():
+        metric.add_metric([reason], count)
     return metric
 
 
