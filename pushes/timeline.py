@@ -198,7 +198,8 @@ def _without_delivery(record: PushRecord, account_id: str) -> tuple[Step, str]:
         return Step(None, "no_delivery", text), _("Nothing. (Deliveries are removed after RETENTION_DAYS.)")
     detail = f" {record.status_detail}" if record.status_detail else ""
     if record.status == RecordStatus.EXPIRED:
-        detail += f" {_('It was to be sent before %(time)s.') % {'time': _local(record.expires_at)}}"
+        limit = _("It was to be sent before %(time)s.") % {"time": _local(record.expires_at)}
+        detail = f"{detail} {limit}"
     text = f"{_('The whole push ended before distribution:')} {record.get_status_display()}.{detail}"
     return Step(None, str(record.status), text), _("Nothing: this is final.")
 
