@@ -20,11 +20,12 @@ REPLAYABLE = (intake.SOURCE,)
 
 @dataclass(frozen=True, slots=True)
 class StillBad:
-    """A dead letter that still cannot become a push."""
+    """A dead letter that still cannot become a push; of a conflict, `record_id` is the push that has its msg_id."""
 
     dead_letter_id: int
     reason: str
     detail: str
+    record_id: int = 0
 
 
 @dataclass(slots=True)
@@ -95,7 +96,7 @@ def message_of(letter: DeadLetter) -> PushMessage | None:
 
 def _still_used(dead_letter_id: int, message: PushMessage, conflict: same_push.Conflict) -> StillBad:
     detail = f"msg_id {message.message_id!r} {conflict}; change it or leave it out"
-    return StillBad(dead_letter_id, CONFLICT, detail)
+    return StillBad(dead_letter_id, CONFLICT, detail, conflict.record_id)
 
 
 def _new_ones(dead_letter_ids: Collection[int]) -> list[DeadLetter]:

@@ -128,8 +128,8 @@ def replay_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: QueryS
             request, _("%(n)s still cannot be read (first: %(why)s).") % {"n": len(unreadable), "why": first}
         )
     if used:
-        text = _("%(n)s cannot be replayed under their msg_id (first: %(why)s).")
-        messages.warning(request, text % {"n": len(used), "why": used[0].detail})
+        text = _("%(n)s cannot be replayed under their msg_id (the first one is that of push #%(id)s).")
+        messages.warning(request, text % {"n": len(used), "id": used[0].record_id})
     return None
 
 
@@ -158,7 +158,7 @@ def _still_new(ids: Sequence[int]) -> set[int]:
 
 def _refused(bad: deadletters.StillBad) -> str:
     if bad.reason == CONFLICT:
-        return _("It cannot be replayed under this msg_id: %(detail)s.") % {"detail": bad.detail}
+        return _("Push #%(id)s has this msg_id already: change or remove it.") % {"id": bad.record_id}
     return _("It still cannot be read: %(reason)s, %(detail)s.") % _words(bad)
 
 

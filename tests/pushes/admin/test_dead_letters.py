@@ -163,7 +163,7 @@ def test_a_conflict_is_replayed_under_another_msg_id_only(operator: Client, redi
     start = operator.get(url("deadletter_replay_page", letter.pk)).context["form"]["text"].value()
     refused = operator.post(url("deadletter_replay_page", letter.pk), {"text": start})
     assert (refused.status_code, PushRecord.objects.count()) == (422, 1)
-    assert "It cannot be replayed under this msg_id" in refused.content.decode()
+    assert "has this msg_id already: change or remove it." in refused.content.decode()
     operator.post(url("deadletter_replay_page", letter.pk), {"text": start.replace("m-1", "m-2")})
     letter.refresh_from_db()
     assert (letter.status, PushRecord.objects.count()) == (DeadLetterStatus.REPLAYED, 2)
