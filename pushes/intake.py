@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import DatabaseError, DataError, close_old_connections, transaction
+from django.utils import timezone
 from redis import Redis, RedisError
 
 from pushes import lanes, letterbox, orders, phparray, submit
@@ -80,10 +81,11 @@ def _read(batch: Batch) -> tuple[dict[str, PushMessage], list[Letter]]:
     """The pushes by position, and what is not one."""
     messages: dict[str, PushMessage] = {}
     letters: list[Letter] = []
+    now = timezone.now()
     for index, raw in enumerate(batch.raws):
         position = f"{batch.batch_id}:{index}"
         try:
-            messages[position] = orders.read(phparray.parse(raw), source=SOURCE, identity=position)
+            messages[position] = orders.read(phparray.parse(raw), source=SOURCE, identity=position, now=now)
         except (phparray.PayloadError, orders.OrderError) as error:
             letters.append(Letter(SOURCE, position, raw, error.reason, error.detail))
     return messages, letters
