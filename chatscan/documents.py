@@ -205,13 +205,20 @@ def _text_of(kind: str, data: object) -> str:
 def _read_as_object(data: object) -> object:
     """The object that a JSON text holds. What somebody wrote that only looks like one stays a text: it has none of
     the fields that a message has."""
-    if not isinstance(data, str) or data[:100].lstrip()[:1] != "{" or len(data) > MOST_JSON_CHARS:
-        return data
-    try:
-        found = exact_json.loads(data.encode(errors="replace"))
-    except exact_json.JsonError:
-        return data
+    found = json_value(data, "{")
     return found if isinstance(found, dict) and not found.keys().isdisjoint(_OBJECT_KEYS) else data
+
+
+def json_value(value: object, beginnings: str) -> object:
+    """What a JSON text holds that begins with one of these characters; `value` itself if it is none."""
+    if not isinstance(value, str) or len(value) > MOST_JSON_CHARS:
+        return value
+    if value[:100].lstrip()[:1] not in tuple(beginnings):
+        return value
+    try:
+        return exact_json.loads(value.encode(errors="replace"))
+    except exact_json.JsonError:
+        return value
 
 
 def _app(value: object) -> App | None:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from chatscan import config
-from chatscan.documents import account_id, at, clean
+from chatscan.documents import account_id, at, clean, json_value
 from chatscan.store import Client, GroupStore, database_of
 from pushes.names import App
 
@@ -71,8 +71,9 @@ def members_of(members: object, id_path: str) -> Iterator[str]:
     """The account ids of a group's members, "" for a member that has none.
 
     Members are a list of ids, a list of objects that have theirs at `id_path`, or a map: from ids to whatever is kept
-    of each member (`false` and `null`: none any more), or from anything to such objects.
+    of each member (`false` and `null`: none any more), or from anything to such objects. All of them may be JSON text.
     """
+    members = json_value(members, "[{")
     if isinstance(members, Mapping):
         if account_id(at(members, id_path)):
             members = [members]

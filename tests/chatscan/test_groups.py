@@ -50,6 +50,8 @@ MEMBERS = [
     {"a": {"user_id": 7}, "b": {"user_id": 8.0}},
     [7, {"user_id": "8"}, {}, None, {"user_id": None}],
     [{"user_id": Decimal128("7")}, {"user_id": Int64(8)}],
+    '[7, "8"]',
+    '{"7": {"role": "owner"}, "8": {}}',
 ]
 
 
