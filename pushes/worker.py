@@ -7,7 +7,9 @@ end it.
 """
 
 import logging
+import math
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -76,6 +78,7 @@ class ShardWorker(SimpleWorker):
 
     leases: Shards | None = None
     turn = 0
+    cleaned_at = -math.inf
     _stored_at = 0.0
     _may_be_interrupted = False
 
@@ -113,7 +116,8 @@ class ShardWorker(SimpleWorker):
         """Until SIGTERM or SIGINT; with `burst`, until the queues are empty, and then an error of Redis ends it.
         Returns whether it was not told to stop."""
         self.birth_date = now()
-        self._install_signal_handlers()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.request_stop)
         try:
             while self._goes_on(burst):
                 pass
@@ -148,7 +152,7 @@ class ShardWorker(SimpleWorker):
                 time.sleep(STAND_BY_SECONDS)
             return burst
         self.heartbeat()
-        if self.should_run_maintenance_tasks:
+        if time.monotonic() - self.cleaned_at >= self.maintenance_interval:
             self.run_maintenance_tasks()
         entry = self._take(found, self._patience(burst))
         self._outage.is_over()
@@ -237,7 +241,7 @@ class ShardWorker(SimpleWorker):
             for registry in (queue.finished_job_registry, queue.started_job_registry, queue.failed_job_registry):
                 _clean(registry)
             worker_registration.clean_worker_registry(queue)
-        self.last_cleaned_at = now()
+        self.cleaned_at = time.monotonic()
 
     def _clear_keys(self) -> None:
         """Remove what is not of the type that RQ and we keep there: with it, nothing goes on."""

@@ -48,7 +48,7 @@ class ShardLeases:
         # A container that starts anew has the host name and the pid of its predecessor.
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.names = list(names)
-        self._held: frozenset[str] = frozenset()
+        self._held: set[str] = set()
         self._held_until = 0.0
         self._hold, self._let_go = client.register_script(_HOLD), client.register_script(_LET_GO)
         self._is_away = False
@@ -56,9 +56,9 @@ class ShardLeases:
         self._thread = threading.Thread(target=self._renew, name="shard-leases", daemon=True)
 
     @property
-    def owned(self) -> frozenset[str]:
+    def owned(self) -> set[str]:
         """What is ours now: nothing any more when Redis could not be told so for as long as a lease lasts."""
-        return self._held if time.monotonic() < self._held_until else frozenset()
+        return self._held if time.monotonic() < self._held_until else set()
 
     def start(self) -> None:
         """Take what is free, now and from now on; while Redis is away, nothing is."""
@@ -75,13 +75,13 @@ class ShardLeases:
     def renew(self) -> None:
         """Take what is free, keep what is ours. Raises redis.RedisError."""
         until = time.monotonic() + settings.SHARD_LEASE_SECONDS
-        self._held = frozenset(
+        self._held = {
             name
             for name in self.names
             if self._hold(
                 keys=[LEASE_KEY.format(name=name)], args=[self.holder, int(settings.SHARD_LEASE_SECONDS * 1_000)]
             )
-        )
+        }
         self._held_until = until
 
     def release(self) -> None:
