@@ -8,7 +8,8 @@ read first; variables that are already set win over it.
 import os
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import environ
@@ -17,7 +18,21 @@ from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 TRUE_WORDS = {"1", "true", "yes", "on"}
+#: Seconds, as redis-py names them.
+REDIS_BOUNDS = {"socket_timeout": "5", "socket_connect_timeout": "3"}
 FALSE_WORDS = {"0", "false", "no", "off"}
+#: A session whose client is gone without a word keeps its locks until the server ends it: MariaDB's does after so
+#: long between two statements of a transaction (what ours ask meanwhile has bounds), MySQL's cannot.
+_REST = " /*M!100300 , idle_transaction_timeout={seconds} */"
+LEAST_REST_SECONDS = 10
+
+
+class Process:
+    """What kind of process reads the settings. A command (`migrate`, an import) may take long, and somebody watches it;
+    whatever serves must never wait long for one answer."""
+
+    is_command = False
+
 
 environ.Env.read_env(os.environ.get("ENV_FILE", str(BASE_DIR / ".env")))
 
@@ -102,6 +117,12 @@ def url(name: str, default: str, schemes: tuple[str, ...]) -> str:
     return value
 
 
+def with_redis_bounds(value: str) -> str:
+    """A Redis URL under which no command waits for long, whoever makes the client. What the URL says itself holds."""
+    address, _, query = value.partition("?")
+    return f"{address}?{urlencode(REDIS_BOUNDS | dict(parse_qsl(query)))}"
+
+
 def zone(name: str, default: str) -> str:
     value = text(name, default)
     try:
@@ -140,7 +161,17 @@ def fernet_keys(name: str) -> list[str]:
     return keys
 
 
-def database(name: str, default: str) -> dict[str, object]:
+class Waits(NamedTuple):
+    """How many seconds the platform waits for MariaDB: to connect, for one answer, for another session's lock; and what
+    a management command may wait for one answer."""
+
+    connect: int
+    answer: int
+    lock: int
+    command_answer: int
+
+
+def database(name: str, default: str, waits: Waits) -> dict[str, object]:
     """Django's connection settings for `sqlite:///path` or `mysql://user:password@host:port/name`."""
     value = url(name, default, ("sqlite", "mysql"))
     config: dict[str, object] = dict(environ.Env.db_url_config(value))
@@ -154,10 +185,16 @@ def database(name: str, default: str) -> dict[str, object]:
         }
         return config
     config["ENGINE"] = "higo_push.mariadb"
+    answer = waits.command_answer if Process.is_command else waits.answer
     config["OPTIONS"] = {
         "charset": "utf8mb4",
         "isolation_level": "read committed",
-        "init_command": "SET sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout=20",
+        "init_command": "SET sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', "
+        f"innodb_lock_wait_timeout={waits.lock}, lock_wait_timeout={waits.lock}"
+        f"{'' if Process.is_command else _REST.format(seconds=answer + LEAST_REST_SECONDS)}",
+        "connect_timeout": waits.connect,
+        "read_timeout": answer,
+        "write_timeout": answer,
     }
     config["TEST"] = {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_bin"}
     return config
@@ -181,5 +218,6 @@ def foreign_database(name: str) -> dict[str, object]:
         "init_command": "SET SESSION TRANSACTION READ ONLY",
         "connect_timeout": 5,
         "read_timeout": 15,
+        "write_timeout": 15,
     }
     return config

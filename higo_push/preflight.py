@@ -94,7 +94,10 @@ def redis_problem() -> str | None:
 def mongo_problem() -> str | None:
     def ask() -> None:
         url = os.environ["MONGO_URL"]
-        client: MongoClient[dict[str, object]] = MongoClient(url, serverSelectionTimeoutMS=ANSWER_SECONDS * 1_000)
+        bounds = dict.fromkeys(
+            ("serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS"), ANSWER_SECONDS * 1_000
+        )
+        client: MongoClient[dict[str, object]] = MongoClient(url, **bounds)
         with client:
             client.admin.command("ping")
 

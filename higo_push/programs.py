@@ -76,7 +76,7 @@ def web_arguments(listen: str = "") -> tuple[str, ...]:
         # Waitress drops what an unknown sender says about the original request.
         words += [f"--trusted-proxy={env.text('TRUSTED_PROXY', '127.0.0.1')}"]
         words += ["--trusted-proxy-headers=x-forwarded-for x-forwarded-proto", "--trusted-proxy-count=1"]
-    return ("-m", "waitress", *words, "higo_push.wsgi:application")
+    return ("-m", "higo_push.web", *words, "higo_push.wsgi:application")
 
 
 def socket_path() -> Path:

@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "chatscan",
 ]
 MIDDLEWARE = [
+    "pushes.api.health.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -66,7 +67,18 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'higo_push.sqlite3'}")}
+DATABASES = {
+    "default": env.database(
+        "DATABASE_URL",
+        f"sqlite:///{BASE_DIR / 'higo_push.sqlite3'}",
+        env.Waits(
+            connect=env.integer("DATABASE_CONNECT_SECONDS", 5, least=1, most=3_600),
+            answer=env.integer("DATABASE_ANSWER_SECONDS", 20, least=1, most=3_600),
+            lock=env.integer("DATABASE_LOCK_SECONDS", 8, least=1, most=3_600),
+            command_answer=env.integer("DATABASE_COMMAND_SECONDS", 7_200, least=1, most=86_400),
+        ),
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"
@@ -163,7 +175,7 @@ RETENTION_DAYS = env.integer("RETENTION_DAYS", 90, least=1)
 BACKLOG_JOBS = env.integer("BACKLOG_JOBS", 400, least=1)
 RQ_QUEUES = {
     name: {
-        "URL": REDIS_URL or "redis://127.0.0.1:6379/0",
+        "URL": env.with_redis_bounds(REDIS_URL or "redis://127.0.0.1:6379/0"),
         "DEFAULT_TIMEOUT": 600,
         "DEFAULT_RESULT_TTL": 60,
         "SERIALIZER": "rq.serializers.JSONSerializer",

@@ -13,3 +13,4 @@ urlpatterns = [
     path("api/v1/", include("pushes.api.urls")),
     *probes,
 ]
+handler500 = "higo_push.refusals.server_error"

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from django.db import transaction
-from django.utils import timezone
 
-from pushes import bulk, queues, tags
+from pushes import bulk, clocks, queues, tags
 from pushes.devices import InvalidDeviceError, Registration, change_of, revive
 from pushes.models import Account, Device, DeviceEvent, mask_token
 from pushes.names import App, DeviceEventKind, Environment, platform_of
@@ -184,7 +183,7 @@ def _store_tags(rows: Sequence[Row]) -> int:
 def _store_accounts(rows: Sequence[Row]) -> int:
     wanted = {row.registration.account_id for row in rows}
     missing = wanted - set(Account.objects.filter(pk__in=wanted).values_list("pk", flat=True))
-    now = bulk.db_datetime(timezone.now())
+    now = bulk.db_datetime(clocks.now())
     fields = (
         "account_id",
         "login_status",
@@ -221,7 +220,7 @@ def _store_devices(wanted: Sequence[Registration]) -> Counter[str]:
     Device.objects.bulk_update(changed, UPDATED, batch_size=500)
     # They were the former users' tags.
     tags.replace({device_id: () for device_id, event, _ in events if event is DeviceEventKind.MOVED})
-    now = bulk.db_datetime(timezone.now())
+    now = bulk.db_datetime(clocks.now())
     bulk.insert_rows(
         DeviceEvent,
         ("device", "event", "reason", "detail", "created_at"),
@@ -248,7 +247,7 @@ def _change(device: Device, item: Registration) -> Event | None:
 
 
 def _insert(fresh: Sequence[Registration]) -> list[Event]:
-    now = bulk.db_datetime(timezone.now())
+    now = bulk.db_datetime(clocks.now())
     fields = ("account", "app", "platform", "environment", "token", "is_active", "deactivated_reason")
     rows = [
         (item.account_id, item.app.value, item.platform.value, item.environment.value, item.token, True, "", now, now)

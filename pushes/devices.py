@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
-from pushes import tags
+from pushes import clocks, tags
 from pushes.models import Account, Device, DeviceEvent
 from pushes.names import App, DeviceEventKind, Environment, Platform, Reason
 
@@ -106,7 +105,7 @@ def revive(device: Device) -> None:
     device.is_active = True
     device.deactivated_reason = ""
     device.deactivated_at = None
-    device.seen_at = timezone.now()
+    device.seen_at = clocks.now()
 
 
 def deactivate(device_ids: Iterable[int], reason: Reason | None, detail: str = "") -> int:
@@ -123,7 +122,7 @@ def deactivate(device_ids: Iterable[int], reason: Reason | None, detail: str = "
         )
         value = reason.value if reason else ""
         Device.objects.filter(pk__in=active).update(
-            is_active=False, deactivated_reason=value, deactivated_at=timezone.now()
+            is_active=False, deactivated_reason=value, deactivated_at=clocks.now()
         )
         DeviceEvent.objects.bulk_create(
             DeviceEvent(device_id=pk, event=DeviceEventKind.DEACTIVATED, reason=value, detail=detail[:200])

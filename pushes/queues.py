@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 
 import django_rq
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from redis import Redis, RedisError, ResponseError
 from rq import Queue, get_current_job
 from rq.timeouts import JobTimeoutException
 from rq.utils import utcparse
 
-from pushes import jobcheck, lanes
+from pushes import jobcheck, lanes, outages
 from pushes.jobcheck import FAILURE_SECONDS
 
 log = logging.getLogger(__name__)
@@ -33,8 +33,6 @@ JOB_PATHS = jobcheck.JOB_PATHS
 JobTimeout: type[Exception] = JobTimeoutException
 #: More would keep rows from a lane's other processes for longer than a moment.
 BATCHES_A_RUN = 4
-#: Errors that say nothing about the work: it may go through the next time.
-PASSING = (RedisError, OperationalError, InterfaceError, JobTimeout)
 JOBS_READ_AT_ONCE = 20
 #: RQ's own names: the set of workers that have registered, and a key for each that lives.
 WORKERS_KEY = "rq:workers"
@@ -69,6 +67,16 @@ def _queue(name: str, url: str) -> Queue:
 
 def queue(name: str) -> Queue:
     return _queue(name, settings.RQ_QUEUES[name]["URL"])
+
+
+def passes(error: BaseException) -> bool:
+    """Whether a job's error says nothing about its work: it may go through the next time."""
+    return isinstance(error, RedisError | JobTimeout) or outages.passes(error)
+
+
+def must_wait(error: BaseException) -> bool:
+    """Whether the work is not to blame for its error: that passes, or an operator has to put the tables right."""
+    return passes(error) or outages.concerns_everything(error)
 
 
 def current_queue() -> str:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.db import transaction
-from django.utils import timezone
 
-from pushes import broadcasts, distribute
+from pushes import broadcasts, clocks, distribute
 from pushes.directory import directory
 from pushes.drafts import Draft, Pending
 from pushes.models import Broadcast, DeliveryResult, Device, PushRecord
@@ -72,7 +71,7 @@ def send(message_for: Callable[[App], PushMessage], devices: Devices, *, window_
     """Send to these very devices, now, each app's the message made for it, whose identity decides: the same twice is
     sent once. Returns whether this call did. `window_policy` as in a push record. Raises submit.InvalidMessageError
     and directory.DirectoryError."""
-    now = timezone.now()
+    now = clocks.now()
     messages = [
         replace(
             message_for(app),

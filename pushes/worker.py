@@ -26,7 +26,7 @@ from rq.registry import BaseRegistry
 from rq.utils import as_text, current_timestamp, now
 from rq.worker import WorkerStatus
 
-from pushes import jobcheck, lanes, refused_jobs
+from pushes import jobcheck, lanes, pulse, refused_jobs
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,9 @@ class Shards(Protocol):
 
     @property
     def owned(self) -> Collection[str]: ...
+
+    @property
+    def may_work(self) -> bool: ...
 
 
 class Outage:
@@ -90,10 +93,12 @@ class ShardWorker(SimpleWorker):
 
     @property
     def _ordered_queues(self) -> list[Queue]:
-        """The queues to look into now, none while all leases are another's."""
+        """The queues to look into now: none while all leases are another's, or the process is not well."""
         leases = self.leases
         if leases is None:
             return list(self.queues)
+        if not leases.may_work:
+            return []
         owned = leases.owned
         found = [q for q in self.queues if q.name not in leases.names or q.name in owned]
         return self._in_turn(found) if leases.names else found
@@ -129,6 +134,7 @@ class ShardWorker(SimpleWorker):
 
     def _goes_on(self, burst: bool) -> bool:
         """Do the next job, or wait for what Redis has. False at the end."""
+        pulse.moved()
         try:
             is_over = self._step(burst)
         except RedisError as error:

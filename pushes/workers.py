@@ -22,7 +22,8 @@ from django.conf import settings
 from redis import Redis, RedisError
 from rq import Queue
 
-from pushes import background, lanes, memory
+from pushes import background, lanes, memory, pulse, queues
+from pushes.pulse import Pulse
 from pushes.worker import MAINTENANCE_SECONDS, WORKER_SECONDS, ShardWorker
 
 log = logging.getLogger(__name__)
@@ -42,12 +43,13 @@ _LET_GO = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL'
 
 
 class ShardLeases:
-    """Ownership of sharded queues, renewed in the background while the process lives."""
+    """Ownership of sharded queues, renewed in the background while the process is well."""
 
-    def __init__(self, client: Redis, names: Sequence[str]) -> None:
+    def __init__(self, client: Redis, names: Sequence[str], pulse: Pulse | None = None) -> None:
         # A container that starts anew has the host name and the pid of its predecessor.
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.names = list(names)
+        self.pulse = pulse
         self._held: set[str] = set()
         self._held_until = 0.0
         self._hold, self._let_go = client.register_script(_HOLD), client.register_script(_LET_GO)
@@ -67,13 +69,22 @@ class ShardLeases:
             self._thread.start()
 
     def stand_by(self, burst: bool) -> bool:
-        """Wait until one of the queues is ours; with `burst`, only look."""
-        while self.names and not self.owned and not burst:
+        """Wait until the process is well and one of the queues is ours; with `burst`, only look."""
+        while not self.may_work and not burst:
             time.sleep(0.5)
-        return bool(self.owned or not self.names)
+        return self.may_work
+
+    @property
+    def may_work(self) -> bool:
+        """Whether this process should take jobs at all: others may be there who can do them."""
+        return (self.pulse is None or self.pulse.is_well) and bool(self.owned or not self.names)
 
     def renew(self) -> None:
-        """Take what is free, keep what is ours. Raises redis.RedisError."""
+        """Take what is free, keep what is ours; give all of it up while the process cannot do its work. Raises
+        redis.RedisError."""
+        if self.pulse is not None and not self.pulse.is_well:
+            self._give_up()
+            return
         until = time.monotonic() + settings.SHARD_LEASE_SECONDS
         self._held = {
             name
@@ -90,10 +101,15 @@ class ShardLeases:
             # A renewal under way would take back what is given back here.
             self._thread.join(timeout=RELEASE_SECONDS)
         try:
-            for name in self._held:
-                self._let_go(keys=[LEASE_KEY.format(name=name)], args=[self.holder])
+            self._give_up()
         except RedisError as error:
             log.warning("shard leases not given back, they run out: %s", error)
+
+    def _give_up(self) -> None:
+        self._held = set()
+        # All of them, because a signal may have come between the taking and the noting down.
+        for name in self.names:
+            self._let_go(keys=[LEASE_KEY.format(name=name)], args=[self.holder])
 
     def _renew(self) -> None:
         while not self._stop.wait(settings.SHARD_LEASE_SECONDS / 6):
@@ -178,8 +194,13 @@ def serve(lane: str, names: Sequence[str], *, burst: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         # Until RQ has handlers of its own; so that leases that are taken by then are given back.
         signal.signal(number, lambda *_: sys.exit(0))
-    with Redis.from_url(settings.REDIS_URL, health_check_interval=30) as client:
-        leases = ShardLeases(client, [name for name in names if lane in lanes.SHARDED])
+    # RQ waits for a job over it; what is short has the process's other client.
+    bounds = {"socket_timeout": WORKER_SECONDS - 5, "socket_connect_timeout": 5}
+    with (
+        Redis.from_url(settings.REDIS_URL, health_check_interval=30, **bounds) as client,
+        pulse.watched(f"workers-{lane}", sends=True) as own,
+    ):
+        leases = ShardLeases(queues.connection(), [name for name in names if lane in lanes.SHARDED], own)
         try:
             leases.start()
             if leases.stand_by(burst):

@@ -53,6 +53,7 @@ CHATSCAN_USES = (
     "pushes.names",
     "pushes.directory",
     "pushes.sqlsource",
+    "pushes.clocks",
     "pushes.admin.*",
 )
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from pushes import clocks, refused_jobs, sweep
+from pushes import clocks, pulse, refused_jobs, sweep
 from pushes.admin import canary_words, health
 from pushes.admin.desk import admin_url
 from pushes.marks import amount
@@ -87,6 +87,7 @@ def _processes(view: health.RedisView | None, waiting: Waiting, now: datetime) -
         if not lane.workers:
             text = _("No worker serves the lane %(lane)s: its pushes wait.") % {"lane": Kind(lane.name).label}
             yield Alert(f"lane-{lane.name}", text, _see_status(), is_urgent=True)
+    yield from _unwell(view)
     if silence := _sweeper_silence(waiting, now):
         yield Alert(
             "sweeper",
@@ -100,6 +101,24 @@ def _processes(view: health.RedisView | None, waiting: Waiting, now: datetime) -
         yield Alert(
             "intake", text % {"n": f"{view.raw_messages:,}", "time": amount(LATE)}, _see_status(), is_urgent=True
         )
+
+
+def _unwell(view: health.RedisView | None) -> Iterator[Alert]:
+    for one in view.unwell if view else ():
+        facts = {"process": one.process, "host": one.host, "time": amount(timedelta(seconds=one.seconds))}
+        if one.what == pulse.DATABASE:
+            text = _("%(process)s on %(host)s has not reached the database for %(time)s, and takes no work.") % facts
+            advice = _("Check the connection from that machine to the database. Other machines do its work meanwhile.")
+        elif one.what == pulse.CLOCK:
+            text = (
+                _("The clock of %(host)s is wrong, and a provider refuses its calls: %(process)s sends nothing.")
+                % facts
+            )
+            advice = _("Set that machine's clock by NTP; it then goes on by itself. Other machines send meanwhile.")
+        else:
+            text = _("%(process)s on %(host)s has stood still for %(time)s.") % facts
+            advice = _("Its log says what it was doing. Restart it: nothing is lost.")
+        yield Alert(f"unwell-{one.host}-{one.process}", text, advice, is_urgent=True)
 
 
 def _see_status() -> str:

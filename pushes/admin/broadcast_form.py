@@ -5,11 +5,10 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes import tags
+from pushes import clocks, tags
 from pushes.admin import account_list
 from pushes.admin.account_list import MOST_ACCOUNTS, AccountList
 from pushes.admin.theme import ModelForm, widgets
@@ -145,7 +144,7 @@ class BroadcastForm(ModelForm[Broadcast]):
 
     def _check_times(self, cleaned: dict[str, Any]) -> None:
         starts, ends = cleaned.get("scheduled_at"), cleaned.get("expires_at")
-        now = timezone.now()
+        now = clocks.now()
         if starts and starts <= now:
             self.add_error("scheduled_at", _("This moment has passed. Leave it empty to send at once."))
         if ends and ends <= (starts or now):

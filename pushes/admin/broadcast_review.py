@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from pushes import canary, windows
+from pushes import canary, clocks, windows
 from pushes.admin.confirm import Question
 from pushes.admin.theme import when
 from pushes.models import AppKey, Broadcast, policies
@@ -114,7 +114,7 @@ def _window(broadcast: Broadcast) -> str:
 
 def _doubts_about_the_hour(broadcast: Broadcast) -> str:
     policy, window = _rule(broadcast)
-    starts_at = max(timezone.now(), broadcast.scheduled_at or timezone.now())
+    starts_at = max(clocks.now(), broadcast.scheduled_at or clocks.now())
     decision = windows.decide(policy, window, starts_at, ZoneInfo(settings.TIME_ZONE))
     if decision.is_dropped:
         return _("It would start outside the delivery window and be dropped: nobody would get it.")

@@ -13,6 +13,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from pushes import clocks
 from pushes.admin import keyset
 from pushes.admin.theme import DropdownFilter, TextFilter
 from pushes.models import AppKey, PushRecord
@@ -51,7 +52,7 @@ class SpanFilter(keyset.TimeFilter, DropdownFilter):
         span = SPANS.get(self.value() or "")
         if span is None:
             return None
-        return self.since(queryset, timezone.now() - span)
+        return self.since(queryset, clocks.now() - span)
 
 
 class MomentFilter(keyset.TimeFilter, TextFilter):

@@ -10,7 +10,7 @@ from django.db.models import Count
 from django.http import HttpRequest
 from redis import RedisError
 
-from pushes import keygate, lanes, queues
+from pushes import keygate, lanes, pulse, queues
 from pushes.models import AppKey, DeadLetter, DeliveryResult, PushRecord
 from pushes.names import CLAIMABLE, DeadLetterStatus, RecordStatus
 
@@ -48,6 +48,8 @@ class RedisView:
     oldest_raw: bytes
     #: Why Redis takes no writes, in its own word; empty while it does.
     refuses: str
+    #: Processes, of whichever machine, that live and cannot work.
+    unwell: list[pulse.Complaint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def redis_view() -> RedisView | None:
             raw_messages=client.llen(lanes.RAW_LIST),
             oldest_raw=client.lindex(lanes.RAW_LIST, 0) or b"",
             refuses=_refuses(),
+            unwell=pulse.complaints(),
         )
     except RedisError:
         return None

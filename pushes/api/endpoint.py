@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from redis import RedisError
 
+from pushes import outages
 from pushes.api import auth
 from pushes.api.errors import ApiError, error_response, json_response
 from pushes.models import ApiToken
@@ -59,13 +59,23 @@ class Resource:
             return _call(self.operations, request, where)
         except ApiError as error:
             return error_response(error)
-        except (DatabaseError, RedisError) as error:
-            log.warning("%s %s: %s: %s", request.method, _route(request), type(error).__name__, error)
-            message = "A service behind the API cannot be used just now; try again."
-            return error_response(ApiError(503, "unavailable", message, headers={"Retry-After": RETRY_SECONDS}))
-        except Exception:
-            log.exception("%s %s failed", request.method, _route(request))
-            return error_response(ApiError(500, "internal", "The server made a mistake; it is in its log."))
+        except Exception as error:
+            return failed(request, error)
+
+
+def failed(request: HttpRequest, error: BaseException) -> HttpResponse:
+    """The answer to a request that ended in an error: try again, or a mistake of ours."""
+    if not is_outage(error):
+        log.error("%s %s failed", request.method, _route(request), exc_info=error)
+        return error_response(ApiError(500, "internal", "The server made a mistake; it is in its log."))
+    log.warning("%s %s: %s: %s", request.method, _route(request), type(error).__name__, error)
+    message = "A service behind the API cannot be used just now; try again."
+    return error_response(ApiError(503, "unavailable", message, headers={"Retry-After": RETRY_SECONDS}))
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether a service behind us is away, locked or not set up: the same request may go through later."""
+    return isinstance(error, RedisError) or outages.concerns_everything(error)
 
 
 def _route(request: HttpRequest) -> str:

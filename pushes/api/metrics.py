@@ -15,7 +15,6 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import QuerySet, Sum
 from django.http import HttpResponse
-from django.utils import timezone
 from django.utils.module_loading import import_string
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -23,7 +22,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from redis import RedisError
 
-from pushes import clocks, keygate, lanes, queues, refused_jobs, sweep
+from pushes import clocks, keygate, lanes, pulse, queues, refused_jobs, sweep
 from pushes.api import auth
 from pushes.api.endpoint import Call
 from pushes.models import AppKey, Counter, DeadLetter, DeliveryResult, LatencyBucket, Lease, PushRecord
@@ -106,6 +105,14 @@ def _queues() -> Iterator[Metric]:
     for server, seconds in clocks.seconds_ahead().items():
         ahead.add_metric([server], seconds)
     yield ahead
+    unwell = GaugeMetricFamily(
+        "higo_process_unwell_seconds",
+        "For how long a process has not reached its database, or one of its threads has not moved.",
+        labels=["process", "host", "what"],
+    )
+    for one in pulse.complaints():
+        unwell.add_metric([one.process, one.host, one.what], one.seconds)
+    yield unwell
 
 
 def _rows() -> Iterator[Metric]:
@@ -126,7 +133,7 @@ def _rows() -> Iterator[Metric]:
 
 def _oldest() -> Metric:
     metric = GaugeMetricFamily("higo_oldest_seconds", "Age of the oldest that waits; 0: none does.", labels=["waiting"])
-    now = timezone.now()
+    now = clocks.now()
     pending = PushRecord.objects.filter(status=RecordStatus.PENDING).order_by("created_at")
     first = pending.values_list("created_at", flat=True).first()
     metric.add_metric(["distribution"], (now - first).total_seconds() if first else 0)
@@ -150,7 +157,7 @@ def _sweeper() -> Metric:
     metric = GaugeMetricFamily("higo_sweeper_missing_seconds", "How long no sweeper has been at work; 0: one is.")
     until = Lease.objects.filter(name=sweep.LEASE_NAME).values_list("until", flat=True).first()
     if until is not None:
-        metric.add_metric([], max((timezone.now() - until).total_seconds(), 0))
+        metric.add_metric([], max((clocks.now() - until).total_seconds(), 0))
     return metric
 
 
@@ -169,7 +176,7 @@ def _recent_events() -> Metric:
         f"Pushes submitted, and deliveries by the status they reached, in the last {RECENT_MINUTES} minutes.",
         labels=["kind", "event", "reason"],
     )
-    since = timezone.now() - timedelta(minutes=RECENT_MINUTES)
+    since = clocks.now() - timedelta(minutes=RECENT_MINUTES)
     rows = Counter.objects.filter(granularity=Counter.Granularity.MINUTE, bucket_at__gte=since)
     for kind, event, reason, total in rows.values_list("kind", "event", "reason").annotate(Sum("count")).order_by():
         metric.add_metric([kind, event, reason], total)
@@ -184,7 +191,7 @@ def _recent_latency() -> Metric:
         f"{RECENT_MINUTES} minutes.",
         labels=["kind", "le"],
     )
-    since = timezone.now() - timedelta(minutes=RECENT_MINUTES)
+    since = clocks.now() - timedelta(minutes=RECENT_MINUTES)
     rows = LatencyBucket.objects.filter(granularity=Counter.Granularity.MINUTE, bucket_at__gte=since)
     by_kind: dict[str, dict[int, int]] = defaultdict(dict)
     for kind, le_ms, total in rows.values_list("kind", "le_ms").annotate(Sum("count")).order_by():

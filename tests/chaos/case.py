@@ -10,6 +10,7 @@ from typing import Any
 
 from pushes import lanes
 from tests.chaos.databases import MariaDb
+from tests.chaos.dumb import DumbProxy
 from tests.chaos.family import SENDERS
 from tests.chaos.producers import GROUP_SIZE, RAW_LIST, Plan, Producer
 from tests.chaos.world import CONCURRENCY, STEP_SECONDS, Audit, World
@@ -121,6 +122,20 @@ class Case:
             self.senders_cut += self._senders
 
         self._sometime("restart MariaDB", restart)
+
+    def go_dumb(self, proxy: DumbProxy, *, seconds: float, new_too: bool = True) -> None:
+        """Every connection to the database stays open and says nothing any more; with `new_too`, for so many seconds
+        those that are made meanwhile say nothing either."""
+
+        def dumb() -> None:
+            proxy.go_dumb(new_too=new_too)
+            if new_too:
+                self.world.pause(seconds)
+                proxy.hear_again()
+            # What a sender could not record in time is in doubt.
+            self.senders_cut += self._senders
+
+        self._sometime(f"dumb connections{' (new ones, too)' if new_too else ''}", dumb)
 
     def restart_mongod(self, *, pause_seconds: float = 0.5) -> None:
         self._sometime("restart mongod", lambda: self.world.restart_mongod(pause_seconds=pause_seconds))

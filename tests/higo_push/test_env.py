@@ -1,10 +1,12 @@
 """Somebody else's database, as the settings describe it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections
+from redis import Redis
 
 from higo_push import env
 from tests.foreign import attached
@@ -41,3 +43,29 @@ def test_another_kind_of_database_is_refused_without_its_password(monkeypatch: p
     with pytest.raises(ImproperlyConfigured, match=r"DIRECTORY_DATABASE_URL='postgres:…'") as caught:
         env.foreign_database(VARIABLE)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "bounded"),
+    [
+        ("redis://h:6379/0", "redis://h:6379/0?socket_timeout=5&socket_connect_timeout=3"),
+        ("unix:///run/redis.sock?db=2", "unix:///run/redis.sock?socket_timeout=5&socket_connect_timeout=3&db=2"),
+        ("rediss://u:p@h/1?socket_timeout=9", "rediss://u:p@h/1?socket_timeout=9&socket_connect_timeout=3"),
+    ],
+)
+def test_every_redis_client_has_bounds(url: str, bounded: str):
+    assert env.with_redis_bounds(url) == bounded
+    kwargs = Redis.from_url(bounded).connection_pool.connection_kwargs
+    assert kwargs["socket_timeout"] in (5, 9)
+    assert kwargs["socket_connect_timeout"] == 3
+
+
+@pytest.mark.parametrize("is_command", [False, True])
+def test_a_service_never_waits_long_and_a_command_may(monkeypatch: pytest.MonkeyPatch, is_command: bool):
+    monkeypatch.setenv("DATABASE_URL", "mysql://u@h/d")
+    monkeypatch.setattr(env.Process, "is_command", is_command)
+    options: Any = env.database("DATABASE_URL", "", env.Waits(5, 20, 8, 7_200))["OPTIONS"]
+    assert (options["connect_timeout"], options["read_timeout"]) == (5, 7_200 if is_command else 20)
+    assert options["write_timeout"] == options["read_timeout"]
+    assert "innodb_lock_wait_timeout=8, lock_wait_timeout=8" in options["init_command"]
+    assert ("idle_transaction_timeout=30" in options["init_command"]) is not is_command
