@@ -8,6 +8,7 @@ one that is not says so in Redis, where the console and /metrics find it.
 import json
 import logging
 import os
+import secrets
 import socket
 import threading
 import time
@@ -123,6 +124,7 @@ class Pulse:
     def __init__(self, name: str, ask: Callable[[], None] | None = None, *, sends: bool = False) -> None:
         self._name, self._host, self._sends = name, socket.gethostname(), sends
         self._ask = ask or (lambda: clocks.ask_database(seconds=ASK_SECONDS))
+        self._token = secrets.token_hex(4)  # a container that starts anew has its predecessor's host and pid
         self._answered_at: float | None = None
         self._started_at = time.monotonic()
         self._stop = threading.Event()
@@ -196,7 +198,7 @@ class Pulse:
 
     @property
     def _key(self) -> str:
-        return f"{self._host}:{os.getpid()}"
+        return f"{self._host}:{os.getpid()}:{self._token}"
 
 
 @contextmanager
@@ -215,9 +217,18 @@ def complaints() -> list[Complaint]:
     client: Any = queues.connection()
     found = []
     for name in sorted(client.smembers(NAMES_KEY)):
-        text = client.get(TEXT_KEY.format(name=name.decode()))
-        if text is None:  # well again without a word, or gone
+        complaint = _read(client.get(TEXT_KEY.format(name=name.decode(errors="replace"))))
+        if complaint is None:  # well again without a word, or gone; or none of ours
             client.srem(NAMES_KEY, name)
         else:
-            found.append(Complaint(**json.loads(text)))
+            found.append(complaint)
     return found
+
+
+def _read(text: bytes | None) -> Complaint | None:
+    try:
+        found = Complaint(**json.loads(text or b"null"))
+    except (ValueError, TypeError):
+        return None
+    are_texts = all(isinstance(one, str) for one in (found.process, found.host, found.what))
+    return found if are_texts and type(found.seconds) is int and 0 <= found.seconds < 10**9 else None

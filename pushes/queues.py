@@ -26,6 +26,8 @@ from pushes.jobcheck import DISTRIBUTE_JOB, EXPAND_JOB, EXPORT_JOB, FAILURE_SECO
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+DISTRIBUTE_JOB, SEND_JOB = jobcheck.DISTRIBUTE_JOB, jobcheck.SEND_JOB
+EXPAND_JOB, EXPORT_JOB = jobcheck.EXPAND_JOB, jobcheck.EXPORT_JOB
 JOB_PATHS = jobcheck.JOB_PATHS
 #: Raised in the middle of a job that takes longer than its time-out.
 JobTimeout: type[Exception] = JobTimeoutException

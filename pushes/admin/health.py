@@ -46,10 +46,10 @@ class RedisView:
     raw_messages: int
     #: The producers' message that the intake takes next; empty when there is none.
     oldest_raw: bytes
-    #: Processes, of whichever machine, that live and cannot work.
-    unwell: list[pulse.Complaint]
     #: Why Redis takes no writes, in its own word; empty while it does.
     refuses: str
+    #: Processes, of whichever machine, that live and cannot work.
+    unwell: list[pulse.Complaint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ def redis_view() -> RedisView | None:
             keys=[_key_state(key) for key in AppKey.objects.all()],
             raw_messages=client.llen(lanes.RAW_LIST),
             oldest_raw=client.lindex(lanes.RAW_LIST, 0) or b"",
-            unwell=pulse.complaints(),
             refuses=_refuses(),
+            unwell=pulse.complaints(),
         )
     except RedisError:
         return None
