@@ -72,10 +72,10 @@ DATABASES = {
         "DATABASE_URL",
         f"sqlite:///{BASE_DIR / 'higo_push.sqlite3'}",
         env.Waits(
-            connect=env.integer("DATABASE_CONNECT_SECONDS", 5, least=1, most=3_600),
-            answer=env.integer("DATABASE_ANSWER_SECONDS", 20, least=1, most=3_600),
-            lock=env.integer("DATABASE_LOCK_SECONDS", 8, least=1, most=3_600),
-            command_answer=env.integer("DATABASE_COMMAND_SECONDS", 7_200, least=1, most=86_400),
+            env.integer("DATABASE_CONNECT_SECONDS", 5, least=1, most=3_600),
+            env.integer("DATABASE_ANSWER_SECONDS", 20, least=1, most=3_600),
+            env.integer("DATABASE_LOCK_SECONDS", 8, least=1, most=3_600),
+            env.integer("DATABASE_COMMAND_SECONDS", 7_200, least=1, most=86_400),
         ),
     )
 }
