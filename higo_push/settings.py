@@ -44,9 +44,11 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "pushes.admin.idle.IdleMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "pushes.admin.preferences.PreferencesMiddleware",
     "pushes.admin.second_factor.SecondFactorMiddleware",
+    "pushes.admin.browsers.KnownBrowserMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "higo_push.urls"
@@ -83,7 +85,7 @@ WHITENOISE_USE_FINDERS = True
 
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
@@ -91,9 +93,13 @@ AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contri
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
-# Failed logins are counted per name and address together, in the database: nobody can lock an operator out from
-# elsewhere, and every web process sees the same count. Tries during a lock neither count nor prolong it.
+# Failed logins are counted in the database, so that every web process sees the same count: of a browser that is known,
+# by itself; else per name and address together, per name, and per address. Tries during a lock neither count nor
+# prolong it.
+AXES_HANDLER = "pushes.admin.throttle.LoginHandler"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+LOGIN_NAME_FAILURES = env.integer("LOGIN_NAME_FAILURES", 10, least=1)
+LOGIN_ADDRESS_FAILURES = env.integer("LOGIN_ADDRESS_FAILURES", 20, least=1)
 AXES_FAILURE_LIMIT = env.integer("LOGIN_FAILURES", 5, least=1)
 AXES_COOLOFF_TIME = timedelta(minutes=env.integer("LOGIN_LOCK_MINUTES", 15, least=1))
 AXES_RESET_ON_SUCCESS = True
@@ -117,6 +123,8 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.boolean("BE
 SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 31_536_000 if HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_AGE = env.integer("SESSION_HOURS", 12, least=1) * 3600
+#: After so long without anything that somebody does a login ends; 0: never before SESSION_HOURS.
+SESSION_IDLE_MINUTES = env.integer("SESSION_IDLE_MINUTES", 60)
 SESSION_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 
