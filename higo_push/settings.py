@@ -18,6 +18,8 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 ENCRYPTION_KEYS = env.fernet_keys("ENCRYPTION_KEYS")
 
 INSTALLED_APPS = [
+    # First, since its command `createsuperuser` stands in for Django's.
+    "higo_push",
     "unfold",
     "unfold.contrib.filters",
     "django.contrib.admin",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from pushes.admin import roles
@@ -130,6 +130,21 @@ def test_a_superuser_needs_no_role(loss: str) -> None:
     root.groups.add(role(VIEWER))
     LOSSES[loss](root)
     assert staff(root)
+
+
+@pytest.mark.parametrize("weak", ["", "short-7", "horse-7-bat", "123456789012", "password1234"])
+def test_no_door_takes_a_weak_password(desk: Client, monkeypatch: pytest.MonkeyPatch, weak: str) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", weak)
+    with pytest.raises(CommandError, match=r"password|blank"):
+        call_command("createsuperuser", "--noinput", "--username=rootroot", "--email=", verbosity=0)
+    fields = {"username": "rootroot", "password1": weak, "password2": weak, "usable_password": "true"}
+    desk.post("/admin/auth/user/add/", fields)
+    assert not User.objects.filter(username="rootroot").exists()
+    other = make_operator(VIEWER)
+    form = {"password1": weak, "password2": weak, "usable_password": "true", "set-password": "1"}
+    desk.post(f"/admin/auth/user/{other.pk}/password/", form)
+    other.refresh_from_db()
+    assert not other.has_usable_password()
 
 
 def test_superusers_are_staff_at_every_door(desk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
