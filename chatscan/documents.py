@@ -13,10 +13,13 @@ from typing import Any
 from chatscan import instants, kinds
 from chatscan.config import ScanConfig
 from chatscan.names import Refusal
+from pushes import ids
 from pushes.names import App, Kind
 
 #: Longest text that is kept of a message, in characters; a provider shows far less.
 MAX_CHARS = 2_000
+#: A group's id may be longer than an account's: a conversation's name takes 140 characters.
+LONGEST_ID = 128
 _TEXT_KEYS = ("text", "content", "body", "msg", "message")
 _TITLE_KEYS = ("title", "name", "goods_name", "file_name", "filename")
 _APPS = {app.value: app for app in App}
@@ -122,12 +125,12 @@ def without(document: Document, path: str) -> dict[str, Any]:
 
 
 def account_id(value: object) -> str:
-    """An account's or a group's id as text: 7, 7.0 and "7" are one. "" when it is none."""
+    """An account's or a group's id as text: 7, 7.0 and "7" are one. "" when it is none (see `pushes.ids`)."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
-    return str(value).strip()
+    return ids.found(str(value), most=LONGEST_ID)
 
 
 def clean(value: object, most: int) -> str:
@@ -183,4 +186,4 @@ def _missing(document: Document, path: str) -> Refuse:
     value = at(document, path)
     if value is None:
         return Refuse(Refusal.MISSING_FIELD, f"{path} is missing")
-    return Refuse(Refusal.MISSING_FIELD, f"{path}={str(value)[:60]!r} cannot be used")
+    return Refuse(Refusal.MISSING_FIELD, f"{path}={ids.shown(str(value))} cannot be used")

@@ -5,9 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from django.db import transaction
-from django.utils import timezone
 
-from pushes import intake, orders, phparray, submit
+from pushes import clocks, intake, orders, phparray, submit
 from pushes.models import DeadLetter
 from pushes.names import DeadLetterStatus
 from pushes.values import PushMessage
@@ -95,7 +94,7 @@ def _read(letter: DeadLetter, corrected: bytes | None) -> PushMessage | StillBad
 
 
 def _resolve(letters: list[DeadLetter], status: DeadLetterStatus, by: str) -> None:
-    now = timezone.now()
+    now = clocks.now()
     for letter in letters:
         letter.status, letter.resolved_at = status, now
         note = f" ({status.value} by {by[:80]})"

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.db import DatabaseError, DataError, close_old_connections, transaction
-from django.utils import timezone
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, transaction
 from redis import Redis, RedisError
 
-from pushes import bulk, lanes, orders, phparray, submit
+from pushes import bulk, clocks, lanes, orders, outages, phparray, pulse, submit
 from pushes.models import DeadLetter
 from pushes.names import DeadLetterStatus, Kind
 from pushes.rawlist import Batch, RawList
@@ -31,6 +31,8 @@ WAIT_SECONDS = 1
 RECOVERY_SECONDS = 5.0
 BACKLOG_SECONDS = 0.5
 REPORT_SECONDS = 1.0
+#: More than one statement may take, by default: half a minute.
+BEATS_WITHOUT_WORK = 12
 LEAST_DELAY_SECONDS, MOST_DELAY_SECONDS = 0.05, 5.0
 #: Of an oversized message only this much is kept: a Redis value may be larger than any database row.
 MOST_RAW_BYTES = 1024 * 1024
@@ -84,7 +86,9 @@ def store(batch: Batch) -> Counts:
     messages, letters = _read(batch)
     try:
         return _store(batch, messages, letters)
-    except (submit.InvalidMessageError, DataError):
+    except (submit.InvalidMessageError, DatabaseError) as error:
+        if outages.concerns_everything(error):
+            raise
         # One of them cannot be stored: find out which.
         return _store_singly(batch, messages, letters)
 
@@ -119,7 +123,9 @@ def _store_singly(batch: Batch, messages: dict[str, PushMessage], letters: list[
                 result = submit.submit([message])
         except submit.InvalidMessageError as error:
             letters.append(Letter(position, raws[position], "invalid", f"{error.field}: {error.reason}"))
-        except DataError as error:
+        except DatabaseError as error:
+            if outages.concerns_everything(error):
+                raise
             letters.append(Letter(position, raws[position], "unstorable", type(error).__name__))
         else:
             counts.accepted += result.accepted
@@ -130,7 +136,7 @@ def _store_singly(batch: Batch, messages: dict[str, PushMessage], letters: list[
 
 
 def _keep(letters: list[Letter]) -> None:
-    now = bulk.db_datetime(timezone.now())
+    now = bulk.db_datetime(clocks.now())
     fields = ("source", "position", "raw", "reason", "detail", "status", "created_at")
     rows = [
         (SOURCE, letter.position, letter.raw[:MOST_RAW_BYTES], letter.reason, _detail(letter), _NEW, now)
@@ -150,7 +156,8 @@ def _detail(letter: Letter) -> str:
 
 class Intake:
     """The loop. `run` goes on until `stop`; while Redis or the database is away it waits, and says so
-    once. It holds at most one batch, which stays in Redis until it is stored."""
+    once. It holds at most one batch, which stays in Redis until it is stored; one that cannot store it for a while,
+    because it hangs or does not reach the database, leaves it to the others, and storing it twice does no harm."""
 
     def __init__(
         self,
@@ -165,6 +172,7 @@ class Intake:
         self._batch_size = batch_size
         self._beat_seconds = beat_seconds
         self._recovery_seconds = recovery_seconds
+        self._worked_at = time.monotonic()
         self._stopping = threading.Event()
         self._batch: Batch | None = None
         self._is_stored = False
@@ -197,6 +205,7 @@ class Intake:
         return self.counts
 
     def _step(self) -> None:
+        pulse.moved()
         if self._batch:
             self._process(self._batch)
             return
@@ -219,6 +228,7 @@ class Intake:
         if not self._is_stored:
             counts = store(batch)
             self._is_stored = True
+            self._worked_at = time.monotonic()
             self.counts.add(counts)
             self._unreported.add(counts)
         self._raw_list.finish(batch)
@@ -245,17 +255,20 @@ class Intake:
         try:
             step()
         except RedisError as error:
+            self._worked_at = time.monotonic()
             self._troubled("Redis", error)
         except DatabaseError as error:
             close_old_connections()
             self._troubled("the database", error)
         except Exception as error:
             # A fault in the program: the batch waits in Redis until it is corrected.
+            self._worked_at = time.monotonic()
             self._troubled(PROGRAM, error)
         else:
             if self._trouble:
                 log.warning("%s is back: the intake goes on", self._trouble)
             self._trouble, self._delay = "", LEAST_DELAY_SECONDS
+            self._worked_at = time.monotonic()
 
     def _troubled(self, what: str, error: Exception) -> None:
         if what != self._trouble:
@@ -276,7 +289,8 @@ class Intake:
 
     @contextmanager
     def _alive(self) -> Iterator[None]:
-        """Beat from a thread of its own, because storing a batch may take longer than a heartbeat lasts."""
+        """Beat from a thread of its own, because storing a batch may take longer than a heartbeat lasts; but not for
+        a loop that has stood still, or not reached the database, for BEATS_WITHOUT_WORK."""
         ended = threading.Event()
         heart = threading.Thread(target=self._beat_until, args=(ended,), name="intake-heartbeat", daemon=True)
         heart.start()
@@ -293,7 +307,8 @@ class Intake:
     def _beat_until(self, ended: threading.Event) -> None:
         while True:
             try:
-                self._raw_list.beat()
+                if time.monotonic() - self._worked_at <= BEATS_WITHOUT_WORK * self._beat_seconds:
+                    self._raw_list.beat()
             except RedisError:
                 log.debug("no heartbeat: the loop says why")
             if ended.wait(self._beat_seconds):

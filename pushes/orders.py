@@ -7,10 +7,10 @@ field), strict about what cannot be guessed. The fields are described in docs/in
 from collections.abc import Mapping
 from typing import Any
 
+from pushes import ids
 from pushes.names import App, Kind, Platform, PushType, platform_of
 from pushes.values import Audience, PushMessage
 
-MAX_ACCOUNT_ID = 64
 MAX_MSG_ID = 128
 MAX_TITLE = 128
 _MOST_EXACT_FLOAT = 2**53
@@ -50,7 +50,7 @@ def read(fields: Mapping[str, Any], *, source: str, identity: str, owner: str = 
 
 def shown(value: object) -> str:
     """`value` for an error message: short, and only as far as it is no one's text."""
-    return repr(value)[:60] if isinstance(value, (str, int, float, bool, type(None))) else f"a {type(value).__name__}"
+    return ids.shown(value)
 
 
 def _scalar(value: object) -> str | None:
@@ -104,12 +104,10 @@ def _recipients(value: object) -> tuple[str, ...]:
 
 
 def _account_id(value: object) -> str:
-    account_id = _scalar(value)
-    if not account_id or len(account_id) > MAX_ACCOUNT_ID:
-        raise OrderError(
-            "bad_recipient", "to_id", f"{shown(value)} is no account id; one has 1 to {MAX_ACCOUNT_ID} characters"
-        )
-    return account_id
+    try:
+        return ids.account_id(_scalar(value) or "")
+    except ids.InvalidIdError as error:
+        raise OrderError("bad_recipient", "to_id", f"{shown(value)} is no account id; {error.reason}") from None
 
 
 def _message_id(value: object) -> str:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from redis import RedisError
 
-from pushes import lanes, queues
+from pushes import clocks, lanes, queues
 from pushes.directory import DirectoryError, directory
 from pushes.models import AppKey, DeadLetter, DeliveryResult, PushRecord, Resend
 from pushes.names import RESEND_SOURCE, PushType, Reason, RecordStatus, Status
@@ -331,13 +331,13 @@ def account_now(account_id: str) -> list[Step]:
     except DirectoryError:
         return []
     if facts is None:
-        return [Step(timezone.now(), "account_now", _("The account is unknown now."))]
+        return [Step(clocks.now(), "account_now", _("The account is unknown now."))]
     text = _("The account now: %(login)s, %(pushes)s, %(online)s.") % {
         "login": _("logged in") if facts.is_logged_in else _("logged out"),
         "pushes": _("accepts pushes") if facts.accepts_pushes else _("do not disturb"),
         "online": _presence(account_id),
     }
-    return [Step(timezone.now(), "account_now", text)]
+    return [Step(clocks.now(), "account_now", text)]
 
 
 def _presence(account_id: str) -> str:

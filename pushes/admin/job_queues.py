@@ -17,15 +17,18 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, reverse
 from django.utils.translation import gettext
 from django_rq.admin import QueueAdmin
+from redis import ResponseError
 from rq.exceptions import NoSuchJobError
 
+from pushes import jobcheck
 from pushes.admin import rq_words
 
 log = logging.getLogger(__name__)
 PERMISSION = "django_rq.admin"
 #: What the library raises over an address about nothing: a number of no queue, a name that no job or worker can have; a
-#: job or (asserted) a worker that is gone since the list was shown; a page for a package that is not installed.
-NOT_THERE = (LookupError, ValueError, NoSuchJobError, AssertionError, ImproperlyConfigured)
+#: job or (asserted) a worker that is gone since the list was shown; a page for a package that is not installed; what a
+#: stranger has put into Redis, and nobody can read.
+NOT_THERE = (LookupError, ValueError, OverflowError, NoSuchJobError, AssertionError, ImproperlyConfigured)
 View = Callable[..., HttpResponseBase]
 Dashboard = apps.get_model("django_rq", "Dashboard")
 
@@ -41,6 +44,10 @@ def only_permitted(view: View) -> View:
             return _readable(view(request, *args, **kwargs))
         except NOT_THERE as error:
             log.info("%s: nothing to show: %r", view.__name__, error)
+            raise Http404 from error
+        except ResponseError as error:
+            if not jobcheck.is_wrong_type(error):
+                raise
             raise Http404 from error
 
     return guarded

@@ -6,10 +6,9 @@ from typing import Any
 
 from django.db.models import Count
 from django.http import HttpResponse
-from django.utils import timezone
 from redis import RedisError
 
-from pushes import orders, submit
+from pushes import clocks, orders, submit
 from pushes.api.endpoint import RETRY_SECONDS, Call, answer
 from pushes.api.errors import ApiError, invalid, not_found
 from pushes.api.fields import MOST_ID, moment, object_of, query_integer
@@ -88,7 +87,7 @@ def _submit(call: Call, items: list[Any], key: str) -> list[Result]:
     for message in read:
         if isinstance(message, PushMessage):
             firsts.setdefault(message.dedupe_key, message)
-    now = timezone.now()
+    now = clocks.now()
     record_ids = submit.submit(list(firsts.values()), now=now).record_ids
     rows = PushRecord.objects.in_bulk(record_ids)
     stored = {key: rows[record_id] for key, record_id in zip(firsts, record_ids, strict=True)}

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("pushes", "0009_broadcast_halt"),
+        ("pushes", "0012_one_spelling"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

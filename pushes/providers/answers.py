@@ -68,7 +68,8 @@ def _refused(answer: HttpResponse) -> Outcome:
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """The seconds that a Retry-After header asks for, as a number or as a date; None without a usable one."""
+    """The seconds that a Retry-After header asks for, as a number or as a date (counted from the answer's own date, so
+    that our clock does not matter); None without a usable one."""
     value = headers.get("retry-after", "").strip()
     if not value:
         return None
@@ -76,10 +77,18 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
         seconds = float(value)
     else:
         try:
-            seconds = parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
+            sent_at = _date(headers.get("date", "")) or (time.time() if now is None else now)
+            seconds = parsedate_to_datetime(value).timestamp() - sent_at
         except (ValueError, OverflowError):
             return None
     return min(max(seconds, 0.0), MOST_RETRY_AFTER_SECONDS)
+
+
+def _date(value: str) -> float | None:
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _phrase(status: int) -> str:

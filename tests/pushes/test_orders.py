@@ -122,3 +122,23 @@ def test_an_error_repeats_no_text_of_a_message():
     with pytest.raises(OrderError) as caught:
         message_of(title="秘密" * 100)
     assert "秘密" not in str(caught.value)
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\ufeff", "\u00ad", "\u2060", "\u200e", "\0", "\x7f", "\u3164", "\ufe0f"])
+def test_a_recipient_that_would_match_nothing_is_named_with_escapes(hidden: str):
+    for to_id in (f"10086{hidden}", ["7", f"{hidden}10086"], {"3": f"100{hidden}86"}):
+        with pytest.raises(OrderError, match=rf"to_id: .*U\+{ord(hidden):04X}") as caught:
+            read({"to_id": to_id, "app": "higo", "message": "hello"}, source="test", identity="1")
+        assert (caught.value.reason, str(caught.value).isprintable()) == ("bad_recipient", True)
+        assert hidden not in str(caught.value)
+
+
+@pytest.mark.parametrize("to_id", ["１００８６", "10086/", "1\n2"])
+def test_a_recipient_that_only_looks_like_an_id_is_refused(to_id: str):
+    with pytest.raises(OrderError, match="to_id"):
+        read({"to_id": to_id, "app": "higo", "message": "hello"}, source="test", identity="1")
+
+
+def test_white_space_around_a_recipient_is_taken_off():
+    fields = {"to_id": "\u00a010086\r\n", "app": "higo", "message": "hello"}
+    assert read(fields, source="test", identity="1").audience.accounts == ("10086",)

@@ -12,7 +12,7 @@ import requests
 from django.contrib.auth.models import User
 from django.test import Client
 
-from higo_push import web
+from higo_push import patience
 from pushes.admin import roles
 from pushes.models import ApiToken
 from tests.higo_push.conftest import StartWeb
@@ -82,7 +82,7 @@ def test_a_request_that_drips_ends(start_web: StartWeb) -> None:
     began = time.monotonic()
     with half_requests(url, 3, HEAD) as halves:
         is_open = True
-        while is_open and time.monotonic() - began < 2 * web.WAIT_SECONDS:
+        while is_open and time.monotonic() - began < 2 * patience.WAIT_SECONDS:
             time.sleep(0.5)
             try:
                 for half in halves:
@@ -90,7 +90,7 @@ def test_a_request_that_drips_ends(start_web: StartWeb) -> None:
             except OSError:
                 is_open = False
         assert not is_open
-    assert web.WAIT_SECONDS - 1 < time.monotonic() - began < web.WAIT_SECONDS + 8
+    assert patience.WAIT_SECONDS - 1 < time.monotonic() - began < patience.WAIT_SECONDS + 8
 
 
 def test_a_slow_upload_that_goes_on_is_taken(start_web: StartWeb) -> None:
@@ -102,7 +102,7 @@ def test_a_slow_upload_that_goes_on_is_taken(start_web: StartWeb) -> None:
         f"POST /api/v1/pushes HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {clear}\r\n"
         f"Content-Type: application/json\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    step = web.LEAST_BYTES_PER_SECOND
+    step = patience.LEAST_BYTES_PER_SECOND
     began = time.monotonic()
     with connected(url) as client:
         client.sendall(head.encode())
@@ -110,21 +110,23 @@ def test_a_slow_upload_that_goes_on_is_taken(start_web: StartWeb) -> None:
             client.sendall(body[at : at + step])
             time.sleep(0.45)
         answer = client.recv(100)
-    assert time.monotonic() - began > web.WAIT_SECONDS
+    assert time.monotonic() - began > patience.WAIT_SECONDS
     assert b" 202 " in answer
 
 
 def test_a_body_that_is_too_large_is_a_413_in_json(start_web: StartWeb) -> None:
     url = start_web()
     pieces = (b" " * 1_000_000 for _ in range(20))
-    for body in (b" " * web.MAX_BODY_BYTES, b" " * web.MAX_BODY_BYTES * 2, pieces):
+    for body in (b" " * patience.MAX_BODY_BYTES, b" " * patience.MAX_BODY_BYTES * 2, pieces):
         answer = requests.post(f"{url}/api/v1/pushes", data=body, timeout=20)
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
         assert answer.headers["Content-Type"] == "application/json"
     # Beside the API it is no JSON.
-    answer = requests.post(f"{url}/admin/login/", data=b" " * web.MAX_BODY_BYTES, timeout=20)
+    answer = requests.post(f"{url}/admin/login/", data=b" " * patience.MAX_BODY_BYTES, timeout=20)
     assert (answer.status_code, answer.headers["Content-Type"]) == (413, "text/plain; charset=utf-8")
-    assert requests.get(f"{url}/api/v1/x", headers={"X-A": "a" * web.MAX_HEAD_BYTES}, timeout=20).status_code == 431
+    assert (
+        requests.get(f"{url}/api/v1/x", headers={"X-A": "a" * patience.MAX_HEAD_BYTES}, timeout=20).status_code == 431
+    )
 
 
 def test_a_refusal_is_one_line_in_the_log(start_web: StartWeb, capfd: pytest.CaptureFixture[str]) -> None:
