@@ -207,6 +207,8 @@ BREAKER_MOST_SECONDS = env.number("BREAKER_MOST_SECONDS", 120.0, least=0.01)
 SWEEP_INTERVAL = env.number("SWEEP_INTERVAL", 2.0, least=0.05)
 STUCK_SECONDS = env.number("STUCK_SECONDS", 15.0, least=0.1)
 RETENTION_DAYS = env.integer("RETENTION_DAYS", 90, least=1)
+#: Of one source and reason; what is beyond is counted and not kept.
+DEAD_LETTERS_PER_HOUR = env.integer("DEAD_LETTERS_PER_HOUR", 2_000, least=1)
 BACKLOG_JOBS = env.integer("BACKLOG_JOBS", 400, least=1)
 RQ_QUEUES = {
     name: {

@@ -133,8 +133,10 @@ class Reason(TextChoices):
     CANCELLED = "cancelled", _("cancelled by an operator")
 
 
-#: The source of pushes that are an operator's second try of a delivery.
-RESEND_SOURCE = "resend"
+#: The source of pushes that are an operator's second try of a delivery, and of what came on the producers' raw list.
+RESEND_SOURCE, INTAKE_SOURCE = "resend", "intake"
+#: Why a dead letter is one whose id stands for another push already.
+CONFLICT = "conflict"
 
 
 class WindowPolicy(TextChoices):

@@ -237,12 +237,15 @@ def _expire(now: datetime) -> int:
 def _retain(now: datetime) -> int:
     """Delete what is older than RETENTION_DAYS, a chunk at a time, deliveries before their records."""
     oldest = now - timedelta(days=settings.RETENTION_DAYS)
+    letters = DeadLetter.objects.filter(created_at__lt=oldest)
+    if unread := letters.filter(status=DeadLetterStatus.NEW)[:CHUNK].count():
+        log.warning("%s dead letters older than RETENTION_DAYS go, that nobody has resolved", unread)
     deleted, deliveries = 0, DeliveryResult.objects.filter(record_id=OuterRef("pk"))
     for rows in (
         DeliveryResult.objects.filter(created_at__lt=oldest),
         PushRecord.objects.filter(~Exists(deliveries), created_at__lt=oldest),
         DeviceEvent.objects.filter(created_at__lt=oldest),
-        DeadLetter.objects.filter(created_at__lt=oldest).exclude(status=DeadLetterStatus.NEW),
+        letters,
     ):
         ids = list(rows.order_by("id").values_list("id", flat=True)[:CHUNK])
         deleted += rows.model._default_manager.filter(id__in=ids).delete()[0] if ids else 0

@@ -11,11 +11,11 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from pushes import clocks, pulse, refused_jobs, sweep
+from pushes import clocks, letterbox, pulse, refused_jobs, sweep
 from pushes.admin import canary_words, health
 from pushes.admin.desk import admin_url
 from pushes.marks import amount
-from pushes.models import AppKey, Broadcast, DeliveryResult, Lease, PushRecord
+from pushes.models import AppKey, Broadcast, DeadLetter, DeliveryResult, Lease, PushRecord
 from pushes.names import BroadcastStatus, Kind, RecordStatus, Status
 
 #: A push that has been due for longer than this is late, whatever held it up.
@@ -58,6 +58,7 @@ def raised(request: HttpRequest, view: health.RedisView | None, waiting: Waiting
         *_keys(view),
         *_broadcasts(),
         *late(view, waiting, now),
+        *_letters(now),
         *_clocks(),
         *_strangers(request, now),
         *_others(request),
@@ -195,6 +196,14 @@ def late(view: health.RedisView | None, waiting: Waiting, now: datetime) -> Iter
             }
             text = _("The lane %(lane)s is behind: %(n)s jobs, the oldest waiting for %(time)s.") % facts
             yield Alert(f"behind-{lane.name}", text, _("If it does not shrink by itself, give the lane more workers."))
+
+
+def _letters(now: datetime) -> Iterator[Alert]:
+    if not_kept := sum(letterbox.not_kept(now).values()):
+        text = _("%(n)s dead letters of the last hour were counted and not kept: there were too many of one reason.")
+        advice = _("Find out who sends them: the list shows the first ones. DEAD_LETTERS_PER_HOUR is the limit.")
+        url = admin_url(DeadLetter, "changelist")
+        yield Alert("letters-not-kept", text % {"n": f"{not_kept:,}"}, advice, url, _("Show the dead letters"))
 
 
 def _clocks() -> Iterator[Alert]:

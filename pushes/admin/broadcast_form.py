@@ -12,6 +12,7 @@ from pushes import clocks, tags
 from pushes.admin import account_list
 from pushes.admin.account_list import MOST_ACCOUNTS, AccountList
 from pushes.admin.theme import ModelForm, widgets
+from pushes.exact_json import Decoder
 from pushes.models import Broadcast
 
 SHOWN_BAD_LINES = 20
@@ -69,6 +70,9 @@ class BroadcastForm(ModelForm[Broadcast]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        data = self.fields.get("data")
+        if isinstance(data, forms.JSONField):  # it is not there for who may only look
+            data.decoder = Decoder
         kept = self.instance.accounts or self._accounts_of(self.initial.get("accounts_of"))
         if "canary_percent" in self.fields:  # not for who may only look
             self.fields["canary_percent"].help_text = _(

@@ -16,7 +16,7 @@ class Counter(models.Model):
     granularity = models.CharField(max_length=6, choices=Granularity)
     bucket_at = models.DateTimeField()
     kind = models.CharField(max_length=10, choices=Kind)
-    # A delivery status that was reached, or `submitted` for an accepted record.
+    # A delivery status that was reached, `submitted` for an accepted record, `not_kept` for a dead letter left out.
     event = models.CharField(max_length=10)
     reason = models.CharField(max_length=20, blank=True)
     app_key_id = models.BigIntegerField(default=0)

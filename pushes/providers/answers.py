@@ -6,8 +6,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-import orjson
-
+from pushes import exact_json
 from pushes.names import Reason
 from pushes.providers.base import Answer, HttpResponse, TransportFailure
 from pushes.values import Outcome, Scope, Verdict
@@ -28,8 +27,8 @@ def parse(answer: Answer) -> Mapping[str, Any] | Outcome:
     if not 200 <= answer.status < 300:
         return _refused(answer)
     try:
-        parsed = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
+        parsed = exact_json.loads(answer.body)
+    except exact_json.JsonError:
         parsed = None
     if not isinstance(parsed, dict):
         return Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER, text=f"HTTP {answer.status} without a readable answer")

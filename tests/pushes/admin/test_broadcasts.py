@@ -180,6 +180,10 @@ def test_editing_keeps_a_list_too_long_to_show(operator: Client) -> None:
         ({"text": "字" * 1400}, "4200 bytes"),
         ({"data": "[1]"}, "Write a JSON object"),
         ({"data": "{"}, "Enter a valid JSON"),
+        ({"data": '{"x": NaN}'}, "Enter a valid JSON"),
+        ({"data": '{"x": 1e400}'}, "Enter a valid JSON"),
+        ({"data": '{"x": "\\ud800"}'}, "Enter a valid JSON"),
+        ({"data": "[" * 5_000 + "]" * 5_000}, "Enter a valid JSON"),
         ({"scheduled_at_0": "2020-01-01", "scheduled_at_1": "08:00"}, "This moment has passed"),
         ({"expires_at_0": "2020-01-01", "expires_at_1": "08:00"}, "expire before it is sent"),
         ({"expires_at_0": "2099-01-01", "expires_at_1": "08:00"}, "Pushes are kept for"),
@@ -195,6 +199,13 @@ def test_what_cannot_be_sent_is_refused_with_its_reason(
 ) -> None:
     assert complaint in compose(operator, **fields)
     assert not Broadcast.objects.exists()
+
+
+def test_a_number_of_more_than_64_bits_is_kept_digit_by_digit(operator: Client) -> None:
+    compose(operator, data='{"trade_no": 2026112722001412345678901234, "small": 9007199254740993}')
+    broadcast = Broadcast.objects.get()
+    assert broadcast.data == {"trade_no": "2026112722001412345678901234", "small": 9007199254740993}
+    assert "2026112722001412345678901234" in operator.get(url("broadcast_change", broadcast.pk)).content.decode()
 
 
 def test_a_copy_is_a_filled_form_and_no_row(operator: Client) -> None:
