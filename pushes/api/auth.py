@@ -5,7 +5,6 @@ from datetime import timedelta
 
 from django.db.models import Q
 from django.http import HttpRequest
-from django.utils import timezone
 
 from pushes import clocks
 from pushes.api.errors import ApiError
@@ -24,7 +23,7 @@ def authenticate(request: HttpRequest, scope: str) -> ApiToken:
     token = _find(clear.strip())
     if token is None or not token.is_enabled:
         raise _unauthorized("This token is unknown or disabled.", ', error="invalid_token"')
-    if token.is_expired(timezone.now()):
+    if token.is_expired(clocks.now()):
         ended = f"{token.expires_at:%Y-%m-%dT%H:%M:%SZ}"
         raise _unauthorized(f"This token expired at {ended}: have another issued.", ', error="invalid_token"')
     if scope not in token.scopes:

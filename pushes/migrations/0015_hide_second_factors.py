@@ -69,7 +69,7 @@ def make_staff(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("pushes", "0013_second_factor_and_token_expiry"),
+        ("pushes", "0014_second_factor_and_token_expiry"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("otp_totp", "0003_add_timestamps"),
         ("otp_static", "0003_add_timestamps"),

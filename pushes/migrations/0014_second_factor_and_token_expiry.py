@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("pushes", "0012_one_spelling"),
+        ("pushes", "0013_dead_letter_created"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
