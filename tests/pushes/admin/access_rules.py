@@ -69,6 +69,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "admin:logout": ("nvoakA", "nvoakA"),
     "admin:password_change": ("nvoakA", "nvoakA"),
     "admin:password_change_done": ("nvoakA", "nvoakA"),
+    "own_password": ("nvoakA", "nvoakA"),
     "admin:pushes_account_add": ("", ""),
     "admin:pushes_account_change": ("voakA", ""),
     "admin:pushes_account_changelist": ("voakA", "voakA"),
