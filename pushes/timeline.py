@@ -15,7 +15,7 @@ from redis import RedisError
 from pushes import lanes, queues
 from pushes.directory import DirectoryError, directory
 from pushes.models import AppKey, DeadLetter, DeliveryResult, PushRecord, Resend
-from pushes.names import RESEND_SOURCE, PushType, Reason, RecordStatus, Status
+from pushes.names import RESEND_SOURCE, PushType, Reason, RecordStatus, Status, reason_words
 
 MOST_RECORDS = 20
 MOST_DELIVERIES = 100
@@ -269,7 +269,7 @@ def doubt(row: DeliveryResult) -> str:
 
 
 def _because(row: DeliveryResult) -> str:
-    return f": {Reason(row.reason).label}" if row.reason in Reason.values else ""
+    return f": {reason_words(row.status, row.reason)}" if row.reason in Reason.values else ""
 
 
 def _said(row: DeliveryResult) -> str:

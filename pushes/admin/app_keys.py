@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -44,6 +45,8 @@ class AppKeyForm(ModelForm[AppKey]):
     """The secret is typed in and never read back: not into the page, not into the history."""
 
     secret = SecretField(label=gettext_lazy("Secret key"), required=False)
+    #: Unticked, the key stays enabled until the page that asks has its answer.
+    asks_to_disable = False
 
     class Meta:
         model = AppKey
@@ -68,6 +71,15 @@ class AppKeyForm(ModelForm[AppKey]):
                 "“Rotate the secret” checks it first and keeps the old one."
             )
         )
+
+    @cached_property
+    def changed_data(self) -> list[str]:
+        return [name for name in super().changed_data if name != "is_enabled" or not self.asks_to_disable]
+
+    def clean_is_enabled(self) -> bool:
+        is_enabled = bool(self.cleaned_data["is_enabled"])
+        self.asks_to_disable = bool(not self.instance._state.adding and self.instance.is_enabled and not is_enabled)
+        return is_enabled or self.asks_to_disable
 
     def clean_access_id(self) -> int:
         access_id = int(self.cleaned_data["access_id"])
@@ -175,6 +187,7 @@ class AppKeys(RotationPages):
     def save_model(self, request: HttpRequest, obj: AppKey, form: Any, change: bool) -> None:
         if change:
             self._save_changes(request, obj, set(form.changed_data))
+            obj.asks_to_disable = form.asks_to_disable
         else:
             obj.save()
         doubt = accessids.doubt(obj.provider, obj.platform, obj.access_id)
@@ -188,6 +201,11 @@ class AppKeys(RotationPages):
             if AppKey.objects.filter(pk=key.pk).exclude(old_secret_encrypted="").exists():
                 messages.info(request, _("With this change the old secret is ended."))
         key.save(update_fields=fields)
+
+    def response_change(self, request: HttpRequest, obj: AppKey) -> HttpResponse:
+        if obj.asks_to_disable:
+            return HttpResponseRedirect(self.url("disable_page", obj.pk))
+        return super().response_change(request, obj)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

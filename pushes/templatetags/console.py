@@ -10,7 +10,8 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from pushes import marks
-from pushes.models import Device
+from pushes.models import DeliveryResult, Device
+from pushes.names import reason_words
 
 register = template.Library()
 
@@ -38,6 +39,12 @@ def crumb(part: dict[str, Any]) -> str:
 @register.filter
 def when(moment: Any) -> SafeString | str:
     return marks.when(moment)
+
+
+@register.filter
+def why(row: DeliveryResult) -> str:
+    """The reason of a delivery in words."""
+    return reason_words(row.status, row.reason)
 
 
 @register.simple_tag
