@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes import devices, tags
-from pushes.admin import tagging
+from pushes.admin import masked_tokens, tagging
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
 from pushes.admin.filters import exists, starts_with
@@ -72,6 +72,8 @@ class Devices(ReadOnlyDesk[Device]):
             return queryset, False
         if exists(Device, Q(account_id=text)):
             return queryset.filter(account_id=text), False
+        if masked_tokens.is_mask(text):
+            return queryset.filter(token__in=masked_tokens.of_devices(text)), False
         if len(text) < SHORTEST_TOKEN_PREFIX:
             return queryset.filter(token=text), False
         return queryset.filter(starts_with("token", text)), False

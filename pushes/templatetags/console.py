@@ -1,10 +1,12 @@
 """The console's marks in templates."""
 
+from collections.abc import Iterator
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from django import template
 from django.db.models import Model
+from django.forms import BaseForm
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
@@ -45,6 +47,37 @@ def when(moment: Any) -> SafeString | str:
 def why(row: DeliveryResult) -> str:
     """The reason of a delivery in words."""
     return reason_words(row.status, row.reason)
+
+
+class Fault(NamedTuple):
+    """One error of a form: of which field (`id` leads to it), or of the whole of it."""
+
+    label: str
+    text: str
+    id: str = ""
+
+
+@register.simple_tag(takes_context=True)
+def error_summary(context: dict[str, Any]) -> list[Fault]:
+    """Every error of an admin page's form, of its inlines, and of a table that is edited in place."""
+    forms: list[tuple[str, BaseForm]] = []
+    formsets = [inline.formset for inline in context.get("inline_admin_formsets") or ()]
+    form = context["adminform"].form if context.get("adminform") else context.get("form")
+    if isinstance(form, BaseForm):
+        forms.append(("", form))
+    formsets += filter(None, [getattr(context.get("cl"), "formset", None)])
+    faults = [Fault("", text) for formset in formsets for text in formset.non_form_errors()]
+    forms += [(str(form.instance), form) for formset in formsets for form in formset.forms]
+    return [*faults, *(fault for row, form in forms for fault in _faults(row, form))]
+
+
+def _faults(row: str, form: BaseForm) -> Iterator[Fault]:
+    for name, errors in form.errors.items():
+        bound = form[name] if name in form.fields else None
+        label = " · ".join(filter(None, (row, str(bound.label) if bound else "")))
+        for text in errors:
+            # A field of several parts has no id of its own: its first part has.
+            yield Fault(label, str(text), (bound.id_for_label or f"{bound.auto_id}_0") if bound else "")
 
 
 @register.simple_tag
