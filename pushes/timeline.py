@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from redis import RedisError
 
-from pushes import lanes, queues
+from pushes import lanes, queues, stored_words
 from pushes.directory import DirectoryError, directory
 from pushes.models import AppKey, DeadLetter, DeliveryResult, PushRecord, Resend
 from pushes.names import RESEND_SOURCE, PushType, Reason, RecordStatus, Status, reason_words
@@ -194,7 +194,7 @@ def _without_delivery(record: PushRecord, account_id: str) -> tuple[Step, str]:
     if record.status == RecordStatus.DISTRIBUTED:
         text = _("Nothing was made for %(account)s when it was distributed.") % {"account": account_id}
         return Step(None, "no_delivery", text), _("Nothing. (Deliveries are removed after RETENTION_DAYS.)")
-    detail = f" {record.status_detail}" if record.status_detail else ""
+    detail = f" {stored_words.words(record.status_detail, 'push')}" if record.status_detail else ""
     text = f"{_('The whole push ended before distribution:')} {record.get_status_display()}.{detail}"
     return Step(None, str(record.status), text), _("Nothing: this is final.")
 
@@ -219,7 +219,7 @@ def _delivery_state(row: DeliveryResult, key: AppKey | None) -> tuple[Step, str]
         text = _("waits, because the app key %(key)s is paused since %(time)s: %(reason)s.") % {
             "key": key,
             "time": _local(key.paused_at),
-            "reason": key.paused_reason or "–",
+            "reason": stored_words.words(key.paused_reason, "key") or "–",
         }
         return Step(key.paused_at, "key_paused", text), _("Correct and resume the app key; it goes out by itself then.")
     texts: dict[str, tuple[datetime | None, str, str]] = {
@@ -286,7 +286,7 @@ def _never_received(found: Timeline) -> None:
     if letter:
         text = _("It came, but could not be used: %(reason)s, %(detail)s (dead letter #%(id)s, %(state)s).") % {
             "reason": letter.reason,
-            "detail": letter.detail,
+            "detail": stored_words.words(letter.detail, "letter"),
             "id": letter.pk,
             "state": letter.get_status_display(),
         }

@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from pushes import clocks, sweep
-from pushes.admin import attention, broadcast_review, canary_words, health, stored_words
+from pushes import clocks, stored_words, sweep
+from pushes.admin import attention, broadcast_review, canary_words, health
 from pushes.admin.desk import admin_url
 from pushes.marks import amount
 from pushes.models import AppKey, Broadcast, DeadLetter, DeliveryResult, Lease, PushRecord, PushTypePolicy
@@ -117,14 +117,14 @@ def _keys(view: health.RedisView | None) -> Iterator[Alert]:
     for key in attention.stopped_keys():
         text = _("The app key %(key)s is paused; its pushes wait. %(why)s") % {
             "key": key,
-            "why": stored_words.words(key.paused_reason),
+            "why": stored_words.words(key.paused_reason, "key"),
         }
         advice = _("Fix the cause, verify the key, then resume it: what waited goes out automatically.")
         yield _about_key(key, f"paused-{key.pk}", text.strip(), advice, is_urgent=True)
     for key in attention.fallen_back_keys():
         text = _("The provider refused the new secret of %(key)s (%(why)s); sending went back to the old one.") % {
             "key": key,
-            "why": stored_words.words(key.fell_back_reason) or "–",
+            "why": stored_words.words(key.fell_back_reason, "key") or "–",
         }
         advice = _("Nothing waits. Check the new secret at the provider, and rotate again.")
         yield _about_key(key, f"fell-back-{key.pk}", text, advice)

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from redis import RedisError
 
-from pushes import accessids, keycheck, results
+from pushes import accessids, keycheck, results, stored_words
 from pushes.admin import key_import, key_match
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import list_page, page
@@ -139,7 +139,7 @@ def key_state(key: AppKey) -> SafeString:
     if not key.is_enabled:
         return badge(_("disabled"))
     if key.is_paused:
-        return badge(_("paused"), "danger", key.paused_reason)
+        return badge(_("paused"), "danger", stored_words.words(key.paused_reason, "key"))
     return badge(_("in use"), "success")
 
 
@@ -287,7 +287,10 @@ class AppKeys(RotationPages):
 
         def act(data: dict[str, Any]) -> str:
             if not results.pause_key(key, data["reason"]):
-                raise RefusedError(_("The key was paused already: %(reason)s") % {"reason": key.paused_reason or "–"})
+                raise RefusedError(
+                    _("The key was paused already: %(reason)s")
+                    % {"reason": stored_words.words(key.paused_reason, "key") or "–"}
+                )
             return _("The key is paused: %(reason)s") % {"reason": data["reason"]}
 
         return ask(self, request, question, act, row=key)
@@ -304,7 +307,10 @@ class AppKeys(RotationPages):
             title=_("Resume %(key)s?") % {"key": key},
             text=_("What has waited is sent now, unless it has expired meanwhile."),
             button=_("Resume the key"),
-            facts=[(_("Paused"), when(key.paused_at)), (_("Because"), key.paused_reason or "–")],
+            facts=[
+                (_("Paused"), when(key.paused_at)),
+                (_("Reason"), stored_words.words(key.paused_reason, "key") or "–"),
+            ],
         )
 
         def act(_data: dict[str, Any]) -> str:

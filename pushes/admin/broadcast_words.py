@@ -1,6 +1,7 @@
 """Why a broadcast is in its state, in the reader's language."""
 
-from pushes.admin import canary_words, stored_words
+from pushes import stored_words
+from pushes.admin import canary_words
 from pushes.models import Broadcast
 
 

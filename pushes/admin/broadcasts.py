@@ -210,7 +210,7 @@ class Broadcasts(Desk[Broadcast]):
         try:
             sizes = audiences.estimates(broadcast)
         except (InvalidMessageError, DirectoryError) as error:
-            messages.error(request, str(error))
+            messages.error(request, broadcast_words.sentence(str(error)))
             return HttpResponseRedirect(self.url("change", broadcast.pk))
         if approval.is_needed(broadcast, sum(sizes.values()), request.user):
             return self._ask_for_approval(request, broadcast, sizes)

@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
+from pushes import stored_words
 from pushes.admin import attention, health, letter_actions, letter_words
 from pushes.admin.desk import ReadOnlyDesk, page
 from pushes.admin.keyset import TEMPLATE, KeysetChangeList
@@ -50,7 +51,10 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
     actions = ("replay_selected", "discard_selected")
     actions_detail = ("replay_page", "discard_page")
     fieldsets = (
-        (None, {"fields": (("reason_shown", "state"), "detail", ("source", "position"), ("received", "resolved"))}),
+        (
+            None,
+            {"fields": (("reason_shown", "state"), "detail_shown", ("source", "position"), ("received", "resolved"))},
+        ),
     )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
@@ -125,6 +129,10 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
     @admin.display(description=gettext_lazy("reason"))
     def reason_shown(self, row: DeadLetter) -> SafeString:
         return letter_words.with_code(row.reason)
+
+    @admin.display(description=gettext_lazy("detail"))
+    def detail_shown(self, row: DeadLetter) -> str:
+        return stored_words.words(row.detail, "letter") or "–"
 
     @admin.display(description=gettext_lazy("beginning"))
     def preview(self, row: DeadLetter) -> SafeString:

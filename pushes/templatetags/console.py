@@ -44,6 +44,12 @@ def when(moment: Any) -> SafeString | str:
 
 
 @register.filter
+def noted(text: str, what: str) -> str:
+    """A sentence that the platform stored in English, in the reader's language."""
+    return marks.noted(text or "", what)
+
+
+@register.filter
 def why(row: DeliveryResult) -> str:
     """The reason of a delivery in words."""
     return reason_words(row.status, row.reason)
@@ -72,7 +78,8 @@ def error_summary(context: dict[str, Any]) -> list[Fault]:
 
 
 def _faults(row: str, form: BaseForm) -> Iterator[Fault]:
-    for name, errors in form.errors.items():
+    places = {name: place for place, name in enumerate(form.fields)}
+    for name, errors in sorted(form.errors.items(), key=lambda item: places.get(item[0], -1)):
         bound = form[name] if name in form.fields else None
         label = " · ".join(filter(None, (row, str(bound.label) if bound else "")))
         for text in errors:
@@ -91,11 +98,11 @@ def key_badge(state: Any) -> SafeString:
     if not state.key.is_enabled:
         return marks.badge(_("disabled"))
     if state.key.is_paused:
-        return marks.badge(_("paused"), "danger", state.key.paused_reason)
+        return marks.badge(_("paused"), "danger", noted(state.key.paused_reason, "key"))
     if state.is_tripped:
         return marks.badge(_("provider fails"), "warning")
     if state.seconds_shut:
         return marks.badge(_("waits %(s)s s") % {"s": ceil(state.seconds_shut)}, "warning")
     if state.key.fell_back_at is not None:
-        return marks.badge(_("back at its old secret"), "warning", state.key.fell_back_reason)
+        return marks.badge(_("back at its old secret"), "warning", noted(state.key.fell_back_reason, "key"))
     return marks.badge(_("in use"), "success")

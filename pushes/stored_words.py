@@ -13,6 +13,8 @@ from django.utils.translation import gettext_noop as _
 
 #: (English sentence with named parts, the message to translate), in the order in which they are tried.
 _Sentences = Iterable[tuple[str, str]]
+#: What is added behind a dead letter's reason.
+_NOTES = re.compile(r"(.*?)((?: \((?:replayed by|discarded by|only the first) [^()]+\))*)", re.DOTALL)
 
 _BROADCASTS: _Sentences = (
     (r"paused by (?P<who>.+)", _("paused by %(who)s")),
@@ -116,6 +118,32 @@ _LETTERS: _Sentences = (
     (r"(?P<value>.+) is no array", _("%(value)s is not an array")),
 )
 
+_LETTER_NOTES: _Sentences = (
+    (r" \(replayed by (?P<who>[^()]+)\)", _(" (replayed by %(who)s)")),
+    (r" \(discarded by (?P<who>[^()]+)\)", _(" (discarded by %(who)s)")),
+    (r" \(only the first (?P<n>\d+) bytes are kept\)", _(" (only the first %(n)s bytes are kept)")),
+)
+#: What the parser calls values.
+_PARTS = frozenset({_("a list"), _("an empty array"), _("null"), _("a boolean"), _("a string"), _("a number")})
+_INDEX = r"db\.getSiblingDB\(.+?\)\.createIndex\(\{.*?\}\)"
+_SCANNERS: _Sentences = (
+    (r"the lane has more jobs than BACKLOG_JOBS", _("the lane has more jobs than BACKLOG_JOBS")),
+    (rf"catching up would be faster with (?P<command>{_INDEX})", _("Catching up would be faster with %(command)s")),
+    (
+        rf"(?P<name>\S+) has no index on the group id; create it: (?P<command>{_INDEX})",
+        _("%(name)s has no index on the group ID. Create it: %(command)s"),
+    ),
+    (
+        r"(?P<name>\S+) has no index on (?P<field>\S+) and is never read without one\. Create it in the mongo shell: "
+        rf"(?P<command>{_INDEX})",
+        _("%(name)s has no index on %(field)s and is never read without one. Create it: %(command)s"),
+    ),
+    (
+        r"(?P<name>\S+): the change stream was closed \(collection dropped or renamed\?\)",
+        _("%(name)s: the change stream was closed (was the collection dropped or renamed?)"),
+    ),
+)
+
 
 def _compiled(sentences: _Sentences) -> tuple[tuple[re.Pattern[str], str], ...]:
     return tuple((re.compile(pattern, re.DOTALL), message) for pattern, message in sentences)
@@ -130,14 +158,41 @@ _ALL = {
         "export": _EXPORTS,
         "push": _PUSHES,
         "letter": _LETTERS,
+        "note": _LETTER_NOTES,
+        "scanner": _SCANNERS,
     }.items()
 }
 
 
-def words(noted: str, what: str = "key") -> str:
+def words(noted: str, what: str) -> str:
     """`noted` in the reader's language; itself when nobody knows a sentence for it. `what` it is noted of: a
-    `broadcast`, `device`, `key`, `export`, `push` or dead `letter`."""
+    `broadcast`, `device`, `key`, `export`, `push`, `scanner` or dead `letter`."""
+    if what == "letter":
+        return _of_letter(noted)
+    if what == "scanner":
+        return _each(noted, what)
+    return _whole(noted, what)
+
+
+def _whole(noted: str, what: str) -> str:
     for pattern, message in _ALL[what]:
         if found := pattern.fullmatch(noted):
-            return gettext(message) % found.groupdict()
+            return gettext(message) % {name: _part(text) for name, text in found.groupdict().items()}
     return noted
+
+
+def _part(text: str | None) -> str:
+    return gettext(text) if text in _PARTS else text or ""
+
+
+def _each(noted: str, what: str) -> str:
+    """Several sentences, one behind the other."""
+    for pattern, message in _ALL[what]:
+        noted = pattern.sub(lambda found, message=message: gettext(message) % found.groupdict(), noted)
+    return noted
+
+
+def _of_letter(noted: str) -> str:
+    found = _NOTES.fullmatch(noted)
+    reason, notes = found.groups() if found else (noted, "")
+    return _whole(reason, "letter") + _each(notes, "note")
