@@ -193,7 +193,7 @@ class Policies(Desk[PushTypePolicy]):
         if not types:
             messages.info(request, _("Nothing was done: it is off already."))
             return HttpResponseRedirect(self.url("changelist"))
-        title = ngettext("Switch off “%(type)s”?", "Switch off %(n)s push types?", len(types))
+        title = _("Switch off “%(type)s”?") if len(types) == 1 else _("Switch off %(n)s push types?")
         question = Question(
             title=title % {"type": types[0], "n": len(types)},
             text=_(
