@@ -200,7 +200,7 @@ class Policies(Desk[PushTypePolicy]):
                 "While a type is off, its pushes are skipped: nobody receives them, and they are not kept for later."
             ),
             button=_("Switch off"),
-            facts=[(one if len(types) > 1 else _("Last 24 hours"), traffic(one)) for one in types],
+            facts=[(one if len(types) > 1 else _("Traffic"), traffic(one)) for one in types],
             form=SwitchOffForm,
             is_dangerous=True,
             keep=_("Keep it on") if len(types) == 1 else _("Keep them on"),

@@ -393,15 +393,16 @@ def test_one_broadcast_goes_to_both_apps(sign_in: SignIn, key: AppKey, sandbox: 
     assert sorted(push["token"] for push in sandbox.received()) == sorted(tokens)
 
 
-def test_nobody_to_send_to_is_said_and_ends_at_once(sign_in: SignIn, run_jobs: RunJobs) -> None:
+def test_nobody_to_send_to_is_said_and_the_button_is_off(sign_in: SignIn) -> None:
     page = sign_in(roles.OPERATOR)
     compose(page)
     review(page)
-    expect(page.get_by_text("Nobody would get it")).to_be_visible()
-    page.get_by_role("button", name="Send to 0 devices now").click()
-    a_round(run_jobs)
-    a_round(run_jobs)
-    state(page, "finished")
+    expect(page.get_by_text("There is nobody to send to")).to_be_visible()
+    expect(page.get_by_role("button", name="Send to 0 devices now")).to_be_disabled()
+    make_device()
+    page.reload()
+    page.get_by_role("button", name="Send to 1 device now").click()
+    state(page, "sending")
 
 
 def test_a_key_that_goes_between_review_and_launch_leaves_everybody_skipped_with_the_reason(
