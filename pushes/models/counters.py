@@ -38,6 +38,8 @@ class BroadcastTally(models.Model):
     page reads, and what halts it."""
 
     MADE = "made"
+    #: In place of a reason: made for an account of a list that has no device.
+    WITHOUT_DEVICE = "without_device"
     SECONDS = 10
 
     broadcast_id = models.BigIntegerField()
