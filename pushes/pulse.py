@@ -7,7 +7,6 @@ one that is not says so in Redis, where the console and /metrics find it.
 
 import json
 import logging
-import os
 import socket
 import threading
 import time
@@ -135,10 +134,9 @@ class Pulse:
         self._thread.start()
 
     def stop(self) -> None:
+        """What it has said stands, and runs out: who ends because it is unwell has a successor that says the same."""
         self._stop.set()
         self._thread.join(timeout=ASK_SECONDS)
-        if self._said:
-            _quietly(self._unsay)
 
     def complaint(self) -> Complaint | None:
         """What is wrong; None while the process is well. One that has never had an answer is not."""
@@ -196,7 +194,7 @@ class Pulse:
 
     @property
     def _key(self) -> str:
-        return f"{self._host}:{os.getpid()}"
+        return f"{self._host}:{self._name}"
 
 
 @contextmanager
