@@ -3,7 +3,7 @@ from django.core.checks import Tags, register
 from django.db.models import BigIntegerField, CharField
 from django.utils.translation import gettext_lazy as _
 
-from pushes.checks import check_directory, check_lease
+from pushes.checks import check_directory, check_endpoints, check_lease
 from pushes.lookups import Among
 from pushes.server_checks import check_mariadb, check_redis
 
@@ -17,5 +17,6 @@ class PushesConfig(AppConfig):
             keys.register_lookup(Among)
         register(check_directory)
         register(check_lease)
+        register(check_endpoints, Tags.database)
         register(check_mariadb, Tags.database)
         register(check_redis, Tags.database)

@@ -3,7 +3,7 @@
 from pushes.models.broadcasts import Broadcast
 from pushes.models.counters import BroadcastTally, Counter, LatencyBucket, Lease
 from pushes.models.desk import ApiToken, DeadLetter
-from pushes.models.keys import AppKey
+from pushes.models.keys import AppKey, SuspectToken
 from pushes.models.ledger import DeliveryResult, MultiPush, PushRecord, live
 from pushes.models.log import Export, ExportPiece, LogBlock, Resend
 from pushes.models.operators import FailedLogin, OperatorPreferences
@@ -33,6 +33,7 @@ __all__ = [
     "PushRecord",
     "PushTypePolicy",
     "Resend",
+    "SuspectToken",
     "live",
     "mask_token",
     "policies",
