@@ -241,6 +241,8 @@ def _column(status: str, reason: str) -> str:
         return "accepted"
     if status in (Status.FAILED, Status.UNKNOWN):
         return "bad_tokens" if reason == Reason.BAD_TOKEN else "errors"
+    if status == Status.RETRYING and reason == Reason.TOKENS_DOUBTED:
+        return "bad_tokens"
     if status == Status.RETRYING and reason not in NO_TROUBLE:
         return "troubled"
     return "waiting" if status in (*CLAIMABLE, Status.SENDING) else "silent"

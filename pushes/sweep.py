@@ -18,6 +18,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from pushes import (
+    belief,
     blocks,
     broadcasts,
     clocks,
@@ -79,6 +80,7 @@ def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None
     if thorough:
         swept.expired = _expire(now)
         swept.deleted = _retain(now)
+        belief.forget_old(now)
         counters.roll_up(now)
         exports.clean_up(now)
         blocks.forget()

@@ -112,7 +112,7 @@ def raw_waits_since(view: health.RedisView | None, now: datetime) -> datetime | 
 
 def _keys(view: health.RedisView | None) -> Iterator[Alert]:
     for key in AppKey.objects.filter(paused_at__isnull=False, is_enabled=True):
-        text = _("The app key %(key)s is paused; its pushes wait. %(why)s") % {"key": key, "why": key.paused_reason}
+        text = _("The app key %(key)s is paused; its pushes wait. %(why)s") % {"key": key, "why": key.pause_words}
         advice = _("Mend what the reason names, verify the key, then resume it: what waited goes out by itself.")
         yield _about_key(key, f"paused-{key.pk}", text, advice, is_urgent=True)
     for key in AppKey.objects.filter(fell_back_at__isnull=False):

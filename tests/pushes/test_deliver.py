@@ -475,9 +475,29 @@ def test_a_key_that_no_call_can_be_written_for_is_paused_and_its_pushes_wait(wro
     assert words in key.paused_reason
 
 
-def test_an_address_that_is_none_is_unreachable(sandbox: Sandbox):
-    row = due(make_app_key(endpoint_url="http://例子.test"), make_record(push_type=DEFAULT))
-    assert send(row) == [(Status.RETRYING, Reason.UNREACHABLE)]
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://例子.test", "http://127.0.0.1.evil.test", "http://user:pw@127.0.0.1:9", "http://169.254.169.254/latest"],
+)
+def test_under_an_endpoint_that_is_not_allowed_pushes_wait_and_nothing_is_called(endpoint: str):
+    key = make_app_key(endpoint_url=endpoint)
+    row, other = due(key, make_record(push_type=DEFAULT)), due(key)
+    assert send(row, other) == [(Status.RETRYING, Reason.ENDPOINT_REFUSED)] * 2
+    assert (row.attempts, row.may_have_arrived) == (0, False)
+    assert timezone.now() < row.due_at < row.expires_at
+    key.refresh_from_db()
+    assert not key.is_paused
+    assert not Device.objects.filter(is_active=False).exists()
+
+
+def test_what_waited_for_its_endpoint_to_be_allowed_is_sent_then(sandbox: Sandbox, settings: Settings):
+    allowed, settings.PROVIDER_HOSTS = settings.PROVIDER_HOSTS, []
+    key = make_key(sandbox)
+    row = due(key)
+    assert send(row) == [(Status.RETRYING, Reason.ENDPOINT_REFUSED)]
+    settings.PROVIDER_HOSTS = allowed
+    DeliveryResult.objects.update(due_at=timezone.now())
+    assert send(row) == [ACCEPTED]
 
 
 def test_under_a_disabled_or_removed_key_nothing_is_sent(sandbox: Sandbox):
