@@ -1,8 +1,9 @@
 """The way back for devices that a key took for dead while it was wrong: those of its own scope, by time."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from django import forms
 from django.contrib import messages
@@ -24,7 +25,8 @@ MARGIN = timedelta(minutes=10)
 LATELY = timedelta(days=1)
 
 
-class Period(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Period:
     """From when until when devices were deactivated."""
 
     since: datetime
@@ -32,7 +34,8 @@ class Period(NamedTuple):
 
     def as_text(self) -> dict[str, str]:
         """In the operator's zone, as its fields show it."""
-        return {name: f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" for name, at in self._asdict().items()}
+        both = {"since": self.since, "until": self.until}
+        return {name: f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" for name, at in both.items()}
 
 
 class PeriodForm(forms.Form):
@@ -62,7 +65,7 @@ class RestorePages(Desk[AppKey]):
         """The number first; another period is counted before anything is done."""
         asked = PeriodForm(request.POST if request.method == "POST" else request.GET)
         period = _period(key, asked.cleaned_data if asked.is_valid() else {})
-        number = devices.refused_in(_scope(key), *period).count()
+        number = devices.refused_in(_scope(key), period.since, period.until).count()
         seen = urlencode(period.as_text())
         if request.method == "POST" and asked.is_valid() and request.POST.get("seen", seen) != seen:
             messages.info(request, _("The period was changed: look at the number, then confirm."))
@@ -86,7 +89,7 @@ class RestorePages(Desk[AppKey]):
         )
 
         def act(_data: dict[str, Any]) -> str:
-            done = devices.restore(_scope(key), *period, by=str(request.user))
+            done = devices.restore(_scope(key), period.since, period.until, by=str(request.user))
             if not done:
                 raise RefusedError(_("No device was deactivated for this reason in this period."))
             words = {"n": f"{done:,}", **period.as_text()}

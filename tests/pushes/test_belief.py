@@ -45,7 +45,7 @@ def bad() -> str:
 def due(key: AppKey, token: str = "", **fields: Any) -> DeliveryResult:
     """A delivery of a message of its own to a device of its own."""
     kind = fields.pop("kind", Kind.SYSTEM)
-    device = make_device(make_account(), token=token, platform=key.platform, app=key.app)
+    device = make_device(make_account(), token=token, platform=key.platform, app=App(key.app))
     return make_delivery(make_record(kind=kind, app=key.app), device, app_key_id=key.pk, **fields)
 
 

@@ -375,7 +375,12 @@ class TestCall:
     def test_nobody_waits_for_what_closing_waits_for(self, monkeypatch):
         """libcurl waits for a name look-up that hangs before it lets go of its handle."""
         close = HttpWindow.close
-        monkeypatch.setattr(HttpWindow, "close", lambda window: (time.sleep(1), close(window)))
+
+        def slow(window: HttpWindow) -> None:
+            time.sleep(1)
+            close(window)
+
+        monkeypatch.setattr(HttpWindow, "close", slow)
         started = time.monotonic()
         assert called(request_to(closed_port()), 0.5).was_sent is False
         assert time.monotonic() - started < 0.9
