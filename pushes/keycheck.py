@@ -117,7 +117,8 @@ def blames_the_secret(outcome: Outcome) -> bool:
 
 def explain(outcome: Outcome) -> str:
     """The verdict in words, in the language of whoever asks, with the provider's own words behind it."""
-    said = " ".join(str(part) for part in (outcome.code, outcome.text) if part not in (None, ""))
+    code = None if outcome.code == outcome.http_status else outcome.code
+    said = " ".join(str(part) for part in (code, outcome.text) if part not in (None, ""))
     return f"{_meaning(outcome)} ({said})" if said and not is_good(outcome) else _meaning(outcome)
 
 
@@ -138,6 +139,8 @@ def _meaning(outcome: Outcome) -> str:
         return _("refused: check the access id, the secret and the endpoint URL")
     if outcome.reason is Reason.UNREACHABLE:
         return _("no connection to the provider: check the endpoint URL and the network")
+    if outcome.reason is Reason.PROVIDER_ERROR:
+        return _("the provider answered with a server error: try again later")
     if outcome.verdict is Verdict.UNKNOWN:
         return _("no usable answer: check that the endpoint URL speaks this provider's protocol")
     if outcome.verdict is Verdict.RETRY:

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.utils import timezone
-from pytest_django import Settings
 
-from pushes import belief, results, rotation, submit
+from pushes import belief, canary, results, rotation, submit
 from pushes.deliver import deliver
-from pushes.models import AppKey, DeliveryResult, Device, DeviceEvent, SuspectToken
-from pushes.names import App, Kind, PauseCode, ProviderKind, Reason, Status
+from pushes.models import AppKey, DeliveryResult, Device, DeviceEvent, PushRecord, SuspectToken
+from pushes.names import App, Kind, PauseCode, Platform, ProviderKind, Reason, Status
 from pushes.sweep import sweep
 from tests.make import make_account, make_app_key, make_device, make_secret, make_token
 from tests.needs import needs
@@ -104,14 +103,14 @@ def test_of_a_key_that_becomes_wrong_in_the_middle_of_much_traffic_a_window_is_l
 
 
 def test_what_waited_goes_out_once_the_key_is_right(key: AppKey, sandbox: Sandbox):
-    """The sandbox's tokens cannot recover, so here the rows' do: as if the environment was wrong, and is right."""
-    rows = [due(key, bad()) for _ in range(20)]
+    sandbox.set_profile("bad_token", access_id=key.access_id)
+    rows = [due(key) for _ in range(20)]
     assert set(send(*rows)) == {WAITS}
-    for row in rows:
-        DeliveryResult.objects.filter(pk=row.pk).update(token=make_token())
+    sandbox.set_profile("ok", access_id=key.access_id)
     results.resume_key(key)
     sweep()
     assert set(send(*rows)) == {ACCEPTED}
+    assert {row.attempts for row in rows} == {1}
     key.refresh_from_db()
     assert (key.is_paused, key.paused_code) == (False, "")
     assert key.doubted_since, "the spell is remembered for the undoing"
@@ -259,18 +258,36 @@ def test_losing_redis_changes_no_verdict(key: AppKey, redis_client: Any):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_from_accepted_message_to_paused_key_and_back(key: AppKey, run_jobs: Any, sandbox: Sandbox, settings: Settings):
+def test_from_accepted_message_to_paused_key_and_back(key: AppKey, run_jobs: Any, sandbox: Sandbox):
     """Sixty shoppers, each with one phone, each with an order of his own."""
+    sandbox.set_profile("bad_token", access_id=key.access_id)
     accounts = [make_account() for _ in range(60)]
     for account in accounts:
-        make_device(account, token=bad(), platform=key.platform)
+        make_device(account, platform=Platform(key.platform))
     submit.submit([make_message(account.account_id) for account in accounts])
     run_jobs()
-    assert set(DeliveryResult.objects.values_list("status", "reason")) <= {WAITS, (Status.RETRYING, Reason.KEY_PAUSED)}
-    assert inactive() == set()
-    key.refresh_from_db()
-    assert key.paused_code == PauseCode.TOKENS_DOUBTED
     call_command("runsweeper", once=True)
     run_jobs()
-    assert sandbox.received() == []
-    assert inactive() == set()
+    assert set(DeliveryResult.objects.values_list("status", "reason")) <= {WAITS, (Status.RETRYING, Reason.KEY_PAUSED)}
+    assert (sandbox.received(), inactive()) == ([], set())
+    key.refresh_from_db()
+    assert key.paused_code == PauseCode.TOKENS_DOUBTED
+    sandbox.set_profile("ok", access_id=key.access_id)
+    results.resume_key(key)
+    call_command("runsweeper", once=True)
+    run_jobs()
+    assert set(DeliveryResult.objects.values_list("status", "reason")) == {ACCEPTED}
+    assert len({entry["token"] for entry in sandbox.received()}) == len(sandbox.received()) == 60
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_canary_that_meets_a_wrong_key_stops_its_broadcast(key: AppKey):
+    record = make_record(kind=Kind.BROADCAST)
+    rows = [make_delivery(record, make_device(token=bad()), app_key_id=key.pk) for _ in range(25)]
+    PushRecord.objects.update(one_by_one=True)
+    assert set(send(*rows)) == {WAITS}
+    found = canary.tally([record.pk])
+    assert (found.bad_tokens, found.errors, found.accepted) == (25, 0, 0)
+    objection = canary.objection(found, canary.limits(), is_over=False)
+    assert objection
+    assert objection.why == canary.BAD_TOKENS

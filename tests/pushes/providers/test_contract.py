@@ -169,6 +169,7 @@ def test_tokens_have_their_fates(line, prefix, verdict, reason):
         ("garbage", Verdict.UNKNOWN, Reason.NO_ANSWER, 0),
         ("throttle", Verdict.RETRY, Reason.THROTTLED, 0),
         ("bad_auth", Verdict.FAILED, Reason.BAD_CREDENTIALS, 0),
+        ("bad_token", Verdict.BAD_TARGET, Reason.BAD_TOKEN, 0),
     ],
 )
 def test_faults_have_their_outcomes(line, sandbox, profile, verdict, reason, recorded):
