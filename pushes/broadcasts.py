@@ -257,6 +257,7 @@ def progress(broadcast_id: int) -> Progress:
     since = tallies.seconds_ago(now, RECENT_SECONDS)
     found = tallies.by_event(broadcast_id, recent_since=since)
     total, _ = found.pop(BroadcastTally.MADE, (0, 0))
+    found.pop(BroadcastTally.DOUBTED, None)
     return Progress(
         counts={status: number for status, (number, _) in found.items()},
         total=total,

@@ -17,7 +17,7 @@ from redis import RedisError
 
 from pushes import belief, claims, counters, endings, keycheck, keygate, rotation, tallies
 from pushes.claims import Claimed
-from pushes.models import AppKey, DeliveryResult
+from pushes.models import AppKey, BroadcastTally, DeliveryResult
 from pushes.names import CLAIMABLE, TERMINAL, Kind, PauseCode, Reason, Status
 from pushes.retry import Attempt, NextState, Schedule, next_state
 from pushes.values import Content, Outcome, Policy, Scope, Verdict
@@ -111,7 +111,8 @@ def _write(
             changes["attempts"] = F("attempts") + (1 if state.counts else -1)
         settled = claims.settle(delivery_ids, claim, **changes)
         events[kind, state.status, state.reason or "", key.pk] += settled
-        ends[record_id, state.status, state.reason or ""] += settled if record_id else 0
+        end = BroadcastTally.DOUBTED if state.reason is Reason.TOKENS_DOUBTED else state.status
+        ends[record_id, end, state.reason or ""] += settled if record_id else 0
     counters.add_latencies(latencies, now)
     counters.add(events, now)
     tallies.add(ends, now)
