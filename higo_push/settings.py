@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "chatscan",
 ]
 MIDDLEWARE = [
+    "pushes.api.health.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -66,7 +67,18 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'higo_push.sqlite3'}")}
+DATABASES = {
+    "default": env.database(
+        "DATABASE_URL",
+        f"sqlite:///{BASE_DIR / 'higo_push.sqlite3'}",
+        env.Waits(
+            connect=env.integer("DATABASE_CONNECT_SECONDS", 5, least=1, most=3_600),
+            answer=env.integer("DATABASE_ANSWER_SECONDS", 20, least=1, most=3_600),
+            lock=env.integer("DATABASE_LOCK_SECONDS", 8, least=1, most=3_600),
+            command_answer=env.integer("DATABASE_COMMAND_SECONDS", 7_200, least=1, most=86_400),
+        ),
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"
@@ -111,8 +123,9 @@ OTP_TOTP_ISSUER = "HIGO Push"
 # HTTPS: on by default; the demo and a plain intranet host turn it off with HTTPS=off.
 HTTPS = env.boolean("HTTPS", not DEBUG)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
-# A probe on this machine speaks plain HTTP and cannot follow a redirect.
-SECURE_REDIRECT_EXEMPT = [r"^(api/v1/)?(healthz|readyz|metrics)$"]
+# A probe on this machine speaks plain HTTP and cannot follow a redirect. A call of the API that has a body would
+# lose it: the API itself refuses it instead.
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$", r"^/*api(/(?!v1/openapi\.json$)|$)"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.boolean("BEHIND_PROXY", False) else None
 SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 31_536_000 if HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
@@ -133,8 +146,8 @@ LOGGING = {
 }
 
 # --- services ---------------------------------------------------------------------------------
-REDIS_URL = env.url("REDIS_URL", "", ("redis", "rediss", "unix"))
-MONGO_URL = env.url("MONGO_URL", "", ("mongodb", "mongodb+srv"))
+REDIS_URL = env.url("REDIS_URL", "", env.REDIS_SCHEMES)
+MONGO_URL = env.url("MONGO_URL", "", env.MONGO_SCHEMES)
 SANDBOX_URL = env.url("SANDBOX_URL", "http://127.0.0.1:8790", ("http", "https"))
 # Where calls to providers may go, besides the providers' own hosts and the sandbox's.
 PROVIDER_HOSTS = env.hosts("PROVIDER_HOSTS")
@@ -162,10 +175,12 @@ BREAKER_MOST_SECONDS = env.number("BREAKER_MOST_SECONDS", 120.0, least=0.01)
 SWEEP_INTERVAL = env.number("SWEEP_INTERVAL", 2.0, least=0.05)
 STUCK_SECONDS = env.number("STUCK_SECONDS", 15.0, least=0.1)
 RETENTION_DAYS = env.integer("RETENTION_DAYS", 90, least=1)
+#: Of one source and reason; what is beyond is counted and not kept.
+DEAD_LETTERS_PER_HOUR = env.integer("DEAD_LETTERS_PER_HOUR", 2_000, least=1)
 BACKLOG_JOBS = env.integer("BACKLOG_JOBS", 400, least=1)
 RQ_QUEUES = {
     name: {
-        "URL": REDIS_URL or "redis://127.0.0.1:6379/0",
+        "URL": env.with_redis_bounds(REDIS_URL or "redis://127.0.0.1:6379/0"),
         "DEFAULT_TIMEOUT": 600,
         "DEFAULT_RESULT_TTL": 60,
         "SERIALIZER": "rq.serializers.JSONSerializer",

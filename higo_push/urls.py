@@ -3,7 +3,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from pushes.admin.preferences import set_language
-from pushes.api.urls import probes
+from pushes.api.urls import everything_else, probes
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
@@ -12,4 +12,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include("pushes.api.urls")),
     *probes,
+    everything_else,
 ]
+handler400 = "pushes.api.urls.refused_request"
+handler500 = "higo_push.refusals.server_error"

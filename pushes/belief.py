@@ -19,9 +19,8 @@ from functools import partial
 from typing import NamedTuple
 
 from django.db.models import F, QuerySet
-from django.utils import timezone
 
-from pushes import devices
+from pushes import clocks, devices
 from pushes.claims import Claimed
 from pushes.models import AppKey, Device, SuspectToken
 from pushes.names import Reason
@@ -60,7 +59,7 @@ class Weighed(NamedTuple):
 
 def weigh(key: AppKey, finished: Finished) -> Weighed:
     """Hold what was refused against what was accepted, now and since the oldest suspicion."""
-    now = timezone.now()
+    now = clocks.now()
     taken = len({row.token for row, outcome in finished if outcome.verdict is Verdict.ACCEPTED and outcome.vouches})
     refused = {
         row.token: Suspect(row.token, row.account_id, row.device_id, _words(outcome), taken, now)

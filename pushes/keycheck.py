@@ -115,6 +115,11 @@ def blames_the_secret(outcome: Outcome) -> bool:
     return is_refused and outcome.reason is Reason.BAD_CREDENTIALS and outcome.code not in NOT_THE_SECRET
 
 
+def blames_the_clock(outcome: Outcome) -> bool:
+    """Whether the provider found the time of the call wrong: this machine's clock, or the provider's."""
+    return outcome.verdict is Verdict.FAILED and outcome.code in CLOCK_CODES
+
+
 def explain(outcome: Outcome) -> str:
     """The verdict in words, in the language of whoever asks, with the provider's own words behind it."""
     code = None if outcome.code == outcome.http_status else outcome.code

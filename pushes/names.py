@@ -120,6 +120,7 @@ class Reason(TextChoices):
     BAD_TOKEN = "bad_token", _("the provider does not know this device token")
     BAD_PAYLOAD = "bad_payload", _("the provider refused the message itself")
     BAD_CREDENTIALS = "bad_credentials", _("the provider refused the app key")
+    WRONG_CLOCK = "wrong_clock", _("the clock of the sending machine is wrong; another machine sends it")
     THROTTLED = "throttled", _("the provider or the key's own rate limit asked for a pause")
     PROVIDER_BUSY = "provider_busy", _("the provider could not take the push just now")
     UNREACHABLE = "unreachable", _("no connection to the provider")
@@ -144,8 +145,10 @@ class PauseCode(TextChoices):
     )
 
 
-#: The source of pushes that are an operator's second try of a delivery.
-RESEND_SOURCE = "resend"
+#: The source of pushes that are an operator's second try of a delivery, and of what came on the producers' raw list.
+RESEND_SOURCE, INTAKE_SOURCE = "resend", "intake"
+#: Why a dead letter is one whose id stands for another push already.
+CONFLICT = "conflict"
 
 
 class WindowPolicy(TextChoices):
@@ -193,6 +196,17 @@ class ExportStatus(TextChoices):
     DONE = "done", _("ready")
     CANCELLED = "cancelled", _("cancelled")
     FAILED = "failed", _("failed")
+
+
+class JobRefusal(TextChoices):
+    """Why a worker did not run a job that it found in a queue."""
+
+    FUNCTION = "function", _("it calls something else")
+    ARGUMENTS = "arguments", _("its arguments are not row numbers")
+    EXTRAS = "extras", _("it brings callbacks, retries or dependencies")
+    SETTINGS = "settings", _("its settings are not valid")
+    QUEUE = "queue", _("it belongs to another queue")
+    UNREADABLE = "unreadable", _("it cannot be read")
 
 
 class DeviceEventKind(TextChoices):

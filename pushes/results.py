@@ -5,17 +5,18 @@ import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import Error as DatabaseError
+from django.db import connection, transaction
 from django.db.models import F
-from django.utils import timezone
 from redis import RedisError
 
-from pushes import belief, claims, counters, endings, keycheck, keygate, rotation, tallies
+from pushes import belief, claims, clocks, counters, endings, keycheck, keygate, outages, pulse, rotation, tallies
 from pushes.claims import Claimed
 from pushes.models import AppKey, BroadcastTally, DeliveryResult
 from pushes.names import CLAIMABLE, TERMINAL, Kind, PauseCode, Reason, Status
@@ -54,8 +55,8 @@ def settle(
     `is_begun` says whether `claims.begin` has counted the attempt already.
     """
     weighed = surely(partial(belief.weigh, key, finished))
-    finished = weighed.finished
-    now = timezone.now()
+    finished = _told_apart(weighed.finished)
+    now = clocks.now()
     latencies = [
         (row.kind, (now - contents[row.record_id].created_at).total_seconds())
         for row, outcome in finished
@@ -72,9 +73,20 @@ def settle(
     return _judge_key(key, finished)
 
 
+def _told_apart(finished: Finished) -> Finished:
+    """A refusal for the time of the call is this machine's own affair when its clock is known to be wrong: the key is
+    good, and other machines send under it."""
+    if not any(keycheck.blames_the_clock(outcome) for _, outcome in finished) or not clocks.is_wrong():
+        return finished
+    return [
+        (row, replace(outcome, reason=Reason.WRONG_CLOCK) if keycheck.blames_the_clock(outcome) else outcome)
+        for row, outcome in finished
+    ]
+
+
 def _groups(finished: Finished, policies: dict[int, Policy]) -> dict[Group, list[int]]:
     schedule = Schedule(settings.RETRY_BASE_SECONDS, settings.RETRY_MOST_SECONDS, settings.MAX_ATTEMPTS)
-    now = timezone.now()
+    now = clocks.now()
     groups: dict[Group, list[int]] = defaultdict(list)
     # Retries of one settlement share a random spread of some steps, so that they stay few statements.
     steps = [random.random() for _ in range(8)]
@@ -90,7 +102,7 @@ def _groups(finished: Finished, policies: dict[int, Policy]) -> dict[Group, list
 def _write(
     groups: dict[Group, list[int]], claim: str, key: AppKey, latencies: Sequence[tuple[str, float]], is_begun: bool
 ) -> None:
-    now = timezone.now()
+    now = clocks.now()
     events: Counter[tuple[str, str, str, int]] = Counter()
     ends: Counter[tuple[int, str, str]] = Counter()
     for (state, kind, code, text, push_id, record_id), delivery_ids in groups.items():
@@ -125,8 +137,8 @@ def surely(write: Callable[[], T]) -> T:
     while True:
         try:
             return write()
-        except (OperationalError, InterfaceError) as error:
-            if connection.in_atomic_block or time.monotonic() > deadline:
+        except DatabaseError as error:
+            if not outages.passes(error) or connection.in_atomic_block or time.monotonic() > deadline:
                 raise
             log.warning("the database did not take the outcomes; trying again (%s)", error)
             connection.close()
@@ -143,11 +155,14 @@ def _halt_poisoned_records(key: AppKey, finished: Finished) -> None:
     for record_id, outcome in poisoned.items():
         rest = DeliveryResult.objects.filter(record_id=record_id, app_key_id=key.pk, status__in=CLAIMABLE)
         words: dict[str, Any] = {"provider_code": outcome.code, "provider_text": outcome.text[:200]}
-        surely(partial(endings.end, rest, Status.FAILED, Reason.BAD_PAYLOAD, now=timezone.now(), **words))
+        surely(partial(endings.end, rest, Status.FAILED, Reason.BAD_PAYLOAD, now=clocks.now(), **words))
 
 
 def _judge_key(key: AppKey, finished: Finished) -> bool:
     refusals = [o for _, o in finished if o.verdict is Verdict.FAILED and o.scope is Scope.KEY]
+    if refusals and refusals[0].reason is Reason.WRONG_CLOCK:
+        pulse.stop_sending()
+        return False
     if refusals:
         _answer_refusal(key, refusals[0])
         return False
@@ -180,9 +195,9 @@ def pause_key(key: AppKey, reason: str, code: str = "", *, doubted_since: dateti
     ones says nothing about those that it has now.
     """
     as_read = {name: getattr(key, name) for name in ("access_id", "secret_encrypted", "endpoint_url")}
-    spell = {"doubted_since": doubted_since, "doubted_until": timezone.now()} if doubted_since else {}
+    spell = {"doubted_since": doubted_since, "doubted_until": clocks.now()} if doubted_since else {}
     paused = AppKey.objects.filter(pk=key.pk, paused_at__isnull=True, **as_read).update(
-        paused_at=timezone.now(), paused_reason=reason[:200] or "refused by the provider", paused_code=code, **spell
+        paused_at=clocks.now(), paused_reason=reason[:200] or "refused by the provider", paused_code=code, **spell
     )
     if paused:
         log.error("app key %s paused: %s", key, reason)
@@ -208,11 +223,11 @@ def resume_key(key: AppKey) -> None:
     AppKey.objects.filter(pk=key.pk).update(paused_at=None, paused_reason="", paused_code="")
     belief.forget(key.pk)
     waiting = DeliveryResult.objects.filter(app_key_id=key.pk, status=Status.RETRYING, reason__in=WAITING_FOR_KEY)
-    waiting.filter(due_at__gt=timezone.now()).update(due_at=timezone.now())
+    waiting.filter(due_at__gt=clocks.now()).update(due_at=clocks.now())
     keygate.forget(key.pk)
 
 
 def refuse(delivery_ids: Sequence[int], reason: Reason) -> int:
     """Skip rows that can no longer be sent at all (their key was removed or disabled)."""
     waiting = DeliveryResult.objects.filter(id__among=set(delivery_ids), status__in=CLAIMABLE)
-    return endings.end(waiting, Status.SKIPPED, reason, now=timezone.now())
+    return endings.end(waiting, Status.SKIPPED, reason, now=clocks.now())

@@ -10,14 +10,13 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from redis import RedisError
 
-from pushes import accessids, keycheck, results
+from pushes import accessids, clocks, keycheck, results
 from pushes.admin import key_import, key_match
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import list_page, page
@@ -375,7 +374,7 @@ def _scopes() -> Iterator[tuple[App, Platform]]:
 
 
 def _switch(key: AppKey, *, on: bool) -> str:
-    if not AppKey.objects.filter(pk=key.pk, is_enabled=not on).update(is_enabled=on, updated_at=timezone.now()):
+    if not AppKey.objects.filter(pk=key.pk, is_enabled=not on).update(is_enabled=on, updated_at=clocks.now()):
         raise RefusedError(_("The key was enabled already.") if on else _("The key was disabled already."))
     return _("The key is enabled.") if on else _("The key is disabled.")
 

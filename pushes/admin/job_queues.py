@@ -16,8 +16,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, reverse
 from django.utils.translation import gettext
 from django_rq.admin import QueueAdmin
+from redis import ResponseError
 from rq.exceptions import NoSuchJobError
 
+from pushes import jobcheck
 from pushes.admin import rq_words
 
 PERMISSION = "django_rq.admin"
@@ -35,8 +37,12 @@ def only_permitted(view: View) -> View:
         try:
             return _readable(view(request, *args, **kwargs))
         # A job or (the library asserts that it is there) a worker that is gone since the list was shown; a page for a
-        # package that is not installed.
-        except (NoSuchJobError, AssertionError, ImproperlyConfigured) as error:
+        # package that is not installed; what a stranger has put into Redis, and nobody can read.
+        except (NoSuchJobError, AssertionError, ImproperlyConfigured, ValueError, OverflowError) as error:
+            raise Http404 from error
+        except ResponseError as error:
+            if not jobcheck.is_wrong_type(error):
+                raise
             raise Http404 from error
 
     return guarded

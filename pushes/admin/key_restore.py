@@ -13,7 +13,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from pushes import devices
+from pushes import clocks, devices
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk, page
 from pushes.admin.theme import when, widgets
@@ -109,7 +109,7 @@ def _scope(key: AppKey) -> tuple[str, str, str]:
 
 def _period(key: AppKey, asked: Mapping[str, datetime | None]) -> Period:
     """What was asked for, to the second; the key's last spell, or the last day, where nothing was."""
-    now = timezone.now()
+    now = clocks.now()
     since = asked.get("since") or (key.doubted_since - MARGIN if key.doubted_since else now - LATELY)
     until = asked.get("until") or (key.doubted_until + MARGIN if key.doubted_until else now)
     return Period(

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from django.db.models import Q
 from django.http import HttpRequest
-from django.utils import timezone
 
+from pushes import clocks
 from pushes.api.errors import ApiError
 from pushes.models import ApiToken
 
@@ -46,7 +46,7 @@ def _unauthorized(message: str, detail: str) -> ApiError:
 
 def _note_use(token: ApiToken) -> None:
     """At most one write a minute: a busy token must not turn every read into a write."""
-    now = timezone.now()
+    now = clocks.now()
     if token.last_used_at and now - token.last_used_at < USED_AT_MOST_EVERY:
         return
     stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - USED_AT_MOST_EVERY)

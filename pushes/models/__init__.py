@@ -1,7 +1,7 @@
 """The rows that are the truth. No sending, no decisions: those live in the stages."""
 
 from pushes.models.broadcasts import Broadcast
-from pushes.models.counters import BroadcastTally, Counter, LatencyBucket, Lease
+from pushes.models.counters import BroadcastTally, Counter, LatencyBucket, Lease, RefusedJob
 from pushes.models.desk import ApiToken, DeadLetter
 from pushes.models.keys import AppKey, SuspectToken
 from pushes.models.ledger import DeliveryResult, MultiPush, PushRecord, live
@@ -32,6 +32,7 @@ __all__ = [
     "OperatorPreferences",
     "PushRecord",
     "PushTypePolicy",
+    "RefusedJob",
     "Resend",
     "SuspectToken",
     "live",

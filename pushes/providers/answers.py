@@ -7,8 +7,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-import orjson
-
+from pushes import exact_json
 from pushes.names import Reason
 from pushes.providers.base import Answer, HttpResponse, TransportFailure
 from pushes.values import Outcome, Scope, Verdict
@@ -54,8 +53,8 @@ def _explains(status: int, found: Mapping[str, Any], codes: Sequence[str]) -> bo
 
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        parsed = exact_json.loads(body)
+    except exact_json.JsonError:
         return None
     return parsed if isinstance(parsed, dict) else None
 
@@ -116,7 +115,8 @@ def _meaning(status: int) -> tuple[Verdict, Reason, Scope]:
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """The seconds that a Retry-After header asks for, as a number or as a date; None without a usable one."""
+    """The seconds that a Retry-After header asks for, as a number or as a date (counted from the answer's own date, so
+    that our clock does not matter); None without a usable one."""
     value = headers.get("retry-after", "").strip()
     if not value:
         return None
@@ -124,10 +124,18 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
         seconds = float(value)
     else:
         try:
-            seconds = parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
+            sent_at = _date(headers.get("date", "")) or (time.time() if now is None else now)
+            seconds = parsedate_to_datetime(value).timestamp() - sent_at
         except (ValueError, OverflowError):
             return None
     return min(max(seconds, 0.0), MOST_RETRY_AFTER_SECONDS)
+
+
+def _date(value: str) -> float | None:
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _phrase(status: int) -> str:

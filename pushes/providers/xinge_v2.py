@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pushes.names import Environment, Platform, ProviderKind
 from pushes.providers import answers, xinge_codes
 from pushes.providers.base import Answer, HttpRequest, MessageTooLargeError, PreparedMessage, Provider
+from pushes.providers.reserved import moved_aside
 from pushes.providers.text import clean, encoded_size, fit, quote_plus, to_json
 from pushes.values import Credentials, Notification, Outcome
 
@@ -23,8 +24,8 @@ MOST_MESSAGE_BYTES = 4096
 APNS_RESERVE_BYTES = 96
 MOST_EXPIRE_SECONDS = 259_200
 HEADERS = ("Content-Type: application/x-www-form-urlencoded",)
-#: Keys of an iOS payload that belong to Apple and to Xinge.
-RESERVED_KEYS = frozenset({"aps", "xg", "accept_time"})
+#: Keys of an iOS payload that belong to Apple, to Xinge and to ourselves.
+RESERVED_KEYS = frozenset({"aps", "xg", "accept_time", "n_id"})
 
 # A notification that opens the app. Ring and vibrate are said although they are the server's defaults, because
 # the official SDKs' defaults are the opposite.
@@ -229,10 +230,8 @@ def ios_custom(notification: Notification) -> dict[str, Any]:
 
     iOS has no notification ids to replace by, so the app gets the id as `n_id` and can tell a repeated push.
     """
-    custom: dict[str, Any] = {"n_id": notification.replace_id} if notification.replace_id else {}
-    for key, value in notification.custom.items():
-        custom[f"custom_{key}" if key in RESERVED_KEYS else str(key)] = value
-    return custom
+    ours: dict[str, Any] = {"n_id": notification.replace_id} if notification.replace_id else {}
+    return ours | moved_aside(notification.custom, RESERVED_KEYS)
 
 
 def _as_text(value: Any) -> str:

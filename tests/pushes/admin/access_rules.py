@@ -116,6 +116,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "admin:pushes_broadcast_resume_page": ("oaA", "oaA"),
     "admin:pushes_broadcast_send_page": ("oaA", "oaA"),
     "admin:pushes_broadcast_test_page": ("oA", "oA"),
+    "admin:pushes_broadcast_unknown_page": ("voakA", "voakA"),
     "admin:pushes_deadletter_add": ("", ""),
     "admin:pushes_deadletter_change": ("voakA", ""),
     "admin:pushes_deadletter_changelist": ("voakA", "voakA"),

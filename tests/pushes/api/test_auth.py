@@ -16,11 +16,11 @@ EXAMPLES = {
     "pushes": "/pushes",
     "pushes/<int:record_id>": "/pushes/1",
     "pushes/<int:record_id>/deliveries": "/pushes/1/deliveries",
-    "devices/<path:token>": "/devices/some-token",
-    "accounts/<str:account_id>": "/accounts/7",
-    "presence/<str:account_id>": "/presence/7",
+    "devices/<token:token>": "/devices/some-token",
+    "accounts/<account:account_id>": "/accounts/7",
+    "presence/<account:account_id>": "/presence/7",
 }
-OPEN = {"", "healthz", "readyz", "metrics", "openapi.json", "<path:rest>"}
+OPEN = {"healthz", "readyz", "metrics", "openapi.json"}
 
 
 def route(pattern: URLPattern) -> str:
