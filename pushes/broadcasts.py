@@ -289,6 +289,7 @@ def progress(broadcast_id: int) -> Progress:
     found = tallies.by_event(broadcast_id, recent_since=since)
     devices, _ = found.pop(BroadcastTally.MADE, (0, 0))
     others, _ = found.pop(BroadcastTally.WITHOUT_DEVICE, (0, 0))
+    found.pop(BroadcastTally.DOUBTED, None)
     return Progress(
         counts={status: number for status, (number, _) in found.items()},
         total=devices + others,

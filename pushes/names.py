@@ -126,7 +126,10 @@ class Reason(TextChoices):
     THROTTLED = "throttled", _("the provider or the key's own rate limit asked for a pause")
     PROVIDER_BUSY = "provider_busy", _("the provider could not take the push just now")
     UNREACHABLE = "unreachable", _("no connection to the provider")
-    NO_ANSWER = "no_answer", _("the call was made, but its answer never came")
+    NO_ANSWER = "no_answer", _("the call was made, but no usable answer came back")
+    PROVIDER_ERROR = "provider_error", _("the provider answered with a server error")
+    ENDPOINT_REFUSED = "endpoint_refused", _("the app key's endpoint is not allowed")
+    TOKENS_DOUBTED = "tokens_doubted", _("the provider refuses nearly every token of the app key")
     CUT_OFF = "cut_off", _("the sending process ended during the call")
     KEY_PAUSED = "key_paused", _("the app key is paused")
     BROADCAST_PAUSED = "broadcast_paused", _("the broadcast is paused")
@@ -148,6 +151,15 @@ def reason_words(status: str, reason: str) -> str:
         return reason
     known = Reason(reason)
     return str((_WHILE_ON_HOLD.get(known) if status == Status.HELD else None) or known.label)
+
+
+class PauseCode(TextChoices):
+    """Why the platform itself has paused an app key, where that is more than the provider's words."""
+
+    TOKENS_DOUBTED = (
+        "tokens_doubted",
+        _("The provider refuses nearly every device token: wrong environment, app or access id?"),
+    )
 
 
 #: The source of pushes that are an operator's second try of a delivery, and of what came on the producers' raw list.

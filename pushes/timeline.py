@@ -224,7 +224,7 @@ def _delivery_state(row: DeliveryResult, key: AppKey | None) -> tuple[Step, str]
         text = _("waits, because the app key %(key)s is paused since %(time)s: %(reason)s.") % {
             "key": key,
             "time": _local(key.paused_at),
-            "reason": stored_words.words(key.paused_reason, "key") or "–",
+            "reason": stored_words.words(key.pause_words, "key") or "–",
         }
         return Step(key.paused_at, "key_paused", text), _("Correct and resume the app key; it goes out by itself then.")
     texts: dict[str, tuple[datetime | None, str, str]] = {
@@ -281,7 +281,8 @@ def _said(row: DeliveryResult) -> str:
     """The provider's own words."""
     if row.provider_code is None and not row.provider_text:
         return ""
-    code = "" if row.provider_code is None else f"{row.provider_code} "
+    is_said = row.provider_code is None or row.provider_text.startswith(f"HTTP {row.provider_code}")
+    code = "" if is_said else f"{row.provider_code} "
     return _("; the provider said: %(words)s") % {"words": f"{code}{row.provider_text}".strip()}
 
 

@@ -149,7 +149,7 @@ def _keys(view: health.RedisView | None) -> Iterator[Alert]:
     for key in attention.stopped_keys():
         text = _("The app key %(key)s is paused; its pushes wait. %(why)s") % {
             "key": key,
-            "why": stored_words.words(key.paused_reason, "key"),
+            "why": stored_words.words(key.pause_words, "key"),
         }
         advice = _("Fix the cause, verify the key, then resume it: what waited goes out automatically.")
         yield _about_key(key, f"paused-{key.pk}", text.strip(), advice, is_urgent=True)

@@ -99,6 +99,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "admin:pushes_appkey_match_page": ("voakA", "voakA"),
     "admin:pushes_appkey_note_page": ("kA", "kA"),
     "admin:pushes_appkey_pause_page": ("kA", "kA"),
+    "admin:pushes_appkey_restore_page": ("kA", "kA"),
     "admin:pushes_appkey_resume_page": ("kA", "kA"),
     "admin:pushes_appkey_rotate_page": ("kA", "kA"),
     "admin:pushes_appkey_verify_page": ("kA", "kA"),
