@@ -4,7 +4,6 @@ DIRECTORY_DATABASE_URL is the second database, which is only read; the DIRECTORY
 docs/directory.md lists their places and columns.
 """
 
-import json
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from pushes import devicetokens, ids, sqlsource
+from pushes import devicetokens, exact_json, ids, sqlsource
 from pushes.directory import DevicePage, DirectoryError, UnlistableError, online
 from pushes.models import Device
 from pushes.names import Environment, Platform, platform_of
@@ -138,8 +137,8 @@ def _names(value: object) -> frozenset[str]:
     if not shown.startswith("["):
         return frozenset(item.strip() for item in shown.split(",") if item.strip())
     try:
-        return frozenset(str(item).strip() for item in json.loads(shown))
-    except ValueError:
+        return frozenset(str(item).strip() for item in exact_json.loads(shown.encode(errors="replace")))
+    except exact_json.JsonError:
         _say_once(f"{ACCOUNTS.setting}: a list is no JSON array, and taken as empty: {shown[:60]!r}")
         return frozenset()
 

@@ -26,7 +26,7 @@ ONLY_IMPORTERS = {
     "requests": ("pushes.providers.http", "pushes.management.commands.audit", "higo_push.demo.*"),
     "axes": ("pushes.admin.throttle", "pushes.models.operators"),
     # The desk of the operators takes the library's own pages away.
-    "django_otp": ("pushes.secondfactor", "pushes.admin.staff"),
+    "django_otp": ("pushes.secondfactor", "pushes.models.operators", "pushes.admin.staff"),
     "cryptography": ("higo_push.env", "higo_push.demo.stage", "pushes.vault"),
 }
 #: Of our own modules, these may import no others than the ones named.
@@ -36,12 +36,20 @@ MAY_IMPORT = {
     "pushes.values": ("pushes.names",),
     "pushes.eligibility": ("pushes.names", "pushes.values"),
     "pushes.windows": ("pushes.names", "pushes.values"),
-    "pushes.phparray": (),
     "pushes.characters": (),
     "pushes.ids": ("pushes.characters",),
     "pushes.devicetokens": ("pushes.names",),
-    "pushes.orders": ("pushes.characters", "pushes.ids", "pushes.names", "pushes.values"),
-    "pushes.providers.*": ("pushes.names", "pushes.values", "pushes.characters", "pushes.providers.*"),
+    "pushes.exact_json": (),
+    "pushes.phparray": ("pushes.exact_json",),
+    "pushes.expiry": (),
+    "pushes.orders": ("pushes.characters", "pushes.ids", "pushes.names", "pushes.values", "pushes.expiry"),
+    "pushes.providers.*": (
+        "pushes.names",
+        "pushes.values",
+        "pushes.characters",
+        "pushes.exact_json",
+        "pushes.providers.*",
+    ),
     "pushes.vault": (),
     "pushes.models": ("pushes.models.*",),
     "pushes.models.*": ("pushes.names", "pushes.values", "pushes.vault", "pushes.models.*"),
@@ -53,6 +61,7 @@ MAY_IMPORT = {
 #: the platform's.
 CHATSCAN_USES = (
     "pushes.submit",
+    "pushes.exact_json",
     "pushes.values",
     "pushes.names",
     "pushes.characters",

@@ -13,6 +13,7 @@ from pushes.admin import account_list
 from pushes.admin.account_list import MOST_ACCOUNTS, AccountList
 from pushes.admin.blanks import refuse_blanks
 from pushes.admin.theme import ModelForm, widgets
+from pushes.exact_json import Decoder
 from pushes.models import Broadcast
 
 SHOWN_BAD_LINES = 20
@@ -70,11 +71,14 @@ class BroadcastForm(ModelForm[Broadcast]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        data = self.fields.get("data")
+        if isinstance(data, forms.JSONField):  # it is not there for who may only look
+            data.decoder = Decoder
         kept = self.instance.accounts or self._accounts_of(self.initial.get("accounts_of"))
         if "canary_percent" in self.fields:  # not for who may only look
             self.fields["canary_percent"].help_text = _(
-                "So many per cent get it first, and it halts by itself if too many of them fail. Empty: %(percent)s %% "
-                "above %(most)s devices. 0: none."
+                "Send to this share first; stop automatically if too many fail. Blank: %(percent)s %% above %(most)s "
+                "devices. 0: none."
             ) % {
                 "percent": settings.BROADCAST_CANARY_PERCENT,
                 "most": f"{settings.BROADCAST_CANARY_ABOVE:,}",

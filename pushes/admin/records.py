@@ -11,14 +11,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from pushes import characters, withdrawal
+from pushes import characters, stored_words, withdrawal
 from pushes.admin import lookup, resend_pages, withdraw_page
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
 from pushes.admin.filters import BroadcastFilter, FromFilter, SpanFilter, UntilFilter
 from pushes.admin.keyset import TEMPLATE, KeysetChangeList
 from pushes.admin.theme import ChoicesDropdownFilter, link, status_badge, when
 from pushes.models import Broadcast, DeliveryResult, PushRecord
-from pushes.names import Reason
 
 LONGEST_PREVIEW = 60
 SHOWN_ACCOUNTS = 20
@@ -156,7 +155,7 @@ class Records(ReadOnlyDesk[PushRecord]):
         return format_html(
             '{} <span class="console-why">{}</span>',
             status_badge(row.status, row.get_status_display()),
-            _detail(row),
+            stored_words.words(row.status_detail, "push"),
         )
 
     @admin.display(description=gettext_lazy("data for the client app"))
@@ -172,8 +171,3 @@ class Records(ReadOnlyDesk[PushRecord]):
         if row.broadcast_id is None:
             return "–"
         return link(admin_url(Broadcast, "change", row.broadcast_id), f"#{row.broadcast_id}")
-
-
-def _detail(row: PushRecord) -> str:
-    """Why the push ended before its distribution: a reason's words, or those of an error."""
-    return str(Reason(row.status_detail).label) if row.status_detail in Reason.values else row.status_detail

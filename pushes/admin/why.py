@@ -26,6 +26,7 @@ _OTHER_OUTCOMES: dict[str, Any] = {
     "no_delivery": gettext_lazy("no delivery was made"),
     "not_for_account": gettext_lazy("meant for others"),
     "dead_letter": gettext_lazy("dead letter"),
+    "conflict": gettext_lazy("another push has the same msg_id"),
     "never_received": gettext_lazy("never received"),
     "several": gettext_lazy("several messages"),
     "nothing": gettext_lazy("no message"),

@@ -33,6 +33,9 @@ def test_every_push_type_is_known_as_number_and_as_text(number: int):
         (10086.0, ("10086",)),
         ([1, "2", 1], ("1", "2")),
         ({"0": "a", "2": "b"}, ("a", "b")),
+        (["1", "2", ""], ("1", "2")),
+        (["1", " 2", "\t", None, False, []], ("1", "2")),
+        ({"0": "1", "2": ""}, ("1",)),
     ],
 )
 def test_recipients_are_one_account_or_a_list_without_repetitions(to_id: Any, accounts: tuple[str, ...]):
@@ -50,6 +53,19 @@ def test_optional_fields_may_be_null():
 
 def test_without_a_msg_id_the_position_identifies_the_message():
     assert message_of().identity == "batch:0"
+
+
+@pytest.mark.parametrize(
+    "none", [0, "0", "", " ", None, False, 0.0, "00", "0.0", "-0", "null", "undefined", "None", "NaN", "false"]
+)
+def test_a_msg_id_that_names_nothing_is_none(none: Any):
+    message = message_of(msg_id=none)
+    assert (message.message_id, message.identity) == ("", "batch:0")
+
+
+@pytest.mark.parametrize("some", [10, "010", "0x", "null-1", "0-0", 1.0])
+def test_a_msg_id_that_only_resembles_none_is_one(some: Any):
+    assert message_of(msg_id=some).message_id
 
 
 def test_a_msg_id_identifies_the_message_wherever_it_stands():
@@ -74,8 +90,9 @@ def test_an_error_never_shows_half_a_character():
     assert "x…" in caught.value.detail
 
 
-def test_a_number_is_a_text():
-    assert message_of(message=1234).text == "1234"
+@pytest.mark.parametrize(("number", "text"), [(1234, "1234"), (1234.0, "1234"), (12.5, "12.5"), ("0", "0")])
+def test_a_number_is_a_text(number: Any, text: str):
+    assert message_of(message=number).text == text
 
 
 def test_a_list_as_data_is_numbered_as_php_does():
@@ -106,7 +123,9 @@ def test_empty_data_is_an_empty_object(empty: Any):
         ({"to_id": True}, "bad_recipient", "to_id"),
         ({"to_id": 1.5}, "bad_recipient", "to_id"),
         ({"to_id": "x" * 65}, "bad_recipient", "to_id"),
-        ({"to_id": [1, None]}, "bad_recipient", "to_id"),
+        ({"to_id": [None, "", " "]}, "no_recipient", "to_id"),
+        ({"to_id": [1, True]}, "bad_recipient", "to_id"),
+        ({"to_id": 1e20}, "bad_recipient", "to_id"),
         ({"to_id": [[1]]}, "bad_recipient", "to_id"),
         ({"message": None}, "no_message", "message"),
         ({"message": "  "}, "no_message", "message"),
@@ -120,6 +139,10 @@ def test_empty_data_is_an_empty_object(empty: Any):
         ({"data": "text"}, "bad_data", "data"),
         ({"msg_id": "x" * 129}, "bad_msg_id", "msg_id"),
         ({"msg_id": []}, "bad_msg_id", "msg_id"),
+        ({"msg_id": True}, "bad_msg_id", "msg_id"),
+        ({"msg_id": 1e20}, "bad_msg_id", "msg_id"),
+        ({"ttl": "1h"}, "bad_expiry", "ttl"),
+        ({"expires_at": "tomorrow"}, "bad_expiry", "expires_at"),
     ],
 )
 def test_what_cannot_be_used_names_reason_and_field(fields: dict[str, Any], reason: str, field: str):

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("pushes", "0012_one_spelling"),
+        ("pushes", "0017_provider_trust"),
     ]
 
     operations = [
@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
                 blank=True,
                 choices=[
                     ("logged_out", "the account is logged out"),
-                    ("online", "the account is online and sees the message in the app"),
+                    ("online", "online: shown in the app instead"),
                     ("no_account", "no such account"),
                     ("do_not_disturb", "the account has turned pushes off"),
                     ("muted", "the account has muted this conversation"),
@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                     ("no_device", "the account has no active device in this app"),
                     ("no_app_key", "no enabled app key for this app, platform and environment"),
                     ("outside_window", "outside the delivery window"),
-                    ("coalesced", "counted in a later push of the same conversation"),
+                    ("coalesced", "merged into a later push"),
                     ("type_disabled", "this push type is turned off"),
                     ("own_message", "the account wrote this message itself"),
                     ("duplicate", "already submitted under the same key"),
@@ -51,7 +51,10 @@ class Migration(migrations.Migration):
                     ("throttled", "the provider or the key's own rate limit asked for a pause"),
                     ("provider_busy", "the provider could not take the push just now"),
                     ("unreachable", "no connection to the provider"),
-                    ("no_answer", "the call was made, but its answer never came"),
+                    ("no_answer", "the call was made, but no usable answer came back"),
+                    ("provider_error", "the provider answered with a server error"),
+                    ("endpoint_refused", "the app key's endpoint is not allowed"),
+                    ("tokens_doubted", "the provider refuses nearly every token of the app key"),
                     ("cut_off", "the sending process ended during the call"),
                     ("key_paused", "the app key is paused"),
                     ("broadcast_paused", "the broadcast is paused"),
@@ -72,7 +75,7 @@ class Migration(migrations.Migration):
                 blank=True,
                 choices=[
                     ("logged_out", "the account is logged out"),
-                    ("online", "the account is online and sees the message in the app"),
+                    ("online", "online: shown in the app instead"),
                     ("no_account", "no such account"),
                     ("do_not_disturb", "the account has turned pushes off"),
                     ("muted", "the account has muted this conversation"),
@@ -81,7 +84,7 @@ class Migration(migrations.Migration):
                     ("no_device", "the account has no active device in this app"),
                     ("no_app_key", "no enabled app key for this app, platform and environment"),
                     ("outside_window", "outside the delivery window"),
-                    ("coalesced", "counted in a later push of the same conversation"),
+                    ("coalesced", "merged into a later push"),
                     ("type_disabled", "this push type is turned off"),
                     ("own_message", "the account wrote this message itself"),
                     ("duplicate", "already submitted under the same key"),
@@ -92,7 +95,10 @@ class Migration(migrations.Migration):
                     ("throttled", "the provider or the key's own rate limit asked for a pause"),
                     ("provider_busy", "the provider could not take the push just now"),
                     ("unreachable", "no connection to the provider"),
-                    ("no_answer", "the call was made, but its answer never came"),
+                    ("no_answer", "the call was made, but no usable answer came back"),
+                    ("provider_error", "the provider answered with a server error"),
+                    ("endpoint_refused", "the app key's endpoint is not allowed"),
+                    ("tokens_doubted", "the provider refuses nearly every token of the app key"),
                     ("cut_off", "the sending process ended during the call"),
                     ("key_paused", "the app key is paused"),
                     ("broadcast_paused", "the broadcast is paused"),
@@ -113,7 +119,7 @@ class Migration(migrations.Migration):
                 blank=True,
                 choices=[
                     ("logged_out", "the account is logged out"),
-                    ("online", "the account is online and sees the message in the app"),
+                    ("online", "online: shown in the app instead"),
                     ("no_account", "no such account"),
                     ("do_not_disturb", "the account has turned pushes off"),
                     ("muted", "the account has muted this conversation"),
@@ -122,7 +128,7 @@ class Migration(migrations.Migration):
                     ("no_device", "the account has no active device in this app"),
                     ("no_app_key", "no enabled app key for this app, platform and environment"),
                     ("outside_window", "outside the delivery window"),
-                    ("coalesced", "counted in a later push of the same conversation"),
+                    ("coalesced", "merged into a later push"),
                     ("type_disabled", "this push type is turned off"),
                     ("own_message", "the account wrote this message itself"),
                     ("duplicate", "already submitted under the same key"),
@@ -133,7 +139,10 @@ class Migration(migrations.Migration):
                     ("throttled", "the provider or the key's own rate limit asked for a pause"),
                     ("provider_busy", "the provider could not take the push just now"),
                     ("unreachable", "no connection to the provider"),
-                    ("no_answer", "the call was made, but its answer never came"),
+                    ("no_answer", "the call was made, but no usable answer came back"),
+                    ("provider_error", "the provider answered with a server error"),
+                    ("endpoint_refused", "the app key's endpoint is not allowed"),
+                    ("tokens_doubted", "the provider refuses nearly every token of the app key"),
                     ("cut_off", "the sending process ended during the call"),
                     ("key_paused", "the app key is paused"),
                     ("broadcast_paused", "the broadcast is paused"),
