@@ -23,6 +23,7 @@ from bench import harness
 from higo_push import embedded
 from tests.chaos.case import Case, Verdict
 from tests.chaos.databases import MariaDb, MariaDbDatabase, SqliteDatabase, running_mariadb
+from tests.chaos.dumb import DumbProxy, dumb_proxy
 from tests.chaos.family import COMMANDS
 from tests.chaos.producers import Plan
 from tests.chaos.world import ANDROID_KEY, IOS_KEY, World, running_world
@@ -39,6 +40,7 @@ class Stage:
 
     world: World
     mariadb: MariaDb | None
+    proxy: DumbProxy | None = None
 
 
 def main() -> None:
@@ -78,9 +80,10 @@ def stage(*, sqlite: bool) -> Iterator[Stage]:
         if MariaDb.missing():
             raise SystemExit(f"missing here: {MariaDb.missing()}. Install it, or use --sqlite.")
         mariadb = stack.enter_context(running_mariadb(folder / "mariadb"))
-        database = MariaDbDatabase(mariadb.url, "higo_chaos")
+        proxy = stack.enter_context(dumb_proxy(mariadb.port))
+        database = MariaDbDatabase(mariadb.url, "higo_chaos", through=proxy.port)
         database.create()
-        yield Stage(stack.enter_context(running_world(folder, database)), mariadb)
+        yield Stage(stack.enter_context(running_world(folder, database)), mariadb, proxy)
 
 
 def make_case(here: Stage, name: str, dice: random.Random) -> Case:
@@ -91,12 +94,17 @@ def make_case(here: Stage, name: str, dice: random.Random) -> Case:
         lambda: case.flush_redis(times=2),
         lambda: case.restart_redis(with_data=True, pause_seconds=dice.uniform(0, 2)),
         lambda: case.restart_redis(with_data=False, pause_seconds=dice.uniform(0, 2)),
+        lambda: case.refuse_redis(seconds=dice.uniform(0.5, 3)),
+        lambda: case.plant_jobs(60, times=2),
         lambda: case.restart_mongod(pause_seconds=dice.uniform(0, 2)),
         *(partial(misbehave, case, profile, dice) for profile in dice.sample(PROFILES, 3)),
     ]
     if here.mariadb is not None:
         server = here.mariadb
         harms += [lambda: case.restart_mariadb(server, pause_seconds=dice.uniform(0, 3))] * 2
+    if here.proxy is not None:
+        proxy = here.proxy
+        harms.append(lambda: case.go_dumb(proxy, seconds=dice.uniform(1, 6), new_too=dice.random() < 0.5))
     for harm in dice.sample(harms, HARMS_A_ROUND):
         harm()
     return case

@@ -18,6 +18,7 @@ from chatscan.models import Rewind, ScannerPosition
 from chatscan.names import Mode, Refusal, Stall
 from chatscan.store import ChatStoreError
 from chatscan.watermarks import PositionLostError
+from pushes import clocks
 from pushes.admin import health, letter_words, refusals
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
 from pushes.admin.theme import amount, badge, noted, when, widgets
@@ -48,14 +49,14 @@ ADVICE = {
 
 
 def mode_badge(row: ScannerPosition) -> SafeString:
-    wrong = stalls.stall(row, timezone.now())
+    wrong = stalls.stall(row, clocks.now())
     if wrong is None or wrong is Stall.DEAF:
         return badge(row.get_mode_display(), MODE_COLOURS[Mode(row.mode)], noted(row.mode_detail, "scanner"))
     return badge(wrong.label, "danger", noted(row.mode_detail, "scanner"))
 
 
 def lag_shown(row: ScannerPosition) -> SafeString:
-    now = timezone.now()
+    now = clocks.now()
     lag = stalls.lag_seconds(row, now)
     shown = f"{lag:.1f} s" if lag < 60 else amount(timedelta(seconds=lag))
     return format_html('<span class="nowrap">{}</span>', shown)
@@ -69,7 +70,7 @@ def panel(_request: HttpRequest) -> dict[str, Any]:
 
 def alarms() -> Iterator[tuple[str, str]]:
     """A sentence and a page for each scanner that should be reading and is not."""
-    now = timezone.now()
+    now = clocks.now()
     for row in ScannerPosition.objects.defer("cursors", "floors").order_by("kind"):
         if wrong := stalls.stall(row, now):
             text = _("The scanner of %(kind)s has a problem: %(what)s. Lag: %(lag)s.") % {
@@ -123,7 +124,7 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
     def rewind_page(self, request: HttpRequest, row: ScannerPosition) -> HttpResponse:
         """Choose a time, see in a rehearsal what would be pushed, confirm. Only the confirmation moves anything."""
         if request.method != "POST":
-            earlier = timezone.localtime(row.position_at or timezone.now()) - timedelta(hours=1)
+            earlier = timezone.localtime(row.position_at or clocks.now()) - timedelta(hours=1)
             return self._rewind_form(request, row, RewindForm(initial={"to_time": earlier.replace(second=0)}))
         form = RewindForm(request.POST)
         if not form.is_valid():
@@ -215,7 +216,7 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
 
 
 def _panels(row: ScannerPosition) -> dict[str, Any]:
-    now = timezone.now()
+    now = clocks.now()
     wrong = stalls.stall(row, now)
     return {
         "stall": wrong,

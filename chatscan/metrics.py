@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from chatscan import stalls
 from chatscan.models import ScannerPosition
 from chatscan.names import Mode, Stall
+from pushes import clocks
 
 
 def read() -> Iterator[Metric]:
     """Raises django.db.DatabaseError."""
     rows = list(ScannerPosition.objects.defer("cursors", "floors"))
-    now = timezone.now()
+    now = clocks.now()
     yield _lag(rows, now)
     yield _ages(rows, now)
     yield _modes(rows)

@@ -26,7 +26,7 @@ from chatscan.models import Rewind, ScannerPosition
 from chatscan.scanner import Scanner
 from chatscan.store import ChatStore, connect, database_of
 from chatscan.watermarks import PositionLostError
-from pushes import submit
+from pushes import clocks, submit
 from pushes.values import PushMessage
 
 #: A rehearsal reads at most so many documents of each scale, so that it answers while somebody waits.
@@ -87,7 +87,7 @@ def preview_rewind(kind: str, to_time: datetime) -> RewindPreview:
 
     Raises RewindRefusedError, ChatStoreError.
     """
-    now = timezone.now()
+    now = clocks.now()
     _refuse_time(kind, to_time, now)
     cursors, end = at_time(to_time), int(now.timestamp()) + 1
     with open_scanner(kind) as (scanner, chats):
@@ -109,7 +109,7 @@ def rewind(kind: str, to_time: datetime, by: AbstractUser | None) -> ScannerPosi
 
     Raises RewindRefusedError, and PositionLostError in the unlikely case that the scanner moved at every try.
     """
-    _refuse_time(kind, to_time, timezone.now())
+    _refuse_time(kind, to_time, clocks.now())
     for tries_left in reversed(range(_TRIES)):
         mark = watermarks.load(kind)
         assert mark is not None  # _refuse_time found it

@@ -12,7 +12,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
-from django.utils import timezone
 from redis import RedisError
 
 from chatscan import watermarks
@@ -20,7 +19,7 @@ from chatscan.names import Mode
 from chatscan.scanner import Scanner
 from chatscan.store import BELL_SECONDS, ChatStore, ChatStoreError, Doorbell, DoorbellError
 from chatscan.watermarks import PositionLostError
-from pushes import submit
+from pushes import clocks, submit
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +103,7 @@ class Runner:
 
     def run(self) -> None:
         """Return after `stop` was set, with the batch in hand finished."""
-        self._started_at = timezone.now()
+        self._started_at = clocks.now()
         try:
             while not self._stop.is_set():
                 try:
@@ -123,11 +122,11 @@ class Runner:
 
     def once(self) -> int:
         """Read everything that is there, look back and aside, and return the number of pushes. Raises PASSING."""
-        self._started_at = timezone.now()
+        self._started_at = clocks.now()
         self._prepare()
         accepted = self._read_on()
-        accepted += self._scanner.look_back(timezone.now())
-        self._odd = self._scanner.look_aside(timezone.now())
+        accepted += self._scanner.look_back(clocks.now())
+        self._odd = self._scanner.look_aside(clocks.now())
         self._report(Mode.STOPPED, force=True)
         return accepted
 
@@ -156,10 +155,10 @@ class Runner:
     def _read_on(self) -> int:
         accepted = 0
         while not self._stop.is_set():
-            step = self._scanner.forward(timezone.now())
+            step = self._scanner.forward(clocks.now())
             accepted += step.accepted
             self._lag = step.lag_seconds
-            self._scanned_at = timezone.now()
+            self._scanned_at = clocks.now()
             self._recent.append((time.monotonic(), step.read))
             self._ears.read(step.ages, self._interval, time.monotonic())
             if step.is_caught_up:
@@ -172,10 +171,10 @@ class Runner:
     def _look_around(self) -> None:
         now = time.monotonic()
         if now >= self._look_back_at:
-            self._scanner.look_back(timezone.now())
+            self._scanner.look_back(clocks.now())
             self._look_back_at = now + self._interval
         if now >= self._look_aside_at:
-            self._odd = self._scanner.look_aside(timezone.now())
+            self._odd = self._scanner.look_aside(clocks.now())
             self._look_aside_at = now + settings.CHAT_ODD_SECONDS
 
     def _wait(self) -> None:
@@ -260,7 +259,7 @@ class Runner:
         self._stop.wait(pause)
 
     def _note_error(self, text: str) -> None:
-        self._unsaid_error = {"last_error": text[:300], "last_error_at": timezone.now()}
+        self._unsaid_error = {"last_error": text[:300], "last_error_at": clocks.now()}
 
     def _recovered(self) -> None:
         if self._mode == Mode.STARTING:
@@ -271,7 +270,7 @@ class Runner:
         self._outage = None
 
     def _prepare(self) -> None:
-        advice = self._scanner.prepare(timezone.now())
+        advice = self._scanner.prepare(clocks.now())
         if advice and advice != self._advice:
             log.warning("%s: %s", self._kind, advice)
         self._is_prepared, self._advice = True, advice
@@ -291,10 +290,10 @@ class Runner:
             lag_seconds=round(self._lag, 3),
             per_second=self._rate(now),
             odd=self._odd,
-            heartbeat_at=timezone.now(),
+            heartbeat_at=clocks.now(),
             started_at=self._started_at,
             interval_seconds=self._interval,
-            advice=self._advice,
+            advice=" ".join(filter(None, (self._advice, self._scanner.advice))),
             **({"scanned_at": self._scanned_at} if self._scanned_at else {}),
             **self._unsaid_error,
         )

@@ -8,6 +8,8 @@ from django.core.management import execute_from_command_line
 from django.db import InterfaceError, OperationalError, ProgrammingError
 from redis import exceptions as redis_errors
 
+from higo_push import env
+
 #: How SQLite and MariaDB say that a table or a column is missing.
 NOT_MIGRATED = ("no such table", "no such column", "(1146,", "(1054,")
 #: How they say that there is no such database, or that it lets nobody in.
@@ -16,10 +18,14 @@ NO_DATABASE = (
     *(f"({code}," for code in (1044, 1045, 1049, 2002, 2003, 2005, 2006, 2013)),
 )
 
+#: What runs for as long as the platform does, and must never wait long for one answer.
+SERVICES = frozenset({"runintake", "runscanner", "runsandbox", "runserver", "runsweeper", "runworkers"})
+
 
 def run(arguments: Sequence[str]) -> None:
     """Run the management command; ends with status 1 and an explanation when it cannot be run like this."""
     try:
+        env.Process.is_command = not SERVICES.intersection(arguments[1:2])
         execute_from_command_line(list(arguments))
     except Exception as error:
         explained = explanation(error)

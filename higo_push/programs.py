@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-from higo_push import env
+from higo_push import env, patience
 from higo_push.env import BASE_DIR
 from pushes import lanes
 
@@ -19,6 +19,8 @@ LOGS = Path(env.text("LOG_FOLDER", str(BASE_DIR / "logs")))
 #: Unix sockets have a limit of 108 bytes, and supervisord makes a longer name beside it first.
 SOCKET_PATH_LIMIT = 90
 MOST_PROCESSES = 64
+#: With a second more between any two of them, these are thousands of years.
+MOST_RETRIES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,14 @@ def _manage(name: str, *words: str, stop_seconds: int = 15) -> Program:
 
 
 def web_arguments(listen: str = "") -> tuple[str, ...]:
-    words = [f"--listen={listen or env.text('WEB_LISTEN', '127.0.0.1:8800')}"]
+    words = [f"--listen={listen or env.plain('WEB_LISTEN', '127.0.0.1:8800')}"]
     words.append(f"--threads={env.integer('WEB_THREADS', 8, least=1, most=256)}")
     if env.boolean("BEHIND_PROXY", False):
         # Waitress drops what an unknown sender says about the original request.
         words += [f"--trusted-proxy={env.text('TRUSTED_PROXY', '127.0.0.1')}"]
         words += ["--trusted-proxy-headers=x-forwarded-for x-forwarded-proto", "--trusted-proxy-count=1"]
-    return ("-m", "waitress", *words, "higo_push.wsgi:application")
+    words += patience.limits(env.integer("WEB_CONNECTIONS", 1_000, least=50, most=10_000))
+    return ("-m", "higo_push.web", *words, "higo_push.wsgi:application")
 
 
 def socket_path() -> Path:
@@ -116,9 +119,9 @@ def _program_section(program: Program) -> str:
         directory=str(BASE_DIR),
         autorestart="true",
         # Imports take a second or two, so five seconds of life count as started; a process that dies sooner is
-        # tried again, more and more slowly.
+        # tried again, more and more slowly, and never given up: what was away may be back any time.
         startsecs="5",
-        startretries="20",
+        startretries=str(MOST_RETRIES),
         stopsignal="TERM",
         stopwaitsecs=str(program.stop_seconds),
         killasgroup="true",

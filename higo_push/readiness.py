@@ -3,8 +3,7 @@
 from django.conf import settings
 
 from chatscan import store
-from pushes import sqlsource
-from pushes.api.health import ask_database
+from pushes import reach, sqlsource
 
 TIMEOUT_SECONDS = 1.5
 
@@ -17,4 +16,4 @@ def check_mongodb() -> None:
 
 def check_directory() -> None:
     """Raises django.db.Error when the directory's database does not answer."""
-    ask_database(sqlsource.ALIAS)
+    reach.ask(sqlsource.ALIAS, seconds=1)

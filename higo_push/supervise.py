@@ -6,11 +6,12 @@ or by a number in a file. So a stale pid file harms nobody, and only what we sta
 
 import argparse
 import contextlib
+import fcntl
 import http.client
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from xmlrpc.client import Fault, ServerProxy
@@ -24,7 +25,7 @@ from higo_push.env import BASE_DIR
 RUNNING, NOT_ALL_RUNNING, NOT_STARTED = 0, 1, 3
 START_SECONDS = 60
 STOP_SECONDS = 120
-CONFIG = programs.VAR / "supervisord.conf"
+CONFIG, LOCK = programs.VAR / "supervisord.conf", programs.VAR / "supervise.lock"
 #: States that supervisord will not leave by itself.
 GIVEN_UP = ("FATAL", "EXITED", "STOPPED", "UNKNOWN")
 
@@ -46,10 +47,27 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if given.command == "logs":
             return follow_logs(given.name)
-        return {"start": start, "stop": stop, "restart": restart, "status": status}[given.command]()
+        if given.command == "status":
+            return status()
+        with alone():
+            return {"start": start, "stop": stop, "restart": restart}[given.command]()
     except ImproperlyConfigured as error:
         print(error, file=sys.stderr)
         return 1
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One start, stop or restart at a time: a second waits until the first is over. The kernel gives the lock back
+    however a process ends."""
+    programs.VAR.mkdir(parents=True, exist_ok=True)
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another start, stop or restart is under way: waiting for it", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def start() -> int:
@@ -74,7 +92,9 @@ def stop() -> int:
     if states() is None:
         print("not started: nothing to stop")
         return 0
-    control().shutdown()
+    # It may be about to end already: told by somebody else, or by systemd.
+    with contextlib.suppress(Fault, OSError, http.client.HTTPException):
+        control().shutdown()
     deadline = time.monotonic() + STOP_SECONDS
     while states() is not None:
         if time.monotonic() > deadline:
@@ -94,6 +114,8 @@ def restart() -> int:
 
 def status() -> int:
     found = states()
+    if wrong := preflight.settings_problem():
+        print(f"warning: {wrong}", file=sys.stderr)
     if found is None:
         print("not started")
         return NOT_STARTED

@@ -3,9 +3,10 @@ from django.core.checks import Tags, register
 from django.db.models import BigIntegerField, CharField
 from django.utils.translation import gettext_lazy as _
 
-from pushes.checks import check_directory, check_lease
+from pushes import jobcheck
+from pushes.checks import check_directory, check_endpoints, check_lease
 from pushes.lookups import Among
-from pushes.server_checks import check_mariadb, check_redis
+from pushes.server_checks import check_mariadb, check_redis, check_redis_users
 
 
 class PushesConfig(AppConfig):
@@ -13,9 +14,12 @@ class PushesConfig(AppConfig):
     verbose_name = _("Pushes")
 
     def ready(self) -> None:
+        jobcheck.install()
         for keys in (BigIntegerField, CharField):  # a BigAutoField is one of the first
             keys.register_lookup(Among)
         register(check_directory)
         register(check_lease)
+        register(check_endpoints, Tags.database)
         register(check_mariadb, Tags.database)
         register(check_redis, Tags.database)
+        register(check_redis_users, Tags.database)

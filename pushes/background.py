@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from django import db
 from django.conf import settings
 
+from pushes import pulse
+
 log = logging.getLogger(__name__)
 
+PLACE_SECONDS = 1.0
 Work = Callable[[list[int]], object]
 
 
@@ -58,7 +61,9 @@ class Threads:
         batch = _Batch(stream, work, list(ids))
         with self._change:
             while not self._placed(batch):
-                self._change.wait()
+                # Whoever waits for the threads moves as long as they do.
+                self._change.wait(timeout=PLACE_SECONDS)
+                pulse.moves_on()
             self._change.notify_all()
 
     def _placed(self, batch: _Batch) -> bool:
@@ -90,13 +95,15 @@ class Threads:
 
     def _work_off(self) -> None:
         while (batch := self._next()) is not None:
-            db.close_old_connections()
+            pulse.moved()
             try:
+                db.close_old_connections()
                 batch.work(batch.ids)
             except Exception:
                 # Rows that were not begun were given back; the sweeper finds the rest, pending or by its lease.
                 log.exception("%s: a job ended early", threading.current_thread().name)
             finally:
+                pulse.rested()
                 with self._change:
                     self._under_way.remove(batch.stream)
                     self._change.notify_all()

@@ -4,6 +4,7 @@ Who it is for stands in `audiences`; who of them gets it first, and whether the 
 `rollout`.
 """
 
+import contextlib
 import logging
 from collections import Counter as Tally
 from collections.abc import Collection
@@ -15,9 +16,8 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, Count, IntegerField, When
-from django.utils import timezone
 
-from pushes import audiences, canary, distribute, endings, lanes, queues, tallies, windows
+from pushes import audiences, canary, clocks, distribute, endings, lanes, queues, tallies, windows
 from pushes.directory import DirectoryError
 from pushes.drafts import Pending
 from pushes.models import Broadcast, BroadcastTally, DeliveryResult, PushRecord
@@ -81,7 +81,7 @@ def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
         broadcast = _locked(broadcast_id)
         if broadcast.status not in STARTABLE:
             raise BroadcastStateError(f"broadcast #{broadcast_id} is {broadcast.status}: it cannot be launched")
-        now = timezone.now()
+        now = clocks.now()
         messages = [message_of(broadcast, app) for app in broadcast.apps]
         for message in messages:
             validate(message)
@@ -143,14 +143,27 @@ def _estimate_if_possible(broadcast: Broadcast) -> int | None:
 def expand(broadcast_id: int) -> int:
     """Turn the next chunk of the audience into deliveries. Rows and cursor move in one transaction, so a
     chunk is made once, whoever runs this and however often. Does nothing while the canary's outcomes are waited
-    for. Returns the number of rows."""
+    for. A broadcast that meets an error which cannot pass is paused, with that as its reason. Returns the number of
+    rows."""
+    try:
+        return _expand(broadcast_id)
+    except Exception as error:
+        if isinstance(error, Broadcast.DoesNotExist) or queues.must_wait(error):
+            raise
+        log.exception("broadcast #%s cannot be sent", broadcast_id)
+        with contextlib.suppress(BroadcastStateError):
+            pause(broadcast_id, reason=f"{type(error).__name__}: {error}"[:300])
+        return 0
+
+
+def _expand(broadcast_id: int) -> int:
     with transaction.atomic():
         broadcast = _locked(broadcast_id)
         if broadcast.status != BroadcastStatus.SENDING or broadcast.is_expanded or canary.is_waiting(broadcast):
             return 0
         app = App(broadcast.listed_app or broadcast.apps[0])
         record = Pending(*PushRecord.objects.values_list(*Pending._fields).get(broadcast=broadcast, app=app))
-        batch = look_up(broadcast.push_type, broadcast.window_policy, timezone.now())
+        batch = look_up(broadcast.push_type, broadcast.window_policy, clocks.now())
         page = audiences.next_page(broadcast, app, pages=canary.pages_at_once(broadcast))
         chosen = canary.members(broadcast, record.id, page.members)
         recipients = audiences.recipients(broadcast, app, chosen)
@@ -210,7 +223,7 @@ def pause(broadcast_id: int, *, by: Any = None, reason: str = "") -> Broadcast:
         broadcast = _moved(
             broadcast_id, (BroadcastStatus.SENDING,), BroadcastStatus.PAUSED, reason or _by("paused", by)
         )
-        far = timezone.now() + timedelta(days=FAR_FUTURE_DAYS)
+        far = clocks.now() + timedelta(days=FAR_FUTURE_DAYS)
         held = {"status": Status.HELD, "reason": Reason.BROADCAST_PAUSED, "due_at": far}
         _unsent(broadcast).update(**held)
         _unbegun(broadcast).update(claim="", lease_until=None, **held)
@@ -224,7 +237,7 @@ def resume(broadcast_id: int, *, by: Any = None) -> Broadcast:
         broadcast = _moved(broadcast_id, (BroadcastStatus.PAUSED,), BroadcastStatus.SENDING, _by("resumed", by))
         if broadcast.objection:
             raise BroadcastStateError(f"broadcast #{broadcast_id} has halted by itself: it cannot simply be resumed")
-        now = timezone.now()
+        now = clocks.now()
         decision = look_up(broadcast.push_type, broadcast.window_policy, now).decisions[broadcast.push_type]
         # Due long ago, unless the delivery window is shut: the sweeper's next round sends them.
         due_at = decision.hold_until or now - timedelta(seconds=settings.STUCK_SECONDS)
@@ -259,23 +272,24 @@ def finish_cancelled() -> int:
 def _finish_cancelled(broadcast: Broadcast) -> int:
     ended = _end_as_cancelled(_unsent(broadcast))
     if ended < CANCELLED_AT_ONCE:
-        Broadcast.objects.filter(pk=broadcast.pk).update(finished_at=timezone.now())
+        Broadcast.objects.filter(pk=broadcast.pk).update(finished_at=clocks.now())
     return ended
 
 
 def _end_as_cancelled(rows: Any) -> int:
-    return endings.end(rows, Status.CANCELLED, Reason.CANCELLED, now=timezone.now(), most=CANCELLED_AT_ONCE)
+    return endings.end(rows, Status.CANCELLED, Reason.CANCELLED, now=clocks.now(), most=CANCELLED_AT_ONCE)
 
 
 def progress(broadcast_id: int) -> Progress:
     """From the broadcast's tallies: it costs the same however many deliveries there are, and outlives them. Raises
     Broadcast.DoesNotExist."""
     is_expanded = Broadcast.objects.values_list("is_expanded", flat=True).get(pk=broadcast_id)
-    now = timezone.now()
+    now = clocks.now()
     since = tallies.seconds_ago(now, RECENT_SECONDS)
     found = tallies.by_event(broadcast_id, recent_since=since)
     devices, _ = found.pop(BroadcastTally.MADE, (0, 0))
     others, _ = found.pop(BroadcastTally.WITHOUT_DEVICE, (0, 0))
+    found.pop(BroadcastTally.DOUBTED, None)
     return Progress(
         counts={status: number for status, (number, _) in found.items()},
         total=devices + others,
@@ -303,7 +317,7 @@ def finish_done() -> int:
         # The last rows are the last to be sent, so what is left is mostly found at once.
         if not _live(broadcast).order_by("-id").values_list("id")[:1]:
             finished += Broadcast.objects.filter(pk=broadcast.pk, status=BroadcastStatus.SENDING).update(
-                status=BroadcastStatus.FINISHED, finished_at=timezone.now()
+                status=BroadcastStatus.FINISHED, finished_at=clocks.now()
             )
     return finished
 
@@ -311,7 +325,7 @@ def finish_done() -> int:
 def put_back() -> None:
     """Launch what is due by its schedule, and wake expansions that a crash left asleep. Raises
     redis.RedisError after the launches."""
-    now = timezone.now()
+    now = clocks.now()
     for pk in Broadcast.objects.filter(status=BroadcastStatus.SCHEDULED, scheduled_at__lte=now).values_list(
         "pk", flat=True
     ):

@@ -1,28 +1,96 @@
-"""Whose clock counts. Leases are the database's, whoever writes or judges them; everything else (due times, expiries)
-is each machine's own, so this says how far it is from the database's and Redis's.
+"""Whose clock counts: the database's. Due times, expiries and leases are shared by all machines, so they are written
+and judged by one clock, whatever a machine's own says.
 
-A sender whose clock is slow would otherwise write leases that have run out for a sweeper elsewhere, which would give
-away pushes that are just being sent.
+`now` is this machine's own time as long as it agrees with the database's, and else the database's, measured over a
+connection of its own every few seconds and carried on by the monotonic clock, which nobody sets. `database_time` is for
+statements. With SQLite there is one machine, and its clock.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import DatabaseError, connection
+from django.db import Error as DatabaseError
+from django.db import connection
 from django.db.models import DateTimeField
 from django.db.models.expressions import RawSQL
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from redis import RedisError
 
-from pushes import queues
+from pushes import queues, reach
 
 log = logging.getLogger(__name__)
 
 #: More than this is told as a problem. Pushes become due, late and old by so much too early or too late.
 MOST_SKEW_SECONDS = 2.0
+#: Clocks that differ by less agree: measuring is no better.
+AGREE = timedelta(seconds=0.5)
+#: A reading of the database's clock is good for so long; while the clocks disagree, for the shorter time.
+READING_SECONDS, DOUBTED_SECONDS, ASK_SECONDS = 60.0, 5.0, 2
+
+
+class Reading(NamedTuple):
+    """The database's time, and the monotonic clock's at that moment."""
+
+    there: datetime
+    monotonic: float
+
+    @property
+    def now(self) -> datetime:
+        return self.there + timedelta(seconds=self.age)
+
+    @property
+    def age(self) -> float:
+        return time.monotonic() - self.monotonic
+
+
+class _Process:
+    """The latest reading of this process, and the lock of whoever makes the next one."""
+
+    reading: Reading | None = None
+    tried_at = float("-inf")
+    lock = threading.Lock()
+
+
+def now() -> datetime:
+    """The time that all machines share."""
+    own = timezone.now()
+    if connection.vendor != "mysql":
+        return own
+    reading = _Process.reading
+    is_doubted = reading is None or abs(reading.now - own) > AGREE
+    if reading is None or reading.age > (DOUBTED_SECONDS if is_doubted else READING_SECONDS):
+        reading = _read_again()
+    return own if reading is None or abs(reading.now - own) <= AGREE else reading.now
+
+
+def _read_again() -> Reading | None:
+    """A new reading, if nobody else makes one just now and the last attempt is a while ago; else the latest."""
+    if time.monotonic() - _Process.tried_at > DOUBTED_SECONDS and _Process.lock.acquire(blocking=False):
+        try:
+            _Process.tried_at = time.monotonic()
+            ask_database(seconds=ASK_SECONDS)
+        except DatabaseError as error:
+            log.debug("the database's clock cannot be read: %s", error)
+        finally:
+            _Process.lock.release()
+    return _Process.reading
+
+
+def ask_database(*, seconds: int) -> None:
+    """Ask the database for its time over a connection of its own, and remember it. Raises django.db.Error when it does
+    not answer within about `seconds`."""
+    if connection.vendor != "mysql":
+        reach.ask(seconds=seconds)
+        return
+    with reach.cursor(seconds=seconds) as cursor:
+        before = time.monotonic()
+        there = _asked(cursor)
+        _Process.reading = Reading(there, (before + time.monotonic()) / 2)
 
 
 def database_time(now: datetime, *, seconds: float = 0.0) -> Any:
@@ -58,6 +126,13 @@ def problems() -> dict[str, str]:
     }
 
 
+def is_wrong() -> bool:
+    """Whether this machine's own clock is known to be wrong: by the database's, or where that is the machine's own or
+    does not answer, by Redis's."""
+    found = seconds_ahead()
+    return abs(found.get("database", found.get("redis", 0.0))) > MOST_SKEW_SECONDS
+
+
 def warn() -> None:
     """Say so in the log; for the start of a process."""
     for text in problems().values():
@@ -78,10 +153,14 @@ def _database_clock() -> float | None:
     if connection.vendor != "mysql":
         return None
     with connection.cursor() as cursor:
-        # As text: what becomes of an instant on the way is the connection's business.
-        cursor.execute("SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)")
-        (text,) = cursor.fetchone()
-    return datetime.fromisoformat(f"{text}+00:00").timestamp()
+        return _asked(cursor).timestamp()
+
+
+def _asked(cursor: Any) -> datetime:
+    # As text: what becomes of an instant on the way is the connection's business.
+    cursor.execute("SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)")
+    (text,) = cursor.fetchone()
+    return datetime.fromisoformat(f"{text}+00:00")
 
 
 def _redis_clock() -> float:

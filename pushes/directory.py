@@ -24,6 +24,9 @@ _ENVIRONMENTS = {member.value: member for member in Environment}
 class DirectoryError(OperationalError):
     """A directory of its own cannot answer now. That says nothing about the pushes: they wait."""
 
+    #: See `pushes.outages`.
+    passes = True
+
 
 class UnlistableError(Exception):
     """The directory cannot list the devices asked for (it knows devices by account only, or no tags); says what

@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
-from pushes import bulk, bursts, counters, eligibility, lanes, queues, windows
+from pushes import bulk, bursts, clocks, counters, eligibility, lanes, queues, windows
 from pushes.directory import Directory, directory
 from pushes.drafts import FIELDS, Draft, Pending, order_key, rows
 from pushes.models import AppKey, DeliveryResult, PushRecord, Resend, policies
@@ -46,13 +45,13 @@ def distribute(record_ids: Sequence[int], *, now: datetime | None = None) -> int
     for any other reason is marked as failed and takes no other with it. Of one for very many accounts this
     makes the next part, and enqueues what is left.
     """
-    now = now or timezone.now()
+    now = now or clocks.now()
     try:
         with transaction.atomic():
             return _distribute_until_large(_take(record_ids), now)
-    except queues.PASSING:
-        raise
-    except Exception:
+    except Exception as error:
+        if queues.must_wait(error):
+            raise
         log.warning("a batch of %s pushes cannot be distributed; trying one by one", len(record_ids), exc_info=True)
     with transaction.atomic():
         waiting = deque(record.id for record in _take(record_ids))
@@ -67,9 +66,9 @@ def _distribute_alone(record_id: int, behind: deque[int], now: datetime) -> int:
     try:
         with transaction.atomic():
             return _distribute_until_large(_locked([record_id], in_order=True), now, behind)
-    except queues.PASSING:
-        raise
     except Exception as error:
+        if queues.must_wait(error):
+            raise
         log.exception("push #%s cannot be distributed", record_id)
         PushRecord.objects.filter(pk=record_id, status=RecordStatus.PENDING).update(
             status=RecordStatus.FAILED, status_detail=f"{type(error).__name__}: {error}"[:200]

@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
-from pushes import csvcells, lanes, queues
+from pushes import clocks, csvcells, lanes, queues
 from pushes.models import DeliveryResult, Export, ExportPiece
 from pushes.names import ExportStatus
 
@@ -71,7 +70,7 @@ def order(export: Export) -> Export:
 
 def write(export_id: int, read: Reader, lines: Writer, *, slice_seconds: float = SLICE_SECONDS) -> bool:
     """Write a piece, and more of them for a while, and queue the rest. False when there was nothing to do: it is over,
-    or somebody else is at it. Any error that is not the database's ends the export and stands on its page."""
+    or somebody else is at it. Any error that does not pass by itself ends the export and stands on its page."""
     export = _claimed(export_id)
     if export is None:
         return False
@@ -83,9 +82,9 @@ def write(export_id: int, read: Reader, lines: Writer, *, slice_seconds: float =
             if stored is None or stored.status != ExportStatus.RUNNING or monotonic() > ends_at:
                 break
             export = stored
-    except queues.PASSING:
-        raise
     except Exception as error:
+        if queues.passes(error):
+            raise
         log.exception("export #%s cannot be written", export_id)
         _finish(export_id, ExportStatus.FAILED, f"{type(error).__name__}: {error}"[:300])
         return True
@@ -97,12 +96,16 @@ def write(export_id: int, read: Reader, lines: Writer, *, slice_seconds: float =
 
 def _claimed(export_id: int) -> Export | None:
     """The export, if it is not over and nobody is at it."""
-    now, holder = timezone.now(), secrets.token_hex(8)
-    free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
-    taken = Export.objects.filter(free, pk=export_id, status__in=LIVE).update(
+    now, holder = clocks.now(), secrets.token_hex(8)
+    taken = Export.objects.filter(_is_free(now), pk=export_id, status__in=LIVE).update(
         status=ExportStatus.RUNNING, holder=holder, lease_until=now + LEASE
     )
     return Export.objects.get(pk=export_id) if taken else None
+
+
+def _is_free(now: datetime) -> Q:
+    """A lease of longer than its length was written by a clock that was ahead, and is none."""
+    return Q(lease_until__isnull=True) | Q(lease_until__lte=now) | Q(lease_until__gt=now + 2 * LEASE)
 
 
 @transaction.atomic
@@ -119,12 +122,12 @@ def _store(export: Export, piece: Piece, lines: Writer) -> Export | None:
         ExportPiece.objects.create(export=current, number=number, data=zlib.compress(data, 6))
         current.rows += len(piece.rows)
         current.size += len(data)
-    current.cursor, current.lease_until = piece.cursor, timezone.now() + LEASE
+    current.cursor, current.lease_until = piece.cursor, clocks.now() + LEASE
     current.is_cut = current.rows >= MOST_ROWS and not piece.is_last
     if piece.is_last or current.is_cut:
         current.status, current.finished_at, current.holder, current.lease_until = (
             ExportStatus.DONE,
-            timezone.now(),
+            clocks.now(),
             "",
             None,
         )
@@ -140,7 +143,7 @@ def cancel(export_id: int, *, by: str) -> bool:
 @transaction.atomic
 def _finish(export_id: int, status: ExportStatus, detail: str) -> bool:
     ended = Export.objects.filter(pk=export_id, status__in=LIVE).update(
-        status=status, detail=detail, finished_at=timezone.now(), holder="", lease_until=None
+        status=status, detail=detail, finished_at=clocks.now(), holder="", lease_until=None
     )
     if ended:
         ExportPiece.objects.filter(export_id=export_id).delete()
@@ -160,8 +163,9 @@ def put_back(now: datetime) -> None:
     if queues.depths([lanes.EXPORT_QUEUE])[lanes.EXPORT_QUEUE]:
         return
     stuck = now - timedelta(seconds=settings.STUCK_SECONDS)
-    free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
-    for pk in Export.objects.filter(free, status__in=LIVE, created_at__lte=stuck).values_list("pk", flat=True)[:20]:
+    for pk in Export.objects.filter(_is_free(now), status__in=LIVE, created_at__lte=stuck).values_list("pk", flat=True)[
+        :20
+    ]:
         queues.enqueue_export(pk)
 
 

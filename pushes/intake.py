@@ -9,31 +9,31 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.db import DatabaseError, DataError, close_old_connections, transaction
-from django.utils import timezone
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, transaction
 from redis import Redis, RedisError
 
-from pushes import bulk, lanes, orders, phparray, submit
-from pushes.models import DeadLetter
-from pushes.names import DeadLetterStatus, Kind
+from pushes import clocks, lanes, letterbox, orders, outages, phparray, pulse, submit
+from pushes.letterbox import Letter
+from pushes.names import CONFLICT, INTAKE_SOURCE, Kind
 from pushes.rawlist import Batch, RawList
 from pushes.values import PushMessage
 
 log = logging.getLogger(__name__)
 
-SOURCE = "intake"
+SOURCE = INTAKE_SOURCE
 WAIT_SECONDS = 1
 RECOVERY_SECONDS = 5.0
 BACKLOG_SECONDS = 0.5
 REPORT_SECONDS = 1.0
+#: More than one statement may take, by default: half a minute.
+BEATS_WITHOUT_WORK = 12
 LEAST_DELAY_SECONDS, MOST_DELAY_SECONDS = 0.05, 5.0
-#: Of an oversized message only this much is kept: a Redis value may be larger than any database row.
-MOST_RAW_BYTES = 1024 * 1024
 PROGRAM = "the program"
 
 
@@ -60,16 +60,6 @@ class Counts:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One message that cannot become a push."""
-
-    position: str
-    raw: bytes
-    reason: str
-    detail: str
-
-
 def connect() -> Redis:
     """A client whose commands may take as long as `RawList.wait` blocks."""
     url = str(settings.RQ_QUEUES[lanes.distribute_queue(lanes.SYSTEM)]["URL"])
@@ -84,7 +74,9 @@ def store(batch: Batch) -> Counts:
     messages, letters = _read(batch)
     try:
         return _store(batch, messages, letters)
-    except (submit.InvalidMessageError, DataError):
+    except (submit.InvalidMessageError, DatabaseError) as error:
+        if outages.concerns_everything(error):
+            raise
         # One of them cannot be stored: find out which.
         return _store_singly(batch, messages, letters)
 
@@ -93,64 +85,64 @@ def _read(batch: Batch) -> tuple[dict[str, PushMessage], list[Letter]]:
     """The pushes by position, and what is not one."""
     messages: dict[str, PushMessage] = {}
     letters: list[Letter] = []
+    now = clocks.now()
     for index, raw in enumerate(batch.raws):
         position = f"{batch.batch_id}:{index}"
         try:
-            messages[position] = orders.read(phparray.parse(raw), source=SOURCE, identity=position)
+            messages[position] = orders.read(phparray.parse(raw), source=SOURCE, identity=position, now=now)
         except (phparray.PayloadError, orders.OrderError) as error:
-            letters.append(Letter(position, raw, error.reason, error.detail))
+            letters.append(Letter(SOURCE, position, raw, error.reason, error.detail))
     return messages, letters
 
 
 @transaction.atomic
 def _store(batch: Batch, messages: dict[str, PushMessage], letters: list[Letter]) -> Counts:
-    result = submit.submit(list(messages.values()))
-    _keep(letters)
+    result = submit.submit(list(messages.values()), tells_conflicts=True)
+    letters = [*letters, *_conflicts(batch, list(messages.items()), result)]
+    letterbox.keep(letters)
     return Counts(len(batch.raws), result.accepted, result.duplicates, Counter(letter.reason for letter in letters))
 
 
 @transaction.atomic
 def _store_singly(batch: Batch, messages: dict[str, PushMessage], letters: list[Letter]) -> Counts:
     counts = Counts(received=len(batch.raws))
-    raws = {f"{batch.batch_id}:{index}": raw for index, raw in enumerate(batch.raws)}
     for position, message in messages.items():
         try:
             with transaction.atomic():
-                result = submit.submit([message])
+                result = submit.submit([message], tells_conflicts=True)
         except submit.InvalidMessageError as error:
-            letters.append(Letter(position, raws[position], "invalid", f"{error.field}: {error.reason}"))
-        except DataError as error:
-            letters.append(Letter(position, raws[position], "unstorable", type(error).__name__))
+            letters.append(_letter(batch, position, "invalid", f"{error.field}: {error.reason}"))
+        except DatabaseError as error:
+            if outages.concerns_everything(error):
+                raise
+            letters.append(_letter(batch, position, "unstorable", type(error).__name__))
         else:
+            letters += _conflicts(batch, [(position, message)], result)
             counts.accepted += result.accepted
             counts.duplicates += result.duplicates
-    _keep(letters)
+    letterbox.keep(letters)
     counts.refused.update(letter.reason for letter in letters)
     return counts
 
 
-def _keep(letters: list[Letter]) -> None:
-    now = bulk.db_datetime(timezone.now())
-    fields = ("source", "position", "raw", "reason", "detail", "status", "created_at")
-    rows = [
-        (SOURCE, letter.position, letter.raw[:MOST_RAW_BYTES], letter.reason, _detail(letter), _NEW, now)
-        for letter in letters
-    ]
-    if rows:
-        bulk.insert_rows(DeadLetter, fields, rows, ignore_conflicts=True)
+def _conflicts(
+    batch: Batch, messages: Sequence[tuple[str, PushMessage]], result: submit.SubmitResult
+) -> Iterator[Letter]:
+    """Other pushes under an id that was used already."""
+    for place, conflict in result.conflicts.items():
+        position, message = messages[place]
+        yield _letter(batch, position, CONFLICT, f"msg_id {message.message_id!r} {conflict}")
 
 
-_NEW = DeadLetterStatus.NEW.value
-
-
-def _detail(letter: Letter) -> str:
-    cut = f" (only the first {MOST_RAW_BYTES} bytes are kept)" if len(letter.raw) > MOST_RAW_BYTES else ""
-    return (letter.detail + cut)[:300]
+def _letter(batch: Batch, position: str, reason: str, detail: str) -> Letter:
+    raw = batch.raws[int(position.rpartition(":")[2])]
+    return Letter(SOURCE, position, raw, reason, detail)
 
 
 class Intake:
     """The loop. `run` goes on until `stop`; while Redis or the database is away it waits, and says so
-    once. It holds at most one batch, which stays in Redis until it is stored."""
+    once. It holds at most one batch, which stays in Redis until it is stored; one that cannot store it for a while,
+    because it hangs or does not reach the database, leaves it to the others, and storing it twice does no harm."""
 
     def __init__(
         self,
@@ -165,6 +157,7 @@ class Intake:
         self._batch_size = batch_size
         self._beat_seconds = beat_seconds
         self._recovery_seconds = recovery_seconds
+        self._worked_at = time.monotonic()
         self._stopping = threading.Event()
         self._batch: Batch | None = None
         self._is_stored = False
@@ -197,6 +190,7 @@ class Intake:
         return self.counts
 
     def _step(self) -> None:
+        pulse.moved()
         if self._batch:
             self._process(self._batch)
             return
@@ -219,6 +213,7 @@ class Intake:
         if not self._is_stored:
             counts = store(batch)
             self._is_stored = True
+            self._worked_at = time.monotonic()
             self.counts.add(counts)
             self._unreported.add(counts)
         self._raw_list.finish(batch)
@@ -245,17 +240,20 @@ class Intake:
         try:
             step()
         except RedisError as error:
+            self._worked_at = time.monotonic()
             self._troubled("Redis", error)
         except DatabaseError as error:
             close_old_connections()
             self._troubled("the database", error)
         except Exception as error:
             # A fault in the program: the batch waits in Redis until it is corrected.
+            self._worked_at = time.monotonic()
             self._troubled(PROGRAM, error)
         else:
             if self._trouble:
                 log.warning("%s is back: the intake goes on", self._trouble)
             self._trouble, self._delay = "", LEAST_DELAY_SECONDS
+            self._worked_at = time.monotonic()
 
     def _troubled(self, what: str, error: Exception) -> None:
         if what != self._trouble:
@@ -276,7 +274,8 @@ class Intake:
 
     @contextmanager
     def _alive(self) -> Iterator[None]:
-        """Beat from a thread of its own, because storing a batch may take longer than a heartbeat lasts."""
+        """Beat from a thread of its own, because storing a batch may take longer than a heartbeat lasts; but not for
+        a loop that has stood still, or not reached the database, for BEATS_WITHOUT_WORK."""
         ended = threading.Event()
         heart = threading.Thread(target=self._beat_until, args=(ended,), name="intake-heartbeat", daemon=True)
         heart.start()
@@ -293,7 +292,8 @@ class Intake:
     def _beat_until(self, ended: threading.Event) -> None:
         while True:
             try:
-                self._raw_list.beat()
+                if time.monotonic() - self._worked_at <= BEATS_WITHOUT_WORK * self._beat_seconds:
+                    self._raw_list.beat()
             except RedisError:
                 log.debug("no heartbeat: the loop says why")
             if ended.wait(self._beat_seconds):

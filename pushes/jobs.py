@@ -1,10 +1,12 @@
-"""RQ's entry points. Thin, safe to run twice, and imported by nobody: `queues` names them by path."""
+"""RQ's entry points. Thin, safe to run twice, and imported by nobody: `jobcheck` names them by path, and a worker runs
+nothing else."""
 
 from django.conf import settings
 from django.db import close_old_connections
 
-from pushes import background, broadcasts, deliver, lanes, queues
+from pushes import background, broadcasts, deliver, exports, lanes, queues
 from pushes import distribute as distribution
+from pushes.admin import export_rows
 from pushes.background import Stream
 
 
@@ -27,3 +29,9 @@ def send(delivery_ids: list[int]) -> None:
 def expand_broadcast(broadcast_id: int) -> None:
     close_old_connections()
     broadcasts.expand(broadcast_id)
+
+
+def write_export(export_id: int) -> None:
+    """The one job that needs the console: an export's rows are the console's own list."""
+    close_old_connections()
+    exports.write(export_id, export_rows.read, export_rows.cells)

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
-from pushes import stored_words
+from pushes import clocks, stored_words
 from pushes.names import BroadcastStatus, DeadLetterStatus, ExportStatus, RecordStatus, Status
 
 #: The colour of every state, in the theme's words. The words themselves always stand beside it.
@@ -101,7 +101,7 @@ def when(moment: Any) -> SafeString | str:
     return format_html(
         '<time class="nowrap" datetime="{}" title="{}">{}</time>',
         moment.isoformat(),
-        age(timezone.now() - moment),
+        age(clocks.now() - moment),
         f"{local:%Y-%m-%d %H:%M:%S}",
     )
 

@@ -122,10 +122,14 @@ class Reason(TextChoices):
     BAD_TOKEN = "bad_token", _("the provider does not know this device token")
     BAD_PAYLOAD = "bad_payload", _("the provider refused the message itself")
     BAD_CREDENTIALS = "bad_credentials", _("the provider refused the app key")
+    WRONG_CLOCK = "wrong_clock", _("the clock of the sending machine is wrong; another machine sends it")
     THROTTLED = "throttled", _("the provider or the key's own rate limit asked for a pause")
     PROVIDER_BUSY = "provider_busy", _("the provider could not take the push just now")
     UNREACHABLE = "unreachable", _("no connection to the provider")
-    NO_ANSWER = "no_answer", _("the call was made, but its answer never came")
+    NO_ANSWER = "no_answer", _("the call was made, but no usable answer came back")
+    PROVIDER_ERROR = "provider_error", _("the provider answered with a server error")
+    ENDPOINT_REFUSED = "endpoint_refused", _("the app key's endpoint is not allowed")
+    TOKENS_DOUBTED = "tokens_doubted", _("the provider refuses nearly every token of the app key")
     CUT_OFF = "cut_off", _("the sending process ended during the call")
     KEY_PAUSED = "key_paused", _("the app key is paused")
     BROADCAST_PAUSED = "broadcast_paused", _("the broadcast is paused")
@@ -149,8 +153,19 @@ def reason_words(status: str, reason: str) -> str:
     return str((_WHILE_ON_HOLD.get(known) if status == Status.HELD else None) or known.label)
 
 
-#: The source of pushes that are an operator's second try of a delivery.
-RESEND_SOURCE = "resend"
+class PauseCode(TextChoices):
+    """Why the platform itself has paused an app key, where that is more than the provider's words."""
+
+    TOKENS_DOUBTED = (
+        "tokens_doubted",
+        _("The provider refuses nearly every device token: wrong environment, app or access id?"),
+    )
+
+
+#: The source of pushes that are an operator's second try of a delivery, and of what came on the producers' raw list.
+RESEND_SOURCE, INTAKE_SOURCE = "resend", "intake"
+#: Why a dead letter is one whose id stands for another push already.
+CONFLICT = "conflict"
 
 
 class WindowPolicy(TextChoices):
@@ -198,6 +213,17 @@ class ExportStatus(TextChoices):
     DONE = "done", _("ready")
     CANCELLED = "cancelled", _("cancelled")
     FAILED = "failed", _("failed")
+
+
+class JobRefusal(TextChoices):
+    """Why a worker did not run a job that it found in a queue."""
+
+    FUNCTION = "function", _("it calls something else")
+    ARGUMENTS = "arguments", _("its arguments are not row numbers")
+    EXTRAS = "extras", _("it brings callbacks, retries or dependencies")
+    SETTINGS = "settings", _("its settings are not valid")
+    QUEUE = "queue", _("it belongs to another queue")
+    UNREADABLE = "unreadable", _("it cannot be read")
 
 
 class DeviceEventKind(TextChoices):

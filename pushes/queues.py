@@ -6,6 +6,7 @@ the sweeper enqueues the rows later: an accepted push never depends on Redis.
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from functools import lru_cache, partial
 from itertools import islice
@@ -13,34 +14,38 @@ from typing import Any, TypeVar
 
 import django_rq
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
-from redis import Redis, RedisError
+from django.db import transaction
+from redis import Redis, RedisError, ResponseError
 from rq import Queue, get_current_job
-from rq.job import Job
 from rq.timeouts import JobTimeoutException
-from rq.utils import as_text, utcparse
+from rq.utils import utcparse
 
-from pushes import lanes
+from pushes import jobcheck, lanes, outages
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-DISTRIBUTE_JOB = "pushes.jobs.distribute"
-SEND_JOB = "pushes.jobs.send"
-EXPAND_JOB = "pushes.jobs.expand_broadcast"
-EXPORT_JOB = "pushes.admin.export_job.write"
+DISTRIBUTE_JOB, SEND_JOB = jobcheck.DISTRIBUTE_JOB, jobcheck.SEND_JOB
+EXPAND_JOB, EXPORT_JOB = jobcheck.EXPAND_JOB, jobcheck.EXPORT_JOB
+JOB_PATHS = jobcheck.JOB_PATHS
 #: Raised in the middle of a job that takes longer than its time-out.
 JobTimeout: type[Exception] = JobTimeoutException
 #: More would keep rows from a lane's other processes for longer than a moment.
 BATCHES_A_RUN = 4
-#: Errors that say nothing about the work: it may go through the next time.
-PASSING = (RedisError, OperationalError, InterfaceError, JobTimeout)
 JOBS_READ_AT_ONCE = 20
-FAILURE_SECONDS = 86_400  # a failed job is kept for people to look at; RQ would keep it for a year
 #: RQ's own names: the set of workers that have registered, and a key for each that lives.
 WORKERS_KEY = "rq:workers"
-WORKER_PREFIX = "rq:worker:"
-JOB_PATHS = (DISTRIBUTE_JOB, SEND_JOB, EXPAND_JOB, EXPORT_JOB)
+WORKER_PREFIX, JOB_PREFIX = "rq:worker:", jobcheck.JOB_PREFIX
+#: Written to see whether Redis takes anything.
+WRITTEN_KEY, WRITTEN_SECONDS = "higo:written", 60
+#: Since when a job waits that does not say so, and when none waits.
+EARLIEST, LATEST = datetime.min.replace(tzinfo=timezone.utc), datetime.max.replace(tzinfo=timezone.utc)
+
+
+class _Told:
+    """Whether this process has said that Redis takes no jobs."""
+
+    is_away = False
 
 
 @lru_cache(maxsize=4)
@@ -61,6 +66,16 @@ def _queue(name: str, url: str) -> Queue:
 
 def queue(name: str) -> Queue:
     return _queue(name, settings.RQ_QUEUES[name]["URL"])
+
+
+def passes(error: BaseException) -> bool:
+    """Whether a job's error says nothing about its work: it may go through the next time."""
+    return isinstance(error, RedisError | JobTimeout) or outages.passes(error)
+
+
+def must_wait(error: BaseException) -> bool:
+    """Whether the work is not to blame for its error: that passes, or an operator has to put the tables right."""
+    return passes(error) or outages.concerns_everything(error)
 
 
 def current_queue() -> str:
@@ -114,7 +129,7 @@ def absorb_waiting(ids: Sequence[int]) -> list[list[int]]:
     source = queue(job.origin)
     client: Any = connection()
     while (job_id := client.lpop(source.key)) is not None:
-        following = source.fetch_job(as_text(job_id))
+        following = jobcheck.fetch(source, job_id)
         if following is None:
             continue
         is_alike = (following.func_name, following.meta) == (job.func_name, job.meta)
@@ -156,7 +171,8 @@ def _enqueue(
     target = queue(queue_name)
     try:
         if not split:
-            target.enqueue(job_path, *ids, description=job_path, failure_ttl=FAILURE_SECONDS)
+            target.enqueue(job_path, *ids, description=job_path, failure_ttl=jobcheck.FAILURE_SECONDS)
+            _Told.is_away = False
             return
         jobs = [
             Queue.prepare_data(
@@ -165,7 +181,7 @@ def _enqueue(
                 description=f"{job_path} {len(chunk)}",
                 meta={"app_key_id": app_key_id},
                 result_ttl=60,
-                failure_ttl=FAILURE_SECONDS,
+                failure_ttl=jobcheck.FAILURE_SECONDS,
                 timeout=600,
                 at_front=is_urgent,
             )
@@ -173,7 +189,12 @@ def _enqueue(
         ]
         target.enqueue_many(jobs)
     except RedisError as error:
-        log.warning("%s: not enqueued, the sweeper will do it (%s)", queue_name, error)
+        # Once in an outage: the sweeper tries all that waits again in every round.
+        level = logging.DEBUG if _Told.is_away else logging.WARNING
+        log.log(level, "%s: not enqueued, the sweeper will do it (%s)", queue_name, error)
+        _Told.is_away = True
+    else:
+        _Told.is_away = False
 
 
 def chunks(ids: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -191,6 +212,20 @@ def depths(names: Sequence[str]) -> dict[str, int]:
     return dict(zip(names, pipeline.execute(), strict=True))
 
 
+def try_to_write(client: Redis | None = None) -> None:
+    """Have Redis write something that it forgets by itself: one that answers may still take nothing. Raises
+    redis.RedisError."""
+    (client or connection()).set(WRITTEN_KEY, b"1", ex=WRITTEN_SECONDS)
+
+
+def word_for(error: BaseException) -> str:
+    """What kind of error it is, without what it says: messages name hosts and users. A server's own code, such as
+    MISCONF, is told."""
+    code = str(error).partition(" ")[0]
+    is_bare = type(error) is ResponseError and code.isascii() and code.isalpha() and code.isupper()
+    return code if is_bare else type(error).__name__
+
+
 def lane_depth(lane: str) -> int:
     """Jobs waiting in all queues of a lane. Raises redis.RedisError."""
     return sum(depths(lanes.queue_names(lane, settings.QUEUE_MAX)).values())
@@ -205,7 +240,8 @@ def worker_names() -> list[str]:
         pipeline.exists(key)
     # A killed one stays in the set, but its key expires.
     lives = pipeline.execute() if keys else []
-    return [as_text(key).removeprefix(WORKER_PREFIX) for key, is_there in zip(keys, lives, strict=True) if is_there]
+    names = [key.decode(errors="replace") for key, is_there in zip(keys, lives, strict=True) if is_there]
+    return [name.removeprefix(WORKER_PREFIX) for name in names]
 
 
 def serving(lane: str, workers: Sequence[str]) -> int:
@@ -218,16 +254,41 @@ def waiting_since(names: Sequence[str]) -> datetime:
     end of it when none waits. Raises redis.RedisError."""
     client: Any = connection()
     heads = [head for name in names if (head := client.lindex(f"rq:queue:{name}", 0)) is not None]
-    enqueued = [client.hget(f"rq:job:{as_text(head)}", "enqueued_at") for head in heads]
-    earliest, latest = datetime.min.replace(tzinfo=timezone.utc), datetime.max.replace(tzinfo=timezone.utc)
-    return min((utcparse(as_text(at)) if at else earliest for at in enqueued), default=latest)
+    return min((_enqueued_at(client, head) for head in heads), default=LATEST)
+
+
+def _enqueued_at(client: Any, job_id: bytes) -> datetime:
+    """EARLIEST when the job does not say so, or is none of ours."""
+    try:
+        at: bytes | None = client.hget(JOB_PREFIX.encode() + job_id, "enqueued_at")
+        return utcparse(at.decode()) if at else EARLIEST
+    except ResponseError as error:
+        if not jobcheck.is_wrong_type(error):
+            raise
+    except ValueError:
+        log.debug("the job %r was enqueued at no time", job_id)
+    return EARLIEST
 
 
 def waiting_ids(names: Sequence[str], job_path: str) -> Iterator[list[int]]:
     """What each job of this kind that waits in the named queues is about. Reads all of them, a few at a time, so it is
-    for once in a while. Raises redis.RedisError."""
+    for once in a while; what is none of ours is about nothing. Raises redis.RedisError."""
+    client: Any = connection()
     for name in names:
-        source = queue(name)
-        for job_ids in chunks(source.get_job_ids(), JOBS_READ_AT_ONCE):
-            jobs = Job.fetch_many(job_ids, connection=source.connection, serializer=source.serializer)
-            yield from (job.args[0] for job in jobs if job is not None and job.func_name == job_path)
+        for job_ids in chunks(client.lrange(f"rq:queue:{name}", 0, -1), JOBS_READ_AT_ONCE):
+            pipeline = client.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipeline.hgetall(JOB_PREFIX.encode() + job_id)
+            yield from _ids(pipeline.execute(raise_on_error=False), job_path, name)
+
+
+def _ids(stored: Iterable[Any], job_path: str, queue_name: str) -> Iterator[list[int]]:
+    for raw in stored:
+        if isinstance(raw, Exception):
+            if not jobcheck.is_wrong_type(raw):
+                raise raw
+            continue
+        with suppress(jobcheck.RefusedError):
+            call = jobcheck.checked_call(raw, queue_name)
+            if call[0] == job_path:
+                yield call[2][0]

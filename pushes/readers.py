@@ -9,9 +9,8 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.utils import timezone
 
-from pushes import distribute, queues
+from pushes import clocks, distribute, queues
 from pushes.directory import directory
 from pushes.models import DeliveryResult
 from pushes.names import Reason, Status
@@ -29,7 +28,7 @@ def left(account_id: str, *, now: datetime | None = None) -> int:
     """This account has just gone offline. Returns how many pushes were woken."""
     if not has_grace():
         return 0
-    now = now or timezone.now()
+    now = now or clocks.now()
     return _wake(list(_waiting(now).filter(account_id=account_id).values_list("id", flat=True)[:MOST_ROWS]), now)
 
 
@@ -37,7 +36,7 @@ def wake_gone(now: datetime | None = None) -> int:
     """Wake the pushes of everybody who is not online any more. Returns how many. Raises redis.RedisError."""
     if not has_grace():
         return 0
-    now = now or timezone.now()
+    now = now or clocks.now()
     rows = list(_waiting(now).order_by("due_at").values_list("id", "account_id")[:MOST_ROWS])
     online = directory().online(list(dict.fromkeys(account_id for _, account_id in rows)))
     return _wake([pk for pk, account_id in rows if account_id not in online], now)

@@ -9,9 +9,8 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
-from pushes import broadcasts, canary, queues
+from pushes import broadcasts, canary, clocks, queues
 from pushes.broadcasts import BroadcastStateError
 from pushes.models import Broadcast, PushRecord
 from pushes.names import BroadcastPhase, BroadcastStatus
@@ -22,12 +21,12 @@ log = logging.getLogger(__name__)
 def judge_canaries(now: datetime | None = None) -> int:
     """Halt or let go on what has its canary's answer. Safe to run twice and at the same time: each broadcast is
     judged under its lock, and moved once. Returns how many moved."""
-    return _judge_each(_sending().filter(phase=BroadcastPhase.CANARY), _judge_canary, now or timezone.now())
+    return _judge_each(_sending().filter(phase=BroadcastPhase.CANARY), _judge_canary, now or clocks.now())
 
 
 def watch(now: datetime | None = None) -> int:
     """Halt what is on its way to everybody while too much of it fails. As safe. Returns how many halted."""
-    return _judge_each(_sending().exclude(phase=BroadcastPhase.CANARY), _judge_recent, now or timezone.now())
+    return _judge_each(_sending().exclude(phase=BroadcastPhase.CANARY), _judge_recent, now or clocks.now())
 
 
 def _sending() -> "QuerySet[Broadcast]":
@@ -79,7 +78,7 @@ def go_on(broadcast_id: int, *, by: Any = None) -> Broadcast:
     broadcast = Broadcast.objects.select_for_update().defer("accounts", "data").get(pk=broadcast_id)
     if not broadcast.has_halted:
         raise BroadcastStateError(f"broadcast #{broadcast_id} has not halted: it is {broadcast.status}")
-    objection, now = canary.Objection.read(broadcast.objection), timezone.now()
+    objection, now = canary.Objection.read(broadcast.objection), clocks.now()
     tolerated = broadcast.tolerated | ({objection.why: objection.percent} if objection else {})
     Broadcast.objects.filter(pk=broadcast_id).update(objection={}, tolerated=tolerated, watched_from=now)
     if broadcast.phase == BroadcastPhase.HALTED:

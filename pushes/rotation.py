@@ -9,9 +9,8 @@ was too late. A secret that is left behind is not kept anywhere.
 """
 
 from django.db.models import F, QuerySet
-from django.utils import timezone
 
-from pushes import vault
+from pushes import clocks, vault
 from pushes.models import AppKey
 from pushes.models.keys import new_revision
 
@@ -23,7 +22,7 @@ def rotate(key: AppKey, secret: str) -> bool:
         _unchanged(key).filter(old_secret_encrypted=""),
         old_secret_encrypted=F("secret_encrypted"),
         secret_encrypted=vault.encrypt(secret),
-        secret_since=timezone.now(),
+        secret_since=clocks.now(),
         fell_back_at=None,
         fell_back_reason="",
     )
@@ -32,7 +31,7 @@ def rotate(key: AppKey, secret: str) -> bool:
 def end_old(key: AppKey) -> bool:
     """Forget the old secret: there is no way back to it any more. False when that has become of it already."""
     # The credentials in use stay the same, and so does the revision.
-    return bool(_with_old(key).update(old_secret_encrypted="", updated_at=timezone.now()))
+    return bool(_with_old(key).update(old_secret_encrypted="", updated_at=clocks.now()))
 
 
 def go_back(key: AppKey) -> bool:
@@ -42,7 +41,7 @@ def go_back(key: AppKey) -> bool:
 
 def fall_back(key: AppKey, reason: str) -> bool:
     """The same because the provider has refused the credentials of `key`; it stands as an alert until it is noted."""
-    return _to_old(key, fell_back_at=timezone.now(), fell_back_reason=reason[:200])
+    return _to_old(key, fell_back_at=clocks.now(), fell_back_reason=reason[:200])
 
 
 def note(key: AppKey) -> bool:
@@ -57,7 +56,7 @@ def _to_old(key: AppKey, **changes: object) -> bool:
         _with_old(key),
         secret_encrypted=F("old_secret_encrypted"),
         old_secret_encrypted="",
-        secret_since=timezone.now(),
+        secret_since=clocks.now(),
         **changes,
     )
 
@@ -71,4 +70,4 @@ def _with_old(key: AppKey) -> "QuerySet[AppKey]":
 
 
 def _changed(rows: "QuerySet[AppKey]", **changes: object) -> bool:
-    return bool(rows.update(revision=new_revision(), updated_at=timezone.now(), **changes))
+    return bool(rows.update(revision=new_revision(), updated_at=clocks.now(), **changes))

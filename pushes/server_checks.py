@@ -4,12 +4,16 @@ at their defaults. `deploy/mariadb.cnf` has the values that we run and measure w
 A server that does not answer is no matter of these checks: whoever needs it says so.
 """
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.db import DatabaseError, connections
-from redis import RedisError
+from redis import AuthenticationError, ConnectionPool, Redis, RedisError, ResponseError
+from redis.exceptions import NoPermissionError
 
 from pushes import bulk, queues
 
@@ -18,6 +22,9 @@ LEAST_BUFFER_POOL, LEAST_REDO_LOG = 512 * MIB, 256 * MIB
 #: Twice the largest statement that we make, because a client counts the escaped text.
 LEAST_PACKET = 2 * bulk.MOST_STATEMENT_BYTES
 HINT = "See deploy/mariadb.cnf."
+ANSWER_SECONDS = 3
+#: A queue that nobody has.
+NO_QUEUE = "rq:queue:higo-nobody"
 
 
 def check_mariadb(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
@@ -82,3 +89,45 @@ def check_redis(**_kwargs: Any) -> list[CheckMessage]:
         return []
     text = f"Redis's maxmemory-policy is {policy}: when its memory is full, messages that wait are thrown away."
     return [Warning(text, hint="Set it to noeviction.", id="pushes.W003")]
+
+
+def check_redis_users(**_kwargs: Any) -> list[CheckMessage]:
+    """A Redis that other machines can reach, and that lets anybody write into the queues."""
+    url = str(settings.REDIS_URL)
+    if not url or is_of_this_machine(url) or not takes_anybody(url):
+        return []
+    text = "Redis can be reached from other machines and takes anybody, without a password: whoever reaches it decides"
+    text += " what is pushed, and can hold up all work."
+    hint = "Give the platform and the producers users of their own: see deploy/redis-users.acl and docs/operations.md."
+    return [Warning(text, hint=hint, id="pushes.W010")]
+
+
+def is_of_this_machine(url: str) -> bool:
+    """Whether only this machine reaches the server: by a unix socket or a loopback address."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix" or (parts.hostname or "localhost") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False
+
+
+def takes_anybody(url: str) -> bool:
+    """Whether a client without name and password may write into the queues: it appends to one that is not there, which
+    does nothing. False also when the server cannot be asked."""
+    bounds = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
+    with Redis.from_url(url, **bounds) as known:
+        options = dict(known.connection_pool.connection_kwargs)
+        connection_class = known.connection_pool.connection_class
+    stranger = ConnectionPool(connection_class=connection_class, **options | {"username": None, "password": None})
+    with Redis.from_pool(stranger) as client:
+        try:
+            client.rpushx(NO_QUEUE, "x")
+        except (AuthenticationError, NoPermissionError):
+            return False
+        except ResponseError:
+            return True  # refused for another reason, such as a full memory: the door is open
+        except RedisError:
+            return False
+    return True

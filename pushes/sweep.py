@@ -7,7 +7,7 @@ reason and a time on its row, and is enqueued at that time however busy its lane
 
 import logging
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from datetime import timezone as tz
@@ -15,9 +15,9 @@ from datetime import timezone as tz
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from pushes import (
+    belief,
     blocks,
     broadcasts,
     clocks,
@@ -27,6 +27,7 @@ from pushes import (
     exports,
     keygate,
     lanes,
+    postdated,
     queues,
     readers,
     rollout,
@@ -34,6 +35,7 @@ from pushes import (
 )
 from pushes.models import AppKey, DeadLetter, DeliveryResult, DeviceEvent, Lease, PushRecord, policies
 from pushes.names import CLAIMABLE, DeadLetterStatus, Reason, RecordStatus, Status, UnknownPolicy
+from pushes.postdated import CLOCK_TOLERANCE
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +45,9 @@ ROWS_A_ROUND = 20_000
 CHUNK = 5_000
 #: A lane whose queues hold more jobs than this is busy, not stuck.
 QUIET_JOBS = 4
-#: A lease that has longer than its length and this to run was written by a clock that was ahead, and is none.
-CLOCK_TOLERANCE = timedelta(minutes=5)
 WATCH = strays.Watch()
+#: Errors that the log has already: a round comes every few seconds.
+_said: set[str] = set()
 EARLIEST = datetime(2000, 1, 1, tzinfo=tz.utc)
 
 
@@ -58,6 +60,7 @@ class Swept:
     leases_to_retry: int = 0
     sends_enqueued: int = 0
     records_enqueued: int = 0
+    postdated: int = 0
     expired: int = 0
     canaries_judged: int = 0
     broadcasts_halted: int = 0
@@ -71,29 +74,45 @@ class Swept:
 def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None:
     """One round; None when another sweeper holds the lease. `thorough` adds expiry and retention,
     which read more and are not urgent. Raises redis.RedisError after the database part is done."""
-    now = now or timezone.now()
+    now = now or clocks.now()
     if not take_lease(now):
         return None
     swept = Swept()
-    _expired_leases(now, swept)
+    _part(lambda: _expired_leases(now, swept))
     if thorough:
-        swept.expired = _expire(now)
-        swept.deleted = _retain(now)
-        counters.roll_up(now)
-        exports.clean_up(now)
-        blocks.forget()
-        blocks.note(now)
-    swept.canaries_judged = rollout.judge_canaries(now)
-    swept.broadcasts_halted = rollout.watch(now)
-    swept.broadcasts_finished = broadcasts.finish_done()
-    broadcasts.finish_cancelled()
-    broadcasts.put_back()
-    exports.put_back(now)
+        swept.postdated = _part(lambda: postdated.bring_back(now))
+        swept.expired = _part(lambda: _expire(now))
+        swept.deleted = _part(lambda: _retain(now))
+        _part(lambda: belief.forget_old(now))
+        _part(lambda: counters.roll_up(now))
+        _part(lambda: exports.clean_up(now))
+        _part(blocks.forget)
+        _part(lambda: blocks.note(now))
+    swept.canaries_judged = _part(lambda: rollout.judge_canaries(now))
+    swept.broadcasts_halted = _part(lambda: rollout.watch(now))
+    swept.broadcasts_finished = _part(broadcasts.finish_done)
+    _part(broadcasts.finish_cancelled)
+    _part(broadcasts.put_back)
+    _part(lambda: exports.put_back(now))
     quiet = [lane for lane in lanes.LANES if queues.lane_depth(lane) <= QUIET_JOBS]
-    swept.records_enqueued = _stuck_records(now, quiet)
-    readers.wake_gone(now)
-    swept.sends_enqueued = _due_deliveries(now, quiet)
+    swept.records_enqueued = _part(lambda: _stuck_records(now, quiet))
+    _part(lambda: readers.wake_gone(now))
+    swept.sends_enqueued = _part(lambda: _due_deliveries(now, quiet))
     return swept
+
+
+def _part(work: Callable[[], int | None]) -> int:
+    """A part of the round. One that fails by itself keeps nothing from the others; what they all need, the database
+    and Redis, ends the round. Raises redis.RedisError and django.db.Error."""
+    try:
+        return work() or 0
+    except Exception as error:
+        if queues.must_wait(error):
+            raise
+        if (text := f"{type(error).__name__}: {error}") not in _said:
+            _said.add(text)
+            log.exception("a part of the round has failed; the others go on")
+        return 0
 
 
 def take_lease(now: datetime) -> bool:
@@ -186,8 +205,10 @@ def _followers(first: Iterable[Row], now: datetime) -> list[Row]:
 def _stuck_records(now: datetime, quiet: Collection[str]) -> int:
     """Enqueue records that no job is about; in a busy lane before all others, which have not waited for so long."""
     stuck = now - timedelta(seconds=settings.STUCK_SECONDS)
+    # What was accepted in the future was accepted by a clock that was ahead: nobody knows when.
+    is_stuck = Q(created_at__lte=stuck) | Q(created_at__gt=now + CLOCK_TOLERANCE)
     found = list(
-        PushRecord.objects.filter(status=RecordStatus.PENDING, created_at__lte=stuck, kind__in=list(quiet))
+        PushRecord.objects.filter(is_stuck, status=RecordStatus.PENDING, kind__in=list(quiet))
         .order_by("id")
         .values_list("kind", "shard", "id")[:ROWS_A_ROUND]
     )
@@ -218,12 +239,15 @@ def _expire(now: datetime) -> int:
 def _retain(now: datetime) -> int:
     """Delete what is older than RETENTION_DAYS, a chunk at a time, deliveries before their records."""
     oldest = now - timedelta(days=settings.RETENTION_DAYS)
+    letters = DeadLetter.objects.filter(created_at__lt=oldest)
+    if unread := letters.filter(status=DeadLetterStatus.NEW)[:CHUNK].count():
+        log.warning("%s dead letters older than RETENTION_DAYS go, that nobody has resolved", unread)
     deleted, deliveries = 0, DeliveryResult.objects.filter(record_id=OuterRef("pk"))
     for rows in (
         DeliveryResult.objects.filter(created_at__lt=oldest),
         PushRecord.objects.filter(~Exists(deliveries), created_at__lt=oldest),
         DeviceEvent.objects.filter(created_at__lt=oldest),
-        DeadLetter.objects.filter(created_at__lt=oldest).exclude(status=DeadLetterStatus.NEW),
+        letters,
     ):
         ids = list(rows.order_by("id").values_list("id", flat=True)[:CHUNK])
         deleted += rows.model._default_manager.filter(id__in=ids).delete()[0] if ids else 0

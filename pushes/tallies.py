@@ -11,15 +11,16 @@ from pushes import bulk, counters
 from pushes.models import BroadcastTally, PushRecord
 from pushes.names import TERMINAL
 
+COUNTED = frozenset({*TERMINAL, BroadcastTally.MADE, BroadcastTally.DOUBTED})
 FIELDS = ("broadcast_id", "bucket_at", "event", "reason", "count")
-#: (record id, status or `made`, reason) → how many.
+#: (record id, status or `made` or `doubted`, reason) → how many.
 Ends = Mapping[tuple[int, str, str], int]
 
 
 def add(ends: Ends, now: datetime) -> None:
     """Count those of the `ends` that are one, and belong to a broadcast. Like `counters.add`, and after it: the last
     of a transaction."""
-    wanted = {key: number for key, number in ends.items() if number and key[1] in (*TERMINAL, BroadcastTally.MADE)}
+    wanted = {key: number for key, number in ends.items() if number and key[1] in COUNTED}
     record_ids = {record_id for record_id, _, _ in wanted}
     if not record_ids:
         return

@@ -1,14 +1,18 @@
 """Delivery windows, pure: at which hours a push may go out, and what happens to it outside them."""
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta, timezone
 from functools import lru_cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from pushes.names import WindowPolicy
 
 OFF = "off"
+#: A zone may leave out a day, and a window may lie in an hour that is left out.
+DAYS_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +53,37 @@ def _time(text: str, window: str) -> time:
 
 
 def next_opening(window: DailyWindow, now: datetime, zone: ZoneInfo) -> datetime:
-    """The first instant after `now` at which the window opens (aware, UTC).
+    """The first instant after `now` that lies in the window, which is shut at `now` (aware, UTC).
 
-    An opening time that a daylight-saving change skips is taken at the end of the gap, if the window is
-    open then; one that it repeats at its first occurrence.
+    A window opens when the clock on the wall shows its time, both times if a change repeats it, and when the clock is
+    set to a time inside it: forward, beyond the opening time, or back behind its closing time.
     """
     # In UTC, because datetimes of one zone are compared by the clock on the wall, and those within a
     # repeated hour equal none of another zone.
     now = now.astimezone(timezone.utc)
     today = now.astimezone(zone).date()
-    for days in range(4):
-        wall = datetime.combine(today + timedelta(days=days), window.opens, tzinfo=zone)
-        opening = wall.astimezone(timezone.utc)
-        if opening.astimezone(zone).time() != window.opens:
-            opening = _end_of_gap(wall, zone)
+    walls = [datetime.combine(today + timedelta(days=days), window.opens, tzinfo=zone) for days in range(DAYS_AHEAD)]
+    openings = [wall.replace(fold=fold).astimezone(timezone.utc) for wall in walls for fold in (0, 1)]
+    for opening in sorted([*openings, *_changes(now, zone)]):
+        # A wall time that is skipped is converted to another one.
         if opening > now and window.contains(opening.astimezone(zone).time()):
             return opening
     raise AssertionError(f"no opening found after {now}")  # pragma: no cover
 
 
-def _end_of_gap(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The instant of the change that leaves out `wall`: it lies between its two readings."""
-    first = wall.replace(fold=1).astimezone(timezone.utc)
-    last = wall.replace(fold=0).astimezone(timezone.utc)
-    before = first.astimezone(zone).utcoffset()
-    seconds = range(int((last - first).total_seconds()) + 1)
-    passed = bisect_left(
-        seconds, True, key=lambda s: (first + timedelta(seconds=s)).astimezone(zone).utcoffset() != before
-    )
-    return first + timedelta(seconds=passed)
+def _changes(now: datetime, zone: ZoneInfo) -> Iterator[datetime]:
+    """The instants at which the zone's clocks are set within the next days."""
+    hours = [now + timedelta(hours=hour) for hour in range(24 * DAYS_AHEAD)]
+    for before, after in pairwise(hours):
+        if (offset := _offset(before, zone)) != _offset(after, zone):
+            seconds = range(3_601)
+            passed = bisect_left(seconds, True, key=lambda s: _offset(before + timedelta(seconds=s), zone) != offset)
+            # On a whole second, wherever in its second `now` lies.
+            yield (before + timedelta(seconds=passed)).replace(microsecond=0)
+
+
+def _offset(instant: datetime, zone: ZoneInfo) -> timedelta | None:
+    return instant.astimezone(zone).utcoffset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ takes over shards whose owner is gone, and otherwise leaves them alone.
 import logging
 import multiprocessing
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -19,17 +20,17 @@ from typing import Any
 from django import db
 from django.conf import settings
 from redis import Redis, RedisError
-from rq import Queue, SimpleWorker
-from rq.exceptions import StopRequested
+from rq import Queue
 
-from pushes import background, lanes, memory
+from pushes import background, lanes, memory, pulse, queues
+from pushes.pulse import Pulse
+from pushes.worker import MAINTENANCE_SECONDS, WORKER_SECONDS, ShardWorker
 
 log = logging.getLogger(__name__)
 
 LEASE_KEY = "higo:shard:{name}"
 PARENT_SECONDS = 1.0
 RELEASE_SECONDS = 3.0
-WORKER_SECONDS = 25  # RQ waits 15 s less than this for a job before it looks around
 
 # Take the lease when it is free or ours already.
 _HOLD = """
@@ -42,88 +43,88 @@ _LET_GO = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL'
 
 
 class ShardLeases:
-    """Ownership of sharded queues, renewed in the background while the process lives."""
+    """Ownership of sharded queues, renewed in the background while the process is well."""
 
-    def __init__(self, client: Redis, names: Sequence[str]) -> None:
-        self.holder = f"{socket.gethostname()}:{os.getpid()}"
+    def __init__(self, client: Redis, names: Sequence[str], pulse: Pulse | None = None) -> None:
+        # A container that starts anew has the host name and the pid of its predecessor.
+        self.holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.names = list(names)
-        self.owned: set[str] = set()
+        self.pulse = pulse
+        self._held: set[str] = set()
+        self._held_until = 0.0
         self._hold, self._let_go = client.register_script(_HOLD), client.register_script(_LET_GO)
+        self._is_away = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="shard-leases", daemon=True)
 
+    @property
+    def owned(self) -> set[str]:
+        """What is ours now: nothing any more when Redis could not be told so for as long as a lease lasts."""
+        return self._held if time.monotonic() < self._held_until else set()
+
     def start(self) -> None:
-        self.renew()
+        """Take what is free, now and from now on; while Redis is away, nothing is."""
+        self._try_to_renew()
         if self.names:
             self._thread.start()
 
     def stand_by(self, burst: bool) -> bool:
-        """Wait until one of the queues is ours; with `burst`, only look."""
-        while self.names and not self.owned and not burst:
+        """Wait until the process is well and one of the queues is ours; with `burst`, only look."""
+        while not self.may_work and not burst:
             time.sleep(0.5)
-        return bool(self.owned or not self.names)
+        return self.may_work
+
+    @property
+    def may_work(self) -> bool:
+        """Whether this process should take jobs at all: others may be there who can do them."""
+        return (self.pulse is None or self.pulse.is_well) and bool(self.owned or not self.names)
 
     def renew(self) -> None:
-        """Take what is free, keep what is ours. Raises redis.RedisError."""
-        self.owned = {
+        """Take what is free, keep what is ours; give all of it up while the process cannot do its work. Raises
+        redis.RedisError."""
+        if self.pulse is not None and not self.pulse.is_well:
+            self._give_up()
+            return
+        until = time.monotonic() + settings.SHARD_LEASE_SECONDS
+        self._held = {
             name
             for name in self.names
             if self._hold(
                 keys=[LEASE_KEY.format(name=name)], args=[self.holder, int(settings.SHARD_LEASE_SECONDS * 1_000)]
             )
         }
+        self._held_until = until
 
     def release(self) -> None:
         self._stop.set()
         if self._thread.is_alive():
             # A renewal under way would take back what is given back here.
             self._thread.join(timeout=RELEASE_SECONDS)
-        for name in self.owned:
+        try:
+            self._give_up()
+        except RedisError as error:
+            log.warning("shard leases not given back, they run out: %s", error)
+
+    def _give_up(self) -> None:
+        self._held = set()
+        # All of them, because a signal may have come between the taking and the noting down.
+        for name in self.names:
             self._let_go(keys=[LEASE_KEY.format(name=name)], args=[self.holder])
 
     def _renew(self) -> None:
         while not self._stop.wait(settings.SHARD_LEASE_SECONDS / 6):
-            try:
-                self.renew()
-            except RedisError as error:
-                # Without Redis there are no jobs either; whoever comes back first goes on.
-                log.warning("shard leases not renewed: %s", error)
+            self._try_to_renew()
 
-
-class ShardWorker(SimpleWorker):
-    """A SimpleWorker (it keeps the provider's connections alive between jobs) that looks only into those
-    sharded queues whose lease its process holds."""
-
-    leases: ShardLeases | None = None
-    turn = 0
-
-    @property
-    def _ordered_queues(self) -> list[Queue]:
-        """RQ asks for this before every wait for a job. Without any queue left the worker ends, and its
-        successor stands by until a lease is free."""
-        leases = self.leases
-        if leases is None:
-            return list(self.queues)
-        found = [q for q in self.queues if q.name not in leases.names or q.name in leases.owned]
-        if not found:
-            raise StopRequested
-        return self._in_turn(found) if leases.names else found
-
-    @_ordered_queues.setter
-    def _ordered_queues(self, _queues: list[Queue]) -> None:
-        """RQ keeps its dequeue order here; ours follows from the leases."""
-
-    def _in_turn(self, found: list[Queue]) -> list[Queue]:
-        """Sending before distributing; among themselves the shards take turns at being looked into first. In a
-        fixed order, a lane that is busy throughout would never come to its last shard."""
-        sending = lanes.ordered_queues(settings.QUEUE_MAX)
-        parts = ([q for q in found if q.name in sending], [q for q in found if q.name not in sending])
-        self.turn += 1
-        return [q for part in parts if part for q in _rotated(part, self.turn % len(part))]
-
-
-def _rotated(part: list[Queue], by: int) -> list[Queue]:
-    return part[by:] + part[:by]
+    def _try_to_renew(self) -> None:
+        try:
+            self.renew()
+        except RedisError as error:
+            # Without Redis there are no jobs either; whoever comes back first goes on.
+            if not self._is_away:
+                log.warning("shard leases not renewed, trying again until Redis can be used: %s", error)
+            self._is_away = True
+        else:
+            self._is_away = False
 
 
 def assignments(lane: str, processes: int) -> list[list[str]]:
@@ -193,8 +194,13 @@ def serve(lane: str, names: Sequence[str], *, burst: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         # Until RQ has handlers of its own; so that leases that are taken by then are given back.
         signal.signal(number, lambda *_: sys.exit(0))
-    with Redis.from_url(settings.REDIS_URL, health_check_interval=30) as client:
-        leases = ShardLeases(client, [name for name in names if lane in lanes.SHARDED])
+    # RQ waits for a job over it; what is short has the process's other client.
+    bounds = {"socket_timeout": WORKER_SECONDS - 5, "socket_connect_timeout": 5}
+    with (
+        Redis.from_url(settings.REDIS_URL, health_check_interval=30, **bounds) as client,
+        pulse.watched(f"workers-{lane}", sends=True) as own,
+    ):
+        leases = ShardLeases(queues.connection(), [name for name in names if lane in lanes.SHARDED], own)
         try:
             leases.start()
             if leases.stand_by(burst):
@@ -208,9 +214,9 @@ def _work(lane: str, names: Sequence[str], client: Redis, leases: ShardLeases, b
         [Queue(name, connection=client, serializer="json") for name in names],
         connection=client,
         serializer="json",
-        name=f"{lane}-{socket.gethostname()}-{os.getpid()}",
+        name=f"{lane}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
         worker_ttl=WORKER_SECONDS,
-        maintenance_interval=30,
+        maintenance_interval=MAINTENANCE_SECONDS,
     )
     worker.leases = leases
     worker.log_result_lifespan = False

@@ -40,6 +40,17 @@ class Installation:
             timeout=150,
         )
 
+    def begin(self, *words: str) -> "subprocess.Popen[str]":
+        """Start the command, and do not wait for it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "higo_push.supervise", *words],
+            env=self.environment,
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def pids(self) -> dict[str, int]:
         """The running processes by name, as `status` shows them."""
         lines = [line.split() for line in self.run("status").stdout.splitlines()[1:]]
@@ -91,6 +102,36 @@ def test_nothing_outlives_a_killed_supervisor(installation):
     os.kill(supervisor, signal.SIGKILL)
     wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids.values()), 60)
     assert installation.run("status").returncode == supervise.NOT_STARTED
+
+
+@pytest.mark.parametrize("words", [("restart", "restart"), ("stop", "stop"), ("start", "restart"), ("stop", "start")])
+def test_two_commands_at_once_come_one_after_the_other(installation, words):
+    if words != ("start", "restart"):
+        assert installation.run("start").returncode == 0
+    before = installation.pids()
+    both = [installation.begin(word) for word in words]
+    ended = [(process.wait(timeout=200), *process.communicate()) for process in both]
+    for code, said, complained in ended:
+        assert code == 0, said + complained
+        assert "Traceback" not in said + complained
+    assert sum("waiting for it" in complained for _, _, complained in ended) == 1
+    if words == ("stop", "stop"):
+        assert installation.run("status").returncode == supervise.NOT_STARTED
+        return
+    # Whichever came first: they run, once, and nothing of before is left.
+    if installation.run("status").returncode != supervise.NOT_STARTED:
+        assert list(installation.pids()) == NAMES
+    assert not any(psutil.pid_exists(pid) for pid in before.values() if pid not in installation.pids().values())
+
+
+def test_a_lock_of_a_killed_command_is_none(installation):
+    killed = installation.begin("start")
+    wait_until(lambda: (installation.folder / "run" / "supervise.lock").exists())
+    killed.kill()
+    killed.communicate()
+    started = installation.run("start")
+    assert started.returncode in (0, 1)
+    assert "waiting for it" not in started.stderr
 
 
 def test_a_stale_pid_file_harms_nobody(installation):

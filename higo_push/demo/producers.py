@@ -24,7 +24,7 @@ class Surroundings:
     """The demo's Redis and MongoDB as their other users see them. Close it at the end."""
 
     def __init__(self, redis_url: str, mongo_url: str) -> None:
-        self._redis = redis.Redis.from_url(redis_url)
+        self._redis = redis.Redis.from_url(redis_url, socket_timeout=10)
         self._mongo: MongoClient[dict[str, Any]] = MongoClient(mongo_url)
         self._database = self._mongo.get_default_database()
         self._sequence = itertools.count(1)

@@ -122,7 +122,7 @@ def environment_for(folder: Path, redis_url: str, mongo_url: str) -> dict[str, s
 def own_redis_database(redis_url: str) -> Iterator[None]:
     """An empty database, which is empty again at the end. Raises StageError when it is in use: the demo's
     made-up orders must not stand among real ones."""
-    with redis.Redis.from_url(redis_url) as client:
+    with redis.Redis.from_url(redis_url, socket_timeout=10) as client:
         if client.dbsize():
             raise StageError(
                 "the database at REDIS_URL is not empty, and the demo writes made-up orders into it: name an empty "

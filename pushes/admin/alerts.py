@@ -8,10 +8,11 @@ from typing import Any
 
 from django.core.cache import cache
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from pushes import clocks, stored_words, sweep
+from pushes import clocks, letterbox, pulse, refused_jobs, stored_words, sweep
 from pushes.admin import attention, broadcast_review, canary_words, health
 from pushes.admin.desk import admin_url
 from pushes.marks import amount
@@ -23,6 +24,8 @@ LATE = timedelta(minutes=2)
 #: The sweeper renews its lease every few seconds, and every round of it ends within this.
 SWEEPER_SILENT = timedelta(minutes=1)
 SEEN_SECONDS = 3_600
+#: A refused job is told of for so long.
+STRANGERS = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,9 @@ def raised(request: HttpRequest, view: health.RedisView | None, waiting: Waiting
         *_dead_letters(request),
         *_push_types(request),
         *late(view, waiting, now),
+        *_letters(now),
         *_clocks(),
+        *_strangers(request, now),
         *_others(request),
     ]
     return sorted(every, key=lambda alert: not alert.is_urgent)
@@ -72,12 +77,21 @@ def _processes(view: health.RedisView | None, waiting: Waiting, now: datetime) -
             _("Look at the server that REDIS_URL names. Nothing is lost; work goes on by itself when it is back."),
             is_urgent=True,
         )
+    elif view.refuses:
+        yield Alert(
+            "redis-refuses",
+            _("Redis refuses to write (%(why)s): workers stand still, accepted pushes wait in the database.")
+            % {"why": view.refuses},
+            _("Check the server that REDIS_URL names. Nothing is lost; work resumes when it takes writes again."),
+            is_urgent=True,
+        )
     elif not view.workers:
         yield Alert("workers", _("No worker is running: pushes wait. Start them with ./push.sh start."), is_urgent=True)
     for lane in view.lanes if view and view.workers else ():
         if not lane.workers:
             text = _("No worker serves the lane %(lane)s: its pushes wait.") % {"lane": Kind(lane.name).label}
             yield Alert(f"lane-{lane.name}", text, _see_status(), is_urgent=True)
+    yield from _unwell(view)
     if silence := _sweeper_silence(waiting, now):
         yield Alert(
             "sweeper",
@@ -91,6 +105,24 @@ def _processes(view: health.RedisView | None, waiting: Waiting, now: datetime) -
         yield Alert(
             "intake", text % {"n": f"{view.raw_messages:,}", "time": amount(LATE)}, _see_status(), is_urgent=True
         )
+
+
+def _unwell(view: health.RedisView | None) -> Iterator[Alert]:
+    for one in view.unwell if view else ():
+        facts = {"process": one.process, "host": one.host, "time": amount(timedelta(seconds=one.seconds))}
+        if one.what == pulse.DATABASE:
+            text = _("%(process)s on %(host)s has not reached the database for %(time)s, and takes no work.") % facts
+            advice = _("Check the connection from that machine to the database. Other machines do its work meanwhile.")
+        elif one.what == pulse.CLOCK:
+            text = (
+                _("The clock of %(host)s is wrong, and a provider refuses its calls: %(process)s sends nothing.")
+                % facts
+            )
+            advice = _("Set that machine's clock by NTP; it then goes on by itself. Other machines send meanwhile.")
+        else:
+            text = _("%(process)s on %(host)s has stood still for %(time)s.") % facts
+            advice = _("Its log says what it was doing. Restart it: nothing is lost.")
+        yield Alert(f"unwell-{one.host}-{one.process}", text, advice, is_urgent=True)
 
 
 def _see_status() -> str:
@@ -117,7 +149,7 @@ def _keys(view: health.RedisView | None) -> Iterator[Alert]:
     for key in attention.stopped_keys():
         text = _("The app key %(key)s is paused; its pushes wait. %(why)s") % {
             "key": key,
-            "why": stored_words.words(key.paused_reason, "key"),
+            "why": stored_words.words(key.pause_words, "key"),
         }
         advice = _("Fix the cause, verify the key, then resume it: what waited goes out automatically.")
         yield _about_key(key, f"paused-{key.pk}", text.strip(), advice, is_urgent=True)
@@ -221,10 +253,40 @@ def late(view: health.RedisView | None, waiting: Waiting, now: datetime) -> Iter
             yield Alert(f"behind-{lane.name}", text, _("If it does not shrink by itself, give the lane more workers."))
 
 
+def _letters(now: datetime) -> Iterator[Alert]:
+    if not_kept := sum(letterbox.not_kept(now).values()):
+        text = _("%(n)s dead letters of the last hour were counted and not kept: there were too many of one reason.")
+        advice = _("Find out who sends them: the list shows the first ones. DEAD_LETTERS_PER_HOUR is the limit.")
+        url = admin_url(DeadLetter, "changelist")
+        yield Alert("letters-not-kept", text % {"n": f"{not_kept:,}"}, advice, url, _("Show the dead letters"))
+
+
 def _clocks() -> Iterator[Alert]:
     advice = _("Until then, pushes become due, late and old too early or too late by as much.")
     for server, text in clocks.problems().items():
         yield Alert(f"clock-{server}", text, advice)
+
+
+def _strangers(request: HttpRequest, now: datetime) -> Iterator[Alert]:
+    """Jobs that somebody else has put into our queues. One is enough, and it is told for a day."""
+    found = refused_jobs.since(now - STRANGERS)
+    if not found:
+        return
+    facts = {
+        "n": f"{sum(row.count for row in found):,}",
+        "time": amount(now - found[0].last_at),
+        "why": found[0].get_reason_display(),
+    }
+    text = _("Jobs in Redis that are not the platform's were refused (%(n)s so far, the last %(time)s ago: %(why)s).")
+    may_look = request.user.has_perm("django_rq.admin")
+    yield Alert(
+        "strangers",
+        text % facts,
+        _("None of them ran. Find out who can write to Redis, and give every producer its own Redis user."),
+        reverse("admin:django_rq_dashboard_changelist") if may_look else "",
+        _("Job queues") if may_look else "",
+        is_urgent=True,
+    )
 
 
 def _others(request: HttpRequest) -> Iterator[Alert]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,7 +10,6 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
@@ -17,15 +17,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from redis import RedisError
 
-from pushes import accessids, keycheck, results, stored_words
+from pushes import accessids, clocks, keycheck, results, stored_words
 from pushes.admin import key_import, key_match
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import list_page, page
-from pushes.admin.key_rotation import RotationPages, secret_facts, secret_marks
+from pushes.admin.key_restore import RestorePages
+from pushes.admin.key_rotation import RotationPages, ask_provider, secret_facts, secret_marks
 from pushes.admin.key_secret import SecretField, secret_fault
 from pushes.admin.theme import ModelForm, badge, when, widgets
 from pushes.models import AppKey
 from pushes.names import App, Environment, Platform
+from pushes.providers import hosts
 
 #: Without these an old secret is of no use, and what the provider said before no longer counts.
 OTHER_CREDENTIALS = {"provider", "access_id", "endpoint_url"}
@@ -95,9 +97,25 @@ class AppKeyForm(ModelForm[AppKey]):
         fault = secret_fault(secret, provider) if secret else ""
         if not secret and self.instance._state.adding and "secret" not in self.errors:
             fault = _("A new key needs its secret.")
+        if "endpoint_url" in cleaned:
+            fault = self._endpoint_fault(cleaned) or fault
         if fault:
             self.add_error("secret", fault)
         return cleaned
+
+    def _endpoint_fault(self, cleaned: dict[str, Any]) -> str:
+        """Whoever may change the address of a key does not thereby learn what it signs, nor get its pushes: only the
+        hosts that this machine allows can be called, and another one than before needs the secret again."""
+        cleaned["endpoint_url"] = url = hosts.ascii_url(cleaned["endpoint_url"] or "")
+        if url and (fault := hosts.fault(url)):
+            self.add_error("endpoint_url", fault)
+            return ""
+        before: AppKey = self.instance
+        if before._state.adding or url == before.endpoint_url or cleaned.get("secret") or "secret" in self.errors:
+            return ""
+        now_at = keycheck.place(cleaned.get("provider", ""), url)
+        is_elsewhere = now_at is None or now_at != keycheck.place(before.provider, before.endpoint_url)
+        return _("Enter the secret again: the key is to be used at another host.") if is_elsewhere else ""
 
     def save(self, commit: bool = True) -> AppKey:
         if self.cleaned_data["secret"]:
@@ -141,12 +159,12 @@ def key_state(key: AppKey) -> SafeString:
     if not key.is_enabled:
         return badge(_("disabled"))
     if key.is_paused:
-        return badge(_("paused"), "danger", stored_words.words(key.paused_reason, "key"))
+        return badge(_("paused"), "danger", stored_words.words(key.pause_words, "key"))
     return badge(_("in use"), "success")
 
 
 @admin.register(AppKey)
-class AppKeys(RotationPages):
+class AppKeys(RotationPages, RestorePages):
     form = AppKeyForm
     change_list_template = "console/app_keys.html"
     list_display = ("__str__", "provider", "state", "updated")
@@ -163,6 +181,7 @@ class AppKeys(RotationPages):
         "resume_page",
         "disable_page",
         "enable_page",
+        "restore_page",
     )
     change_form_before_template = "console/key_notice.html"
     fieldsets = (
@@ -215,7 +234,8 @@ class AppKeys(RotationPages):
     ) -> HttpResponse:
         key = self.get_object(request, object_id)
         doubt = accessids.doubt(key.provider, key.platform, key.access_id) if key else ""
-        context = {"key": key, "doubt": doubt, **(extra_context or {})}
+        fault = keycheck.endpoint_fault(key) if key else ""
+        context = {"key": key, "doubt": doubt, "endpoint_fault": fault, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -264,7 +284,7 @@ class AppKeys(RotationPages):
         )
 
         def act(_data: dict[str, Any]) -> str:
-            outcome = keycheck.check(key)
+            outcome = ask_provider(partial(keycheck.check, key))
             verdict = keycheck.explain(outcome)
             if not keycheck.is_good(outcome):
                 self.audit(request, key, verdict)
@@ -292,7 +312,7 @@ class AppKeys(RotationPages):
             if not results.pause_key(key, data["reason"]):
                 raise RefusedError(
                     _("The key was paused already: %(reason)s")
-                    % {"reason": stored_words.words(key.paused_reason, "key") or "–"}
+                    % {"reason": stored_words.words(key.pause_words, "key") or "–"}
                 )
             return _("The key is paused: %(reason)s") % {"reason": data["reason"]}
 
@@ -312,7 +332,7 @@ class AppKeys(RotationPages):
             button=_("Resume the key"),
             facts=[
                 (_("Paused"), when(key.paused_at)),
-                (_("Reason"), stored_words.words(key.paused_reason, "key") or "–"),
+                (_("Reason"), stored_words.words(key.pause_words, "key") or "–"),
             ],
         )
 
@@ -381,7 +401,7 @@ def _scopes() -> Iterator[tuple[App, Platform]]:
 
 
 def _switch(key: AppKey, *, on: bool) -> str:
-    if not AppKey.objects.filter(pk=key.pk, is_enabled=not on).update(is_enabled=on, updated_at=timezone.now()):
+    if not AppKey.objects.filter(pk=key.pk, is_enabled=not on).update(is_enabled=on, updated_at=clocks.now()):
         raise RefusedError(_("The key was enabled already.") if on else _("The key was disabled already."))
     return _("The key is enabled.") if on else _("The key is disabled.")
 

@@ -12,7 +12,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from pushes import canary, placeholders, windows
+from pushes import canary, clocks, placeholders, windows
+from pushes.admin import broadcast_accounts
 from pushes.admin.confirm import Question
 from pushes.admin.theme import when
 from pushes.models import AppKey, Broadcast, policies
@@ -70,6 +71,7 @@ def facts(broadcast: Broadcast, sizes: Mapping[App, int]) -> list[tuple[Any, Any
         *((_("Devices in %(app)s") % {"app": app}, f"{size:,}") for app, size in sizes.items() if len(sizes) > 1),
         (_("Platform"), broadcast.get_platform_display() or _("both")),
         (_("Audience"), audience(broadcast)),
+        *broadcast_accounts.facts(broadcast),
         (_("Push type"), broadcast.get_push_type_display()),
         (_("Starts"), when(broadcast.scheduled_at) if broadcast.scheduled_at else _("at once")),
         (_("Expires"), when(broadcast.expires_at) if broadcast.expires_at else _("by the push type's rule")),
@@ -138,7 +140,7 @@ def _window(broadcast: Broadcast) -> str:
 
 def _doubts_about_the_hour(broadcast: Broadcast) -> str:
     policy, window = _rule(broadcast)
-    starts_at = max(timezone.now(), broadcast.scheduled_at or timezone.now())
+    starts_at = max(clocks.now(), broadcast.scheduled_at or clocks.now())
     decision = windows.decide(policy, window, starts_at, ZoneInfo(settings.TIME_ZONE))
     if decision.is_dropped:
         return _("It would start outside the delivery window and be dropped: nobody would get it.")

@@ -22,6 +22,7 @@ from pushes.admin import (
     canary_words,
     progress,
 )
+from pushes.admin.broadcast_accounts import UnknownAccountsPage
 from pushes.admin.broadcast_form import MOST_TYPED, MOST_TYPED_BYTES, PROVIDER_BYTES, BroadcastForm
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk, page
@@ -56,7 +57,7 @@ def in_state(*states: str) -> Callable[[Broadcast], bool]:
 
 
 @admin.register(Broadcast)
-class Broadcasts(Desk[Broadcast]):
+class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
     form = BroadcastForm
     change_form_template = "console/broadcast_form.html"
     list_display = ("headline", "state", "audience", "devices", "by", "started")
@@ -78,6 +79,7 @@ class Broadcasts(Desk[Broadcast]):
         "cancel_page",
         "deliveries_page",
         "copy_page",
+        "unknown_page",
     )
     fieldsets = (
         (gettext_lazy("Message"), {"fields": ("title", "text")}),

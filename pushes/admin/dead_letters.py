@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from pushes import stored_words
-from pushes.admin import attention, health, letter_actions, letter_words
+from pushes.admin import attention, health, letter_actions, letter_conflict, letter_words
 from pushes.admin.desk import ReadOnlyDesk, page
 from pushes.admin.keyset import TEMPLATE, KeysetChangeList
 from pushes.admin.raw_bytes import readable
@@ -84,7 +84,9 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         letter = self.get_object(request, object_id)
-        shown = {"readable": readable(bytes(letter.raw))} if letter else {}
+        shown: dict[str, Any] = {}
+        if letter:
+            shown = {"readable": readable(bytes(letter.raw)), "sides": letter_conflict.sides(letter)}
         return super().change_view(request, object_id, form_url, {"show_close": True, **shown, **(extra_context or {})})
 
     def has_resolve_permission(self, request: HttpRequest) -> bool:

@@ -13,10 +13,11 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from pushes import clocks, devicetokens
 from pushes.admin import keyset, series
 from pushes.admin.theme import DropdownFilter, TextFilter
 from pushes.models import AppKey, PushRecord
-from pushes.names import LIVE, TERMINAL, Reason, Status
+from pushes.names import LIVE, TERMINAL, Platform, Reason, Status
 
 SPANS = {"10m": timedelta(minutes=10), "1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7)}
 HIGHEST = "\U0010ffff"
@@ -32,6 +33,22 @@ def starts_with(field: str, prefix: str) -> Q:
     condition = Q(**{f"{field}__istartswith": prefix})
     if connections["default"].vendor == "sqlite":
         condition &= Q(**{f"{field}__gte": prefix, f"{field}__lt": prefix + HIGHEST})
+    return condition
+
+
+def has_token(text: str) -> Q:
+    """The rows of exactly this device token, in whichever spelling it is typed."""
+    condition = Q(token=text)
+    if apns := devicetokens.apple(text):
+        condition |= Q(token=apns, platform=Platform.IOS)
+    return condition
+
+
+def token_begins(text: str) -> Q:
+    """The rows whose device token begins so, in whichever spelling that is typed."""
+    condition = starts_with("token", text)
+    if (apns := devicetokens.apple(text)) and apns != text:
+        condition |= Q(platform=Platform.IOS) & starts_with("token", apns)
     return condition
 
 
@@ -53,7 +70,7 @@ class SpanFilter(keyset.TimeFilter, DropdownFilter):
         span = SPANS.get(self.value() or "")
         if span is None:
             return None
-        return self.since(queryset, timezone.now() - span)
+        return self.since(queryset, clocks.now() - span)
 
 
 class MomentFilter(keyset.TimeFilter, TextFilter):

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from redis import RedisError
 
-from pushes import keygate, lanes, queues
+from pushes import keygate, lanes, pulse, queues
 from pushes.models import AppKey, DeadLetter, DeliveryResult, PushRecord
 from pushes.names import CLAIMABLE, LIVE, DeadLetterStatus, RecordStatus, Status
 
@@ -49,6 +49,10 @@ class RedisView:
     raw_messages: int
     #: The producers' message that the intake takes next; empty when there is none.
     oldest_raw: bytes
+    #: Why Redis takes no writes, in its own word; empty while it does.
+    refuses: str
+    #: Processes, of whichever machine, that live and cannot work.
+    unwell: list[pulse.Complaint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +91,19 @@ def redis_view() -> RedisView | None:
             keys=[_key_state(key) for key in AppKey.objects.all()],
             raw_messages=client.llen(lanes.RAW_LIST),
             oldest_raw=client.lindex(lanes.RAW_LIST, 0) or b"",
+            refuses=_refuses(),
+            unwell=pulse.complaints(),
         )
     except RedisError:
         return None
+
+
+def _refuses() -> str:
+    try:
+        queues.try_to_write()
+    except RedisError as error:
+        return queues.word_for(error)
+    return ""
 
 
 def _lane(lane: str, workers: list[str]) -> Lane:

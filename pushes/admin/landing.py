@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from pushes import clocks
 from pushes.admin import alerts, attention, health, letter_words, series
 from pushes.admin.alerts import LATE, Waiting
 from pushes.admin.desk import admin_url
@@ -54,7 +55,7 @@ class ReasonRow:
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The theme's dashboard callback."""
-    now = timezone.now()
+    now = clocks.now()
     is_part = "part" in request.GET
     found = {
         "title": _("Overview"),

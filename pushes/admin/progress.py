@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from pushes import broadcasts, canary
+from pushes import broadcasts, canary, clocks
 from pushes.admin.records import deliveries_url
 from pushes.broadcasts import Progress
 from pushes.marks import STATUS_COLOURS
@@ -93,5 +92,5 @@ def _rate(broadcast: Broadcast, now: Progress) -> float | None:
     about the time left."""
     if broadcast.status != BroadcastStatus.SENDING or broadcast.started_at is None or not now.recent:
         return None
-    spent = (timezone.now() - broadcast.started_at).total_seconds()
+    spent = (clocks.now() - broadcast.started_at).total_seconds()
     return now.recent / min(spent, now.recent_seconds) if spent > LEAST_SECONDS else None

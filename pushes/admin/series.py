@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Sum
 
-from pushes.counters import SUBMITTED
+from pushes.counters import NOT_KEPT, SUBMITTED
 from pushes.models import Counter, LatencyBucket
 from pushes.names import TERMINAL, Kind, Reason, Status
 
@@ -114,6 +114,7 @@ def _add_events(result: Figures, now: datetime) -> None:
     # The last step is under way: what it has counted so far came in the part that is over.
     minutes[-1] = min(max(now - result.moments[-1], LEAST_STEP), result.span.step) / MINUTE
     rows = Counter.objects.filter(bucket_at__gte=result.moments[0], granularity__in=("minute", "hour")).order_by()
+    rows = rows.exclude(event=NOT_KEPT)
     for at, kind, event, reason, count in rows.values_list("bucket_at", "kind", "event", "reason").annotate(
         total=Sum("count")
     ):

@@ -34,14 +34,22 @@ if TYPE_CHECKING:
         pass
 
     ChoicesDropdownFilter: Any
+    AdminOwnPasswordChangeForm: Any
     AdminPasswordChangeForm: Any
+    AuthenticationForm: Any
     UserChangeForm: Any
     UserCreationForm: Any
 else:
     from unfold.admin import ModelAdmin as UnfoldModelAdmin
     from unfold.admin import TabularInline
     from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, TextFilter
-    from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+    from unfold.forms import (
+        AdminOwnPasswordChangeForm,
+        AdminPasswordChangeForm,
+        AuthenticationForm,
+        UserChangeForm,
+        UserCreationForm,
+    )
     from unfold.views import ChangeList
 
     class ModelAdmin(UnfoldModelAdmin):
@@ -55,7 +63,9 @@ else:
 
 __all__ = [
     "ActionVariant",
+    "AdminOwnPasswordChangeForm",
     "AdminPasswordChangeForm",
+    "AuthenticationForm",
     "ChangeList",
     "ChoicesDropdownFilter",
     "DropdownFilter",

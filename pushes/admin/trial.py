@@ -14,11 +14,10 @@ from django import forms
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from pushes import trials, windows
+from pushes import clocks, trials, windows
 from pushes.admin import why
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk
@@ -125,7 +124,7 @@ def result_page(desk: Desk[Account], request: HttpRequest, account: Account) -> 
         "original": account,
         "record": record,
         "deliveries": deliveries,
-        "is_over": is_over or record.expires_at < timezone.now(),
+        "is_over": is_over or record.expires_at < clocks.now(),
         "part_url": "?" + urlencode({"test": nonce, "part": "1"}),
         "why_url": why.url(account.pk, record.message_id),
         "again": desk.url("test_page", account.pk),
@@ -176,7 +175,7 @@ def _described(app: App, device: DeviceTarget) -> str:
 def _window_warning() -> str:
     """At night a push of this type may wait for the morning, which a test does not live to see."""
     policy = policies()[PushType.DEFAULT]
-    decision = windows.decide(policy.window_policy, policy.window, timezone.now(), ZoneInfo(settings.TIME_ZONE))
+    decision = windows.decide(policy.window_policy, policy.window, clocks.now(), ZoneInfo(settings.TIME_ZONE))
     if decision == windows.SEND_NOW:
         return ""
     return _("The delivery window of this push type (%(window)s) is closed now: the test push will not be sent.") % {

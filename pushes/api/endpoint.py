@@ -1,6 +1,6 @@
 """From an HTTP request to a handler's call, and from what it returns or raises to an HTTP response.
 
-The order of the refusals: method, token, scope, content type, size, JSON. Whatever happens, the answer
+The order of the refusals: method, plain HTTP, token, scope, content type, size, JSON. Whatever happens, the answer
 is JSON.
 """
 
@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import DatabaseError
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from redis import RedisError
 
+from pushes import outages
 from pushes.api import auth
 from pushes.api.errors import ApiError, error_response, json_response
 from pushes.models import ApiToken
@@ -59,13 +60,23 @@ class Resource:
             return _call(self.operations, request, where)
         except ApiError as error:
             return error_response(error)
-        except (DatabaseError, RedisError) as error:
-            log.warning("%s %s: %s: %s", request.method, _route(request), type(error).__name__, error)
-            message = "A service behind the API cannot be used just now; try again."
-            return error_response(ApiError(503, "unavailable", message, headers={"Retry-After": RETRY_SECONDS}))
-        except Exception:
-            log.exception("%s %s failed", request.method, _route(request))
-            return error_response(ApiError(500, "internal", "The server made a mistake; it is in its log."))
+        except Exception as error:
+            return failed(request, error)
+
+
+def failed(request: HttpRequest, error: BaseException) -> HttpResponse:
+    """The answer to a request that ended in an error: try again, or a mistake of ours."""
+    if not is_outage(error):
+        log.error("%s %s failed", request.method, _route(request), exc_info=error)
+        return error_response(ApiError(500, "internal", "The server made a mistake; it is in its log."))
+    log.warning("%s %s: %s: %s", request.method, _route(request), type(error).__name__, error)
+    message = "A service behind the API cannot be used just now; try again."
+    return error_response(ApiError(503, "unavailable", message, headers={"Retry-After": RETRY_SECONDS}))
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether a service behind us is away, locked or not set up: the same request may go through later."""
+    return isinstance(error, RedisError) or outages.concerns_everything(error)
 
 
 def _route(request: HttpRequest) -> str:
@@ -80,6 +91,9 @@ def _call(operations: dict[str, Operation], request: HttpRequest, where: dict[st
         allowed = ", ".join(sorted(operations))
         message = f"{request.method} is not possible here; {allowed} is."
         raise ApiError(405, "method_not_allowed", message, headers={"Allow": allowed})
+    if operation.scope and settings.SECURE_SSL_REDIRECT and not request.is_secure():
+        # A redirect would turn a POST into a GET, and the token has been read on the way already.
+        raise ApiError(403, "https_required", "Use https: this request came over plain HTTP.")
     token = auth.authenticate(request, operation.scope) if operation.scope else None
     body = _body(request, operation) if operation.max_bytes else None
     return operation.handler(Call(request, token, body), **where)

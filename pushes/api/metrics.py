@@ -15,19 +15,19 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import QuerySet, Sum
 from django.http import HttpResponse
-from django.utils import timezone
 from django.utils.module_loading import import_string
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from redis import RedisError
 
-from pushes import clocks, keygate, lanes, queues, sweep
+from pushes import clocks, keygate, lanes, letterbox, pulse, queues, refused_jobs, sweep
 from pushes.api import auth
 from pushes.api.endpoint import Call
+from pushes.counters import NOT_KEPT
 from pushes.models import AppKey, Counter, DeadLetter, DeliveryResult, LatencyBucket, Lease, PushRecord
-from pushes.names import CLAIMABLE, DeadLetterStatus, RecordStatus, Status
+from pushes.names import CLAIMABLE, DeadLetterStatus, JobRefusal, RecordStatus, Status
 
 RECENT_MINUTES = 5
 #: Counting stops here: "at least so many" is enough for an alarm, and costs the same on any table.
@@ -82,6 +82,7 @@ def _sources() -> dict[str, Callable[[], Iterable[Metric]]]:
 
 
 def _queues() -> Iterator[Metric]:
+    queues.try_to_write()  # one that only answers is down, too
     depth = GaugeMetricFamily("higo_queue_jobs", "Jobs waiting in an RQ queue.", labels=["lane", "queue"])
     for lane in lanes.LANES:
         for name, jobs in queues.depths(lanes.queue_names(lane, settings.QUEUE_MAX)).items():
@@ -105,6 +106,14 @@ def _queues() -> Iterator[Metric]:
     for server, seconds in clocks.seconds_ahead().items():
         ahead.add_metric([server], seconds)
     yield ahead
+    unwell = GaugeMetricFamily(
+        "higo_process_unwell_seconds",
+        "For how long a process has not reached its database, or one of its threads has not moved.",
+        labels=["process", "host", "what"],
+    )
+    for one in pulse.complaints():
+        unwell.add_metric([one.process, one.host, one.what], one.seconds)
+    yield unwell
 
 
 def _rows() -> Iterator[Metric]:
@@ -117,6 +126,8 @@ def _rows() -> Iterator[Metric]:
         _paused_keys,
         _fallen_back_keys,
         _dead_letters,
+        _refused_jobs,
+        _dead_letters_not_kept,
     )
     for read in readers:
         yield read()
@@ -124,7 +135,7 @@ def _rows() -> Iterator[Metric]:
 
 def _oldest() -> Metric:
     metric = GaugeMetricFamily("higo_oldest_seconds", "Age of the oldest that waits; 0: none does.", labels=["waiting"])
-    now = timezone.now()
+    now = clocks.now()
     pending = PushRecord.objects.filter(status=RecordStatus.PENDING).order_by("created_at")
     first = pending.values_list("created_at", flat=True).first()
     metric.add_metric(["distribution"], (now - first).total_seconds() if first else 0)
@@ -148,7 +159,7 @@ def _sweeper() -> Metric:
     metric = GaugeMetricFamily("higo_sweeper_missing_seconds", "How long no sweeper has been at work; 0: one is.")
     until = Lease.objects.filter(name=sweep.LEASE_NAME).values_list("until", flat=True).first()
     if until is not None:
-        metric.add_metric([], max((timezone.now() - until).total_seconds(), 0))
+        metric.add_metric([], max((clocks.now() - until).total_seconds(), 0))
     return metric
 
 
@@ -167,8 +178,9 @@ def _recent_events() -> Metric:
         f"Pushes submitted, and deliveries by the status they reached, in the last {RECENT_MINUTES} minutes.",
         labels=["kind", "event", "reason"],
     )
-    since = timezone.now() - timedelta(minutes=RECENT_MINUTES)
+    since = clocks.now() - timedelta(minutes=RECENT_MINUTES)
     rows = Counter.objects.filter(granularity=Counter.Granularity.MINUTE, bucket_at__gte=since)
+    rows = rows.exclude(event=NOT_KEPT)
     for kind, event, reason, total in rows.values_list("kind", "event", "reason").annotate(Sum("count")).order_by():
         metric.add_metric([kind, event, reason], total)
     return metric
@@ -182,7 +194,7 @@ def _recent_latency() -> Metric:
         f"{RECENT_MINUTES} minutes.",
         labels=["kind", "le"],
     )
-    since = timezone.now() - timedelta(minutes=RECENT_MINUTES)
+    since = clocks.now() - timedelta(minutes=RECENT_MINUTES)
     rows = LatencyBucket.objects.filter(granularity=Counter.Granularity.MINUTE, bucket_at__gte=since)
     by_kind: dict[str, dict[int, int]] = defaultdict(dict)
     for kind, le_ms, total in rows.values_list("kind", "le_ms").annotate(Sum("count")).order_by():
@@ -230,6 +242,29 @@ def _fallen_back_keys() -> Metric:
 def _dead_letters() -> Metric:
     metric = GaugeMetricFamily("higo_dead_letters", f"Dead letters to be looked at (counted up to {MOST_COUNTED}).")
     metric.add_metric([], _bounded_count(DeadLetter.objects.filter(status=DeadLetterStatus.NEW)))
+    return metric
+
+
+def _refused_jobs() -> Metric:
+    """All of them, also those at 0: what begins to be told has not grown."""
+    metric = CounterMetricFamily(
+        "higo_refused_jobs", "Jobs in Redis that are not the platform's and were not run.", labels=["lane", "reason"]
+    )
+    totals = refused_jobs.totals()
+    for lane in lanes.LANES:
+        for reason in JobRefusal:
+            metric.add_metric([lane, reason.value], totals.get((lane, reason.value), 0))
+    return metric
+
+
+def _dead_letters_not_kept() -> Metric:
+    metric = GaugeMetricFamily(
+        "higo_dead_letters_not_kept",
+        "Dead letters of the last hour that were only counted, as beyond DEAD_LETTERS_PER_HOUR.",
+        labels=["reason"],
+    )
+    for reason, count in letterbox.not_kept(clocks.now()).items():
+        metric.add_metric([reason], count)
     return metric
 
 

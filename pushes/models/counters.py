@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from pushes.names import Kind
+from pushes.names import JobRefusal, Kind
 
 
 class Counter(models.Model):
@@ -16,7 +16,7 @@ class Counter(models.Model):
     granularity = models.CharField(max_length=6, choices=Granularity)
     bucket_at = models.DateTimeField()
     kind = models.CharField(max_length=10, choices=Kind)
-    # A delivery status that was reached, or `submitted` for an accepted record.
+    # A delivery status that was reached, `submitted` for an accepted record, `not_kept` for a dead letter left out.
     event = models.CharField(max_length=10)
     reason = models.CharField(max_length=20, blank=True)
     app_key_id = models.BigIntegerField(default=0)
@@ -40,11 +40,13 @@ class BroadcastTally(models.Model):
     MADE = "made"
     #: In place of a reason: made for an account of a list that has no device.
     WITHOUT_DEVICE = "without_device"
+    # An answer about the token that is not believed: no end, for the push waits (see `pushes.belief`).
+    DOUBTED = "doubted"
     SECONDS = 10
 
     broadcast_id = models.BigIntegerField()
     bucket_at = models.DateTimeField()
-    # A terminal delivery status, or `made`.
+    # A terminal delivery status, `made` or `doubted`.
     event = models.CharField(max_length=10)
     reason = models.CharField(max_length=20, blank=True)
     count = models.PositiveBigIntegerField()
@@ -77,6 +79,22 @@ class LatencyBucket(models.Model):
 
     def __str__(self) -> str:
         return f"{self.bucket_at:%Y-%m-%d %H:%M} {self.kind} ≤{self.le_ms} ms {self.count}"
+
+
+class RefusedJob(models.Model):
+    """How many jobs of a lane its workers have refused for one reason, ever, and the last of them."""
+
+    lane = models.CharField(max_length=10, choices=Kind)
+    reason = models.CharField(max_length=20, choices=JobRefusal)
+    count = models.PositiveBigIntegerField(default=0)
+    last_at = models.DateTimeField()
+    detail = models.CharField(max_length=300)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["lane", "reason"], name="one_refused_job")]
+
+    def __str__(self) -> str:
+        return f"{self.lane} {self.reason} {self.count}"
 
 
 class Lease(models.Model):

@@ -98,7 +98,7 @@ def key_badge(state: Any) -> SafeString:
     if not state.key.is_enabled:
         return marks.badge(_("disabled"))
     if state.key.is_paused:
-        return marks.badge(_("paused"), "danger", noted(state.key.paused_reason, "key"))
+        return marks.badge(_("paused"), "danger", noted(state.key.pause_words, "key"))
     if state.is_tripped:
         return marks.badge(_("provider fails"), "warning")
     if state.seconds_shut:

@@ -2,19 +2,24 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
+from pushes import lanes
 from tests.chaos.databases import MariaDb
+from tests.chaos.dumb import DumbProxy
 from tests.chaos.family import SENDERS
 from tests.chaos.producers import GROUP_SIZE, RAW_LIST, Plan, Producer
 from tests.chaos.world import CONCURRENCY, STEP_SECONDS, Audit, World
+from tests.planted import PLANTS
 
 #: How long everything may take to be over once the last message was produced and the last harm was done.
 MOST_SECONDS = 45.0
+#: Ways in which a Redis may refuse for a while and be as before afterwards.
+REFUSAL_WORDS = ("ReadOnlyError", "MasterDownError", "OutOfMemoryError", "NoPermissionError", "AuthenticationError")
 LIVE = "('pending', 'held', 'sending', 'retrying')"
 
 
@@ -38,11 +43,13 @@ class Verdict:
     disordered: list[str]
     restarts: int
     seconds_to_end: float
+    strangers_ran: int = 0
 
     @property
     def faults(self) -> dict[str, object]:
         """Empty when every promise was kept."""
-        return {**self.audit.faults, **({"disordered": self.disordered} if self.disordered else {})}
+        ours = {"disordered": self.disordered, "planted_jobs_that_ran": self.strangers_ran}
+        return {**self.audit.faults, **{name: found for name, found in ours.items() if found}}
 
 
 @dataclass(slots=True)
@@ -89,6 +96,23 @@ class Case:
         """Redis refuses whatever needs memory for a while, as one that is full does."""
         self._sometime("fill Redis", lambda: self.world.fill_redis(seconds=seconds))
 
+    def refuse_redis(self, *, seconds: float, words: Sequence[str] = REFUSAL_WORDS, times: int = 1) -> None:
+        """Redis refuses for a while, in a way that the seed decides."""
+        what = "refusing Redis"
+        self._sometime(what, lambda: self.world.refuse_redis(self._random.choice(words), seconds=seconds), times=times)
+
+    def plant_jobs(self, number: int, *, times: int = 1) -> None:
+        """So many jobs of somebody else's, of kinds that the seed decides, in queues of every lane that is served."""
+        queue_max = int(self.world.environment["QUEUE_MAX"])
+        served = [lane for lane in lanes.LANES if f"workers-{lane}" in self.world.family.names]
+        names = [name for lane in served for name in lanes.queue_names(lane, queue_max)]
+
+        def plant() -> None:
+            kinds = self._random.choices(list(PLANTS), k=number)
+            self.world.plant_jobs(kinds, self._random.choices(names, k=number))
+
+        self._sometime("planted jobs", plant, times=times)
+
     def restart_mariadb(self, server: MariaDb, *, pause_seconds: float = 0.5) -> None:
         def restart() -> None:
             server.kill()
@@ -98,6 +122,20 @@ class Case:
             self.senders_cut += self._senders
 
         self._sometime("restart MariaDB", restart)
+
+    def go_dumb(self, proxy: DumbProxy, *, seconds: float, new_too: bool = True) -> None:
+        """Every connection to the database stays open and says nothing any more; with `new_too`, for so many seconds
+        those that are made meanwhile say nothing either."""
+
+        def dumb() -> None:
+            proxy.go_dumb(new_too=new_too)
+            if new_too:
+                self.world.pause(seconds)
+                proxy.hear_again()
+            # What a sender could not record in time is in doubt.
+            self.senders_cut += self._senders
+
+        self._sometime(f"dumb connections{' (new ones, too)' if new_too else ''}", dumb)
 
     def restart_mongod(self, *, pause_seconds: float = 0.5) -> None:
         self._sometime("restart mongod", lambda: self.world.restart_mongod(pause_seconds=pause_seconds))
@@ -163,6 +201,7 @@ class Case:
             self._disordered(first_record),
             restarts=world.family.restarts - restarts,
             seconds_to_end=round(waited, 1),
+            strangers_ran=len(list(world.left.iterdir())) if world.left.exists() else 0,
         )
 
     @property

@@ -9,6 +9,7 @@ import pytest
 
 from higo_push import embedded
 from tests.chaos.databases import Database, MariaDb, MariaDbDatabase, SqliteDatabase, running_mariadb
+from tests.chaos.dumb import DumbProxy, dumb_proxy
 from tests.chaos.world import World, running_world
 from tests.needs import needs
 
@@ -40,8 +41,11 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
         with embedded.temporary_folder() as folder:
             yield SqliteDatabase(folder / "chaos.sqlite3")
         return
-    url = os.environ["DATABASE_URL"] if MariaDb.missing() else request.getfixturevalue("mariadb").url
-    own = MariaDbDatabase(url, NAME)
+    if MariaDb.missing():
+        own = MariaDbDatabase(os.environ["DATABASE_URL"], NAME)
+    else:
+        server, proxy = request.getfixturevalue("mariadb"), request.getfixturevalue("mariadb_proxy")
+        own = MariaDbDatabase(server.url, NAME, through=proxy.port)
     own.create()
     yield own
     own.drop()
@@ -55,12 +59,19 @@ def world(database: Database) -> Iterator[World]:
 
 
 @pytest.fixture(scope="package")
-def mariadb_world(request: pytest.FixtureRequest, mariadb: MariaDb) -> Iterator[World]:
+def mariadb_proxy(mariadb: MariaDb) -> Iterator[DumbProxy]:
+    """What the platform reaches that server through."""
+    with dumb_proxy(mariadb.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="package")
+def mariadb_world(request: pytest.FixtureRequest, mariadb: MariaDb, mariadb_proxy: DumbProxy) -> Iterator[World]:
     """A world on a MariaDB server that may be killed: the same one in a MariaDB run, else one of system pushes."""
     if is_mariadb_run():
         yield request.getfixturevalue("world")
         return
-    own = MariaDbDatabase(mariadb.url, NAME)
+    own = MariaDbDatabase(mariadb.url, NAME, through=mariadb_proxy.port)
     own.create()
     system = ("intake", "workers-system", "sweeper")
     with embedded.temporary_folder() as folder, running_world(folder, own, processes=system) as made:

@@ -51,11 +51,14 @@ class SqliteDatabase:
 
 
 class MariaDbDatabase:
-    """A database on a MariaDB server, created when it is missing."""
+    """A database on a MariaDB server, created when it is missing. The platform reaches it `through` a proxy on that
+    port of this machine, the observer directly."""
 
-    def __init__(self, server_url: str, name: str) -> None:
+    def __init__(self, server_url: str, name: str, *, through: int | None = None) -> None:
         parts = urlsplit(server_url)
         self.url = urlunsplit(parts._replace(path=f"/{name}"))
+        if through is not None:
+            self.url = self.url.replace(f"{parts.hostname}:{parts.port}", f"127.0.0.1:{through}")
         self.name = name
         self._at = {"host": parts.hostname, "port": parts.port or 3306, "user": parts.username or "root"}
         self._at |= {"passwd": parts.password or "", "connect_timeout": 5, "read_timeout": 30}

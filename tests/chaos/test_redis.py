@@ -1,4 +1,4 @@
-"""Redis forgets everything, or dies, while messages of all kinds come in."""
+"""Redis forgets everything, dies, refuses or holds a stranger's jobs, while messages of all kinds come in."""
 
 import pytest
 
@@ -43,3 +43,24 @@ def test_a_redis_that_is_full_for_a_while_loses_nothing(world: World, seed: int)
     assert verdict.faults == {}, world.family.logs()
     assert verdict.audit.numbers["records"] == 530
     assert verdict.audit.numbers.get("unknown", 0) == verdict.audit.numbers["resent"] == 0
+
+
+def test_a_redis_that_refuses_for_a_while_ends_no_process_and_loses_nothing(world: World, seed: int) -> None:
+    case = Case(world, "redis-refuses", ALL_KINDS, seed)
+    case.refuse_redis(seconds=3, times=2)
+    verdict = case.run()
+    assert verdict.faults == {}, world.family.logs()
+    assert verdict.audit.numbers["records"] == 530
+    assert verdict.restarts == 0, world.family.logs()
+    assert verdict.audit.numbers.get("unknown", 0) == verdict.audit.numbers["resent"] == 0
+
+
+def test_planted_jobs_run_nothing_and_hold_up_nothing(world: World, seed: int) -> None:
+    case = Case(world, "planted", ALL_KINDS, seed)
+    case.plant_jobs(100, times=3)
+    verdict = case.run()
+    assert verdict.faults == {}, world.family.logs()
+    assert verdict.audit.numbers["records"] == 530
+    assert verdict.restarts == 0, world.family.logs()
+    world.pause(3)  # the workers count them within a second
+    assert world.database.rows("SELECT SUM(count) FROM pushes_refusedjob")[0][0] > 200

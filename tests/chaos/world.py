@@ -30,6 +30,8 @@ from higo_push.env import BASE_DIR
 from tests.chaos.databases import Database
 from tests.chaos.family import COMMANDS, Family
 from tests.chaos.producers import RAW_LIST, populate_chats
+from tests.planted import PLANTS
+from tests.refusing import REFUSALS
 from tests.sandbox_process import Sandbox, running_sandbox
 
 ACCOUNTS = 3_000
@@ -43,6 +45,9 @@ STEP_SECONDS = 0.05
 SETTINGS = {
     "LEASE_SECONDS": "6",
     "SHARD_LEASE_SECONDS": "2",
+    "DATABASE_CONNECT_SECONDS": "2",
+    "DATABASE_ANSWER_SECONDS": "3",
+    "DATABASE_LOCK_SECONDS": "2",
     "INTAKE_HEARTBEAT_SECONDS": "2",
     "STUCK_SECONDS": "1",
     "SWEEP_INTERVAL": "0.2",
@@ -91,6 +96,7 @@ class World:
         self.folder, self.database, self.valkey, self.mongod, self.sandbox = folder, database, valkey, mongod, sandbox
         self.accounts = [f"chaos{number:05}" for number in range(ACCOUNTS)]
         self.environment = environment
+        self.left = folder / "left"
         self.family = Family(folder, environment, tuple(processes))
 
     def populate(self) -> None:
@@ -187,6 +193,21 @@ class World:
             self.pause(seconds)
             client.config_set("maxmemory", 0)
 
+    def refuse_redis(self, word: str, *, seconds: float) -> None:
+        """Redis runs, and takes nothing: a primary that became a replica, a changed password, and the like."""
+        heal = REFUSALS[word](self.valkey)
+        try:
+            self.pause(seconds)
+        finally:
+            heal()
+
+    def plant_jobs(self, kinds: Sequence[str], queues: Sequence[str]) -> None:
+        """Jobs of somebody else's, each into the queue beside it. One that runs leaves a file in `left`."""
+        self.left.mkdir(exist_ok=True)
+        with self.redis() as client:
+            for kind, queue in zip(kinds, queues, strict=True):
+                PLANTS[kind](client, queue, self.left)
+
     def restart_mongod(self, *, pause_seconds: float) -> None:
         """Kill mongod and start it again; what it had acknowledged is in its journal."""
         if self.mongod is None:
@@ -234,6 +255,8 @@ def _environment(database: Database, valkey: embedded.Valkey, mongod: embedded.M
         "DATABASE_URL": database.url,
         "REDIS_URL": valkey.url,
         "MONGO_URL": mongod.url if mongod else "",
+        # The sandbox takes any free port.
+        "PROVIDER_HOSTS": "127.0.0.1",
         "HTTPS": "off",
         "DELIVERY_WINDOW": "off",
     }

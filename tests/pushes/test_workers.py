@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from pushes.models import DeliveryResult, PushRecord
 from pushes.names import Kind, RecordStatus, Status
 from pushes.submit import submit
 from pushes.sweep import sweep
-from pushes.workers import LEASE_KEY, ShardLeases, ShardWorker, assignments
+from pushes.worker import ALIVE_SECONDS, BUSY_SECONDS, ShardWorker
+from pushes.workers import LEASE_KEY, ShardLeases, assignments
 from tests.pushes.rows import make_message
 
 LEASE_SECONDS = 2
@@ -147,6 +149,63 @@ def test_a_lost_lease_is_noticed(redis_client: Redis):
     assert one.owned == {"b"}
 
 
+def test_two_processes_of_one_host_name_and_pid_are_two(redis_client: Redis):
+    """A container that starts anew is called like its predecessor, which may live a little longer."""
+    one, other = ShardLeases(redis_client, ["a"]), ShardLeases(redis_client, ["a"])
+    one.renew()
+    other.renew()
+    assert (one.owned, other.owned) == ({"a"}, set())
+    other.release()
+    assert redis_client.get(LEASE_KEY.format(name="a")) == one.holder.encode()
+
+
+def test_a_lease_that_could_not_be_renewed_in_time_is_nobody_s(redis_client: Redis, settings: Settings):
+    settings.SHARD_LEASE_SECONDS = 0.2
+    one = ShardLeases(redis_client, ["a"])
+    one.renew()
+    assert one.owned == {"a"}
+    time.sleep(0.25)
+    assert one.owned == set()
+    one.renew()
+    assert one.owned == {"a"}
+
+
+def test_without_redis_nothing_is_taken_and_nothing_raised(settings: Settings):
+    with Redis(port=processes.free_port()) as nowhere:
+        one = ShardLeases(nowhere, ["a"])
+        one.start()
+        assert not one.stand_by(burst=True)
+        one.release()
+
+
+def test_a_worker_is_not_seen_for_longer_than_it_takes_to_miss_it(redis_client: Redis):
+    worker = ShardWorker(
+        [Queue("hg_xinge_queue", connection=redis_client)], name="system-x", connection=redis_client, worker_ttl=25
+    )
+    worker.birth_date = timezone.now()
+    worker.heartbeat()
+    assert (queues.worker_names(), queues.serving("system", queues.worker_names())) == (["system-x"], 1)
+    alive: Any = redis_client.ttl(worker.key)
+    assert 0 < alive <= ALIVE_SECONDS
+    # In a job of ten minutes, RQ would show a killed one for eleven.
+    worker.heartbeat(660)
+    busy: Any = redis_client.ttl(worker.key)
+    assert 0 < busy <= BUSY_SECONDS
+
+
+def test_a_redis_that_has_forgotten_a_worker_learns_of_it_again(redis_client: Redis):
+    worker = ShardWorker(
+        [Queue("hg_xinge_queue", connection=redis_client)], name="system-x", connection=redis_client, worker_ttl=25
+    )
+    worker.birth_date = timezone.now()
+    worker.heartbeat()
+    redis_client.delete(worker.key, "rq:workers", "rq:workers:hg_xinge_queue")
+    assert queues.worker_names() == []
+    worker.heartbeat()
+    assert queues.worker_names() == ["system-x"]
+    assert ShardWorker.count(queue=worker.queues[0]) == 1
+
+
 def test_without_shards_there_is_nothing_to_wait_for(redis_client: Redis):
     assert leases(redis_client).stand_by(burst=False)
 
@@ -217,12 +276,17 @@ def holders(client: Redis, lane: str = "group") -> list[bytes | None]:
 
 
 def is_served_by(client: Redis, pid: int) -> bool:
-    return all(holder is not None and holder.endswith(f":{pid}".encode()) for holder in holders(client))
+    return all(holder is not None and f":{pid}:".encode() in holder for holder in holders(client))
 
 
 def workers_up(client: Redis) -> int:
     number: Any = client.scard("rq:workers")
     return int(number)
+
+
+def has_workers(number: int) -> bool:
+    """Those that were killed count as long as nobody can know."""
+    return len(queues.worker_names()) == number
 
 
 def chat(number: int = 1) -> list[int]:
@@ -266,6 +330,30 @@ def test_a_second_worker_stands_by_and_takes_over_when_the_first_is_killed(start
     wait_until(lambda: are_distributed(ids))
     assert is_served_by(redis_client, second.pid)
     assert time.monotonic() - killed_at < LEASE_SECONDS + 8
+
+
+@pytest.mark.parametrize("lane", ["system", "group"])
+def test_killed_and_started_anew_in_a_container_a_worker_works_at_once(
+    process_environment: dict[str, str], redis_client: Redis, lane: str
+):
+    """Each is process 1 of its own, on the same host."""
+    own = ["unshare", "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*own, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to make a PID namespace")
+    command = [*own, sys.executable, BASE_DIR / "manage.py", "runworkers", lane]
+    environment = process_environment | {"QUEUE_MAX": "2", "SHARD_LEASE_SECONDS": str(LEASE_SECONDS)}
+    for number in (1, 2):
+        process = processes.start(command, environment=environment, folder=BASE_DIR)
+        wait_until(partial(has_workers, number), seconds=15)
+        ids = chat(3) if lane == "group" else submit([make_message("nobody")]).record_ids
+        wait_until(partial(are_distributed, ids), seconds=15)
+        [inner] = children(process)
+        inner.kill()
+        process.wait()
+    # The killed ones are still there, under other names.
+    names = queues.worker_names()
+    assert len(set(names)) == 2
+    assert {name.rpartition("-")[0] for name in names} == {names[0].rpartition("-")[0]}
 
 
 def test_a_worker_leaves_the_shards_of_another_alone(start: Start, redis_client: Redis):

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from pushes import audit
+from pushes import audit, clocks
 from pushes.audit import Evidence, Receipt, RecordFact, Report
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -42,7 +42,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        now = timezone.now()
+        now = clocks.now()
         since = _instant(options["since"], now)
         if options["finished"]:
             report = _whole(since, options)

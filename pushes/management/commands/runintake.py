@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from redis import Redis, RedisError
 
-from pushes import clocks, memory
+from pushes import clocks, memory, pulse
 from pushes.intake import Intake, connect
 from pushes.rawlist import RawList
 
@@ -37,7 +37,8 @@ class Command(BaseCommand):
         clocks.warn()
         memory.settle()
         if not once:
-            intake.run()
+            with pulse.watched("intake"):
+                intake.run()
             return
         try:
             self.stdout.write(str(intake.drain()))

@@ -13,7 +13,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from redis import RedisError
 
-from pushes import clocks, readers
+from pushes import clocks, pulse, readers
 from pushes.sweep import sweep
 
 log = logging.getLogger(__name__)
@@ -40,13 +40,15 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        run_until(stop)
+        with pulse.watched("sweeper"):
+            run_until(stop)
 
 
 def run_until(stop: threading.Event) -> None:
     """Sweep every SWEEP_INTERVAL seconds; a service that is away is waited for."""
     thorough_at, trouble = 0.0, ""
     while not stop.is_set():
+        pulse.moved()
         close_old_connections()
         thorough = time.monotonic() >= thorough_at
         try:

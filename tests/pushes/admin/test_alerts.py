@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from pushes import lanes, sweep
 from pushes.admin import alerts, health
-from pushes.models import AppKey, Lease
+from pushes.models import AppKey, Lease, RefusedJob
 from tests.make import make_app_key, make_record
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
@@ -85,3 +85,17 @@ def test_an_alert_keeps_its_name_while_its_time_goes_on() -> None:
 def test_nothing_wrong_is_said(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pushes.admin.landing.alerts.raised", lambda *_facts: [])
     assert "All clear." in overview(viewer)
+
+
+def test_jobs_of_somebody_else_are_an_alert_for_a_day(viewer: Client, administrator: Client) -> None:
+    assert "not the platform&#x27;s" not in overview(viewer)
+    refused = {"lane": "system", "count": 3, "detail": "the function 'os.system' is none of ours"}
+    RefusedJob.objects.create(reason="function", last_at=timezone.now() - timedelta(hours=2), **refused)
+    page = overview(viewer)
+    assert "were refused (3 so far, the last 2 h ago: it calls something else)" in page
+    assert "None of them ran" in page
+    # The pages of the queues are for those who may see them.
+    address = reverse("admin:django_rq_dashboard_changelist")
+    assert [page.count(f'href="{address}"') for page in (overview(viewer), overview(administrator))] == [0, 2]
+    RefusedJob.objects.update(last_at=timezone.now() - timedelta(hours=25))
+    assert "were refused" not in overview(viewer)

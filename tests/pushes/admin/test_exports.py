@@ -1,6 +1,7 @@
 import csv
 import io
 from collections.abc import Callable
+from copy import copy
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.utils import timezone, translation
 from pushes import exports
 from pushes.admin import export_rows, roles
 from pushes.admin.export_rows import cells, frozen, read
-from pushes.models import DeliveryResult, Export
+from pushes.models import DeliveryResult, Export, PushRecord
 from pushes.names import ExportStatus, Kind, Reason, Status
 from tests.make import make_app_key, make_delivery, make_operator, make_record, make_token
 from tests.pushes.admin.conftest import SignIn, url
@@ -268,3 +269,25 @@ def test_every_word_of_the_file_is_in_the_exporter_s_language() -> None:
     with translation.override("zh-hans"):
         words = {str(word) for word in (Kind.GROUP.label, Status.SKIPPED.label, Reason.MUTED.label)}
     assert words <= {cell for cell in line if isinstance(cell, str)}
+
+
+def copied(row: Any, **changes: Any) -> Any:
+    other = copy(row)
+    other.pk = None
+    for name, value in changes.items():
+        setattr(other, name, value)
+    return other
+
+
+@pytest.mark.parametrize("query", ["", "kind__exact=system", "status__exact=accepted", "reason__exact=too_late"])
+def test_a_file_of_very_many_distinct_pushes_is_written(operator: Client, query: str) -> None:
+    """Each of them is looked up by its key: more than one statement can name."""
+    fields = {"status": Status.EXPIRED, "reason": Reason.TOO_LATE} if "reason" in query else {}
+    record = make_record(text="x")
+    records = [copied(record, dedupe_key=f"many{number:028x}") for number in range(2_100)]
+    delivery = make_delivery(record, **fields)
+    PushRecord.objects.bulk_create(records)
+    DeliveryResult.objects.bulk_create([copied(delivery, record=one) for one in records])
+    delivery.delete()
+    export = written(ask(operator, query))
+    assert (export.status, export.rows, export.detail) == (ExportStatus.DONE, 2_100, "")

@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from higo_push import processes
 from pushes import counters, keygate, lanes, queues, submit, sweep
-from pushes.models import AppKey, Lease, PushRecord
+from pushes.models import AppKey, Lease, PushRecord, RefusedJob
 from pushes.names import Platform
 from tests.make import make_app_key
 from tests.pushes.api.conftest import Api
@@ -162,7 +162,8 @@ def test_every_query_uses_an_index(redis_client: Any):
     make_app_key()
     with CaptureQueriesContext(connection) as queries:
         scrape()
-    reads = [query["sql"] for query in queries if "pushes_appkey" not in query["sql"] and "scanner" not in query["sql"]]
+    tiny = ("pushes_appkey", "scanner", "pushes_refusedjob")
+    reads = [query["sql"] for query in queries if not any(name in query["sql"] for name in tiny)]
     assert len(reads) >= 10
     assert [sql for sql in reads if _scans(sql)] == []
 
@@ -223,3 +224,13 @@ def test_what_a_proxy_passed_on_is_not_local(mark: str):
 def test_behind_a_proxy_nothing_is_local(settings: Settings):
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     assert local().get("/metrics").status_code == 401
+
+
+def test_refused_jobs_are_counted_from_nothing(redis_client: Any):
+    """A rate needs the time before the first: those that never happened are told as 0."""
+    values = scrape()
+    assert values["higo_refused_jobs_total", "system", "function"] == 0
+    RefusedJob.objects.create(lane="group", reason="extras", count=7, last_at=timezone.now(), detail="x")
+    values = scrape()
+    assert values["higo_refused_jobs_total", "group", "extras"] == 7
+    assert values["higo_refused_jobs_total", "system", "extras"] == 0

@@ -7,7 +7,7 @@ from pushes.names import Reason, Status
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("pushes", "0009_broadcast_halt"),
+        ("pushes", "0015_hide_second_factors"),
     ]
 
     operations = [

@@ -1,0 +1,375 @@
+"""Which jobs may run: the functions of `pushes.jobs` that JOB_PATHS names, with row ids as arguments, and nothing else.
+
+Redis is shared with the producers, and RQ believes whatever stands in it: it imports any function by its dotted path,
+calls a job's callbacks, and unpickles what it reads. So every job is looked at as plain data before anything is made of
+it. What is not a job of ours is put among RQ's failed jobs, where it can be read and never runs; what cannot even be
+shown there is deleted. `install` does the same for RQ's own code in every process, the console's pages included.
+"""
+
+import json
+import logging
+import re
+import reprlib
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+from redis import ResponseError
+from rq import Queue, job, serializers
+from rq.job import Job, JobStatus
+from rq.job_lifecycle import record_job_failure
+from rq.utils import utcparse
+
+from pushes.names import JobRefusal
+
+log = logging.getLogger(__name__)
+
+DISTRIBUTE_JOB = "pushes.jobs.distribute"
+SEND_JOB = "pushes.jobs.send"
+EXPAND_JOB = "pushes.jobs.expand_broadcast"
+EXPORT_JOB = "pushes.jobs.write_export"
+JOB_PATHS = (DISTRIBUTE_JOB, SEND_JOB, EXPAND_JOB, EXPORT_JOB)
+#: Names that jobs of an earlier release carry.
+FORMER_PATHS = {"pushes.admin.export_job.write": EXPORT_JOB}
+
+JOB_PREFIX = "rq:job:"
+FAILURE_SECONDS = 86_400  # a failed job is kept for people to look at; RQ would keep it for a year
+MOST_SECONDS = 3_600  # of a job's time-out; ours have 600
+MOST_KEPT_SECONDS = 30 * 86_400
+MOST_ID = 2**63 - 1
+MOST_IDS = 5_000  # the largest JOB_SIZE
+MOST_BYTES = 200_000  # of a job's call: MOST_IDS of the longest ids, and some
+MOST_TEXT_BYTES = 1_000
+#: So many are told of one by one until `take_refused` is called; the rest are counted.
+MOST_LOGGED = 20
+#: What stands in the place of a call that cannot be read.
+UNREADABLE = b'["(unreadable)", null, [], {}]'
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_MOMENT = re.compile(rb"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,6})?Z")
+#: Fields that no job of ours has: further calls, later calls, and calls to the network.
+_EXTRAS = (
+    "success_callback_name",
+    "failure_callback_name",
+    "stopped_callback_name",
+    "webhooks",
+    "dependency_id",
+    "dependency_ids",
+    "retries_left",
+    "retry_intervals",
+    "number_of_retries",
+    "repeats_left",
+    "repeat_intervals",
+    "rate_limit_key",
+    "rate_limit_concurrency",
+    "group_id",
+)
+
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxother = 80
+
+Raw = Mapping[bytes, bytes]
+Call = tuple[str, None, list[Any], dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many jobs were refused for one reason, and what was said of the last one."""
+
+    count: int = 0
+    detail: str = ""
+
+
+#: Jobs that this process has refused and nobody has taken note of, by queue and reason.
+_refused: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
+
+
+class RefusedError(Exception):
+    """This is no job of ours. The text says why, for the log and the failed job's page."""
+
+    def __init__(self, reason: JobRefusal, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+# --- what is a job of ours ------------------------------------------------------------------------
+
+
+def is_id(value: object) -> bool:
+    """A row's id: a whole number (no boolean) that a BIGINT column can hold."""
+    return type(value) is int and 0 < value <= MOST_ID
+
+
+def is_id_list(value: object) -> bool:
+    return isinstance(value, list) and 0 < len(value) <= MOST_IDS and _are_ids(value)
+
+
+def _are_ids(values: list[Any]) -> bool:
+    return set(map(type, values)) == {int} and min(values) > 0 and max(values) <= MOST_ID
+
+
+#: What the one argument of each function must be.
+ARGUMENTS: dict[str, Callable[[object], bool]] = {
+    DISTRIBUTE_JOB: is_id_list,
+    SEND_JOB: is_id_list,
+    EXPAND_JOB: is_id,
+    EXPORT_JOB: is_id,
+}
+
+
+@lru_cache(maxsize=1)
+def _functions() -> dict[str, Callable[..., Any]]:
+    functions: dict[str, Callable[..., Any]] = {path: import_string(path) for path in JOB_PATHS}
+    return functions | {former: functions[path] for former, path in FORMER_PATHS.items()}
+
+
+def entry_point(path: object) -> Callable[..., Any]:
+    """The function of that name, if it is one of ours. Raises RefusedError."""
+    found = _functions().get(path) if isinstance(path, str) else None
+    if found is None:
+        raise RefusedError(JobRefusal.FUNCTION, f"the function {_shown(path)} is none of ours")
+    return found
+
+
+def checked_call(raw: Raw, queue_name: str) -> Call:
+    """What the job calls. Raises RefusedError unless this is the hash of a job that we have put into that queue."""
+    call = path, _instance, arguments, keywords = _readable_call(raw)
+    takes = ARGUMENTS.get(FORMER_PATHS.get(path, path))
+    if takes is None:
+        raise RefusedError(JobRefusal.FUNCTION, f"the function {_shown(path)} is none of ours")
+    if keywords or len(arguments) != 1 or not takes(arguments[0]):
+        raise RefusedError(JobRefusal.ARGUMENTS, f"{path} is called with {_shown(arguments)}, {_shown(keywords)}")
+    if extras := [name for name in _EXTRAS if raw.get(name.encode())]:
+        raise RefusedError(JobRefusal.EXTRAS, f"it brings {', '.join(extras)}")
+    if read_meta(raw) is None:
+        raise RefusedError(JobRefusal.SETTINGS, f"its meta is {_shown(raw.get(b'meta'))}")
+    if wrong := [name for name, is_fine in _FIELDS.items() if raw.get(name) and not is_fine(raw[name])]:
+        raise RefusedError(JobRefusal.SETTINGS, f"its {wrong[0].decode()} is {_shown(raw[wrong[0]])}")
+    _check_origin(raw.get(b"origin", b"").decode(), queue_name)
+    return call
+
+
+def _check_origin(origin: str, queue_name: str) -> None:
+    if origin == queue_name:
+        return
+    reason = JobRefusal.QUEUE if origin in settings.RQ_QUEUES else JobRefusal.SETTINGS
+    raise RefusedError(reason, f"it belongs to the queue {_shown(origin)}")
+
+
+def _readable_call(raw: Raw) -> Call:
+    call = read_call(raw)
+    if call is None:
+        raise RefusedError(JobRefusal.UNREADABLE, f"its call cannot be read: {_shown(raw.get(b'data'))}")
+    return call
+
+
+def read_call(raw: Raw) -> Call | None:
+    """What the job would call: function, instance (none), arguments, keywords. None when that is no JSON of this
+    shape, or longer than any of ours."""
+    call = _json(_unpacked(raw.get(b"data", b"")))
+    is_call = isinstance(call, list) and len(call) == 4 and isinstance(call[0], str) and call[1] is None
+    if not is_call or not isinstance(call[2], list) or not isinstance(call[3], dict):
+        return None
+    return call[0], None, call[2], call[3]
+
+
+def read_meta(raw: Raw) -> dict[str, Any] | None:
+    """The app key of the job's deliveries, if it says one; None when it says anything else."""
+    stored = raw.get(b"meta")
+    if not stored:
+        return {}
+    meta = _json(stored)
+    if not isinstance(meta, dict) or not meta.keys() <= {"app_key_id"}:
+        return None
+    return meta if all(value is None or is_id(value) for value in meta.values()) else None
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Decompressed, if it is compressed, and never more than a little more than MOST_BYTES of it."""
+    try:
+        return zlib.decompressobj().decompress(data, MOST_BYTES + 1)
+    except zlib.error:
+        return data
+
+
+def _json(text: bytes) -> Any:
+    if len(text) > MOST_BYTES:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_text(value: bytes) -> bool:
+    return len(value) <= MOST_TEXT_BYTES and _decodes(value)
+
+
+def _decodes(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_moment(value: bytes) -> bool:
+    return _MOMENT.fullmatch(value) is not None and _exists(value.decode())
+
+
+def _exists(moment: str) -> bool:
+    try:
+        utcparse(moment)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_seconds(most: int) -> Callable[[bytes], bool]:
+    return lambda value: value.isdigit() and len(value) < 10 and 0 < int(value) <= most
+
+
+_FIELDS: dict[bytes, Callable[[bytes], bool]] = {
+    **dict.fromkeys((b"origin", b"description", b"worker_name"), _is_text),
+    **dict.fromkeys((b"created_at", b"enqueued_at", b"started_at", b"ended_at", b"last_heartbeat"), _is_moment),
+    **dict.fromkeys((b"result_ttl", b"failure_ttl"), _is_seconds(MOST_KEPT_SECONDS)),
+    b"timeout": _is_seconds(MOST_SECONDS),
+    b"status": lambda value: value in {status.value.encode() for status in JobStatus},
+}
+
+
+def cleaned(raw: Raw) -> dict[bytes, bytes]:
+    """Of a job's hash, what can be shown and stored again without harm: no callbacks, no pickles, no surprises."""
+    kept = {name: raw[name] for name, is_fine in _FIELDS.items() if name in raw and is_fine(raw[name] or b"-")}
+    meta = read_meta(raw)
+    if meta:
+        kept[b"meta"] = json.dumps(meta).encode()
+    if b"data" in raw:
+        kept[b"data"] = _unpacked(raw[b"data"]) if read_call(raw) else UNREADABLE
+    return kept
+
+
+# --- jobs from a queue ----------------------------------------------------------------------------
+
+
+def fetch(queue: Queue, job_id: bytes) -> Job | None:
+    """The job that was taken from `queue` under this id; None if there is none, or none that may run: that one is
+    refused here. Raises redis.RedisError."""
+    raw: dict[bytes, bytes] = {}
+    try:
+        name = _name(job_id)
+        raw = _hash(queue, name)
+        if not raw:
+            return None  # deleted meanwhile
+        checked_call(raw, queue.name)
+    except RefusedError as error:
+        refuse(queue, job_id, raw, error)
+        return None
+    found = Job(name, connection=queue.connection, serializer=queue.serializer)
+    found.restore(raw)
+    return found
+
+
+def _name(job_id: bytes) -> str:
+    name = job_id.decode("ascii", "replace")
+    if not _NAME.fullmatch(name):
+        raise RefusedError(JobRefusal.UNREADABLE, f"its id is {_shown(job_id)}")
+    return name
+
+
+def _hash(queue: Queue, name: str) -> dict[bytes, bytes]:
+    client: Any = queue.connection
+    try:
+        found: dict[bytes, bytes] = client.hgetall(JOB_PREFIX + name)
+    except ResponseError as error:
+        if not is_wrong_type(error):
+            raise
+        raise RefusedError(JobRefusal.UNREADABLE, "its key holds something else than a job") from None
+    return found
+
+
+def is_wrong_type(error: Exception) -> bool:
+    """Somebody else has put a value of another type where RQ keeps its own."""
+    return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
+
+
+def refuse(queue: Queue, job_id: bytes, raw: Raw, error: RefusedError) -> None:
+    """Say so, count it, and put it among the failed jobs of its queue, or away. Raises redis.RedisError."""
+    if sum(tally.count for tally in _refused.values()) < MOST_LOGGED:
+        log.error("%s: job %s is not run: %s", queue.name, _shown(job_id), error)
+    put_back(queue.name, error.reason.value, Tally(1, str(error)))
+    if error.reason == JobRefusal.QUEUE:
+        return  # where it belongs it may be a job of ours
+    if b"data" not in raw or not _recorded(queue, _name(job_id), raw, f"Not run: {error}"):
+        client: Any = queue.connection
+        client.delete(JOB_PREFIX.encode() + job_id)
+
+
+def _recorded(queue: Queue, name: str, raw: Raw, text: str) -> bool:
+    """Keep a harmless copy as a failed job; False when there is no place for it."""
+    kept = Job(name, connection=queue.connection, serializer=queue.serializer)
+    kept.restore(raw)
+    kept.origin, kept.failure_ttl = queue.name, FAILURE_SECONDS
+    with queue.connection.pipeline() as pipeline:
+        pipeline.delete(kept.key)
+        record_job_failure(kept, text, pipeline)
+        try:
+            pipeline.execute()
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            return False
+    return True
+
+
+def take_refused() -> dict[tuple[str, str], Tally]:
+    """What this process has refused since the last call, by queue and reason."""
+    taken = dict(_refused)
+    _refused.clear()
+    number = sum(tally.count for tally in taken.values())
+    if number > MOST_LOGGED:
+        log.error("%s jobs that are none of ours were refused in all", number)
+    return taken
+
+
+def has_refused() -> bool:
+    """Whether there is something to take."""
+    return bool(_refused)
+
+
+def put_back(queue_name: str, reason: str, tally: Tally) -> None:
+    """To be taken with the next call of `take_refused`."""
+    kept = _refused[queue_name, reason]
+    kept.count, kept.detail = kept.count + tally.count, tally.detail
+
+
+def _shown(value: object) -> str:
+    """A stranger's value in one short line, however long or deep it is."""
+    return _repr.repr(value)
+
+
+# --- RQ itself ------------------------------------------------------------------------------------
+
+_restore = Job.restore
+
+
+def _restore_cleaned(self: Job, raw_data: Any) -> Any:
+    return _restore(self, cleaned(raw_data))
+
+
+def install() -> None:
+    """Make RQ in this process read jobs as plain data: its maintenance and the console's pages also fetch jobs, run
+    callbacks of what looks abandoned, and unpickle where no serializer is named. Harmless when called twice."""
+    replacements: tuple[tuple[object, str, object], ...] = (
+        (serializers, "PickleSerializer", serializers.JSONSerializer),
+        (job, "import_attribute", entry_point),
+        (Job, "restore", _restore_cleaned),
+    )
+    for owner, name, value in replacements:
+        getattr(owner, name)  # RQ has moved it otherwise
+        setattr(owner, name, value)

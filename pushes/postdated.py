@@ -1,0 +1,67 @@
+"""Rows that are due too far ahead of what their reason can ask for: a clock that was ahead wrote them, and has been put
+right. They are made due now; what really has to wait is put off again when it is claimed."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.conf import settings
+
+from pushes.models import DeliveryResult
+from pushes.names import Reason, Status
+from pushes.providers.answers import MOST_RETRY_AFTER_SECONDS
+
+#: What lies further ahead than it can by so much was written by a clock that was wrong.
+CLOCK_TOLERANCE = timedelta(minutes=5)
+#: Rows of a paused broadcast are due years ahead: nothing else is due after so long.
+HORIZON = timedelta(days=365)
+MOST_ROWS = 5_000
+#: A window opens within a day, or within two where a clock change leaves it out, and an hour or two more.
+LONGEST_NIGHT = timedelta(hours=50)
+
+
+class _Row(NamedTuple):
+    id: int
+    status: str
+    reason: str
+    due_at: datetime
+    sent_at: datetime | None
+
+
+def bring_back(now: datetime) -> int:
+    """Returns how many rows are due now."""
+    limits: dict[Status, Callable[[_Row], timedelta]] = {
+        Status.PENDING: lambda _row: timedelta(),
+        Status.RETRYING: _longest_retry,
+        Status.HELD: _longest_hold,
+    }
+    return sum(_bring_back(status, limit, now) for status, limit in limits.items())
+
+
+def _bring_back(status: Status, limit: Callable[[_Row], timedelta], now: datetime) -> int:
+    ahead = DeliveryResult.objects.filter(
+        status=status, due_at__gt=now + CLOCK_TOLERANCE, due_at__lt=now + HORIZON, expires_at__gt=now
+    )
+    farthest = map(_Row._make, ahead.order_by("-due_at").values_list(*_Row._fields)[:MOST_ROWS])
+    found = [row.id for row in farthest if _is_postdated(row, limit(row), now)]
+    return ahead.filter(id__among=found).update(due_at=now) if found else 0
+
+
+def _is_postdated(row: _Row, limit: timedelta, now: datetime) -> bool:
+    was_sent_tomorrow = row.sent_at is not None and row.sent_at > now + CLOCK_TOLERANCE
+    return row.due_at > now + limit + CLOCK_TOLERANCE or (row.status == Status.RETRYING and was_sent_tomorrow)
+
+
+def _longest_retry(row: _Row) -> timedelta:
+    if row.reason == Reason.THROTTLED:
+        return HORIZON  # what a rate postpones has no limit: it waits for all that is before it
+    wish = MOST_RETRY_AFTER_SECONDS if row.reason == Reason.PROVIDER_BUSY else 0.0
+    return timedelta(seconds=max(wish, settings.RETRY_MOST_SECONDS, settings.BREAKER_MOST_SECONDS))
+
+
+def _longest_hold(row: _Row) -> timedelta:
+    if row.reason == Reason.ONLINE:
+        return timedelta(seconds=max(settings.GRACE_SECONDS.values()))
+    if row.reason == Reason.COALESCED:
+        return timedelta(seconds=settings.COALESCE_SECONDS)
+    return LONGEST_NIGHT
