@@ -6,7 +6,7 @@ was noted.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
@@ -190,8 +190,16 @@ def _part(text: str | None) -> str:
 def _each(noted: str, what: str) -> str:
     """Several sentences, one behind the other."""
     for pattern, message in _ALL[what]:
-        noted = pattern.sub(lambda found, message=message: gettext(message) % found.groupdict(), noted)
+        noted = "".join(_replaced(pattern, message, noted))
     return noted
+
+
+def _replaced(pattern: re.Pattern[str], message: str, noted: str) -> Iterator[str]:
+    end = 0
+    for found in pattern.finditer(noted):
+        yield noted[end : found.start()] + gettext(message) % found.groupdict()
+        end = found.end()
+    yield noted[end:]
 
 
 def _of_letter(noted: str) -> str:
