@@ -55,12 +55,19 @@ class Claimed(NamedTuple):
         return self.record_id, self.stands_for
 
 
-def claim(delivery_ids: Sequence[int], *, now: datetime, lease_seconds: float) -> tuple[str, list[Claimed]]:
+def new_token() -> str:
+    return secrets.token_hex(8)
+
+
+def claim(
+    delivery_ids: Sequence[int], *, now: datetime, lease_seconds: float, token: str = ""
+) -> tuple[str, list[Claimed]]:
     """Take those of the rows that are due, unexpired, and first of their conversation.
 
-    Returns the claim's token and the rows taken, by id. Losing a row to another worker is normal.
+    Returns the claim's token and the rows taken, by id. Losing a row to another worker is normal. Whoever brings the
+    token can give back what was taken though the answer was lost.
     """
-    token = secrets.token_hex(8)
+    token = token or new_token()
     ids = _first_of_their_order(delivery_ids)
     # What is pending goes at once: by the clock of whoever made it, it may not be due for a moment yet.
     is_due = Q(status=Status.PENDING) | Q(status__in=(Status.RETRYING, Status.HELD), due_at__lte=now)
