@@ -54,14 +54,24 @@ find_python() {
         "or name one with PYTHON=/path/to/python"
 }
 
-# The value of variable $1, from the environment or from .env.
+# The value of variable $1, from the environment or from .env, read as higo_push/env_file.py reads it.
 setting() {
-    if [[ -n ${!1:-} ]]; then
-        printf '%s' "${!1}"
+    local value=''
+    local single="^[[:space:]]*'([^']*)'[[:space:]]*(#.*)?$" double='^[[:space:]]*"([^"]*)"[[:space:]]*(#.*)?$'
+    if [[ -n ${!1+set} ]]; then
+        value=${!1}
     elif [[ -f ${ENV_FILE:-.env} ]]; then
-        sed -n "s/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}$1[[:space:]]*=[[:space:]]*//p" "${ENV_FILE:-.env}" |
-            tail -n 1 | tr -d "\"'"
+        value=$(tr -d '\r' <"${ENV_FILE:-.env}" | sed $'1s/^\xef\xbb\xbf//' |
+            sed -n "s/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}$1[[:space:]]*=//p" | tail -n 1)
     fi
+    if [[ $value =~ $single || $value =~ $double ]]; then
+        value=${BASH_REMATCH[1]}
+    else
+        value=${value%%[[:space:]]#*}
+        value=${value#"${value%%[![:space:]]*}"}
+        value=${value%"${value##*[![:space:]]}"}
+    fi
+    printf '%s' "$value"
 }
 
 uses_mysql() { [[ $(setting DATABASE_URL) == mysql:* ]]; }
@@ -77,7 +87,8 @@ install_step() {
     [[ -f $stamp && $(<"$stamp") == "$sum" ]] && return
     say "installing $name: $*"
     touch "$VENV/.installing"
-    "$PYTHON_IN_VENV" -m pip install --no-input --disable-pip-version-check "${@/#/--requirement=}" || return 1
+    "$PYTHON_IN_VENV" -m pip install --no-input --disable-pip-version-check --require-hashes "${@/#/--requirement=}" ||
+        return 1
     rm -f "$VENV/.installing"
     printf '%s' "$sum" >"$stamp"
 }

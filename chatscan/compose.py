@@ -18,8 +18,7 @@ def group_push(message: ChatMessage, group: Group | None, config: ScanConfig, no
         return Refuse(Refusal.TOO_OLD)
     if group is None:
         return Refuse(Refusal.UNKNOWN_GROUP, f"group_id={message.group_id[:60]!r}")
-    wanted = group.members if config.audience == "members" else (group.owner_id,)
-    accounts = tuple(account for account in wanted if account and account != message.sender_id)
+    accounts = tuple(account for account in audience_of(group, config) if account != message.sender_id)
     if not accounts:
         return Refuse(Refusal.NO_RECIPIENT)
     text = shown(message, config)
@@ -35,6 +34,12 @@ def group_push(message: ChatMessage, group: Group | None, config: ScanConfig, no
         conversation=f"group:{message.group_id}",
         **_common(message, config),
     )
+
+
+def audience_of(group: Group, config: ScanConfig) -> tuple[str, ...]:
+    """Whom a group's messages are for; empty when nobody was found in it."""
+    wanted = group.members if config.audience == "members" else (group.owner_id,)
+    return tuple(account for account in wanted if account)
 
 
 def private_push(message: ChatMessage, config: ScanConfig, now: datetime) -> PushMessage | Refuse:

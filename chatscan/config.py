@@ -30,13 +30,21 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class GroupFields:
-    """Dotted paths of a group document's fields."""
+    """Dotted paths of a group document's fields. `member_id` is where each member has its account's id, counted from
+    the member: for members that are objects."""
 
     group_id: str = "group_id"
     name: str = "name"
     owner_id: str = "owner_id"
     app: str = "app"
     members: str = "members"
+    member_id: str = "user_id"
+
+    @property
+    def top_fields(self) -> set[str]:
+        """The document fields that are read, without what lies below them."""
+        paths = (self.group_id, self.name, self.owner_id, self.app, self.members)
+        return {path.split(".")[0] for path in paths}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,27 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from chatscan import instants, kinds
 from chatscan.config import ScanConfig
 from chatscan.names import Refusal
+from pushes import exact_json, ids
 from pushes.names import App, Kind
 
 #: Longest text that is kept of a message, in characters; a provider shows far less.
 MAX_CHARS = 2_000
+#: An id that is too long for an account or a conversation is told by whoever looks it up.
+LONGEST_ID = 1_024
 _TEXT_KEYS = ("text", "content", "body", "msg", "message")
 _TITLE_KEYS = ("title", "name", "goods_name", "file_name", "filename")
 _APPS = {app.value: app for app in App}
+_OBJECT_KEYS = {*_TEXT_KEYS, *_TITLE_KEYS}
+#: No longer JSON text is read as an object: no message has one.
+MOST_JSON_CHARS = 262_144
+#: A Decimal128 may stand for a number of 6,000 digits.
+MOST_DIGITS = 64
 _JOINING = {"\u200d", "\ufe0f"}
 
 
@@ -122,25 +131,52 @@ def without(document: Document, path: str) -> dict[str, Any]:
 
 
 def account_id(value: object) -> str:
-    """An account's or a group's id as text: 7, 7.0 and "7" are one. "" when it is none."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return ""
-    return str(value).strip()
+    """An account's or a group's id as text: 7, 7.0 and "7" are one. "" when it is none (see `pushes.ids`)."""
+    number = None if isinstance(value, str) else whole(value)
+    text = value if isinstance(value, str) else "" if number is None else str(number)
+    return ids.found(text, most=LONGEST_ID)
+
+
+def whole(value: object) -> int | None:
+    """The whole number that a value of any of BSON's number types is, exactly; None for every other value. A float
+    of 2**53 or more has lost digits, so it names nobody."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 2**53 else None
+    number = _decimal(value)
+    return int(number) if number is not None and number == number.to_integral_value() else None
+
+
+def _decimal(value: object) -> Decimal | None:
+    """BSON's Decimal128, as far as anybody writes its digits out."""
+    number = value.to_decimal() if hasattr(value, "to_decimal") else None
+    if not isinstance(number, Decimal) or not number.is_finite():
+        return None
+    return number if abs(number.adjusted()) < MOST_DIGITS else None
 
 
 def clean(value: object, most: int) -> str:
     """`value` on one line without control characters, at most `most` characters; "" if it is no text."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str):
-        return ""
+    value = value if isinstance(value, str) else _number_text(value)
     # Bodies may be megabytes: what cannot be shown is not looked at.
     head = value.lstrip()[: most * 4 + 64]
     if not head.isprintable():
         head = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in head)
     return shorten(" ".join(head.split()), most)
+
+
+def _number_text(value: object) -> str:
+    """A number's digits; "" for what is no number."""
+    number = whole(value)
+    if number is not None:
+        return str(number)
+    if isinstance(value, float):
+        return str(value)
+    decimal = _decimal(value)
+    return "" if decimal is None else f"{decimal:f}"
 
 
 def shorten(text: str, most: int) -> str:
@@ -160,10 +196,30 @@ def _joins(character: str) -> bool:
 def _text_of(kind: str, data: object) -> str:
     if kind != kinds.TEXT and kind not in kinds.TITLED:
         return ""
+    data = _read_as_object(data)
     if isinstance(data, Mapping):
         keys = _TEXT_KEYS if kind == kinds.TEXT else _TITLE_KEYS
         return next((text for key in keys if (text := clean(data.get(key), MAX_CHARS))), "")
     return clean(data, MAX_CHARS) if kind == kinds.TEXT else ""
+
+
+def _read_as_object(data: object) -> object:
+    """The object that a JSON text holds. What somebody wrote that only looks like one stays a text: it has none of
+    the fields that a message has."""
+    found = json_value(data, "{")
+    return found if isinstance(found, dict) and not found.keys().isdisjoint(_OBJECT_KEYS) else data
+
+
+def json_value(value: object, beginnings: str) -> object:
+    """What a JSON text holds that begins with one of these characters; `value` itself if it is none."""
+    if not isinstance(value, str) or len(value) > MOST_JSON_CHARS:
+        return value
+    if value[:100].lstrip()[:1] not in tuple(beginnings):
+        return value
+    try:
+        return exact_json.loads(value.encode(errors="replace"))
+    except exact_json.JsonError:
+        return value
 
 
 def _app(value: object) -> App | None:
@@ -171,16 +227,15 @@ def _app(value: object) -> App | None:
 
 
 def _sequence(value: object) -> int | str | None:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
+    if isinstance(value, str):
+        return value[:64]
+    number = whole(value)
     # Larger numbers are not exact in the client's JSON.
-    return value if isinstance(value, int) and abs(value) < 2**53 else str(value)[:64]
+    return number if number is None or abs(number) < 2**53 else str(number)[:64]
 
 
 def _missing(document: Document, path: str) -> Refuse:
     value = at(document, path)
     if value is None:
         return Refuse(Refusal.MISSING_FIELD, f"{path} is missing")
-    return Refuse(Refusal.MISSING_FIELD, f"{path}={str(value)[:60]!r} cannot be used")
+    return Refuse(Refusal.MISSING_FIELD, f"{path}={ids.shown(str(value))} cannot be used")

@@ -1,7 +1,7 @@
 """Who is in a group: looked up in bulk, remembered for a few seconds."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from chatscan import config
-from chatscan.documents import account_id, at, clean
+from chatscan.documents import account_id, at, clean, json_value
 from chatscan.store import Client, GroupStore, database_of
 from pushes.names import App
 
@@ -47,8 +47,7 @@ class MongoGroups:
         self._store = GroupStore(client, database, settings.CHAT_GROUPS_COLLECTION, self._fields.group_id)
 
     def load(self, group_ids: Collection[str]) -> dict[str, Group]:
-        paths = [getattr(self._fields, name) for name in config.field_names(config.GroupFields)]
-        documents = self._store.find(group_ids, {path.split(".")[0] for path in paths})
+        documents = self._store.find(group_ids, self._fields.top_fields)
         return {group.group_id: group for group in map(self._group, documents)}
 
     def advice(self) -> str:
@@ -57,8 +56,8 @@ class MongoGroups:
 
     def _group(self, document: Mapping[str, Any]) -> Group:
         fields = self._fields
-        members, app = at(document, fields.members), at(document, fields.app)
-        ids = map(account_id, members if isinstance(members, list) else [])
+        app = at(document, fields.app)
+        ids = members_of(at(document, fields.members), fields.member_id)
         return Group(
             group_id=account_id(at(document, fields.group_id)),
             name=clean(at(document, fields.name), 64),
@@ -66,6 +65,31 @@ class MongoGroups:
             app=App(app) if app in App.values else None,
             members=tuple(dict.fromkeys(member for member in ids if member)),
         )
+
+
+def members_of(members: object, id_path: str) -> Iterator[str]:
+    """The account ids of a group's members, "" for a member that has none.
+
+    Members are a list of ids, a list of objects that have theirs at `id_path`, or a map: from ids to whatever is kept
+    of each member (`false` and `null`: none any more), or from anything to such objects. All of them may be JSON text.
+    """
+    members = json_value(members, "[{")
+    if isinstance(members, Mapping):
+        if account_id(at(members, id_path)):
+            members = [members]
+        else:
+            yield from (_id_of(value, id_path) or str(key).strip() for key, value in members.items() if _is_in(value))
+            return
+    if isinstance(members, list):
+        yield from (_id_of(member, id_path) or account_id(member) for member in members)
+
+
+def _id_of(member: object, id_path: str) -> str:
+    return account_id(at(member, id_path)) if isinstance(member, Mapping) else ""
+
+
+def _is_in(value: object) -> bool:
+    return value is not None and value is not False
 
 
 class CachedGroups:

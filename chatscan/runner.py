@@ -293,7 +293,7 @@ class Runner:
             heartbeat_at=clocks.now(),
             started_at=self._started_at,
             interval_seconds=self._interval,
-            advice=self._advice,
+            advice=" ".join(filter(None, (self._advice, self._scanner.advice))),
             **({"scanned_at": self._scanned_at} if self._scanned_at else {}),
             **self._unsaid_error,
         )

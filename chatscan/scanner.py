@@ -19,7 +19,7 @@ from django.db import DataError, transaction
 from chatscan import compose, documents, instants, store, watermarks
 from chatscan.config import FULL, HIDDEN, ScanConfig
 from chatscan.documents import ChatMessage, Refuse
-from chatscan.groups import GroupDirectory
+from chatscan.groups import Group, GroupDirectory
 from chatscan.instants import Cursor, Scale
 from chatscan.models import ScannerPosition
 from chatscan.names import QUIET, Refusal
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 #: Bytes of a document that a dead letter keeps; the whole of it is still in MongoDB.
 DEAD_LETTER_BYTES = 65_536
 _FORGET_FROM = 20_000
+SHOWN_GROUPS, MOST_DESERTED = 5, 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,20 @@ class Scanner:
         self._handled: dict[str, datetime] = {}
         self._forget_from = _FORGET_FROM
         self._odd: set[str] = set()
+        # Groups in which nobody was found the last time that somebody wrote in them.
+        self._deserted: dict[str, None] = {}
+
+    @property
+    def advice(self) -> str:
+        """What an operator should know of what was read so far; "" if nothing."""
+        if not self._deserted:
+            return ""
+        names = ", ".join(list(self._deserted)[:SHOWN_GROUPS])
+        more = " …" if len(self._deserted) > SHOWN_GROUPS else ""
+        return (
+            f"nobody was found in the group {names}{more}, so nobody gets its messages: are its members where "
+            "CHAT_GROUPS_FIELDS says (members, member_id), or in CHAT_GROUP_MEMBERS_SQL?"
+        )
 
     def prepare(self, now: datetime) -> str:
         """Make sure of the index and of a first position (the newest message, so that nothing old is pushed).
@@ -241,6 +256,7 @@ class Scanner:
         items = list(items)
         wanted = {item.result.group_id for item in items if isinstance(item.result, ChatMessage)} - {""}
         groups = self._groups.load(wanted) if wanted else {}
+        self._note_deserted(groups)
         pushes: list[PushMessage] = []
         refused: list[Item] = []
         for item in items:
@@ -251,6 +267,17 @@ class Scanner:
                 refused.append(replace(item, result=result))
         pushes.sort(key=lambda push: push.occurred_at or now)
         return pushes, refused
+
+    def _note_deserted(self, groups: Mapping[str, Group]) -> None:
+        for group_id, group in groups.items():
+            if compose.audience_of(group, self.config):
+                self._deserted.pop(group_id, None)
+            elif group_id not in self._deserted:
+                self._deserted[group_id] = None
+                if len(self._deserted) == 1:
+                    log.warning("%s: %s", self.config.kind, self.advice)
+        while len(self._deserted) > MOST_DESERTED:
+            del self._deserted[next(iter(self._deserted))]
 
     def _push(self, message: ChatMessage, groups: Mapping[str, Any], now: datetime) -> PushMessage | Refuse:
         try:

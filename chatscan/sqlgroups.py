@@ -6,7 +6,7 @@ from collections.abc import Collection
 from chatscan.documents import clean
 from chatscan.groups import Group
 from chatscan.store import Client
-from pushes import sqlsource
+from pushes import ids, sqlsource
 from pushes.names import App
 from pushes.sqlsource import Query, Row, text
 
@@ -45,7 +45,7 @@ def _members(group_ids: list[str]) -> dict[str, dict[str, None]]:
     """The accounts of each group, once each and in the order of the rows."""
     found: dict[str, dict[str, None]] = defaultdict(dict)
     for row in sqlsource.ask(MEMBERS, {"ids": group_ids}):
-        if account_id := text(row["account_id"]):
+        if account_id := ids.found(text(row["account_id"])):
             found[text(row["group_id"])][account_id] = None
     return found
 
@@ -55,7 +55,7 @@ def _group(row: Row, members: dict[str, dict[str, None]]) -> Group:
     return Group(
         group_id=group_id,
         name=clean(text(row["name"]), 64),
-        owner_id=text(row["owner_id"]),
+        owner_id=ids.found(text(row["owner_id"])),
         app=App(app) if app in App.values else None,
         members=tuple(members.get(group_id, ())),
     )

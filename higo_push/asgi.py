@@ -1,6 +1,13 @@
+"""The ASGI application; settings that cannot be used end the server with a line, not a traceback."""
+
 import os
+import sys
 
 from django.core.asgi import get_asgi_application
+from django.core.exceptions import ImproperlyConfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "higo_push.settings")
-application = get_asgi_application()
+try:
+    application = get_asgi_application()
+except ImproperlyConfigured as error:
+    sys.exit(f"higo_push: {error}")

@@ -23,7 +23,7 @@ import redis
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from higo_push import processes
+from higo_push import env, processes
 
 FOLDER_PREFIX = "higo-embedded-"
 START_SECONDS = 60.0
@@ -226,7 +226,7 @@ class Services:
 @contextlib.contextmanager
 def services(*, is_durable: bool = False) -> Iterator[Services]:
     """REDIS_URL and MONGO_URL where they are set in the environment, embedded servers for the rest."""
-    redis_url, mongo_url = os.environ.get("REDIS_URL", ""), os.environ.get("MONGO_URL", "")
+    redis_url, mongo_url = env.url("REDIS_URL", "", env.REDIS_SCHEMES), env.url("MONGO_URL", "", env.MONGO_SCHEMES)
     with temporary_folder() as folder, contextlib.ExitStack() as stack:
         servers: list[Server] = []
         if not redis_url:

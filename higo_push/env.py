@@ -5,6 +5,7 @@ the variable, the value it had and what would be accepted. A `.env` file in the 
 read first; variables that are already set win over it.
 """
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -16,11 +17,20 @@ import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
+from higo_push import env_file
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 TRUE_WORDS = {"1", "true", "yes", "on"}
 #: Seconds, as redis-py names them.
 REDIS_BOUNDS = {"socket_timeout": "5", "socket_connect_timeout": "3"}
+MOST_PORT = 65_535
+KNOWN_SCHEMES = frozenset(("http", "https", "postgres", "postgresql", "mariadb", "mysql", "sqlite", "redis", "mongodb"))
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+MONGO_SCHEMES = ("mongodb", "mongodb+srv")
 FALSE_WORDS = {"0", "false", "no", "off"}
+_HOST = re.compile(
+    r"(?P<scheme>https?://)?(?P<host>\[[0-9a-f:.]+\]|[0-9a-z_-]+(?:\.[0-9a-z_-]+)*\.?)(?::(?P<port>[0-9]{1,5}))?"
+)
 #: A session whose client is gone without a word keeps its locks until the server ends it: MariaDB's does after so
 #: long between two statements of a transaction (what ours ask meanwhile has bounds), MySQL's cannot.
 _REST = " /*M!100300 , idle_transaction_timeout={seconds} */"
@@ -34,7 +44,7 @@ class Process:
     is_command = False
 
 
-environ.Env.read_env(os.environ.get("ENV_FILE", str(BASE_DIR / ".env")))
+env_file.read(Path(os.environ.get("ENV_FILE", str(BASE_DIR / ".env"))))
 
 
 def refuse(name: str, value: str, wanted: str) -> ImproperlyConfigured:
@@ -46,6 +56,11 @@ def text(name: str, default: str = "") -> str:
     return os.environ.get(name, "").strip() or default
 
 
+def plain(name: str, default: str = "") -> str:
+    """A value in which neither quotes nor ` #` can be meant: some programs hand them on from their own files."""
+    return env_file.unwrapped(os.environ.get(name, "")) or default
+
+
 def required(name: str, hint: str) -> str:
     value = text(name)
     if not value:
@@ -54,7 +69,7 @@ def required(name: str, hint: str) -> str:
 
 
 def integer(name: str, default: int, *, least: int = 0, most: int = 2**31) -> int:
-    value = text(name, str(default))
+    value = plain(name, str(default))
     try:
         number = int(value)
     except ValueError:
@@ -65,7 +80,7 @@ def integer(name: str, default: int, *, least: int = 0, most: int = 2**31) -> in
 
 
 def number(name: str, default: float, *, least: float = 0.0) -> float:
-    value = text(name, str(default))
+    value = plain(name, str(default))
     try:
         parsed = float(value)
     except ValueError:
@@ -76,7 +91,7 @@ def number(name: str, default: float, *, least: float = 0.0) -> float:
 
 
 def boolean(name: str, default: bool) -> bool:
-    value = text(name, "on" if default else "off").lower()
+    value = plain(name, "on" if default else "off").lower()
     if value in TRUE_WORDS:
         return True
     if value in FALSE_WORDS:
@@ -101,20 +116,63 @@ def pairs(name: str, default: str = "") -> dict[str, str]:
 
 
 def choice(name: str, default: str, accepted: tuple[str, ...]) -> str:
-    value = text(name, default)
+    value = plain(name, default)
     if value not in accepted:
         raise refuse(name, value, f"it must be one of {', '.join(accepted)}")
     return value
 
 
 def url(name: str, default: str, schemes: tuple[str, ...]) -> str:
-    """An URL with one of `schemes`, or the default when unset (which may be empty)."""
-    value = text(name, default)
-    if value and urlsplit(value).scheme not in schemes:
-        # The value may hold a password, so only its scheme is repeated.
-        shown = f"{urlsplit(value).scheme}:…"
-        raise refuse(name, shown, f"the URL must start with {' or '.join(s + '://' for s in schemes)}")
+    """An URL with one of `schemes`, or the default when unset (which may be empty). Of a bad one nothing is
+    repeated but a well-known scheme: the rest may be a part of a password."""
+    value = plain(name, default)
+    if not value:
+        return value
+    scheme, colon, rest = value.partition("://")
+    if not colon or scheme.lower() not in schemes:
+        shown = f"={f'{scheme}:…'!r}" if scheme.lower() in KNOWN_SCHEMES else ""
+        wanted = " or ".join(f"{accepted}://" for accepted in schemes)
+        raise ImproperlyConfigured(f"{name}{shown} cannot be used: the URL must start with {wanted}.")
+    if not _is_well_formed(scheme.lower(), rest) or not _can_be_split(value):
+        raise ImproperlyConfigured(
+            f"{name} cannot be used: it is not a URL such as {scheme}://user:password@host:port/name. In a user name "
+            "or password write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25."
+        )
     return value
+
+
+def hosts(name: str) -> list[str]:
+    """A comma-separated list of `host`, `host:port` or `scheme://host:port`, each in lower case, an international name
+    as name servers have it, and an IPv6 address in brackets."""
+    return [_host(name, word) for word in words(name)]
+
+
+def _host(name: str, word: str) -> str:
+    wanted = "write hosts as gateway.example.com, gateway.example.com:8443, 127.0.0.1:8790 or [::1]:8790"
+    scheme, separator, rest = word.lower().rpartition("://")
+    host, colon, port = (
+        (rest, "", "") if rest.endswith("]") else rest.rpartition(":") if ":" in rest else (rest, "", "")
+    )
+    try:
+        host = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        raise refuse(name, word, wanted) from None
+    found = _HOST.fullmatch(f"{scheme}{separator}{host}{colon}{port}")
+    if found is None or not 0 < int(found["port"] or 1) <= MOST_PORT:
+        # What stands before an @ may be a password.
+        raise refuse(name, f"…@{word.rpartition('@')[2]}" if "@" in word else word, wanted)
+    host = found["host"].rstrip(".")
+    _check_host(name, word, host)
+    return f"{scheme}{separator}{host}{colon}{port}"
+
+
+def _check_host(name: str, word: str, host: str) -> None:
+    """An address that is none would never be met by a call."""
+    is_address = host.startswith("[") or re.fullmatch(r"[0-9.]+", host)
+    try:
+        ipaddress.ip_address(host.strip("[]") if is_address else "::1")
+    except ValueError:
+        raise refuse(name, word, f"{host} is not an address") from None
 
 
 def with_redis_bounds(value: str) -> str:
@@ -123,8 +181,40 @@ def with_redis_bounds(value: str) -> str:
     return f"{address}?{urlencode(REDIS_BOUNDS | dict(parse_qsl(query)))}"
 
 
+def _is_well_formed(scheme: str, rest: str) -> bool:
+    """Whether what stands behind `scheme://` can be read in one way only."""
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    path = rest[len(authority) :]
+    if "#" in path:
+        return False
+    if scheme == "sqlite":
+        return True
+    login, at, hosts = authority.rpartition("@")
+    if "@" in path and (scheme != "unix" or ":" in authority):
+        return False
+    is_mongo = scheme.startswith("mongodb")
+    if is_mongo and ("@" in login or login.count(":") > 1 or re.search(r"%(?![0-9a-fA-F]{2})", login)):
+        return False
+    may_be_empty = scheme in ("unix", "mysql") or not at
+    return all(_is_host(host) or (not host and may_be_empty) for host in (hosts.split(",") if is_mongo else [hosts]))
+
+
+def _is_host(host: str) -> bool:
+    """A name or an address, and perhaps a port."""
+    match = re.fullmatch(r"(?:\[[0-9a-fA-F:.%]+\]|[^\s:\[\]@]+)(?::([0-9]{1,5}))?", host)
+    return match is not None and (match[1] is None or 0 < int(match[1]) <= MOST_PORT)
+
+
+def _can_be_split(value: str) -> bool:
+    try:
+        urlsplit(value)
+    except ValueError:
+        return False
+    return True
+
+
 def zone(name: str, default: str) -> str:
-    value = text(name, default)
+    value = plain(name, default)
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError):
@@ -134,7 +224,7 @@ def zone(name: str, default: str) -> str:
 
 def daily_window(name: str, default: str) -> str:
     """A daily window such as `08:00-23:00`, or `off`."""
-    value = text(name, default)
+    value = plain(name, default)
     if value != "off" and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", value):
         raise refuse(name, value, "write a window as 08:00-23:00, or off")
     return value

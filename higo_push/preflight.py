@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from higo_push import programs
+from higo_push import env, programs
 from higo_push.env import BASE_DIR
 
 REQUIRED = {
@@ -36,11 +36,8 @@ def problems() -> Iterator[str]:
     if unset:
         yield from unset
         return
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "higo_push.settings")
-    try:
-        django.setup()
-    except ImproperlyConfigured as error:
-        yield str(error)
+    if wrong := settings_problem():
+        yield wrong
         return
     asked = (listen_problem, process_problem, database_problem, redis_problem, mongo_problem)
     unusable = [text for ask in asked if (text := ask())]
@@ -49,14 +46,26 @@ def problems() -> Iterator[str]:
         yield from manage_problems()
 
 
+def settings_problem() -> str:
+    """Why the settings cannot be used, in a line; "" when they can, or when some are not set at all."""
+    if missing():
+        return ""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "higo_push.settings")
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        return str(error)
+    return ""
+
+
 def missing() -> dict[str, str]:
     """The required variables that are not set."""
-    return {name: hint for name, hint in REQUIRED.items() if not os.environ.get(name, "").strip()}
+    return {name: hint for name, hint in REQUIRED.items() if not env.plain(name)}
 
 
 def listen_problem() -> str | None:
     """An address that the web server would refuse, again and again, only after everything else runs."""
-    value = os.environ.get("WEB_LISTEN", "").strip()
+    value = env.plain("WEB_LISTEN", "127.0.0.1:8800")
     for address in value.split():
         host, _, port = address.rpartition(":")
         if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= MOST_PORT):
@@ -84,7 +93,7 @@ def database_problem() -> str | None:
 
 def redis_problem() -> str | None:
     def ask() -> None:
-        with redis.Redis.from_url(os.environ["REDIS_URL"], socket_timeout=ANSWER_SECONDS) as client:
+        with redis.Redis.from_url(env.plain("REDIS_URL"), socket_timeout=ANSWER_SECONDS) as client:
             # One that answers may still take nothing, and then all work would stand still.
             client.set(WRITTEN_KEY, b"1", ex=60)
 
@@ -93,7 +102,7 @@ def redis_problem() -> str | None:
 
 def mongo_problem() -> str | None:
     def ask() -> None:
-        url = os.environ["MONGO_URL"]
+        url = env.plain("MONGO_URL")
         bounds = dict.fromkeys(
             ("serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS"), ANSWER_SECONDS * 1_000
         )
@@ -129,12 +138,7 @@ def _checked() -> list[CheckMessage]:
 
 def clock_warnings() -> list[str]:
     """What is no reason not to start: clocks that differ. Nothing while the settings or the servers say nothing."""
-    if missing():
-        return []
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "higo_push.settings")
-    try:
-        django.setup()
-    except ImproperlyConfigured:
+    if missing() or settings_problem():
         return []
     # By its path: it reads the settings when it is imported.
     found: dict[str, str] = import_string("pushes.clocks.problems")()
@@ -143,7 +147,7 @@ def clock_warnings() -> list[str]:
 
 def where(variable: str) -> str:
     """Host, port and name of the URL in `variable`, without the password that it may hold."""
-    parts = urlsplit(os.environ[variable])
+    parts = urlsplit(env.plain(variable))
     host = parts.netloc.rpartition("@")[2]
     return f"{variable} ({parts.scheme}://{host}{parts.path})"
 

@@ -7,11 +7,12 @@ from django.http.response import HttpResponseBase
 
 from pushes.admin import unavailable
 from pushes.api import endpoint
+from pushes.api.urls import is_api
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
     """Django's handler500. It is called while the error is being handled."""
     error = sys.exc_info()[1] or RuntimeError("no error is known")
-    if request.path_info.startswith("/api/"):
+    if is_api(request.path_info):
         return endpoint.failed(request, error)
     return unavailable.page(request, error)

@@ -114,6 +114,8 @@ def restart() -> int:
 
 def status() -> int:
     found = states()
+    if wrong := preflight.settings_problem():
+        print(f"warning: {wrong}", file=sys.stderr)
     if found is None:
         print("not started")
         return NOT_STARTED

@@ -14,6 +14,8 @@ from pushes import bulk
 from pushes.models import Counter, LatencyBucket
 
 SUBMITTED = "submitted"
+#: A dead letter beyond DEAD_LETTERS_PER_HOUR.
+NOT_KEPT = "not_kept"
 MINUTES_KEPT = timedelta(hours=25)
 #: (kind, event, reason, app key id or 0) → how many.
 Events = Mapping[tuple[str, str, str, int], int]

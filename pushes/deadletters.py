@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from django.db import transaction
 
-from pushes import clocks, intake, orders, phparray, submit
+from pushes import clocks, intake, orders, phparray, same_push, submit
 from pushes.models import DeadLetter
-from pushes.names import DeadLetterStatus
+from pushes.names import CONFLICT, DeadLetterStatus
 from pushes.values import PushMessage
 
 log = logging.getLogger(__name__)
@@ -19,16 +19,18 @@ REPLAYABLE = (intake.SOURCE,)
 
 @dataclass(frozen=True, slots=True)
 class StillBad:
-    """A dead letter that still cannot become a push."""
+    """A dead letter that still cannot become a push; of a conflict, `record_id` is the push that has its msg_id."""
 
     dead_letter_id: int
     reason: str
     detail: str
+    record_id: int = 0
 
 
 @dataclass(slots=True)
 class ReplayCounts:
-    """`duplicates` were received in another way meanwhile; `skipped` are not new (or not there) any more."""
+    """`duplicates` were received in another way meanwhile; `skipped` are not new (or not there) any more. What
+    conflicts with another push is among `still_bad`."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -53,9 +55,13 @@ def replay(dead_letter_ids: Collection[int], *, by: str, edited: Mapping[int, by
             counts.still_bad.append(message)
         else:
             messages[letter.pk] = message
-    result = submit.submit(list(messages.values()))
+    result = submit.submit(list(messages.values()), tells_conflicts=True)
     counts.accepted, counts.duplicates = result.accepted, result.duplicates
-    _resolve([letter for letter in letters if letter.pk in messages], DeadLetterStatus.REPLAYED, by)
+    ids = list(messages)
+    conflicts = {ids[place]: conflict for place, conflict in result.conflicts.items()}
+    counts.still_bad += [_still_used(pk, messages[pk], conflict) for pk, conflict in conflicts.items()]
+    done = [letter for letter in letters if letter.pk in messages and letter.pk not in conflicts]
+    _resolve(done, DeadLetterStatus.REPLAYED, by)
     return counts
 
 
@@ -70,7 +76,26 @@ def discard(dead_letter_ids: Collection[int], *, by: str) -> int:
 def problem(letter: DeadLetter, corrected: bytes | None) -> StillBad | None:
     """What still stands against replaying the letter, or its corrected bytes; changes nothing."""
     found = _read(letter, corrected)
-    return found if isinstance(found, StillBad) else None
+    if isinstance(found, StillBad):
+        return found
+    conflict = same_push.conflict(found, recorded_for(found))
+    return _still_used(letter.pk, found, conflict) if conflict else None
+
+
+def recorded_for(message: PushMessage) -> same_push.Recorded | None:
+    """The push that is stored under the identity of a letter's message."""
+    return same_push.recorded([message.dedupe_key]).get(message.dedupe_key)
+
+
+def message_of(letter: DeadLetter) -> PushMessage | None:
+    """What the letter says; None when it cannot be read."""
+    found = _read(letter, None)
+    return found if isinstance(found, PushMessage) else None
+
+
+def _still_used(dead_letter_id: int, message: PushMessage, conflict: same_push.Conflict) -> StillBad:
+    detail = f"msg_id {message.message_id!r} {conflict}; change it or leave it out"
+    return StillBad(dead_letter_id, CONFLICT, detail, conflict.record_id)
 
 
 def _new_ones(dead_letter_ids: Collection[int]) -> list[DeadLetter]:

@@ -1,12 +1,11 @@
 """Devices from a CSV file, in bulk: read and check every line first, then write in one transaction.
 
 Columns: account_id, app, platform, environment, token[, login_status, push_status, tags]. A first line that
-names them is recognised and may put them in any order; without it they stand in this order. An empty
-status leaves the account as it is (a new one is logged in and accepts pushes); an empty environment
-means production. Tags are parted by blanks or |; without any the device keeps those that it has.
+names them, in English or Chinese, may put them in any order; without it they stand in this order. An empty
+status leaves the account as it is (a new one is logged in and accepts pushes); an empty environment, or
+none in the heading, means production. Tags are parted by blanks or |; without any the device keeps those that it has.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,19 +13,21 @@ from typing import TypeVar
 
 from django.db import transaction
 
-from pushes import bulk, clocks, queues, tags
+from pushes import bulk, clocks, ids, queues, spreadsheets, tags
 from pushes.devices import InvalidDeviceError, Registration, change_of, revive
 from pushes.models import Account, Device, DeviceEvent, mask_token
-from pushes.names import App, DeviceEventKind, Environment, platform_of
+from pushes.names import App, DeviceEventKind, Environment, Platform, platform_of
+from pushes.spreadsheets import SheetError, is_row_number
 
 T = TypeVar("T")
 #: A device's id, what happened to it, and the detail for its history.
 Event = tuple[int, DeviceEventKind, str]
 COLUMNS = ("account_id", "app", "platform", "environment", "token", "login_status", "push_status", "tags")
-REQUIRED = COLUMNS[:5]
+REQUIRED = ("account_id", "app", "platform", "token")
 CHUNK = 2_000
 _APPS = {app.value: app for app in App}
 _ENVIRONMENTS = {environment.value: environment for environment in Environment} | {"": Environment.PRODUCTION}
+_PLATFORMS = frozenset((*Platform.values, "iphone", "ipad"))
 _STATUSES: dict[str, int | None] = {"": None, "0": 0, "1": 1}
 
 
@@ -40,7 +41,7 @@ class BadLine:
     reason: str
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.field}={self.value!r}: {self.reason}"
+        return f"line {self.line}: {self.field}={ids.shown(self.value, most=100)}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,46 +68,64 @@ class _BadLineError(ValueError):
 
 
 def parse(lines: Iterable[str]) -> Parsed:
-    """Every line of the file, checked. Writes nothing and raises nothing for a bad line."""
+    """Like `parse_text`, line by line."""
+    return parse_text("\n".join(line.rstrip("\r\n") for line in lines))
+
+
+def parse_text(text: str) -> Parsed:
+    """Every line of the file, checked. Writes nothing and raises nothing for a bad line; raises
+    spreadsheets.SheetError for what is no table, or whose heading is not understood."""
     parsed = Parsed()
-    reader = csv.reader(lines)
-    columns: Sequence[str] = COLUMNS
+    table = spreadsheets.rows(text)
+    columns = _header(table[0]) if table else None
     seen: dict[tuple[str, str], Row] = {}
-    while True:
+    for line in table[1:] if columns else table:
         try:
-            cells = [cell.strip() for cell in next(reader)]
-        except StopIteration:
-            return parsed
-        except csv.Error as error:
-            parsed.bad.append(BadLine(reader.line_num, "line", "", str(error)))
-            continue
-        if not any(cells):
-            continue
-        try:
-            if reader.line_num == 1 and "account_id" in cells:
-                columns = _header(cells)
-                continue
-            row = _row(reader.line_num, columns, cells)
+            row = _row(line.number, columns or COLUMNS, line.cells)
             if not _is_repetition(row, seen):
                 parsed.rows.append(row)
         except _BadLineError as error:
-            parsed.bad.append(BadLine(reader.line_num, error.field, error.value, error.reason))
+            parsed.bad.append(BadLine(line.number, error.field, error.value, error.reason))
+    return parsed
 
 
-def _header(cells: list[str]) -> list[str]:
-    unknown = [name for name in cells if name not in COLUMNS]
-    missing = [name for name in REQUIRED if name not in cells]
-    if unknown or missing or len(set(cells)) != len(cells):
-        raise _BadLineError(
-            "header", ",".join(cells)[:80], f"the columns are {','.join(COLUMNS)} (the last three optional)"
+def _header(first: spreadsheets.Row) -> list[str] | None:
+    """The columns that the first line names ("" for one that only counts the rows), or None when it is a device.
+    Raises SheetError when it is neither."""
+    names = [spreadsheets.column_of(cell) for cell in first.cells]
+    if _may_be_a_device(first.cells):
+        return None
+    odd = [cell for cell, name in zip(first.cells, names, strict=True) if not name and not is_row_number(cell)]
+    missing = [name for name in REQUIRED if name not in names]
+    doubled = [name for name, number in Counter(filter(None, names)).items() if number > 1]
+    faults = (("is not understood", odd), ("lacks", missing), ("has more than one", doubled))
+    if said := "; ".join(f"it {what}: {', '.join(map(ids.shown, which))}" for what, which in faults if which):
+        raise SheetError(
+            f"line {first.number}: the heading cannot be used: {said}. The columns are {','.join(COLUMNS)} (the last "
+            "three optional), or in Chinese 账号,应用,平台,环境,令牌,登录状态,推送状态,标签"
         )
-    return cells
+    return names
+
+
+def _may_be_a_device(cells: Sequence[str]) -> bool:
+    """Whether a line has an app or a platform where they stand without a heading."""
+    given = [cell.lower() for cell in (*cells, "", "", "")]
+    return given[1] in _APPS or given[2] in _PLATFORMS or given[3] in filter(None, _ENVIRONMENTS)
 
 
 def _row(line: int, columns: Sequence[str], cells: list[str]) -> Row:
-    if not len(REQUIRED) <= len(cells) <= len(columns):
-        raise _BadLineError("line", f"{len(cells)} columns", f"{len(REQUIRED)} to {len(columns)} are needed")
+    if spreadsheets.is_total(cells):
+        raise _BadLineError("line", " ".join(filter(None, cells))[:60], spreadsheets.total_advice())
+    least = max(place for place, name in enumerate(columns) if name in REQUIRED) + 1
+    while len(cells) > len(columns) and not cells[-1]:
+        cells = cells[:-1]
+    if not least <= len(cells) <= len(columns):
+        raise _BadLineError("line", f"{len(cells)} columns", f"{least} to {len(columns)} are needed")
     given = dict.fromkeys(COLUMNS, "") | dict(zip(columns, cells, strict=False))
+    for name in ("account_id", "token"):
+        if reason := spreadsheets.spoilt(given[name]):
+            shown = mask_token(given[name]) if name == "token" else given[name][:80]
+            raise _BadLineError(name, shown, reason)
     return Row(
         line,
         _registration(given),
@@ -118,7 +137,7 @@ def _row(line: int, columns: Sequence[str], cells: list[str]) -> Row:
 
 def _tags(given: str) -> tuple[str, ...]:
     try:
-        return tags.clean_all(given.replace("|", " ").split())
+        return tags.clean_all(tags.words(given))
     except tags.InvalidTagError as error:
         raise _BadLineError("tags", given[:80], str(error)) from None
 

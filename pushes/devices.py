@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
 
-from pushes import clocks, tags
+from pushes import clocks, devicetokens, ids, tags
 from pushes.models import Account, Device, DeviceEvent
 from pushes.names import App, DeviceEventKind, Environment, Platform, Reason
 
-MAX_ACCOUNT_ID = 64
-MAX_TOKEN = 128
+#: Devices that are made active again in one transaction.
+RESTORE_CHUNK = 1_000
 
 
 class InvalidDeviceError(ValueError):
@@ -23,7 +25,7 @@ class InvalidDeviceError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """One installation of an app, as its user's phone reports it."""
+    """One installation of an app, as its user's phone reports it; its id and token are spelled the one way."""
 
     account_id: str
     app: App
@@ -33,16 +35,13 @@ class Registration:
 
     def __post_init__(self) -> None:
         """Raises InvalidDeviceError."""
-        if not self.account_id or len(self.account_id) > MAX_ACCOUNT_ID:
-            raise InvalidDeviceError(
-                "account_id", repr(self.account_id[:80]), f"an account id has 1 to {MAX_ACCOUNT_ID} characters"
-            )
-        if not 8 <= len(self.token) <= MAX_TOKEN:
-            raise InvalidDeviceError(
-                "token", f"({len(self.token)} characters)", f"a device token has 8 to {MAX_TOKEN} characters"
-            )
-        if not (self.token.isascii() and self.token.isprintable() and " " not in self.token):
-            raise InvalidDeviceError("token", f"({len(self.token)} characters)", "only visible ASCII characters")
+        try:
+            object.__setattr__(self, "account_id", ids.account_id(self.account_id))
+            object.__setattr__(self, "token", devicetokens.spelled(self.token, self.platform))
+        except ids.InvalidIdError as error:
+            raise InvalidDeviceError("account_id", error.shown, error.reason) from None
+        except devicetokens.InvalidTokenError as error:
+            raise InvalidDeviceError("token", f"({len(self.token)} characters)", str(error)) from None
 
 
 def register(
@@ -89,6 +88,14 @@ def _register(wanted: Registration, words: Sequence[str] | None) -> tuple[Device
     if words is not None or event is DeviceEventKind.MOVED:
         tags.replace({device.pk: words or ()})
     return device, event
+
+
+def meant_by(token: str) -> Q:
+    """The devices that `token` means where nobody says of which platform."""
+    condition = Q(token=token.strip())
+    if apns := devicetokens.apple(token):
+        condition |= Q(token=apns, platform=Platform.IOS)
+    return condition
 
 
 def change_of(device: Device, wanted: Registration) -> tuple[DeviceEventKind | None, str]:
@@ -139,6 +146,7 @@ def refuse(
     Accounts and devices that we have no row of are made; how many queries that takes does not depend on how
     many they are. Returns how many were not refused before. `devices.reactivate` undoes it, one by one.
     """
+    owners = {devicetokens.stored(token, platform): account_id for token, account_id in owners.items()}
     if not owners:
         return 0
     with transaction.atomic():
@@ -168,3 +176,34 @@ def reactivate(device: Device, *, by: str) -> bool:
         DeviceEvent.objects.create(device=locked, event=DeviceEventKind.REACTIVATED, detail=f"by {by}"[:200])
     device.refresh_from_db()
     return True
+
+
+def refused_in(scope: tuple[str, str, str], since: datetime, until: datetime) -> "QuerySet[Device]":
+    """The devices of an app, platform and environment that a provider's refusal of their tokens made inactive then."""
+    app, platform, environment = scope
+    return Device.objects.filter(
+        app=app,
+        is_active=False,
+        platform=platform,
+        environment=environment,
+        deactivated_reason=Reason.BAD_TOKEN,
+        deactivated_at__range=(since, until),
+    )
+
+
+def restore(scope: tuple[str, str, str], since: datetime, until: datetime, *, by: str) -> int:
+    """Undo all of those deactivations, a chunk at a time. Returns how many. `by` is who did it, for the history."""
+    refused, done = refused_in(scope, since, until), 0
+    while ids := list(refused.order_by("pk").values_list("pk", flat=True)[:RESTORE_CHUNK]):
+        done += _restore(refused, ids, f"by {by}: the provider's refusals were undone"[:200])
+    return done
+
+
+@transaction.atomic
+def _restore(refused: "QuerySet[Device]", ids: Sequence[int], detail: str) -> int:
+    locked = list(refused.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk", flat=True))
+    Device.objects.filter(pk__in=locked).update(is_active=True, deactivated_reason="", deactivated_at=None)
+    DeviceEvent.objects.bulk_create(
+        DeviceEvent(device_id=pk, event=DeviceEventKind.REACTIVATED, detail=detail) for pk in locked
+    )
+    return len(locked)

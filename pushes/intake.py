@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -18,15 +18,15 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, transaction
 from redis import Redis, RedisError
 
-from pushes import bulk, clocks, lanes, orders, outages, phparray, pulse, submit
-from pushes.models import DeadLetter
-from pushes.names import DeadLetterStatus, Kind
+from pushes import clocks, lanes, letterbox, orders, outages, phparray, pulse, submit
+from pushes.letterbox import Letter
+from pushes.names import CONFLICT, INTAKE_SOURCE, Kind
 from pushes.rawlist import Batch, RawList
 from pushes.values import PushMessage
 
 log = logging.getLogger(__name__)
 
-SOURCE = "intake"
+SOURCE = INTAKE_SOURCE
 WAIT_SECONDS = 1
 RECOVERY_SECONDS = 5.0
 BACKLOG_SECONDS = 0.5
@@ -34,8 +34,6 @@ REPORT_SECONDS = 1.0
 #: More than one statement may take, by default: half a minute.
 BEATS_WITHOUT_WORK = 12
 LEAST_DELAY_SECONDS, MOST_DELAY_SECONDS = 0.05, 5.0
-#: Of an oversized message only this much is kept: a Redis value may be larger than any database row.
-MOST_RAW_BYTES = 1024 * 1024
 PROGRAM = "the program"
 
 
@@ -60,16 +58,6 @@ class Counts:
             f"{self.received} received, {self.accepted} accepted, {self.duplicates} duplicates, "
             f"{self.refused.total()} dead letters{f' ({reasons})' if reasons else ''}"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One message that cannot become a push."""
-
-    position: str
-    raw: bytes
-    reason: str
-    detail: str
 
 
 def connect() -> Redis:
@@ -97,61 +85,58 @@ def _read(batch: Batch) -> tuple[dict[str, PushMessage], list[Letter]]:
     """The pushes by position, and what is not one."""
     messages: dict[str, PushMessage] = {}
     letters: list[Letter] = []
+    now = clocks.now()
     for index, raw in enumerate(batch.raws):
         position = f"{batch.batch_id}:{index}"
         try:
-            messages[position] = orders.read(phparray.parse(raw), source=SOURCE, identity=position)
+            messages[position] = orders.read(phparray.parse(raw), source=SOURCE, identity=position, now=now)
         except (phparray.PayloadError, orders.OrderError) as error:
-            letters.append(Letter(position, raw, error.reason, error.detail))
+            letters.append(Letter(SOURCE, position, raw, error.reason, error.detail))
     return messages, letters
 
 
 @transaction.atomic
 def _store(batch: Batch, messages: dict[str, PushMessage], letters: list[Letter]) -> Counts:
-    result = submit.submit(list(messages.values()))
-    _keep(letters)
+    result = submit.submit(list(messages.values()), tells_conflicts=True)
+    letters = [*letters, *_conflicts(batch, list(messages.items()), result)]
+    letterbox.keep(letters)
     return Counts(len(batch.raws), result.accepted, result.duplicates, Counter(letter.reason for letter in letters))
 
 
 @transaction.atomic
 def _store_singly(batch: Batch, messages: dict[str, PushMessage], letters: list[Letter]) -> Counts:
     counts = Counts(received=len(batch.raws))
-    raws = {f"{batch.batch_id}:{index}": raw for index, raw in enumerate(batch.raws)}
     for position, message in messages.items():
         try:
             with transaction.atomic():
-                result = submit.submit([message])
+                result = submit.submit([message], tells_conflicts=True)
         except submit.InvalidMessageError as error:
-            letters.append(Letter(position, raws[position], "invalid", f"{error.field}: {error.reason}"))
+            letters.append(_letter(batch, position, "invalid", f"{error.field}: {error.reason}"))
         except DatabaseError as error:
             if outages.concerns_everything(error):
                 raise
-            letters.append(Letter(position, raws[position], "unstorable", type(error).__name__))
+            letters.append(_letter(batch, position, "unstorable", type(error).__name__))
         else:
+            letters += _conflicts(batch, [(position, message)], result)
             counts.accepted += result.accepted
             counts.duplicates += result.duplicates
-    _keep(letters)
+    letterbox.keep(letters)
     counts.refused.update(letter.reason for letter in letters)
     return counts
 
 
-def _keep(letters: list[Letter]) -> None:
-    now = bulk.db_datetime(clocks.now())
-    fields = ("source", "position", "raw", "reason", "detail", "status", "created_at")
-    rows = [
-        (SOURCE, letter.position, letter.raw[:MOST_RAW_BYTES], letter.reason, _detail(letter), _NEW, now)
-        for letter in letters
-    ]
-    if rows:
-        bulk.insert_rows(DeadLetter, fields, rows, ignore_conflicts=True)
+def _conflicts(
+    batch: Batch, messages: Sequence[tuple[str, PushMessage]], result: submit.SubmitResult
+) -> Iterator[Letter]:
+    """Other pushes under an id that was used already."""
+    for place, conflict in result.conflicts.items():
+        position, message = messages[place]
+        yield _letter(batch, position, CONFLICT, f"msg_id {message.message_id!r} {conflict}")
 
 
-_NEW = DeadLetterStatus.NEW.value
-
-
-def _detail(letter: Letter) -> str:
-    cut = f" (only the first {MOST_RAW_BYTES} bytes are kept)" if len(letter.raw) > MOST_RAW_BYTES else ""
-    return (letter.detail + cut)[:300]
+def _letter(batch: Batch, position: str, reason: str, detail: str) -> Letter:
+    raw = batch.raws[int(position.rpartition(":")[2])]
+    return Letter(SOURCE, position, raw, reason, detail)
 
 
 class Intake:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
+from pushes import ids
 from pushes.models import Account
 
 MOST_ENTRIES = 2_000
-LONGEST_CONVERSATION, LONGEST_ACCOUNT = 140, 64
+LONGEST_CONVERSATION = 140
 SHAPES = "group:<group id> or private:<account>:<account>"
 
 
@@ -41,14 +42,14 @@ def conversation(value: str) -> str:
     """`value` as the scanners name that conversation. Raises InvalidEntryError."""
     kind, _, rest = value.strip().partition(":")
     rest = rest.strip()
-    if kind not in ("group", "private") or not rest or not rest.isprintable():
-        raise InvalidEntryError(f"{value[:60]!r} is no conversation: write it as {SHAPES}")
+    if kind not in ("group", "private") or ids.fault(rest, most=len(value)):
+        raise InvalidEntryError(f"{ids.shown(value)} is no conversation: write it as {SHAPES}")
     if kind == "private":
         people = rest.split(":")
         if len(people) < 2 or not all(people):
             raise InvalidEntryError(f"{value[:60]!r} names one side only: write it as {SHAPES}")
         # Both directions are one conversation, whoever is named first.
-        rest = ":".join(sorted(people) if len(people) == 2 else people)
+        rest = ":".join(sorted(map(account, people)) if len(people) == 2 else people)
     named = f"{kind}:{rest}"
     if len(named) > LONGEST_CONVERSATION:
         raise InvalidEntryError(f"{value[:60]!r} is longer than {LONGEST_CONVERSATION} characters")
@@ -57,10 +58,10 @@ def conversation(value: str) -> str:
 
 def account(value: str) -> str:
     """An account id. Raises InvalidEntryError."""
-    named = value.strip()
-    if not named or len(named) > LONGEST_ACCOUNT or not named.isprintable():
-        raise InvalidEntryError(f"{value[:60]!r} is no account id: it has 1 to {LONGEST_ACCOUNT} characters")
-    return named
+    try:
+        return ids.account_id(value)
+    except ids.InvalidIdError as error:
+        raise InvalidEntryError(f"{error.shown} is no account id: {error.reason}") from None
 
 
 @transaction.atomic

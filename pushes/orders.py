@@ -4,18 +4,24 @@ Tolerant of how producers differ (numbers as text, a scalar or a list of recipie
 field), strict about what cannot be guessed. The fields are described in docs/intake.md.
 """
 
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
+
+from pushes import expiry, ids
 from pushes.names import App, Kind, Platform, PushType, platform_of
 from pushes.values import Audience, PushMessage
 
-MAX_ACCOUNT_ID = 64
 MAX_MSG_ID = 128
 MAX_TITLE = 128
 _MOST_EXACT_FLOAT = 2**53
 _APPS = {app.value: app for app in App}
 _TYPES = frozenset(PushType.values)
+#: What programs write for "none": PHP's `intval(null)` and `strval(false)`, JavaScript's `String(undefined)`.
+_NO_ID = re.compile(r"[-+]?0+(\.0+)?|null|none|nil|undefined|nan|false", re.IGNORECASE)
 
 
 class OrderError(ValueError):
@@ -26,8 +32,10 @@ class OrderError(ValueError):
         self.reason, self.field, self.detail = reason, field, detail
 
 
-def read(fields: Mapping[str, Any], *, source: str, identity: str, owner: str = "") -> PushMessage:
-    """The system push that `fields` describe. Raises OrderError.
+def read(
+    fields: Mapping[str, Any], *, source: str, identity: str, owner: str = "", now: datetime | None = None
+) -> PushMessage:
+    """The system push that `fields` describe, accepted at `now`. Raises OrderError.
 
     `identity` is used for a message without a `msg_id` of its own; with one, the same `msg_id` from the
     same `source` is the same push, however often it comes. `owner` keeps the ids of one source's several
@@ -45,12 +53,13 @@ def read(fields: Mapping[str, Any], *, source: str, identity: str, owner: str = 
         message_id=message_id,
         source=source,
         identity=f"msg:{owner}:{message_id}" if message_id else identity,
+        expires_at=_expires_at(fields, now or timezone.now()),
     )
 
 
 def shown(value: object) -> str:
     """`value` for an error message: short, and only as far as it is no one's text."""
-    return repr(value)[:60] if isinstance(value, (str, int, float, bool, type(None))) else f"a {type(value).__name__}"
+    return ids.shown(value)
 
 
 def _scalar(value: object) -> str | None:
@@ -96,29 +105,40 @@ def _recipients(value: object) -> tuple[str, ...]:
     if isinstance(value, Mapping):
         # A PHP list that lost an element (array_filter, unset) arrives with gaps in its keys.
         value = list(value.values())
-    given = value if isinstance(value, list) else [] if value in (None, "") else [value]
-    accounts = tuple(dict.fromkeys(_account_id(item) for item in given))
+    given = value if isinstance(value, list) else [value]
+    accounts = tuple(dict.fromkeys(_account_id(item) for item in given if not _is_empty(item)))
     if not accounts:
         raise OrderError("no_recipient", "to_id", "an account id, or a list of them, is needed")
     return accounts
 
 
+def _is_empty(value: object) -> bool:
+    """What `explode(',', '1,2,')` leaves behind names nobody, and must cost the others nothing."""
+    return value is None or value is False or value in ([], {}) or (isinstance(value, str) and not value.strip())
+
+
 def _account_id(value: object) -> str:
-    account_id = _scalar(value)
-    if not account_id or len(account_id) > MAX_ACCOUNT_ID:
-        raise OrderError(
-            "bad_recipient", "to_id", f"{shown(value)} is no account id; one has 1 to {MAX_ACCOUNT_ID} characters"
-        )
-    return account_id
+    try:
+        return ids.account_id(_scalar(value) or "")
+    except ids.InvalidIdError as error:
+        raise OrderError("bad_recipient", "to_id", f"{shown(value)} is no account id; {error.reason}") from None
 
 
 def _message_id(value: object) -> str:
-    if value is None or value == "":
+    """Empty for none, however a program writes that."""
+    if value is None or value is False or (isinstance(value, str) and not value.strip()):
         return ""
     message_id = _scalar(value)
     if not message_id or len(message_id) > MAX_MSG_ID:
         raise OrderError("bad_msg_id", "msg_id", f"{shown(value)} is no id; one has 1 to {MAX_MSG_ID} characters")
-    return message_id
+    return "" if _NO_ID.fullmatch(message_id) else message_id
+
+
+def _expires_at(fields: Mapping[str, Any], now: datetime) -> datetime | None:
+    try:
+        return expiry.read(fields, now)
+    except expiry.ExpiryError as error:
+        raise OrderError("bad_expiry", error.field, str(error)) from None
 
 
 def _title(value: object) -> str:
@@ -132,7 +152,7 @@ def _title(value: object) -> str:
 
 def _text(value: object) -> str:
     """A number is a fine text (a verification code); nothing at all is not."""
-    text = str(value) if isinstance(value, float) else _scalar(value)
+    text = _scalar(value) or (str(value) if isinstance(value, float) else "")
     if not text:
         raise OrderError("no_message", "message", "a text that is not empty is needed")
     return text

@@ -14,10 +14,10 @@ import math
 import re
 from typing import Any
 
-import orjson
+from pushes import exact_json
 
 MAX_BYTES = 64 * 1024
-MAX_DEPTH = 16
+MAX_DEPTH = exact_json.MAX_DEPTH
 
 _FLOAT_TEXT = re.compile(rb"-?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?|-?\.[0-9]+([eE][+-]?[0-9]+)?|-?INF|NAN")
 # What may stand at the very end of input that was cut off in the middle of a token.
@@ -25,6 +25,7 @@ _CUT_VALUE = re.compile(rb"[Nbidsa]?|[bidsa]:[-+.0-9eEINFA]{0,40}|[sa]:[0-9]{1,1
 _ARRAY_HEAD = re.compile(rb"a:([0-9]{1,10}):\{")
 _STRING_HEAD = re.compile(rb's:([0-9]{1,10}):"')
 _LEAST_INTEGER, _MOST_INTEGER = -(2**63), 2**63 - 1
+_LONG_INTEGER = re.compile(rb"i:[+-]?[0-9]{20,};")
 _FORBIDDEN = {
     b"O": ("object", "an object"),
     b"C": ("object", "an object with its own format"),
@@ -67,39 +68,24 @@ def _kind(value: object) -> str:
 
 # --- JSON --------------------------------------------------------------------------------------
 def parse_json(raw: bytes) -> Any:
-    """Any JSON value that is not nested too deep. Raises PayloadError."""
+    """Any JSON value that is not nested too deep; whole numbers of more than 64 bits as text. Raises PayloadError."""
     try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
+        return exact_json.loads(raw)
+    except exact_json.JsonError as error:
         raise _json_error(raw, error) from None
-    # Nothing can be nested deeper than there are opening brackets, which is cheap to count.
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
-        _check_depth(value)
-    return value
 
 
-def _json_error(raw: bytes, error: orjson.JSONDecodeError) -> PayloadError:
+def _json_error(raw: bytes, error: exact_json.JsonError) -> PayloadError:
     try:
-        raw.decode()
+        text = raw.decode()
     except UnicodeDecodeError as undecodable:
         return PayloadError("bad_utf8", f"byte {undecodable.start} is no UTF-8")
-    if "depth limit" in error.msg:
-        return PayloadError("too_deep", f"more than {MAX_DEPTH} levels")
-    reason = "truncated" if error.pos >= len(error.doc) or error.msg == "unexpected end of data" else "malformed"
-    return PayloadError(reason, f"no JSON at character {error.pos}")
-
-
-def _check_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for parent in level
-            if isinstance(parent, (dict, list))
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-        ]
-    if any(isinstance(item, (dict, list)) for item in level):
-        raise PayloadError("too_deep", f"more than {MAX_DEPTH} levels")
+    if isinstance(error, exact_json.NumberError):
+        return PayloadError("bad_number", "infinity or not-a-number")
+    if isinstance(error, exact_json.DepthError):
+        return PayloadError("too_deep", str(error))
+    reason = "truncated" if error.position >= len(text) or str(error) == "unexpected end of data" else "malformed"
+    return PayloadError(reason, f"no JSON at character {error.position}")
 
 
 # --- PHP ---------------------------------------------------------------------------------------
@@ -154,12 +140,18 @@ def _parse_php(raw: bytes) -> Any:
 
 def _integer(raw: bytes, at: int, end: int) -> int:
     digits = raw[at + 2 : end]
+    if end < 0 and _LONG_INTEGER.match(raw, at):
+        raise _too_long(at)
     if end < 0 or raw[at + 1] != 58 or not (digits.isdigit() or (digits[:1] in b"+-" and digits[1:].isdigit())):
         raise _unreadable(raw, at)
     value = int(digits)
     if not _LEAST_INTEGER <= value <= _MOST_INTEGER:
-        raise PayloadError("bad_number", f"an integer of more than 64 bits at byte {at}")
+        raise _too_long(at)
     return value
+
+
+def _too_long(at: int) -> PayloadError:
+    return PayloadError("bad_number", f"an integer of more than 64 bits at byte {at}")
 
 
 def _array_start(raw: bytes, at: int, depth: int) -> tuple[int, int]:

@@ -7,8 +7,6 @@ one that is not says so in Redis, where the console and /metrics find it.
 
 import json
 import logging
-import os
-import secrets
 import socket
 import threading
 import time
@@ -124,7 +122,6 @@ class Pulse:
     def __init__(self, name: str, ask: Callable[[], None] | None = None, *, sends: bool = False) -> None:
         self._name, self._host, self._sends = name, socket.gethostname(), sends
         self._ask = ask or (lambda: clocks.ask_database(seconds=ASK_SECONDS))
-        self._token = secrets.token_hex(4)  # a container that starts anew has its predecessor's host and pid
         self._answered_at: float | None = None
         self._started_at = time.monotonic()
         self._stop = threading.Event()
@@ -137,10 +134,9 @@ class Pulse:
         self._thread.start()
 
     def stop(self) -> None:
+        """What it has said stands, and runs out: who ends because it is unwell has a successor that says the same."""
         self._stop.set()
         self._thread.join(timeout=ASK_SECONDS)
-        if self._said:
-            _quietly(self._unsay)
 
     def complaint(self) -> Complaint | None:
         """What is wrong; None while the process is well. One that has never had an answer is not."""
@@ -198,7 +194,7 @@ class Pulse:
 
     @property
     def _key(self) -> str:
-        return f"{self._host}:{os.getpid()}:{self._token}"
+        return f"{self._host}:{self._name}"
 
 
 @contextmanager

@@ -8,9 +8,8 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from django.db.models import F
-from django.utils import timezone
 
-from pushes import jobcheck, lanes
+from pushes import clocks, jobcheck, lanes
 from pushes.jobcheck import Tally
 from pushes.models import RefusedJob
 
@@ -23,7 +22,7 @@ def store() -> None:
     if not taken:
         return
     close_old_connections()
-    now = timezone.now()
+    now = clocks.now()
     for (queue_name, reason), tally in sorted(taken.items()):
         try:
             _add(_lane_of(queue_name), reason, tally, now)

@@ -4,17 +4,14 @@ DIRECTORY_DATABASE_URL is the second database, which is only read; the DIRECTORY
 docs/directory.md lists their places and columns.
 """
 
-import json
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from django.db.models import QuerySet
 
-from pushes import sqlsource
-from pushes.devices import MAX_TOKEN
+from pushes import devicetokens, exact_json, ids, sqlsource
 from pushes.directory import DevicePage, DirectoryError, UnlistableError, online
 from pushes.models import Device
 from pushes.names import Environment, Platform, platform_of
@@ -22,6 +19,9 @@ from pushes.sqlsource import Places, Query, is_on, text
 from pushes.values import AccountFacts, DeviceTarget
 
 log = logging.getLogger(__name__)
+#: What the log has said, and how many different things it says at most: ids and values come from rows.
+_SAID: set[str] = set()
+MOST_PROBLEMS = 200
 
 ACCOUNTS = Query("DIRECTORY_ACCOUNTS_SQL", ("ids",), ("account_id", "login_status", "push_status"))
 DEVICES = Query("DIRECTORY_DEVICES_SQL", ("ids",), ("account_id", "platform", "token"), optional=("app",))
@@ -40,7 +40,7 @@ class SqlDirectory:
 
     Tokens that a provider has refused stay refused: they are remembered as inactive devices of our own,
     since we do not write to a database that is not ours. A device that cannot be pushed to (an unknown
-    platform, no token) is left out, and the log says so once.
+    platform, no token or an impossible one) is left out, and the log says so once, with how many these were.
     """
 
     @staticmethod
@@ -51,7 +51,7 @@ class SqlDirectory:
         if not account_ids:
             return {}
         rows = sqlsource.ask(ACCOUNTS, {"ids": account_ids})
-        return {facts.account_id: facts for facts in map(_facts, rows)}
+        return {facts.account_id: facts for facts in map(_facts, rows) if facts.account_id}
 
     def devices(self, account_ids: Sequence[str], app: str) -> dict[str, list[DeviceTarget]]:
         if not account_ids:
@@ -123,7 +123,7 @@ def _last_position(rows: Sequence[Mapping[str, Any]], after: int) -> int:
 
 def _facts(row: Mapping[str, Any]) -> AccountFacts:
     return AccountFacts(
-        account_id=text(row["account_id"]),
+        account_id=_account_id(row),
         is_logged_in=is_on(row["login_status"]),
         accepts_pushes=is_on(row["push_status"]),
         muted=_names(row.get("muted_conversations")),
@@ -137,30 +137,43 @@ def _names(value: object) -> frozenset[str]:
     if not shown.startswith("["):
         return frozenset(item.strip() for item in shown.split(",") if item.strip())
     try:
-        return frozenset(str(item).strip() for item in json.loads(shown))
-    except ValueError:
+        return frozenset(str(item).strip() for item in exact_json.loads(shown.encode(errors="replace")))
+    except exact_json.JsonError:
         _say_once(f"{ACCOUNTS.setting}: a list is no JSON array, and taken as empty: {shown[:60]!r}")
         return frozenset()
 
 
 def _usable(rows: Sequence[Mapping[str, Any]], app: str) -> list[DeviceTarget]:
     """The devices that can be pushed to, each once, without those that a provider has refused."""
-    found = [device for device in map(_target, rows) if device]
+    impossible: Counter[str] = Counter()
+    found = [device for row in rows if (device := _target(row, impossible))]
+    for reason, number in impossible.items():
+        _say_once(f"devices are left out: {reason}", number)
     tokens = [device.token for device in found]
     refused = set(_refused(app).filter(token__in=tokens).values_list("token", flat=True))
     return list(dict.fromkeys(device for device in found if device.token not in refused))
 
 
-def _target(row: Mapping[str, Any]) -> DeviceTarget | None:
-    token, account_id = text(row["token"]), text(row["account_id"])
+def _target(row: Mapping[str, Any], impossible: Counter[str]) -> DeviceTarget | None:
+    """None for a row without a device; `impossible` counts those whose token cannot be one, by the reason."""
+    token, account_id = text(row["token"]).strip(), _account_id(row)
     platform = _platform(text(row["platform"]))
     environment = _environment(text(row.get("environment")))
     if not (token and account_id and platform and environment):
         return None
-    if len(token) > MAX_TOKEN:
-        _say_once(f"a device of account {account_id!r} is left out: its token is longer than {MAX_TOKEN} characters")
+    try:
+        return DeviceTarget(None, account_id, platform, environment, devicetokens.spelled(token, platform))
+    except devicetokens.InvalidTokenError as error:
+        impossible[f"the token of an {platform.label} device cannot be one: {error}"] += 1
         return None
-    return DeviceTarget(None, account_id, platform, environment, token)
+
+
+def _account_id(row: Mapping[str, Any]) -> str:
+    given = text(row["account_id"])
+    found = ids.found(given)
+    if given and not found:
+        _say_once(f"accounts are left out: {ids.shown(given)} is no account id: {ids.fault(given)}")
+    return found
 
 
 def _platform(value: str) -> Platform | None:
@@ -179,10 +192,12 @@ def _environment(value: str) -> Environment | None:
         return None
 
 
-@lru_cache(maxsize=200)
-def _say_once(problem: str) -> None:
-    """Once per process: the same column says the same of a million rows."""
-    log.warning("directory: %s", problem)
+def _say_once(problem: str, number: int = 1) -> None:
+    """Once per process, with how many rows the first of its queries had: the same column says the same of a
+    million rows."""
+    if problem not in _SAID and len(_SAID) < MOST_PROBLEMS:
+        _SAID.add(problem)
+        log.warning("directory: %s%s", problem, f" ({number} in one query)" if number > 1 else "")
 
 
 def _refused(app: str) -> "QuerySet[Device]":

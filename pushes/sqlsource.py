@@ -7,6 +7,7 @@ Places such as `{ids}` become parameters; columns are recognised by name (use AS
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -79,9 +80,13 @@ def bound(query: str, places: Places) -> tuple[str, list[Any]]:
 
 
 def text(value: object) -> str:
-    """A column's value as we write ids and names; "" for NULL. Binary columns come as bytes."""
+    """A column's value as we write ids and names; "" for NULL. Binary columns come as bytes, DECIMAL(20,2) as 7.00."""
     if value is None:
         return ""
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        return str(int(value))
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 

@@ -2,18 +2,19 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from datetime import timezone as tz
+from enum import Enum
 from typing import Any
 
 import orjson
 from django.conf import settings
 from django.db import OperationalError, transaction
 
-from pushes import bulk, clocks, counters, lanes, queues
-from pushes.models import DeadLetter, PushRecord, policies
+from pushes import bulk, clocks, counters, ids, lanes, letterbox, queues, same_push
+from pushes.letterbox import Letter
+from pushes.models import PushRecord, policies
 from pushes.names import App, Kind, PushType
 from pushes.values import Policy, PushMessage
 
@@ -59,37 +60,58 @@ class InvalidMessageError(ValueError):
         self.field, self.value, self.reason = field, value, reason
 
 
+class Answer(Enum):
+    """What became of one message."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+
+
 @dataclass(frozen=True, slots=True)
 class SubmitResult:
-    """`record_ids` runs parallel to the messages; a duplicate has the id of the record it repeats."""
+    """`answers` and `record_ids` run parallel to the messages; a duplicate has the id of the record it repeats, a
+    conflict that of the other push. `conflicts` are by place among the messages."""
 
-    accepted: int
-    duplicates: int
+    answers: list[Answer]
     record_ids: list[int]
+    conflicts: Mapping[int, same_push.Conflict]
+
+    @property
+    def accepted(self) -> int:
+        return self.answers.count(Answer.ACCEPTED)
+
+    @property
+    def duplicates(self) -> int:
+        return self.answers.count(Answer.DUPLICATE)
 
 
-def submit(messages: Sequence[PushMessage], *, now: datetime | None = None) -> SubmitResult:
+def submit(
+    messages: Sequence[PushMessage], *, now: datetime | None = None, tells_conflicts: bool = False
+) -> SubmitResult:
     """Store `messages` and have them distributed after commit. Storing one twice does nothing.
 
+    `tells_conflicts` is for identities that producers choose: another push under a used one is not a duplicate then
+    (see `same_push`), and is not stored either. Of a chat message that was edited, the identity is what counts.
     Inside a caller's transaction it is part of that transaction; outside, it is one of its own, tried
     again when the database chose it as a deadlock's victim. Raises InvalidMessageError before
     anything is stored. Records are told to be new by their time of acceptance: with the same explicit
     `now` twice, both calls count them as accepted.
     """
     if not messages:
-        return SubmitResult(0, 0, [])
+        return SubmitResult([], [], {})
     for message in messages:
         validate(message)
     now = now or clocks.now()
     if transaction.get_connection().in_atomic_block:
-        return _store(messages, now)
-    return _store_retrying(messages, now)
+        return _store(messages, now, tells_conflicts)
+    return _store_retrying(messages, now, tells_conflicts)
 
 
-def _store_retrying(messages: Sequence[PushMessage], now: datetime) -> SubmitResult:
+def _store_retrying(messages: Sequence[PushMessage], now: datetime, tells_conflicts: bool) -> SubmitResult:
     for tries_left in reversed(range(DEADLOCK_TRIES)):
         try:
-            return _store(messages, now)
+            return _store(messages, now, tells_conflicts)
         except OperationalError as error:
             if not tries_left or error.args[:1] != (DEADLOCK,):
                 raise
@@ -98,7 +120,7 @@ def _store_retrying(messages: Sequence[PushMessage], now: datetime) -> SubmitRes
 
 
 @transaction.atomic
-def _store(messages: Sequence[PushMessage], now: datetime) -> SubmitResult:
+def _store(messages: Sequence[PushMessage], now: datetime, tells_conflicts: bool) -> SubmitResult:
     rules = policies()
     keys = [message.dedupe_key for message in messages]
     # Of messages with the same key the first is stored, in one batch as in two.
@@ -114,14 +136,33 @@ def _store(messages: Sequence[PushMessage], now: datetime) -> SubmitResult:
         )
     }
     # Ours are those with our own time of acceptance, to the microsecond.
-    fresh = [(record_id, kind, shard) for record_id, kind, shard, created_at in stored.values() if created_at == now]
-    _enqueue(fresh)
-    counters.add(Counter((kind, counters.SUBMITTED, "", 0) for _, kind, _ in fresh), now)
-    return SubmitResult(
-        accepted=len(fresh),
-        duplicates=len(messages) - len(fresh),
-        record_ids=[stored[key][0] for key in keys],
-    )
+    fresh = {key: row[:3] for key, row in stored.items() if row[3] == now}
+    answers = _answers(keys, set(fresh))
+    conflicts = _conflicts(messages, keys, answers) if tells_conflicts and len(fresh) < len(messages) else {}
+    for place in conflicts:
+        answers[place] = Answer.CONFLICT
+    _enqueue(list(fresh.values()))
+    counters.add(Counter((kind, counters.SUBMITTED, "", 0) for _, kind, _ in fresh.values()), now)
+    return SubmitResult(answers, [stored[key][0] for key in keys], conflicts)
+
+
+def _answers(keys: Sequence[str], fresh: set[str]) -> list[Answer]:
+    """The first with a new key is accepted. `fresh` is used up."""
+    answers: list[Answer] = []
+    for key in keys:
+        answers.append(Answer.ACCEPTED if key in fresh else Answer.DUPLICATE)
+        fresh.discard(key)
+    return answers
+
+
+def _conflicts(
+    messages: Sequence[PushMessage], keys: Sequence[str], answers: Sequence[Answer]
+) -> dict[int, same_push.Conflict]:
+    """Only what collided is read again."""
+    places = [place for place, answer in enumerate(answers) if answer is Answer.DUPLICATE]
+    stored = same_push.recorded({keys[place] for place in places})
+    found = {place: same_push.conflict(messages[place], stored.get(keys[place])) for place in places}
+    return {place: conflict for place, conflict in found.items() if conflict is not None}
 
 
 def _enqueue(fresh: list[tuple[int, str, int]]) -> None:
@@ -196,8 +237,14 @@ def _validate_audience(message: PushMessage) -> None:
     if not message.audience.accounts and message.broadcast_id is None:
         raise InvalidMessageError("accounts", "", "at least one recipient is needed")
     for account_id in message.audience.accounts:
-        if not account_id or len(account_id) > 64:
-            raise InvalidMessageError("accounts", account_id, "an account id has 1 to 64 characters")
+        if not (account_id.isascii() and account_id.isalnum() and len(account_id) <= ids.MAX_ACCOUNT_ID):
+            _validate_account(account_id)
+
+
+def _validate_account(account_id: str) -> None:
+    """Raises InvalidMessageError unless it is written in the one way."""
+    if (reason := ids.fault(account_id)) or account_id != account_id.strip():
+        raise InvalidMessageError("accounts", account_id, reason or "it has white space around it")
 
 
 def _validate_sizes(message: PushMessage) -> None:
@@ -226,11 +273,7 @@ def _validate_instants(message: PushMessage) -> None:
 
 def dead_letter(source: str, position: str, raw: bytes, reason: str, detail: str) -> None:
     """Keep input that cannot become a push. The same position twice is one row."""
-    now = clocks.now().astimezone(tz.utc)
-    DeadLetter.objects.bulk_create(
-        [DeadLetter(source=source, position=position, raw=raw, reason=reason, detail=detail[:300], created_at=now)],
-        ignore_conflicts=True,
-    )
+    letterbox.keep([Letter(source, position, raw, reason, detail)])
 
 
 def is_backlogged(kind: str) -> bool:

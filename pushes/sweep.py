@@ -17,6 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from pushes import (
+    belief,
     blocks,
     broadcasts,
     clocks,
@@ -82,6 +83,7 @@ def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None
         swept.postdated = _part(lambda: postdated.bring_back(now))
         swept.expired = _part(lambda: _expire(now))
         swept.deleted = _part(lambda: _retain(now))
+        _part(lambda: belief.forget_old(now))
         _part(lambda: counters.roll_up(now))
         _part(lambda: exports.clean_up(now))
         _part(blocks.forget)
@@ -237,12 +239,15 @@ def _expire(now: datetime) -> int:
 def _retain(now: datetime) -> int:
     """Delete what is older than RETENTION_DAYS, a chunk at a time, deliveries before their records."""
     oldest = now - timedelta(days=settings.RETENTION_DAYS)
+    letters = DeadLetter.objects.filter(created_at__lt=oldest)
+    if unread := letters.filter(status=DeadLetterStatus.NEW)[:CHUNK].count():
+        log.warning("%s dead letters older than RETENTION_DAYS go, that nobody has resolved", unread)
     deleted, deliveries = 0, DeliveryResult.objects.filter(record_id=OuterRef("pk"))
     for rows in (
         DeliveryResult.objects.filter(created_at__lt=oldest),
         PushRecord.objects.filter(~Exists(deliveries), created_at__lt=oldest),
         DeviceEvent.objects.filter(created_at__lt=oldest),
-        DeadLetter.objects.filter(created_at__lt=oldest).exclude(status=DeadLetterStatus.NEW),
+        letters,
     ):
         ids = list(rows.order_by("id").values_list("id", flat=True)[:CHUNK])
         deleted += rows.model._default_manager.filter(id__in=ids).delete()[0] if ids else 0

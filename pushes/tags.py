@@ -1,11 +1,12 @@
 """Words on devices that broadcasts can be addressed to: what one looks like, and how they get there."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from django.db import transaction
 
-from pushes import bulk
+from pushes import bulk, ids
 from pushes.models import Device, DeviceTag
 
 LONGEST_TAG = 32
@@ -19,11 +20,21 @@ class InvalidTagError(ValueError):
 
 
 def clean(tag: str) -> str:
-    """The one way to write this tag: lower case, no blanks around it. Raises InvalidTagError."""
-    cleaned = tag.strip().lower()
-    if not _TAG.fullmatch(cleaned):
-        raise InvalidTagError(f"{tag[:60]!r} is no tag: {ACCEPTED}")
+    """The one way to write this tag. Raises InvalidTagError."""
+    cleaned = spelled(tag)
+    if not _TAG.fullmatch(cleaned) or ids.unseen(cleaned):
+        raise InvalidTagError(f"{ids.shown(tag)} is no tag: {ACCEPTED}")
     return cleaned
+
+
+def spelled(text: str) -> str:
+    """Lower case in NFKC, where full-width letters and composed characters have one form; no blanks around it."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).strip().lower())
+
+
+def words(text: str) -> list[str]:
+    """The tags in one cell of a file, parted by blanks or |."""
+    return unicodedata.normalize("NFKC", text).replace("|", " ").split()
 
 
 def clean_all(given: Iterable[str]) -> tuple[str, ...]:

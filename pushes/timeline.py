@@ -12,15 +12,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from redis import RedisError
 
-from pushes import clocks, lanes, queues
+from pushes import clocks, lanes, letter_search, queues, stored_words
 from pushes.directory import DirectoryError, directory
-from pushes.models import AppKey, DeadLetter, DeliveryResult, PushRecord, Resend
-from pushes.names import RESEND_SOURCE, PushType, Reason, RecordStatus, Status
+from pushes.models import AppKey, DeliveryResult, PushRecord, Resend
+from pushes.names import CONFLICT, INTAKE_SOURCE, RESEND_SOURCE, PushType, Reason, RecordStatus, Status, reason_words
 
 MOST_RECORDS = 20
 MOST_DELIVERIES = 100
-#: Raw bytes have no index, so only the newest dead letters are looked through.
-MOST_DEAD_LETTERS = 2_000
 #: When several devices were pushed to, the first of these that occurs is the answer.
 _ORDER = (
     "accepted",
@@ -91,6 +89,10 @@ def timeline(account_id: str, message: str) -> Timeline:
     found.record_ids = [record.pk for record in mine]
     answers = [record_answer(found, record) for record in mine]
     code, next_step = min(answers, key=lambda answer: _rank(answer[0]))
+    if conflicts := _conflicting(found, mine):
+        found.steps += conflicts
+        if code == "not_addressed":
+            code, next_step = CONFLICT, _("Give the dead letter a msg_id of its own and replay it, or discard it.")
     found.outcome, found.next_step = code, next_step
     found.summary = next(step.text for step in reversed(found.steps) if step.code == code)
     found.steps += account_now(account_id)
@@ -194,7 +196,10 @@ def _without_delivery(record: PushRecord, account_id: str) -> tuple[Step, str]:
     if record.status == RecordStatus.DISTRIBUTED:
         text = _("Nothing was made for %(account)s when it was distributed.") % {"account": account_id}
         return Step(None, "no_delivery", text), _("Nothing. (Deliveries are removed after RETENTION_DAYS.)")
-    detail = f" {record.status_detail}" if record.status_detail else ""
+    detail = f" {stored_words.words(record.status_detail, 'push')}" if record.status_detail else ""
+    if record.status == RecordStatus.EXPIRED:
+        limit = _("It was to be sent before %(time)s.") % {"time": _local(record.expires_at)}
+        detail = f"{detail} {limit}"
     text = f"{_('The whole push ended before distribution:')} {record.get_status_display()}.{detail}"
     return Step(None, str(record.status), text), _("Nothing: this is final.")
 
@@ -219,7 +224,7 @@ def _delivery_state(row: DeliveryResult, key: AppKey | None) -> tuple[Step, str]
         text = _("waits, because the app key %(key)s is paused since %(time)s: %(reason)s.") % {
             "key": key,
             "time": _local(key.paused_at),
-            "reason": key.paused_reason or "–",
+            "reason": stored_words.words(key.pause_words, "key") or "–",
         }
         return Step(key.paused_at, "key_paused", text), _("Correct and resume the app key; it goes out by itself then.")
     texts: dict[str, tuple[datetime | None, str, str]] = {
@@ -269,24 +274,25 @@ def doubt(row: DeliveryResult) -> str:
 
 
 def _because(row: DeliveryResult) -> str:
-    return f": {Reason(row.reason).label}" if row.reason in Reason.values else ""
+    return f": {reason_words(row.status, row.reason)}" if row.reason in Reason.values else ""
 
 
 def _said(row: DeliveryResult) -> str:
     """The provider's own words."""
     if row.provider_code is None and not row.provider_text:
         return ""
-    code = "" if row.provider_code is None else f"{row.provider_code} "
+    is_said = row.provider_code is None or row.provider_text.startswith(f"HTTP {row.provider_code}")
+    code = "" if is_said else f"{row.provider_code} "
     return _("; the provider said: %(words)s") % {"words": f"{code}{row.provider_text}".strip()}
 
 
 # --- not received, and the account as it is -----------------------------------------------------
 def _never_received(found: Timeline) -> None:
-    letter = _dead_letter(found.message)
+    letter = letter_search.newest(found.message)
     if letter:
         text = _("It came, but could not be used: %(reason)s, %(detail)s (dead letter #%(id)s, %(state)s).") % {
             "reason": letter.reason,
-            "detail": letter.detail,
+            "detail": stored_words.words(letter.detail, "letter"),
             "id": letter.pk,
             "state": letter.get_status_display(),
         }
@@ -300,17 +306,19 @@ def _never_received(found: Timeline) -> None:
     found.steps.extend(_raw_list_now())
 
 
-def _dead_letter(message: str) -> DeadLetter | None:
-    """The newest of the latest dead letters whose bytes contain the id."""
-    if not message:
-        return None
-    # Whole, so that order 12 is not found in order 123.
-    wanted = re.compile(rb"(?<![0-9A-Za-z_-])" + re.escape(message.encode()) + rb"(?![0-9A-Za-z_-])")
-    newest = DeadLetter.objects.order_by("-pk").values_list("pk", "raw")[:MOST_DEAD_LETTERS]
-    for pk, raw in newest.iterator(chunk_size=100):
-        if wanted.search(bytes(raw)):
-            return DeadLetter.objects.defer("raw").get(pk=pk)
-    return None
+def _conflicting(found: Timeline, records: list[PushRecord]) -> list[Step]:
+    """Other pushes for this account that came under the id of these records and were not sent."""
+    ids = {record.message_id for record in records if record.source == INTAKE_SOURCE} - {""}
+    text = _("Another push came under this id and was not sent: %(detail)s (dead letter #%(id)s, %(state)s).")
+    return [
+        Step(
+            letter.created_at,
+            CONFLICT,
+            text % {"detail": letter.detail, "id": letter.pk, "state": letter.get_status_display()},
+            letter.reason,
+        )
+        for letter in letter_search.conflicts(found.account_id, ids)
+    ]
 
 
 def _raw_list_now() -> Iterator[Step]:

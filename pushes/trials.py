@@ -10,7 +10,8 @@ from datetime import timedelta
 
 from django.db import transaction
 
-from pushes import broadcasts, clocks, distribute
+from pushes import broadcasts, clocks, distribute, ids
+from pushes.devices import meant_by
 from pushes.directory import directory
 from pushes.drafts import Draft, Pending
 from pushes.models import Broadcast, DeliveryResult, Device, PushRecord
@@ -54,17 +55,20 @@ def devices_of(apps: Iterable[App], names: Sequence[str]) -> Named:
 
 def _devices_in(app: App, names: Sequence[str]) -> dict[str, list[DeviceTarget]]:
     """By name, in the order of the names; one that means nothing in this app is absent."""
-    of_accounts = directory().devices(list(names), app)
-    tokens = [name for name in names if not of_accounts.get(name)]
-    rows = Device.objects.filter(app=app, is_active=True, token__in=tokens)
-    of_tokens = {
-        token: [DeviceTarget(pk, account_id, Platform(platform), Environment(environment), token)]
-        for pk, account_id, platform, environment, token in rows.values_list(
+    of_accounts = directory().devices([ids.typed(name) for name in names], app)
+    tokens = {name: _of_token(app, name) for name in names if not of_accounts.get(ids.typed(name))}
+    meant = {name: of_accounts.get(ids.typed(name)) or tokens[name] for name in names}
+    return {name: targets for name, targets in meant.items() if targets}
+
+
+def _of_token(app: App, token: str) -> list[DeviceTarget]:
+    rows = Device.objects.filter(meant_by(token), app=app, is_active=True)
+    return [
+        DeviceTarget(pk, account_id, Platform(platform), Environment(environment), stored)
+        for pk, account_id, platform, environment, stored in rows.values_list(
             "pk", "account_id", "platform", "environment", "token"
         )
-    }
-    meant = {name: of_accounts.get(name) or of_tokens.get(name) or [] for name in names}
-    return {name: devices for name, devices in meant.items() if devices}
+    ]
 
 
 def send(message_for: Callable[[App], PushMessage], devices: Devices, *, window_policy: str = "") -> bool:

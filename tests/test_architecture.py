@@ -26,7 +26,7 @@ ONLY_IMPORTERS = {
     "requests": ("pushes.providers.http", "pushes.management.commands.audit", "higo_push.demo.*"),
     "axes": ("pushes.admin.throttle", "pushes.models.operators"),
     # The desk of the operators takes the library's own pages away.
-    "django_otp": ("pushes.secondfactor", "pushes.admin.staff"),
+    "django_otp": ("pushes.secondfactor", "pushes.models.operators", "pushes.admin.staff"),
     "cryptography": ("higo_push.env", "higo_push.demo.stage", "pushes.vault"),
 }
 #: Of our own modules, these may import no others than the ones named.
@@ -36,21 +36,28 @@ MAY_IMPORT = {
     "pushes.values": ("pushes.names",),
     "pushes.eligibility": ("pushes.names", "pushes.values"),
     "pushes.windows": ("pushes.names", "pushes.values"),
-    "pushes.phparray": (),
-    "pushes.orders": ("pushes.names", "pushes.values"),
-    "pushes.providers.*": ("pushes.names", "pushes.values", "pushes.providers.*"),
+    "pushes.ids": (),
+    "pushes.devicetokens": ("pushes.names",),
+    "pushes.exact_json": (),
+    "pushes.phparray": ("pushes.exact_json",),
+    "pushes.expiry": (),
+    "pushes.orders": ("pushes.ids", "pushes.names", "pushes.values", "pushes.expiry"),
+    "pushes.providers.*": ("pushes.names", "pushes.values", "pushes.exact_json", "pushes.providers.*"),
     "pushes.vault": (),
     "pushes.models": ("pushes.models.*",),
     "pushes.models.*": ("pushes.names", "pushes.values", "pushes.vault", "pushes.models.*"),
-    "higo_push.env": (),
+    "higo_push.env_file": (),
+    "higo_push.env": ("higo_push.env_file",),
     "higo_push.settings": ("higo_push.env", "pushes.lanes"),
 }
 #: What `chatscan` may use of the platform (the directory's database counts as directory); its admin pages also use
 #: the platform's.
 CHATSCAN_USES = (
     "pushes.submit",
+    "pushes.exact_json",
     "pushes.values",
     "pushes.names",
+    "pushes.ids",
     "pushes.directory",
     "pushes.sqlsource",
     "pushes.clocks",

@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
+from django.core.exceptions import ImproperlyConfigured
+
 from higo_push import processes
 from higo_push.demo import crowd, scenario, stage
 from higo_push.demo.producers import Surroundings
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         with stage.built(ONCE if given.once else ENDLESS) as built:
             say(f"servers and database are ready; logs in {built.folder}")
             return play(built, given.once, given.quiet)
-    except (EmbeddedServerError, stage.StageError) as error:
+    except (EmbeddedServerError, ImproperlyConfigured, stage.StageError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

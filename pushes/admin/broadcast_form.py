@@ -12,6 +12,7 @@ from pushes import clocks, tags
 from pushes.admin import account_list
 from pushes.admin.account_list import MOST_ACCOUNTS, AccountList
 from pushes.admin.theme import ModelForm, widgets
+from pushes.exact_json import Decoder
 from pushes.models import Broadcast
 
 SHOWN_BAD_LINES = 20
@@ -37,7 +38,8 @@ class BroadcastForm(ModelForm[Broadcast]):
         required=False,
         widget=widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.txt,text/csv,text/plain"}),
         help_text=gettext_lazy(
-            "The first column holds the account ids: up to 200,000 lines, 15 MB. It replaces what is typed above."
+            "The column headed account_id (or 账号) holds the account IDs; without a heading, the first column. "
+            "Up to 200,000 lines, 15 MB. Replaces what is typed above."
         ),
     )
 
@@ -68,11 +70,14 @@ class BroadcastForm(ModelForm[Broadcast]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        data = self.fields.get("data")
+        if isinstance(data, forms.JSONField):  # it is not there for who may only look
+            data.decoder = Decoder
         kept = self.instance.accounts or self._accounts_of(self.initial.get("accounts_of"))
         if "canary_percent" in self.fields:  # not for who may only look
             self.fields["canary_percent"].help_text = _(
-                "So many per cent get it first, and it halts by itself if too many of them fail. Empty: %(percent)s %% "
-                "above %(most)s devices. 0: none."
+                "Send to this share first; stop automatically if too many fail. Blank: %(percent)s %% above %(most)s "
+                "devices. 0: none."
             ) % {
                 "percent": settings.BROADCAST_CANARY_PERCENT,
                 "most": f"{settings.BROADCAST_CANARY_ABOVE:,}",
@@ -153,12 +158,12 @@ class BroadcastForm(ModelForm[Broadcast]):
             self.add_error("expires_at", _("Pushes are kept for %(n)s days.") % {"n": settings.RETENTION_DAYS})
 
     def _take_accounts(self, cleaned: dict[str, Any]) -> None:
+        field = "accounts_file" if cleaned.get("accounts_file") else "accounts_typed"
         try:
             listed = _listed(cleaned.get("accounts_file"), cleaned.get("accounts_typed", ""))
         except ValueError as error:
-            self.add_error("accounts_file", str(error))
+            self.add_error(field, str(error))
             return
-        field = "accounts_file" if cleaned.get("accounts_file") else "accounts_typed"
         if listed is None:
             self.instance.accounts = self.instance.accounts or self._accounts_of(cleaned.get("accounts_of"))
             if self.instance.accounts:
@@ -167,7 +172,9 @@ class BroadcastForm(ModelForm[Broadcast]):
         if listed is None or fault:
             self.add_error(field, fault)
             return
-        self.instance.accounts = listed.ids
+        # The box shows each of a draft's accounts once: saved again, the draft's number of repetitions stays.
+        if listed.repeated or listed.ids != self.instance.accounts:
+            self.instance.accounts, self.instance.repeated = listed.ids, listed.repeated
 
     @staticmethod
     def _accounts_of(original: Any) -> list[str]:

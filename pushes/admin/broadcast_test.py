@@ -10,8 +10,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from pushes import trials
-from pushes.admin import account_list
+from pushes import devicetokens, trials
 from pushes.admin.desk import Desk
 from pushes.admin.theme import widgets
 from pushes.directory import DirectoryError
@@ -44,7 +43,7 @@ class TestForm(forms.Form):
         self.named = Named({}, [])
 
     def clean_names(self) -> list[str]:
-        names = list(dict.fromkeys(account_list.words(self.cleaned_data["names"])))
+        names = list(dict.fromkeys(devicetokens.words(self.cleaned_data["names"])))
         if len(names) > MOST_NAMES:
             raise forms.ValidationError(
                 _("%(n)s names: a test goes to at most %(most)s.") % {"n": len(names), "most": MOST_NAMES}

@@ -13,11 +13,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes import devices, tags
-from pushes.admin import tagging
+from pushes import devices, ids, tags
+from pushes.admin import masked_tokens, tagging
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
-from pushes.admin.filters import exists, starts_with
+from pushes.admin.filters import exists, has_token, token_begins
 from pushes.admin.keyset import TEMPLATE, KeysetChangeList
 from pushes.admin.theme import ChoicesDropdownFilter, badge, device_badge, link, when, widgets
 from pushes.models import Account, DeliveryResult, Device
@@ -70,11 +70,14 @@ class Devices(ReadOnlyDesk[Device]):
         text = search_term.strip()
         if not text:
             return queryset, False
-        if exists(Device, Q(account_id=text)):
-            return queryset.filter(account_id=text), False
+        account = Q(account_id__in={text, ids.typed(text)})
+        if exists(Device, account):
+            return queryset.filter(account), False
+        if masked_tokens.is_mask(text):
+            return queryset.filter(token__in=masked_tokens.of_devices(text)), False
         if len(text) < SHORTEST_TOKEN_PREFIX:
-            return queryset.filter(token=text), False
-        return queryset.filter(starts_with("token", text)), False
+            return queryset.filter(has_token(text)), False
+        return queryset.filter(token_begins(text)), False
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

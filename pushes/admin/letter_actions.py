@@ -12,14 +12,14 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from pushes import deadletters
+from pushes import deadletters, stored_words
 from pushes.admin import letter_words
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk
-from pushes.admin.raw_bytes import readable
+from pushes.admin.raw_bytes import whole_value
 from pushes.admin.theme import widgets
 from pushes.models import DeadLetter
-from pushes.names import DeadLetterStatus
+from pushes.names import CONFLICT, DeadLetterStatus
 
 MOST_AT_ONCE = 1_000
 
@@ -44,7 +44,7 @@ class CorrectForm(forms.Form):
         text: str = self.cleaned_data["text"].replace("\r\n", "\n")
         bad = deadletters.problem(self.letter, corrected(self.letter, text))
         if bad is not None and self.letter.status == DeadLetterStatus.NEW:
-            raise forms.ValidationError(_("It still cannot be read: %(reason)s, %(detail)s.") % _words(bad))
+            raise forms.ValidationError(_refused(bad))
         return text
 
 
@@ -56,7 +56,7 @@ def corrected(letter: DeadLetter, text: str) -> bytes | None:
 def editable(letter: DeadLetter) -> str:
     """Where correcting starts: the value as JSON if there is one, else the bytes as text ("" when they are none)."""
     raw = bytes(letter.raw)
-    value = readable(raw).value
+    value = whole_value(raw)
     if value:
         return value
     try:
@@ -70,7 +70,10 @@ def replay_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter
         title=_("Correct and replay this dead letter?"),
         text=_("If it can be read now, it is pushed like any other message."),
         button=_("Replay"),
-        facts=[(_("Reason"), letter_words.with_code(letter.reason)), (_("Detail"), letter.detail or "–")],
+        facts=[
+            (_("Reason"), letter_words.with_code(letter.reason)),
+            (_("Detail"), stored_words.words(letter.detail, "letter") or "–"),
+        ],
         form=partial(CorrectForm, letter=letter),
         initial={"text": editable(letter)},
     )
@@ -80,7 +83,7 @@ def replay_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter
         counts = deadletters.replay([letter.pk], by=str(request.user), edited={} if raw is None else {letter.pk: raw})
         if counts.still_bad:
             bad = counts.still_bad[0]
-            raise RefusedError(_("It still cannot be read: %(reason)s, %(detail)s.") % _words(bad))
+            raise RefusedError(_refused(bad))
         if counts.skipped:
             raise RefusedError(_("Nothing was done: it is no longer new."))
         if counts.duplicates:
@@ -120,11 +123,16 @@ def replay_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: QueryS
         _("%(accepted)s pushed, %(duplicates)s received before, %(skipped)s no longer new.")
         % {"accepted": counts.accepted, "duplicates": counts.duplicates, "skipped": counts.skipped},
     )
-    if counts.still_bad:
-        first = _("%(reason)s, %(detail)s") % _words(counts.still_bad[0])
+    used = [bad for bad in counts.still_bad if bad.reason == CONFLICT]
+    unreadable = [bad for bad in counts.still_bad if bad.reason != CONFLICT]
+    if unreadable:
+        first = _("%(reason)s, %(detail)s") % _words(unreadable[0])
         messages.warning(
-            request, _("%(n)s still cannot be read (first: %(why)s).") % {"n": len(counts.still_bad), "why": first}
+            request, _("%(n)s still cannot be read (first: %(why)s).") % {"n": len(unreadable), "why": first}
         )
+    if used:
+        text = _("%(n)s cannot be replayed under their msg_id (the first one is that of push #%(id)s).")
+        messages.warning(request, text % {"n": len(used), "id": used[0].record_id})
     return None
 
 
@@ -151,8 +159,14 @@ def _still_new(ids: Sequence[int]) -> set[int]:
     return set(DeadLetter.objects.filter(pk__in=ids, status=DeadLetterStatus.NEW).values_list("pk", flat=True))
 
 
+def _refused(bad: deadletters.StillBad) -> str:
+    if bad.reason == CONFLICT:
+        return _("Push #%(id)s has this msg_id already: change or remove it.") % {"id": bad.record_id}
+    return _("It still cannot be read: %(reason)s, %(detail)s.") % _words(bad)
+
+
 def _words(bad: deadletters.StillBad) -> dict[str, str]:
-    return {"reason": letter_words.words(bad.reason), "detail": bad.detail}
+    return {"reason": letter_words.words(bad.reason), "detail": stored_words.words(bad.detail, "letter")}
 
 
 def _audit(desk: Desk[DeadLetter], request: HttpRequest, ids: Collection[int], note: str) -> None:

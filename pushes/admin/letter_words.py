@@ -24,6 +24,8 @@ REASONS: dict[str, Any] = {
     "no_recipient": _("nobody to push to"),
     "bad_msg_id": _("a message id that cannot be used"),
     "bad_title": _("a title that cannot be used"),
+    "bad_expiry": _("an expiry that cannot be used"),
+    "conflict": _("another push has the same msg_id"),
     "no_message": _("no text"),
     "bad_data": _("data for the app that is no array"),
     "invalid": _("the platform refuses the message made of it"),

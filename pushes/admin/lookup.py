@@ -11,7 +11,9 @@ from typing import Any
 from django.db.models import Model, Q
 from django.utils.translation import gettext as _
 
-from pushes.admin.filters import exists, starts_with
+from pushes import ids
+from pushes.admin import masked_tokens
+from pushes.admin.filters import exists, has_token, token_begins
 from pushes.models import DeliveryResult, MultiPush, PushRecord
 
 SHORTEST_TOKEN_PREFIX = 6
@@ -63,22 +65,34 @@ def _present(model: type[Model], condition: Q, phrase: str) -> Found | None:
 
 
 def _of_account(text: str) -> Found | None:
-    return _present(DeliveryResult, Q(account_id=text), _("account %(id)s") % {"id": text})
+    # As it was typed, for ids from before they were checked, and as one can be.
+    condition = Q(account_id__in={text, ids.typed(text)})
+    return _present(DeliveryResult, condition, _("account %(id)s") % {"id": ids.typed(text)})
 
 
 def _of_token(text: str) -> Found | None:
-    return _present(DeliveryResult, Q(token=text), _("one device token"))
+    return _present(DeliveryResult, has_token(text), _("one device token"))
 
 
 def _of_token_prefix(text: str) -> Found | None:
     if len(text) < SHORTEST_TOKEN_PREFIX:
         return None
     phrase = _("device tokens that begin with %(prefix)s…") % {"prefix": text[:12]}
-    return _present(DeliveryResult, starts_with("token", text), phrase)
+    return _present(DeliveryResult, token_begins(text), phrase)
 
 
 def _of_any_token(text: str) -> Found | None:
-    return _of_token(text) or _of_token_prefix(text)
+    return _of_masked_token(text) if masked_tokens.is_mask(text) else _of_token(text) or _of_token_prefix(text)
+
+
+def _of_masked_token(text: str) -> Found | None:
+    tokens = masked_tokens.of_deliveries(text)
+    phrase = _("device tokens like %(mask)s") % {"mask": text.strip()}
+    if len(tokens) < 2:
+        return _present(DeliveryResult, Q(token=tokens[0]), phrase) if tokens else None
+    rows = DeliveryResult.objects.filter(token__in=tokens).order_by("-token")
+    ids = list(rows.values_list("pk", flat=True)[:MOST_DELIVERIES])
+    return Found(Q(pk__among=ids), phrase) if ids else None
 
 
 def _of_message(text: str) -> Found | None:

@@ -28,7 +28,12 @@ def readable(raw: bytes) -> Readable:
     """Never raises, whatever the bytes are."""
     shown = raw[:MOST_SHOWN]
     format_, value = _value(raw)
-    return Readable(format_, value, _text(shown), _dump(shown), len(raw), len(raw) > len(shown))
+    return Readable(format_, value[:MOST_SHOWN], _text(shown), _dump(shown), len(raw), len(raw) > len(shown))
+
+
+def whole_value(raw: bytes) -> str:
+    """The value that the bytes hold, as JSON; "" when they hold none. Where correcting them starts."""
+    return _value(raw)[1]
 
 
 def _value(raw: bytes) -> tuple[str, str]:
@@ -41,7 +46,7 @@ def _value(raw: bytes) -> tuple[str, str]:
 
 
 def _pretty(fields: Any) -> str:
-    return json.dumps(fields, ensure_ascii=False, indent=2, default=str)[:MOST_SHOWN]
+    return json.dumps(fields, ensure_ascii=False, indent=2, default=str)
 
 
 def _text(raw: bytes) -> str:

@@ -113,7 +113,7 @@ class TagFilter(TextFilter):
     parameter_name = "tag"
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        tag = (self.value() or "").strip().lower()
+        tag = tags.spelled(self.value() or "")
         if not tag:
             return None
         return queryset.filter(pk__in=DeviceTag.objects.filter(app__in=App.values, tag=tag).values("device_id"))

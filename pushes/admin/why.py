@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from pushes import ids
 from pushes.admin.desk import Desk, admin_url
 from pushes.admin.filters import FromFilter
 from pushes.admin.theme import widgets
@@ -25,6 +26,7 @@ _OTHER_OUTCOMES: dict[str, Any] = {
     "no_delivery": gettext_lazy("no delivery was made"),
     "not_for_account": gettext_lazy("meant for others"),
     "dead_letter": gettext_lazy("dead letter"),
+    "conflict": gettext_lazy("another push has the same msg_id"),
     "never_received": gettext_lazy("never received"),
     "several": gettext_lazy("several messages"),
     "nothing": gettext_lazy("no message"),
@@ -51,6 +53,12 @@ class WhyForm(forms.Form):
         widget=widgets.UnfoldAdminTextInputWidget(attrs={"placeholder": "2026-05-01 08:00"}),
         help_text=gettext_lazy("Everything for the account from half an hour before until half an hour after."),
     )
+
+    def clean_account(self) -> str:
+        account = ids.typed(self.cleaned_data["account"])
+        if not account:
+            raise forms.ValidationError(_("Enter an account ID."))
+        return account
 
     def clean_at(self) -> datetime | None:
         value = self.cleaned_data["at"].strip()

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.http import HttpResponse
 
-from pushes import directory, muting, queues, readers
+from pushes import directory, ids, muting, queues, readers
 from pushes.api.endpoint import Call, answer, no_content
 from pushes.api.errors import ApiError, invalid
 from pushes.api.fields import integer, object_of
@@ -15,7 +15,6 @@ from pushes.muting import InvalidEntryError, ListChange
 from pushes.orders import shown
 
 MAX_BODY = 256 * 1024
-MAX_ACCOUNT_ID = 64
 FLAGS = ("login_status", "push_status")
 #: For each list: the fields that replace it, add to it and remove from it, and what an entry must be.
 MUTED = ("muted_conversations", "mute", "unmute")
@@ -27,7 +26,7 @@ DEFAULT_TTL, MAX_TTL = 60, 86_400
 def change(call: Call, account_id: str) -> HttpResponse:
     """Set what is given. An unknown account is created, so that no "do not disturb" is lost because it
     came before the account's first device."""
-    _check_id(account_id)
+    account_id = _checked(account_id)
     body = object_of(call.body, FIELDS)
     if not body:
         raise ApiError(422, "invalid", f"At least one of {', '.join(FIELDS)} is needed.")
@@ -87,7 +86,7 @@ def _shown(account: Account) -> dict[str, Any]:
 
 def appear(call: Call, account_id: str) -> HttpResponse:
     """The account is online for the next `ttl_seconds`, unless it says so again or leaves."""
-    _check_id(account_id)
+    account_id = _checked(account_id)
     body = object_of(call.body or {}, ("ttl_seconds",))
     ttl = integer(body.get("ttl_seconds", DEFAULT_TTL), "ttl_seconds", least=1, most=MAX_TTL)
     queues.connection().set(directory.presence_key(account_id), b"1", ex=ttl)
@@ -96,12 +95,14 @@ def appear(call: Call, account_id: str) -> HttpResponse:
 
 def leave(_call: Call, account_id: str) -> HttpResponse:
     """The account is offline; saying so twice is fine. Chat pushes that waited for it to read leave now."""
-    _check_id(account_id)
+    account_id = _checked(account_id)
     queues.connection().delete(directory.presence_key(account_id))
     readers.left(account_id)
     return no_content()
 
 
-def _check_id(account_id: str) -> None:
-    if not account_id.strip() or len(account_id) > MAX_ACCOUNT_ID:
-        raise ApiError(422, "invalid", f"An account id has 1 to {MAX_ACCOUNT_ID} characters.", field="account_id")
+def _checked(account_id: str) -> str:
+    try:
+        return ids.account_id(account_id)
+    except ids.InvalidIdError as error:
+        raise invalid("account_id", f"{error.shown} is no account id: {error.reason}.") from None

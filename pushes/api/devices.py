@@ -42,7 +42,7 @@ def register(call: Call, token: str) -> HttpResponse:
 
 def remove(call: Call, token: str) -> HttpResponse:
     """Nothing is pushed to this token any more, in one app or (without `?app=`) in both."""
-    found = Device.objects.filter(token=token)
+    found = Device.objects.filter(devices.meant_by(token))
     if app := call.request.GET.get("app"):
         found = found.filter(app=_app(app, status=400))
     ids = list(found.values_list("pk", flat=True))

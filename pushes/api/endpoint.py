@@ -1,6 +1,6 @@
 """From an HTTP request to a handler's call, and from what it returns or raises to an HTTP response.
 
-The order of the refusals: method, token, scope, content type, size, JSON. Whatever happens, the answer
+The order of the refusals: method, plain HTTP, token, scope, content type, size, JSON. Whatever happens, the answer
 is JSON.
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from redis import RedisError
 
@@ -90,6 +91,9 @@ def _call(operations: dict[str, Operation], request: HttpRequest, where: dict[st
         allowed = ", ".join(sorted(operations))
         message = f"{request.method} is not possible here; {allowed} is."
         raise ApiError(405, "method_not_allowed", message, headers={"Allow": allowed})
+    if operation.scope and settings.SECURE_SSL_REDIRECT and not request.is_secure():
+        # A redirect would turn a POST into a GET, and the token has been read on the way already.
+        raise ApiError(403, "https_required", "Use https: this request came over plain HTTP.")
     token = auth.authenticate(request, operation.scope) if operation.scope else None
     body = _body(request, operation) if operation.max_bytes else None
     return operation.handler(Call(request, token, body), **where)

@@ -22,9 +22,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from redis import RedisError
 
-from pushes import clocks, keygate, lanes, pulse, queues, refused_jobs, sweep
+from pushes import clocks, keygate, lanes, letterbox, pulse, queues, refused_jobs, sweep
 from pushes.api import auth
 from pushes.api.endpoint import Call
+from pushes.counters import NOT_KEPT
 from pushes.models import AppKey, Counter, DeadLetter, DeliveryResult, LatencyBucket, Lease, PushRecord
 from pushes.names import CLAIMABLE, DeadLetterStatus, JobRefusal, RecordStatus, Status
 
@@ -126,6 +127,7 @@ def _rows() -> Iterator[Metric]:
         _fallen_back_keys,
         _dead_letters,
         _refused_jobs,
+        _dead_letters_not_kept,
     )
     for read in readers:
         yield read()
@@ -178,6 +180,7 @@ def _recent_events() -> Metric:
     )
     since = clocks.now() - timedelta(minutes=RECENT_MINUTES)
     rows = Counter.objects.filter(granularity=Counter.Granularity.MINUTE, bucket_at__gte=since)
+    rows = rows.exclude(event=NOT_KEPT)
     for kind, event, reason, total in rows.values_list("kind", "event", "reason").annotate(Sum("count")).order_by():
         metric.add_metric([kind, event, reason], total)
     return metric
@@ -251,6 +254,17 @@ def _refused_jobs() -> Metric:
     for lane in lanes.LANES:
         for reason in JobRefusal:
             metric.add_metric([lane, reason.value], totals.get((lane, reason.value), 0))
+    return metric
+
+
+def _dead_letters_not_kept() -> Metric:
+    metric = GaugeMetricFamily(
+        "higo_dead_letters_not_kept",
+        "Dead letters of the last hour that were only counted, as beyond DEAD_LETTERS_PER_HOUR.",
+        labels=["reason"],
+    )
+    for reason, count in letterbox.not_kept(clocks.now()).items():
+        metric.add_metric([reason], count)
     return metric
 
 

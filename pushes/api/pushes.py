@@ -8,7 +8,7 @@ from django.db.models import Count
 from django.http import HttpResponse
 from redis import RedisError
 
-from pushes import clocks, orders, submit
+from pushes import orders, submit
 from pushes.api.endpoint import RETRY_SECONDS, Call, answer
 from pushes.api.errors import ApiError, invalid, not_found
 from pushes.api.fields import MOST_ID, moment, object_of, query_integer
@@ -21,7 +21,7 @@ MAX_BODY = 4 * 1024 * 1024
 MAX_ITEMS = 1_000
 MAX_KEY = 128
 MAX_PAGE, DEFAULT_PAGE = 500, 100
-FIELDS = ("type", "to_id", "app", "via", "title", "message", "data", "msg_id")
+FIELDS = ("type", "to_id", "app", "via", "title", "message", "data", "msg_id", "expires_at", "ttl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +83,10 @@ def _submit(call: Call, items: list[Any], key: str) -> list[Result]:
     base = key or secrets.token_hex(16)
     token_id = call.token.pk if call.token else 0
     read = [_read(item, f"{token_id}:{base}:{index}", token_id) for index, item in enumerate(items)]
-    firsts: dict[str, PushMessage] = {}
-    for message in read:
-        if isinstance(message, PushMessage):
-            firsts.setdefault(message.dedupe_key, message)
-    now = clocks.now()
-    record_ids = submit.submit(list(firsts.values()), now=now).record_ids
-    rows = PushRecord.objects.in_bulk(record_ids)
-    stored = {key: rows[record_id] for key, record_id in zip(firsts, record_ids, strict=True)}
-    results: list[Result] = []
-    for message in read:
-        if isinstance(message, ApiError):
-            results.append(Result("error", error=message))
-            continue
-        record = stored[message.dedupe_key]
-        is_ours = record.created_at == now and firsts.pop(message.dedupe_key, None) is not None
-        results.append(_result(message, record, is_ours=is_ours))
-    return results
+    messages = [message for message in read if isinstance(message, PushMessage)]
+    stored = submit.submit(messages, tells_conflicts=True)
+    results = (_result(message, stored, place) for place, message in enumerate(messages))
+    return [Result("error", error=one) if isinstance(one, ApiError) else next(results) for one in read]
 
 
 def _read(item: Any, identity: str, token_id: int) -> PushMessage | ApiError:
@@ -117,24 +104,13 @@ def _read(item: Any, identity: str, token_id: int) -> PushMessage | ApiError:
     return message
 
 
-def _result(message: PushMessage, record: PushRecord, *, is_ours: bool) -> Result:
-    if is_ours:
-        return Result("accepted", record.pk)
-    if not _is_same(message, record):
-        text = f"This id or key was used for another push already (#{record.pk})."
-        return Result("error", error=ApiError(409, "conflict", text))
-    return Result("duplicate", record.pk)
-
-
-def _is_same(message: PushMessage, record: PushRecord) -> bool:
-    return (
-        message.push_type,
-        message.app,
-        message.title,
-        message.text,
-        dict(message.data),
-        list(message.audience.accounts),
-    ) == (record.push_type, record.app, record.title, record.text, record.data, record.accounts)
+def _result(message: PushMessage, stored: submit.SubmitResult, place: int) -> Result:
+    conflict = stored.conflicts.get(place)
+    if conflict is None:
+        return Result(stored.answers[place].value, stored.record_ids[place])
+    name = f"msg_id {message.message_id!r}" if message.message_id else "This Idempotency-Key"
+    field = "msg_id" if message.message_id else ""
+    return Result("error", error=ApiError(409, "conflict", f"{name} {conflict}.", field=field))
 
 
 def show(_call: Call, record_id: int) -> HttpResponse:

@@ -31,7 +31,8 @@ def closed(properties: Schema, required: tuple[str, ...] | None = None) -> Schem
 
 
 def or_null(schema: Schema) -> Schema:
-    return {**schema, "type": [schema["type"], "null"]}
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return {**schema, "type": [*types, "null"]}
 
 
 def entries(items: Schema) -> Schema:
@@ -59,13 +60,21 @@ SUBMITTING: dict[str, Schema] = {
                 "type": ["integer", "string", "null"],
                 "enum": [*PushType.values, *map(str, PushType.values), None],
             },
-            "to_id": {"oneOf": [ACCOUNT_ID, {"type": "array", "items": ACCOUNT_ID, "minItems": 1}]},
+            "to_id": {"oneOf": [ACCOUNT_ID, {"type": "array", "items": or_null(ACCOUNT_ID), "minItems": 1}]},
             "app": one_of(App.values),
             "via": one_of_or_null([*Platform.values, "iphone"]),
             "title": {"type": ["string", "null"], "maxLength": 128},
             "message": TEXT,
             "data": {"type": ["object", "array", "null"]},
             "msg_id": {"type": ["string", "integer", "null"], "maxLength": 128},
+            "expires_at": {
+                "type": ["string", "number", "null"],
+                "description": "ISO 8601, or Unix seconds or milliseconds. At most three days ahead count.",
+            },
+            "ttl": {
+                "type": ["string", "number", "null"],
+                "description": "Seconds from acceptance, at most three days. With expires_at, the earlier one counts.",
+            },
         },
         ("to_id", "app", "message"),
     ),

@@ -1,15 +1,51 @@
+"""The API's addresses. Whatever else stands under /api is told so in JSON, whichever method and token it comes with."""
+
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import path, re_path, register_converter
+from django.urls.converters import StringConverter
+from django.views.decorators.csrf import csrf_exempt
+from django.views.defaults import bad_request
 
 from pushes.api import accounts, devices, health, metrics, openapi, pushes
 from pushes.api.endpoint import Operation, Resource
-from pushes.api.errors import error_response, not_found
+from pushes.api.errors import ApiError, error_response, not_found
 
 
-def nothing_here(_request: HttpRequest, **_where: Any) -> HttpResponse:
-    return error_response(not_found("address in this API"))
+class AccountConverter(StringConverter):
+    """An account id, which may have slashes inside; with one at its end an address is another, which there is not."""
+
+    regex = r"[^/](?:(?s:.*)[^/])?"
+
+
+class TokenConverter(StringConverter):
+    """A device token, which may have slashes anywhere: some vendors write theirs in base64."""
+
+    regex = r"(?s:.+)"
+
+
+register_converter(AccountConverter, "account")
+register_converter(TokenConverter, "token")
+
+
+@csrf_exempt
+def nothing_here(request: HttpRequest, **_where: Any) -> HttpResponse:
+    error = not_found("address in this API")
+    if request.path.endswith("/"):
+        error.message += " Its addresses have no slash at their end."
+    return error_response(error)
+
+
+def refused_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """What is wrong before any address is looked up, such as a host that is not in ALLOWED_HOSTS."""
+    if is_api(request.path_info):
+        return error_response(ApiError(400, "bad_request", "This request cannot be answered: is the host right?"))
+    return bad_request(request, exception)
+
+
+def is_api(address: str) -> bool:
+    return address.lstrip("/").partition("/")[0] == "api"
 
 
 probes = [
@@ -22,15 +58,15 @@ urlpatterns = [
     path("pushes/<int:record_id>", Resource(GET=Operation(pushes.show, "read"))),
     path("pushes/<int:record_id>/deliveries", Resource(GET=Operation(pushes.deliveries, "read"))),
     path(
-        "devices/<path:token>",
+        "devices/<token:token>",
         Resource(
             PUT=Operation(devices.register, "devices", devices.MAX_BODY),
             DELETE=Operation(devices.remove, "devices"),
         ),
     ),
-    path("accounts/<str:account_id>", Resource(PATCH=Operation(accounts.change, "accounts", accounts.MAX_BODY))),
+    path("accounts/<account:account_id>", Resource(PATCH=Operation(accounts.change, "accounts", accounts.MAX_BODY))),
     path(
-        "presence/<str:account_id>",
+        "presence/<account:account_id>",
         Resource(
             PUT=Operation(accounts.appear, "presence", accounts.MAX_BODY, body_optional=True),
             DELETE=Operation(accounts.leave, "presence"),
@@ -38,6 +74,6 @@ urlpatterns = [
     ),
     *probes,
     path("openapi.json", Resource(GET=Operation(openapi.show))),
-    path("", nothing_here),
-    path("<path:rest>", nothing_here),
 ]
+#: For the site's own list, after everything else: other versions, doubled slashes, what is misspelt.
+everything_else = re_path(r"^[/]*api(?:/|\Z)", nothing_here)

@@ -29,6 +29,8 @@ class Broadcast(models.Model):
     audience_kind = models.CharField(_("audience"), max_length=8, choices=AudienceKind, default=AudienceKind.APP)
     tag = models.CharField(_("tag"), max_length=32, blank=True)
     accounts = models.JSONField(_("accounts"), default=list, blank=True)
+    # How many lines of the list named an account that an earlier one had named.
+    repeated = models.PositiveIntegerField(default=0, editable=False)
     push_type = models.PositiveSmallIntegerField(_("push type"), choices=PushType, default=PushType.DEFAULT)
     status = models.CharField(
         _("status"), max_length=10, choices=BroadcastStatus, default=BroadcastStatus.DRAFT, editable=False

@@ -16,7 +16,7 @@ class Counter(models.Model):
     granularity = models.CharField(max_length=6, choices=Granularity)
     bucket_at = models.DateTimeField()
     kind = models.CharField(max_length=10, choices=Kind)
-    # A delivery status that was reached, or `submitted` for an accepted record.
+    # A delivery status that was reached, `submitted` for an accepted record, `not_kept` for a dead letter left out.
     event = models.CharField(max_length=10)
     reason = models.CharField(max_length=20, blank=True)
     app_key_id = models.BigIntegerField(default=0)
@@ -38,11 +38,15 @@ class BroadcastTally(models.Model):
     page reads, and what halts it."""
 
     MADE = "made"
+    #: In place of a reason: made for an account of a list that has no device.
+    WITHOUT_DEVICE = "without_device"
+    # An answer about the token that is not believed: no end, for the push waits (see `pushes.belief`).
+    DOUBTED = "doubted"
     SECONDS = 10
 
     broadcast_id = models.BigIntegerField()
     bucket_at = models.DateTimeField()
-    # A terminal delivery status, or `made`.
+    # A terminal delivery status, `made` or `doubted`.
     event = models.CharField(max_length=10)
     reason = models.CharField(max_length=20, blank=True)
     count = models.PositiveBigIntegerField()

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.utils import timezone
@@ -26,7 +27,11 @@ class DeadLetter(models.Model):
     class Meta:
         verbose_name = _("dead letter")
         verbose_name_plural = _("dead letters")
-        indexes = [models.Index(fields=["status", "reason"], name="dead_letter_status_reason")]
+        indexes = [
+            models.Index(fields=["status", "reason"], name="dead_letter_status_reason"),
+            # For retention, and for counting the last hour by source and reason without reading a row.
+            models.Index(fields=["created_at", "source", "reason"], name="dead_letter_created"),
+        ]
 
     def __str__(self) -> str:
         return f"#{self.pk}"
@@ -36,6 +41,7 @@ class ApiToken(models.Model):
     """A bearer token of the HTTP API. Only its digest is kept."""
 
     SCOPES = ("push", "read", "devices", "accounts", "presence", "metrics")
+    EXPIRY_NOTICE = timedelta(days=14)
 
     name = models.CharField(_("name"), max_length=64, unique=True)
     digest = models.CharField(max_length=64, unique=True, editable=False)
@@ -43,6 +49,8 @@ class ApiToken(models.Model):
     is_enabled = models.BooleanField(_("enabled"), default=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     last_used_at = models.DateTimeField(_("last used at"), null=True, editable=False)
+    # Empty: it does not expire.
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("API token")
@@ -56,7 +64,16 @@ class ApiToken(models.Model):
         return hashlib.sha256(token.encode()).hexdigest()
 
     @classmethod
-    def issue(cls, name: str, scopes: list[str]) -> tuple["ApiToken", str]:
+    def issue(cls, name: str, scopes: list[str], expires_at: datetime | None = None) -> tuple["ApiToken", str]:
         """A new token and its clear text, which cannot be had again."""
         clear = f"higo_{secrets.token_urlsafe(32)}"
-        return cls.objects.create(name=name, digest=cls.digest_of(clear), scopes=scopes), clear
+        digest = cls.digest_of(clear)
+        return cls.objects.create(name=name, digest=digest, scopes=scopes, expires_at=expires_at), clear
+
+    def is_expired(self, now: datetime) -> bool:
+        """It is good until that moment, and not in it."""
+        return self.expires_at is not None and self.expires_at <= now
+
+    def expires_soon(self, now: datetime) -> bool:
+        """Whether it ends within EXPIRY_NOTICE, so that somebody had better issue another."""
+        return self.expires_at is not None and now < self.expires_at <= now + self.EXPIRY_NOTICE

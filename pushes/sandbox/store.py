@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from pushes import devicetokens
+
 SEGMENT = 1024
 DEFAULT_KEEP = 2_000_000
 ALL_DEVICES = "*"
@@ -80,13 +82,15 @@ class Received:
     def segments(self, after: int = 0, token: str = "", access_id: int = 0) -> Iterator[list[Entry]]:
         """The entries with a sequence number above `after`, oldest first, a segment at a time."""
         first = max(0, (after - self._forgotten) // SEGMENT)
-        wanted = f'"{token}"'.encode() if token else b""
+        # An iPhone's token may be asked for in either letter case.
+        names = {token, devicetokens.apple(token) or token}
+        wanted = [f'"{name}"'.encode() for name in names if name] or [b""]
         base = self._forgotten
         blobs: list[bytes | None] = [*self._sealed, None]
         for index in range(first, len(blobs)):
             blob = blobs[index]
             data = b"\n".join(self._open) if blob is None else zlib.decompress(blob)
-            if not data or wanted not in data:
+            if not data or not any(name in data for name in wanted):
                 yield []
                 continue
             start = base + index * SEGMENT + 1
@@ -94,7 +98,7 @@ class Received:
                 entry
                 for entry in _entries(data, start)
                 if entry.seq > after
-                and (not token or entry.token == token)
+                and (not token or entry.token in names)
                 and (not access_id or entry.access_id == access_id)
             ]
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from pushes.admin import roles
+from pushes.intake import store
 from pushes.models import (
     ApiToken,
     AppKey,
@@ -23,6 +24,7 @@ from pushes.models import (
     PushTypePolicy,
 )
 from pushes.names import BroadcastStatus
+from pushes.rawlist import Batch
 from tests.browser.conftest import PASSWORD, SignIn, log_in
 from tests.browser.screenshots import fill
 
@@ -54,6 +56,7 @@ PAGES = [
     "pushes/deadletter/{letter}/change/",
     "pushes/deadletter/{letter}/replay/",
     "pushes/deadletter/{letter}/discard/",
+    "pushes/deadletter/{conflict}/change/",
     "pushes/account/",
     "pushes/account/100007/change/",
     "pushes/account/100007/preferences/",
@@ -68,6 +71,7 @@ PAGES = [
     "pushes/appkey/add/",
     "pushes/appkey/{key}/change/",
     "pushes/appkey/{key}/pause/",
+    "pushes/appkey/{key}/restore/",
     "pushes/appkey/{key}/rotate/",
     "pushes/appkey/import/",
     "pushes/appkey/match/",
@@ -105,7 +109,9 @@ def rows() -> dict[str, int]:
     ApiToken.objects.create(pk=1, name="shop backend", digest="0", scopes=["push"])
     FailedLogin.objects.create(pk=1, username="first", ip_address="192.0.2.1", failures_since_start=5)
     User.objects.create_superuser("root", pk=1, password=PASSWORD)
-    return places()
+    order = b'{"to_id": "%b", "app": "higo", "message": "%b", "msg_id": "order-7"}'
+    store(Batch("batch", [order % (b"100007", "您已付款".encode()), order % (b"100008", "买家已付款".encode() * 20)]))
+    return places() | {"conflict": DeadLetter.objects.get(reason="conflict").pk}
 
 
 def places() -> dict[str, int]:

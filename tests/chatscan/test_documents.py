@@ -4,7 +4,7 @@ import dataclasses
 import unicodedata
 
 import pytest
-from bson import ObjectId
+from bson import Decimal128, Int64, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -148,6 +148,90 @@ def test_a_cut_never_splits_a_combined_character():
     assert shorten("e\u0301e\u0301e\u0301", 4) == "e\u0301…"
 
 
-@pytest.mark.parametrize("value", [None, True, 1.5, [], {}, float("nan"), "   "])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Int64(2**62), str(2**62)),
+        (2.0**52, str(2**52)),
+        (Decimal128("10086"), "10086"),
+        (Decimal128("10086.00"), "10086"),
+        (Decimal128("2026112722001412345678901234"), "2026112722001412345678901234"),
+    ],
+)
+def test_an_id_of_any_number_type_keeps_its_digits(value, text):
+    assert account_id(value) == text
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (Decimal128("2026112722001412345678901234"), "2026112722001412345678901234"),
+        (Decimal128("12.50"), "12.50"),
+        (Int64(2**62), str(2**62)),
+        (12.5, "12.5"),
+        (3.0, "3"),
+    ],
+)
+def test_a_number_as_a_text_keeps_its_digits(data, text):
+    assert message(group_document(data=data)).text == text
+
+
+@pytest.mark.parametrize(
+    ("seq", "sequence"),
+    [(Decimal128("7"), 7), (Int64(2**62), str(2**62)), (1e25, None), (Decimal128("NaN"), None), (7.0, 7)],
+)
+def test_a_sequence_is_exact_or_none(seq, sequence):
+    assert message(group_document(seq=seq)).sequence == sequence
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ('{"text": "你好"}', "你好"),
+        (' \n{"content": "你好", "extra": {"n": 20261127220014123456789}}', "你好"),
+        ('{"msg": 20261127220014123456789}', "20261127220014123456789"),
+        ('{"\\u0074ext": "\\u4f60\\u597d"}', "你好"),
+        ("{not json", "{not json"),
+        ('{"a": 1}', '{"a": 1}'),
+        ('["text"]', '["text"]'),
+        ('{"text": "\\ud800"}', '{"text": "\\ud800"}'),
+        ("{" * 500, "{" * 500),
+    ],
+)
+def test_data_that_is_json_text_is_read_as_the_object_that_it_is(data, text):
+    assert message(group_document(data=data)).text == text
+
+
+def test_the_title_of_goods_is_found_in_json_text_too():
+    assert message(group_document(type="goods", data='{"goods_name": "连衣裙"}')).text == "连衣裙"
+
+
+def test_json_text_without_text_is_empty():
+    assert refusal(group_document(data='{"text": " "}')).reason == Refusal.EMPTY
+
+
+def test_huge_json_text_is_not_read_as_an_object():
+    assert message(group_document(data='{"text": "' + "x" * 5_000_000 + '"}')).text.startswith('{"text"')
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        1.5,
+        [],
+        {},
+        float("nan"),
+        "   ",
+        2.0**53,
+        1e25,
+        float("inf"),
+        Decimal128("NaN"),
+        Decimal128("1.5"),
+        Decimal128("1E+6000"),
+        Decimal128("Infinity"),
+    ],
+)
 def test_what_is_no_account_id_is_empty(value):
     assert account_id(value) == ""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from bson import Decimal128, Int64
 from django.conf import settings as django_settings
 from pymongo.errors import PyMongoError
 
@@ -40,6 +41,40 @@ def test_other_names_can_be_configured(mongo_db, settings):
     mongo_db.rooms.insert_one({"room": {"id": 1, "title": "T"}, "people": [4]})
     with connect(settings.MONGO_URL, 10) as client:
         assert MongoGroups(client).load(["1"]) == {"1": Group("1", "T", "", None, ("4",))}
+
+
+MEMBERS = [
+    [{"user_id": 7, "role": "owner"}, {"user_id": "8"}],
+    {"7": {"role": "owner"}, "8": {}},
+    {"7": True, "8": 1, "9": False, "10": None},
+    {"a": {"user_id": 7}, "b": {"user_id": 8.0}},
+    [7, {"user_id": "8"}, {}, None, {"user_id": None}],
+    [{"user_id": Decimal128("7")}, {"user_id": Int64(8)}],
+    '[7, "8"]',
+    '{"7": {"role": "owner"}, "8": {}}',
+]
+
+
+@pytest.mark.parametrize("members", MEMBERS)
+def test_members_are_found_in_lists_of_objects_and_in_maps(mongo_db, directory, members):
+    mongo_db.groups.insert_one(group() | {"members": members})
+    assert directory.load(["7"])["7"].members == ("7", "8")
+
+
+def test_where_a_member_has_its_id_can_be_configured(mongo_db, settings):
+    settings.CHAT_GROUPS_FIELDS = {"members": "room.people", "member_id": "account.uid"}
+    people = [{"account": {"uid": 7}}, {"account": {"uid": "8"}, "user_id": 9}]
+    mongo_db.groups.insert_many(
+        [{"group_id": 1, "room": {"people": people}}, {"group_id": 2, "room": {"people": {"x": people[0]}}}]
+    )
+    with connect(settings.MONGO_URL, 10) as client:
+        found = MongoGroups(client).load(["1", "2"])
+    assert (found["1"].members, found["2"].members) == (("7", "8"), ("7",))
+
+
+def test_a_single_member_that_is_an_object_is_one_member_and_no_map(mongo_db, directory):
+    mongo_db.groups.insert_one(group() | {"members": {"user_id": 7, "role": "owner"}})
+    assert directory.load(["7"])["7"].members == ("7",)
 
 
 def test_a_missing_index_is_advised(mongo_db, directory):

@@ -202,6 +202,14 @@ def test_a_missing_index_on_the_groups_is_shown_with_its_command(chats, mongo_db
         wait_for(ScannerPosition.objects.filter(advice="").exists, "no advice")
 
 
+def test_a_group_in_which_nobody_is_found_is_shown(chats, mongo_db, redis_client):
+    mongo_db.groups.update_one({"group_id": 7}, {"$set": {"members": []}})
+    with looping(interval=0.1):
+        wait_for(mode_is("doorbell"), "doorbell")
+        chats.insert_one(group_document())
+        wait_for(ScannerPosition.objects.filter(advice__contains="nobody was found").exists, "the advice", 12)
+
+
 def test_a_deep_lane_is_waited_for(chats, redis_client, settings):
     settings.BACKLOG_JOBS = 1
     redis_client.rpush("rq:queue:higo_group_chat_message1", "job")

@@ -248,6 +248,44 @@ def test_a_group_directory_that_breaks_stops_with_nothing_lost(chats, start, set
     assert read_all(scanner) == 1
 
 
+@pytest.mark.parametrize("members", [[], [{"uid": 7}], "1,2,3", None])
+def test_a_group_in_which_nobody_is_found_is_advised(chats, mongo_db, start, members, caplog):
+    mongo_db.groups.update_one({"group_id": 7}, {"$set": {"members": members}})
+    scanner = start()
+    assert scanner.advice == ""
+    chats.insert_many([group_document(), group_document()])
+    assert read_all(scanner) == 0
+    assert "nobody was found in the group 7, so nobody gets its messages" in scanner.advice
+    assert caplog.text.count("nobody was found") == 1
+
+
+def test_the_advice_ends_when_somebody_is_found(chats, mongo_db, start, settings):
+    settings.CHAT_GROUP_CACHE_SECONDS = 0
+    mongo_db.groups.update_one({"group_id": 7}, {"$set": {"members": []}})
+    scanner = start()
+    chats.insert_one(group_document())
+    read_all(scanner)
+    mongo_db.groups.update_one({"group_id": 7}, {"$set": {"members": [{"user_id": 8}]}})
+    chats.insert_one(group_document())
+    assert (read_all(scanner), scanner.advice) == (1, "")
+
+
+def test_a_group_of_the_sender_alone_is_no_reason_for_advice(chats, mongo_db, start):
+    mongo_db.groups.update_one({"group_id": 7}, {"$set": {"members": [1]}})
+    scanner = start()
+    chats.insert_one(group_document())
+    assert (read_all(scanner), scanner.advice) == (0, "")
+
+
+def test_many_deserted_groups_are_told_in_a_few_words(chats, mongo_db, start):
+    mongo_db.groups.insert_many([group(number, ()) for number in range(100, 120)])
+    scanner = start()
+    chats.insert_many([group_document(group_id=number) for number in range(100, 120)])
+    read_all(scanner)
+    assert "…" in scanner.advice
+    assert len(scanner.advice) < 300
+
+
 class BrokenGroups:
     def __init__(self, client) -> None: ...
 

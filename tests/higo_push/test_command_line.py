@@ -15,6 +15,11 @@ from higo_push.processes import free_port
 
 
 def manage(*arguments: str, folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    return python("manage.py", *arguments, folder=folder, **variables)
+
+
+def python(*arguments: str, folder: Path, **variables: str | None) -> "subprocess.CompletedProcess[str]":
+    """Run Python in the project with these variables; None takes one away."""
     environment = {
         "PATH": "/usr/bin:/bin",
         "ENV_FILE": "/dev/null",
@@ -22,9 +27,9 @@ def manage(*arguments: str, folder: Path, **variables: str) -> "subprocess.Compl
         "ENCRYPTION_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
         "DATABASE_URL": f"sqlite:///{folder / 'empty.sqlite3'}",
     }
-    command = [sys.executable, str(BASE_DIR / "manage.py"), *arguments]
+    wanted = {name: value for name, value in (environment | variables).items() if value is not None}
     return subprocess.run(
-        command, env=environment | variables, cwd=BASE_DIR, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *arguments], env=wanted, cwd=BASE_DIR, capture_output=True, text=True, timeout=60, check=False
     )
 
 
@@ -48,6 +53,71 @@ def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path, name: str, value
     assert run.returncode == 1
     assert name in run.stderr
     assert "Traceback" not in run.stderr
+
+
+TORN = "mysql://user:s3cr3t/part?more#rest@127.0.0.1:3306/higo"
+ENTRIES = {
+    "manage.py audit": ["manage.py", "audit"],
+    "manage.py migrate": ["manage.py", "migrate"],
+    "manage.py check": ["manage.py", "check"],
+    "manage.py runworkers": ["manage.py", "runworkers", "all", "--burst"],
+    "a command that there is not": ["manage.py", "nothing"],
+    "the web server": ["-c", "import higo_push.wsgi"],
+    "the other web server": ["-c", "import higo_push.asgi"],
+    "push.sh start": ["-m", "higo_push.supervise", "start"],
+    "push.sh status": ["-m", "higo_push.supervise", "status"],
+}
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DIRECTORY_DATABASE_URL"])
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_password_that_tears_an_url_is_shown_nowhere(tmp_path: Path, entry: str, name: str):
+    folders = {
+        "RUN_FOLDER": str(tmp_path),
+        "LOG_FOLDER": str(tmp_path),
+        "REDIS_URL": "redis://h",
+        "MONGO_URL": "mongodb://h",
+    }
+    run = python(*ENTRIES[entry], folder=tmp_path, **{**folders, name: TORN})
+    said = run.stdout + run.stderr
+    assert not any(part in said for part in ("Traceback", "s3cr3t", "part?", "more", "rest@"))
+    assert run.returncode == (3 if entry == "push.sh status" else 1)
+    (line,) = [line for line in said.splitlines() if name in line]
+    assert f"{name} cannot be used" in line
+    assert "%2F" in line
+
+
+def test_help_is_there_whatever_the_settings_say(tmp_path: Path):
+    run = python("manage.py", "help", folder=tmp_path, DATABASE_URL=TORN)
+    assert run.returncode == 0
+    assert "s3cr3t" not in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SCAN_INTERVAL", "soon"),
+        ("DEBUG", "maybe"),
+        ("TIME_ZONE", "Mars/North"),
+        ("REDIS_URL", "redis://h:port"),
+        ("QUEUE_MAX", "4.5"),
+    ],
+)
+def test_every_other_setting_that_cannot_be_used_ends_in_one_line(tmp_path: Path, name: str, value: str):
+    run = python("manage.py", "audit", folder=tmp_path, **{name: value})
+    assert run.returncode == 1
+    (line,) = run.stderr.strip().splitlines()
+    assert name in line
+    assert name == "REDIS_URL" or value in line
+
+
+def test_comments_and_quotes_in_the_env_file_are_not_part_of_the_values(tmp_path: Path):
+    file = tmp_path / "settings.env"
+    url = f"sqlite:///{tmp_path / 'empty.sqlite3'}"
+    file.write_text(f"\ufeffexport DATABASE_URL = '{url}'  # ours\r\nQUEUE_MAX=2 # two\r\n\r\n", newline="")
+    run = python("manage.py", "audit", folder=tmp_path, ENV_FILE=str(file), DATABASE_URL=None)
+    assert "manage.py migrate" in run.stderr
+    assert (tmp_path / "empty.sqlite3").exists()
 
 
 @pytest.mark.parametrize("command", [("runintake", "--once"), ("runsweeper", "--once")])

@@ -1,4 +1,5 @@
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,8 +25,21 @@ def test_the_app_finds_the_push_type_beside_the_producers_data():
     assert compose(content(), POLICY, NOW).custom == {"order": 9, "type": 5}
 
 
-def test_the_push_type_cannot_be_overridden_by_data():
-    assert compose(content(data={"type": 99}), POLICY, NOW).custom == {"type": 5}
+@pytest.mark.parametrize(
+    ("data", "custom"),
+    [
+        ({"type": 99}, {"type": 5, "custom_type": 99}),
+        ({"type": "order"}, {"type": 5, "custom_type": "order"}),
+        ({"type": None}, {"type": 5, "custom_type": None}),
+        ({"type": 5}, {"type": 5}),
+        ({"type": "5"}, {"type": 5}),
+        ({"n_id": 3, "a": 1}, {"type": 5, "custom_n_id": 3, "a": 1}),
+        ({"type": 9, "custom_type": 8}, {"type": 5, "custom_custom_type": 9, "custom_type": 8}),
+        ({"custom_type": 8, "type": 9}, {"type": 5, "custom_custom_type": 9, "custom_type": 8}),
+    ],
+)
+def test_what_the_producer_has_under_a_reserved_name_is_kept_beside_it(data: dict[str, Any], custom: dict[str, Any]):
+    assert compose(content(data=data), POLICY, NOW).custom == custom
 
 
 @pytest.mark.parametrize(

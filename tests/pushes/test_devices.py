@@ -10,6 +10,7 @@ from pushes.names import App, DeviceEventKind, Environment, Platform, Reason
 from tests.make import make_account, make_device, make_token
 
 pytestmark = pytest.mark.django_db
+IPHONE = "0a1b" * 16
 
 
 def register(account_id: str = "7", token: str = "token-0001", **changes: Any):
@@ -66,8 +67,8 @@ def test_a_deactivated_device_comes_back_by_registering():
 
 
 def test_platform_and_environment_follow_the_registration():
-    register()
-    device, _ = register(platform=Platform.IOS, environment=Environment.LOCAL)
+    register(token=IPHONE)
+    device, _ = register(token=IPHONE, platform=Platform.IOS, environment=Environment.LOCAL)
     device.refresh_from_db()
     assert (device.platform, device.environment) == ("ios", "local")
 
@@ -198,3 +199,32 @@ def test_simultaneous_registrations_end_as_one_device():
         thread.join()
     assert errors == []
     assert Device.objects.count() == 1
+
+
+# --- one spelling -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "written", [IPHONE.upper(), IPHONE.replace("a", "A"), f"<{IPHONE[:8]} {IPHONE[8:]}>", f" {IPHONE}\n"]
+)
+def test_an_iphone_is_one_device_however_its_token_is_written(written: str):
+    register("7", IPHONE, platform=Platform.IOS)
+    device, event = register("8", written, platform=Platform.IOS)
+    assert (event, device.token, device.account_id) == (DeviceEventKind.MOVED, IPHONE, "8")
+    assert Device.objects.count() == 1
+
+
+def test_the_letter_case_of_an_android_token_counts():
+    assert register(token=IPHONE)[0].pk != register(token=IPHONE.upper())[0].pk
+
+
+def test_without_a_platform_only_an_iphone_is_meant_in_another_letter_case():
+    iphone, _ = register(token=IPHONE, platform=Platform.IOS, app=App.HIGIRL)
+    android, _ = register(token=IPHONE)
+    assert set(Device.objects.filter(devices.meant_by(IPHONE.upper()))) == {iphone}
+    assert set(Device.objects.filter(devices.meant_by(IPHONE))) == {iphone, android}
+
+
+def test_a_refused_token_is_remembered_in_the_one_spelling():
+    devices.refuse({IPHONE.upper(): "7"}, App.HIGO, Platform.IOS, Environment.PRODUCTION, Reason.BAD_TOKEN)
+    assert Device.objects.get().token == IPHONE

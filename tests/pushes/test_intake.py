@@ -15,8 +15,9 @@ from redis import Redis
 
 from higo_push import embedded
 from pushes import queues
-from pushes.intake import MOST_RAW_BYTES, Counts, Intake, store
+from pushes.intake import Counts, Intake, store
 from pushes.lanes import RAW_LIST, distribute_queue
+from pushes.letterbox import MOST_RAW_BYTES
 from pushes.models import DeadLetter, PushRecord
 from pushes.rawlist import Batch, RawList
 
@@ -92,7 +93,7 @@ class TestStore:
         store(batch_of(b"x" * (MOST_RAW_BYTES + 1)))
         letter = DeadLetter.objects.get()
         assert (letter.reason, len(bytes(letter.raw))) == ("too_large", MOST_RAW_BYTES)
-        assert "only the first 1048576 bytes are kept" in letter.detail
+        assert "only the first 65536 bytes are kept" in letter.detail
 
     def test_what_submit_alone_refuses_becomes_a_dead_letter_too(self, redis_client: Any):
         # 12,000 control characters fit into 64 KiB of PHP, but not of JSON, which writes six bytes for each.

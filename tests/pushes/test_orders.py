@@ -33,6 +33,9 @@ def test_every_push_type_is_known_as_number_and_as_text(number: int):
         (10086.0, ("10086",)),
         ([1, "2", 1], ("1", "2")),
         ({"0": "a", "2": "b"}, ("a", "b")),
+        (["1", "2", ""], ("1", "2")),
+        (["1", " 2", "\t", None, False, []], ("1", "2")),
+        ({"0": "1", "2": ""}, ("1",)),
     ],
 )
 def test_recipients_are_one_account_or_a_list_without_repetitions(to_id: Any, accounts: tuple[str, ...]):
@@ -52,6 +55,19 @@ def test_without_a_msg_id_the_position_identifies_the_message():
     assert message_of().identity == "batch:0"
 
 
+@pytest.mark.parametrize(
+    "none", [0, "0", "", " ", None, False, 0.0, "00", "0.0", "-0", "null", "undefined", "None", "NaN", "false"]
+)
+def test_a_msg_id_that_names_nothing_is_none(none: Any):
+    message = message_of(msg_id=none)
+    assert (message.message_id, message.identity) == ("", "batch:0")
+
+
+@pytest.mark.parametrize("some", [10, "010", "0x", "null-1", "0-0", 1.0])
+def test_a_msg_id_that_only_resembles_none_is_one(some: Any):
+    assert message_of(msg_id=some).message_id
+
+
 def test_a_msg_id_identifies_the_message_wherever_it_stands():
     first = read(FIELDS | {"msg_id": 99}, source="intake", identity="batch:0")
     second = read(FIELDS | {"msg_id": "99"}, source="intake", identity="batch:1")
@@ -63,8 +79,9 @@ def test_a_msg_id_never_meets_a_position():
     assert message_of(msg_id="batch:0").dedupe_key != message_of().dedupe_key
 
 
-def test_a_number_is_a_text():
-    assert message_of(message=1234).text == "1234"
+@pytest.mark.parametrize(("number", "text"), [(1234, "1234"), (1234.0, "1234"), (12.5, "12.5"), ("0", "0")])
+def test_a_number_is_a_text(number: Any, text: str):
+    assert message_of(message=number).text == text
 
 
 def test_a_list_as_data_is_numbered_as_php_does():
@@ -95,7 +112,9 @@ def test_empty_data_is_an_empty_object(empty: Any):
         ({"to_id": True}, "bad_recipient", "to_id"),
         ({"to_id": 1.5}, "bad_recipient", "to_id"),
         ({"to_id": "x" * 65}, "bad_recipient", "to_id"),
-        ({"to_id": [1, None]}, "bad_recipient", "to_id"),
+        ({"to_id": [None, "", " "]}, "no_recipient", "to_id"),
+        ({"to_id": [1, True]}, "bad_recipient", "to_id"),
+        ({"to_id": 1e20}, "bad_recipient", "to_id"),
         ({"to_id": [[1]]}, "bad_recipient", "to_id"),
         ({"message": None}, "no_message", "message"),
         ({"message": "  "}, "no_message", "message"),
@@ -105,6 +124,10 @@ def test_empty_data_is_an_empty_object(empty: Any):
         ({"data": "text"}, "bad_data", "data"),
         ({"msg_id": "x" * 129}, "bad_msg_id", "msg_id"),
         ({"msg_id": []}, "bad_msg_id", "msg_id"),
+        ({"msg_id": True}, "bad_msg_id", "msg_id"),
+        ({"msg_id": 1e20}, "bad_msg_id", "msg_id"),
+        ({"ttl": "1h"}, "bad_expiry", "ttl"),
+        ({"expires_at": "tomorrow"}, "bad_expiry", "expires_at"),
     ],
 )
 def test_what_cannot_be_used_names_reason_and_field(fields: dict[str, Any], reason: str, field: str):
@@ -122,3 +145,23 @@ def test_an_error_repeats_no_text_of_a_message():
     with pytest.raises(OrderError) as caught:
         message_of(title="秘密" * 100)
     assert "秘密" not in str(caught.value)
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\ufeff", "\u00ad", "\u2060", "\u200e", "\0", "\x7f", "\u3164", "\ufe0f"])
+def test_a_recipient_that_would_match_nothing_is_named_with_escapes(hidden: str):
+    for to_id in (f"10086{hidden}", ["7", f"{hidden}10086"], {"3": f"100{hidden}86"}):
+        with pytest.raises(OrderError, match=rf"to_id: .*U\+{ord(hidden):04X}") as caught:
+            read({"to_id": to_id, "app": "higo", "message": "hello"}, source="test", identity="1")
+        assert (caught.value.reason, str(caught.value).isprintable()) == ("bad_recipient", True)
+        assert hidden not in str(caught.value)
+
+
+@pytest.mark.parametrize("to_id", ["１００８６", "10086/", "1\n2"])
+def test_a_recipient_that_only_looks_like_an_id_is_refused(to_id: str):
+    with pytest.raises(OrderError, match="to_id"):
+        read({"to_id": to_id, "app": "higo", "message": "hello"}, source="test", identity="1")
+
+
+def test_white_space_around_a_recipient_is_taken_off():
+    fields = {"to_id": "\u00a010086\r\n", "app": "higo", "message": "hello"}
+    assert read(fields, source="test", identity="1").audience.accounts == ("10086",)

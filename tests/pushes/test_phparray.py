@@ -43,6 +43,13 @@ def test_json_objects_become_the_same_fields():
     assert parse(orjson.dumps(ORDER)) == ORDER
 
 
+def test_a_json_number_of_more_than_64_bits_keeps_its_digits_as_text():
+    assert parse(b'{"no":2026112722001412345678901234,"id":9007199254740993}') == {
+        "no": "2026112722001412345678901234",
+        "id": 9007199254740993,
+    }
+
+
 def test_a_php_list_becomes_a_list():
     assert parse(b'a:1:{s:1:"x";a:2:{i:0;s:1:"a";i:1;s:1:"b";}}') == {"x": ["a", "b"]}
 
@@ -116,6 +123,12 @@ def test_many_arrays_side_by_side_are_not_deep():
         (b'a:1:{s:1:"x";d:INF;}', "bad_number"),
         (b'a:1:{s:1:"x";d:NAN;}', "bad_number"),
         (b'a:1:{s:1:"x";i:9223372036854775808;}', "bad_number"),
+        (b'a:1:{s:1:"x";i:2026112722001412345678901234;}', "bad_number"),
+        (b'a:1:{s:1:"x";i:-' + b"9" * 5_000 + b";}", "bad_number"),
+        (b'a:1:{s:1:"x";d:1.0E+400;}', "bad_number"),
+        (b'{"a":NaN}', "bad_number"),
+        (b'{"a":-1e400}', "bad_number"),
+        (b'{"a":"\\ud800"}', "malformed"),
         (b"N;", "not_an_array"),
         (b"i:1;", "not_an_array"),
         (b"b:1;", "not_an_array"),

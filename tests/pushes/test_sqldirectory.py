@@ -12,7 +12,8 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
-from pushes import audiences, broadcasts, devices
+from pushes import audiences, broadcasts, devices, sqldirectory
+from pushes.deliver import deliver
 from pushes.directory import DirectoryError, UnlistableError
 from pushes.distribute import distribute
 from pushes.models import Broadcast, DeliveryResult, Device, PushRecord
@@ -23,7 +24,7 @@ from pushes.sweep import sweep
 from pushes.timeline import timeline
 from tests.foreign import attached
 from tests.make import make_app_key, make_broadcast, make_device, make_secret
-from tests.pushes.rows import make_message
+from tests.pushes.rows import make_delivery, make_message
 from tests.redis_database import empty
 from tests.sandbox_process import Sandbox
 
@@ -42,6 +43,7 @@ ALL_DEVICES = (
     "WHERE app = {app} AND rowid > {after} ORDER BY rowid LIMIT {limit};"
 )
 DEAD = "dead0000" + "1" * 32
+IPHONE, ANDROID, SELLERS = "aa01" * 16, "bb02" * 10, "cc03" * 10
 
 
 @pytest.fixture
@@ -54,13 +56,13 @@ def schema(path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> I
     """HIGO's own tables, as far as the queries name them."""
     theirs = sqlite3.connect(path, isolation_level=None)
     theirs.executescript(
-        """
+        f"""
         CREATE TABLE hg_user (uid TEXT, state TEXT, quiet INT, muted TEXT);
         CREATE TABLE hg_phone (uid TEXT, app TEXT, os TEXT, xg_token TEXT);
         INSERT INTO hg_user VALUES ('1', 'in', 0, 'group:7, group:8'), ('2', 'out', 0, NULL),
             ('3', 'in', 1, '["group:9"]');
-        INSERT INTO hg_phone VALUES ('1', 'higo', 'iphone', 'aaaa'), ('1', 'higo', 'android', 'bbbb'),
-            ('1', 'higirl', 'android', 'cccc'), ('3', 'higo', 'android', NULL);
+        INSERT INTO hg_phone VALUES ('1', 'higo', 'iphone', '{IPHONE}'), ('1', 'higo', 'android', '{ANDROID}'),
+            ('1', 'higirl', 'android', '{SELLERS}'), ('3', 'higo', 'android', NULL);
         """
     )
     settings.DIRECTORY = "pushes.sqldirectory.SqlDirectory"
@@ -88,13 +90,16 @@ def test_lists_are_taken_as_json_or_with_commas(schema: sqlite3.Connection) -> N
 
 def test_devices_are_those_of_the_app(schema: sqlite3.Connection) -> None:
     (found,) = SqlDirectory().devices(["1", "3"], "higo").values()
-    assert {(device.platform, device.token) for device in found} == {(Platform.IOS, "aaaa"), (Platform.ANDROID, "bbbb")}
+    assert {(device.platform, device.token) for device in found} == {
+        (Platform.IOS, IPHONE),
+        (Platform.ANDROID, ANDROID),
+    }
     assert {device.environment for device in found} == {Environment.PRODUCTION}
 
 
 def test_a_refused_token_stays_refused(schema: sqlite3.Connection) -> None:
-    make_device(token="bbbb", is_active=False)
-    assert [device.token for device in SqlDirectory().devices(["1"], "higo")["1"]] == ["aaaa"]
+    make_device(token=ANDROID, is_active=False)
+    assert [device.token for device in SqlDirectory().devices(["1"], "higo")["1"]] == [IPHONE]
 
 
 def test_no_ids_ask_nothing(schema: sqlite3.Connection) -> None:
@@ -112,16 +117,47 @@ def test_a_missing_column_is_named(schema: sqlite3.Connection, settings: Setting
     ("column", "value"), [("os", "symbian"), ("os", None), ("uid", None), ("xg_token", ""), ("xg_token", "a" * 129)]
 )
 def test_a_device_that_cannot_be_pushed_to_takes_no_other_with_it(schema: sqlite3.Connection, column: str, value: Any):
-    schema.execute(f"UPDATE hg_phone SET {column} = ? WHERE xg_token = 'aaaa'", (value,))
+    schema.execute(f"UPDATE hg_phone SET {column} = ? WHERE xg_token = '{IPHONE}'", (value,))
     (found,) = SqlDirectory().devices(["1"], "higo").values()
-    assert [device.token for device in found] == ["bbbb"]
+    assert [device.token for device in found] == [ANDROID]
 
 
 def test_an_unknown_environment_is_left_out(schema: sqlite3.Connection, settings: Settings):
-    settings.DIRECTORY_DEVICES_SQL = DEVICES.replace(" FROM", ", xg_token AS environment FROM", 1)
-    schema.execute("UPDATE hg_phone SET xg_token = 'local' WHERE xg_token = 'aaaa'")
+    environment = ", iif(os = 'iphone', 'local', 'moon') AS environment FROM"
+    settings.DIRECTORY_DEVICES_SQL = DEVICES.replace(" FROM", environment, 1)
     (device,) = SqlDirectory().devices(["1"], "higo")["1"]
-    assert (device.token, device.environment) == ("local", Environment.LOCAL)
+    assert (device.token, device.environment) == (IPHONE, Environment.LOCAL)
+
+
+@pytest.mark.parametrize("written", [IPHONE.upper(), f"<{IPHONE[:8]} {IPHONE[8:]}>", f" {IPHONE.replace('a', 'A')}"])
+def test_an_iphone_is_one_device_however_its_token_is_written(schema: sqlite3.Connection, written: str):
+    schema.execute("INSERT INTO hg_phone VALUES ('1', 'higo', 'iphone', ?)", (written,))
+    found = SqlDirectory().devices(["1"], "higo")["1"]
+    assert sorted(device.token for device in found) == [IPHONE, ANDROID]
+
+
+def test_the_letter_case_of_an_android_token_counts(schema: sqlite3.Connection):
+    schema.execute("INSERT INTO hg_phone VALUES ('1', 'higo', 'android', ?)", (ANDROID.upper(),))
+    assert ANDROID.upper() in {device.token for device in SqlDirectory().devices(["1"], "higo")["1"]}
+
+
+def test_impossible_tokens_are_left_out_and_counted(schema: sqlite3.Connection, caplog: pytest.LogCaptureFixture):
+    rows = [("iphone", "undefined"), ("iphone", IPHONE[:-1]), ("android", "null"), ("android", "NULL")]
+    schema.executemany("INSERT INTO hg_phone VALUES ('1', 'higo', ?, ?)", rows)
+    sqldirectory._SAID.clear()
+    for _ in range(2):
+        assert len(SqlDirectory().devices(["1"], "higo")["1"]) == 2
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 3
+    assert any("where it has no token (2 in one query)" in line for line in said)
+    assert not any(IPHONE[:8] in line for line in said)
+
+
+@pytest.mark.parametrize(("stored", "is_found"), [("1 ", True), ("1\u200b", False), ("1\u3164", False)])
+def test_an_account_of_theirs_is_spelled_as_everywhere(schema: sqlite3.Connection, stored: str, is_found: bool):
+    """Their database may compare more loosely than we do, and answers with its own spelling."""
+    schema.execute("UPDATE hg_user SET uid = ? WHERE uid = '1'", (stored,))
+    assert bool(SqlDirectory().accounts(["1", stored]).get("1")) == is_found
 
 
 def test_a_broken_list_is_taken_as_empty(schema: sqlite3.Connection):
@@ -141,11 +177,13 @@ def send(
     key = make_app_key(endpoint_url=sandbox.url, secret=secret)
     sandbox.add_key(key.access_id, secret)
     schema.execute("DELETE FROM hg_phone WHERE os = 'iphone'")
-    schema.execute("UPDATE hg_phone SET xg_token = ? WHERE xg_token = 'bbbb'", (DEAD,))
+    schema.execute("UPDATE hg_phone SET xg_token = ? WHERE xg_token = ?", (DEAD, ANDROID))
 
     def push_once() -> list[tuple[str, str, str]]:
         ids = submit([make_message("1", push_type=PushType.NEW_ORDER)]).record_ids
         run_jobs()
+        # Somebody else's is accepted: so it is the token, and not the key.
+        deliver([make_delivery(app_key_id=key.pk).pk])
         rows = DeliveryResult.objects.filter(record_id__in=ids)
         return list(rows.values_list("status", "reason", "token"))
 
@@ -199,7 +237,7 @@ def test_its_outage_only_delays(schema: sqlite3.Connection, path: Path, redis_cl
     sweep(now=timezone.now() + timedelta(minutes=1))
     run_jobs()
     assert PushRecord.objects.get().status == RecordStatus.DISTRIBUTED
-    assert "bbbb" in set(DeliveryResult.objects.values_list("token", flat=True))
+    assert ANDROID in set(DeliveryResult.objects.values_list("token", flat=True))
 
 
 def test_a_timeline_can_be_read_while_it_is_away(schema: sqlite3.Connection, path: Path, redis_client: Redis):
@@ -269,16 +307,16 @@ def test_a_broadcast_to_all_reads_page_by_page(
 ):
     settings.DIRECTORY_ALL_DEVICES_SQL = ALL_DEVICES
     monkeypatch.setattr(audiences, "EXPAND_DEVICES", 3)
-    schema.executemany("INSERT INTO hg_phone VALUES ('1', 'higo', 'iphone', ?)", [(f"t{n}",) for n in range(7)])
+    schema.executemany("INSERT INTO hg_phone VALUES ('1', 'higo', 'iphone', ?)", [(f"{n:064x}",) for n in range(7)])
     broadcast = launched()
     assert broadcast.estimate == 10
-    assert tokens() == {"aaaa", "bbbb", *(f"t{n}" for n in range(7))}
+    assert tokens() == {IPHONE, ANDROID, *(f"{n:064x}" for n in range(7))}
 
 
 def test_a_broadcast_to_one_platform(schema: sqlite3.Connection, settings: Settings, redis_client: Redis, keys: None):
     settings.DIRECTORY_ALL_DEVICES_SQL = ALL_DEVICES
     assert launched(platform=Platform.IOS).estimate == 1
-    assert tokens() == {"aaaa"}
+    assert tokens() == {IPHONE}
 
 
 def test_refused_tokens_are_neither_counted_nor_pushed_to(
@@ -286,9 +324,9 @@ def test_refused_tokens_are_neither_counted_nor_pushed_to(
 ):
     settings.DIRECTORY_ALL_DEVICES_SQL = ALL_DEVICES
     schema.execute("DELETE FROM hg_phone WHERE xg_token IS NULL")
-    make_device(token="bbbb", is_active=False)
+    make_device(token=ANDROID, is_active=False)
     assert launched().estimate == 1
-    assert tokens() == {"aaaa"}
+    assert tokens() == {IPHONE}
 
 
 def test_a_list_of_accounts_is_estimated_from_the_other_database(schema: sqlite3.Connection, redis_client: Redis):

@@ -28,6 +28,19 @@ def test_off(value: object):
     assert not is_on(value)
 
 
-@pytest.mark.parametrize(("value", "shown"), [(7, "7"), (b"ab", "ab"), (None, ""), ("x", "x")])
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (7, "7"),
+        (b"ab", "ab"),
+        (None, ""),
+        ("x", "x"),
+        (Decimal("7.00"), "7"),
+        (Decimal("2026112722001412345678901234"), "2026112722001412345678901234"),
+        (Decimal("7.50"), "7.50"),
+        (7.0, "7"),
+        (7.5, "7.5"),
+    ],
+)
 def test_a_column_as_text(value: object, shown: str):
     assert text(value) == shown

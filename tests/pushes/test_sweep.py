@@ -484,11 +484,16 @@ def test_a_record_goes_after_the_last_of_its_deliveries(kept_from: datetime, mon
     assert left == [(3, 1), (1, 1), (0, 0), (0, 0)]
 
 
-def test_dead_letters_go_once_they_are_dealt_with(kept_from: datetime):
+def test_dead_letters_go_after_as_long_and_what_nobody_has_resolved_is_told(
+    kept_from: datetime, caplog: pytest.LogCaptureFixture
+):
+    kept = make_dead_letter(created_at=kept_from + MINUTE)
     for status in ("new", "replayed", "discarded"):
         make_dead_letter(status=status, created_at=kept_from - MINUTE)
-    swept()
-    assert DeadLetter.objects.get().status == "new"
+    with caplog.at_level("WARNING", "pushes.sweep"):
+        swept()
+    assert DeadLetter.objects.get() == kept
+    assert "1 dead letters older than RETENTION_DAYS go, that nobody has resolved" in caplog.text
 
 
 def test_a_devices_history_is_kept_as_long_but_the_device_for_ever(kept_from: datetime):

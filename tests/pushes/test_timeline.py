@@ -218,7 +218,7 @@ def test_neither_text_nor_token_is_told():
 
 def test_it_takes_one_look_up_per_table(django_assert_max_num_queries: Any):
     make_delivery(make_record(), Status.ACCEPTED, app_key_id=make_app_key().pk)
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(6):
         timeline("7", "order-1")
 
 

@@ -1,6 +1,5 @@
 import sys
 from argparse import ArgumentParser
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError
 
 from pushes import deviceimport
+from pushes.spreadsheets import SheetError, decode
 
 MOST_SHOWN = 50
 
@@ -15,11 +15,11 @@ MOST_SHOWN = 50
 class Command(BaseCommand):
     help = (
         "Import devices from a CSV file: account_id,app,platform,environment,token[,login_status,push_status,tags]. "
-        "A first line with these names is recognised and may change their order."
+        "A first line with these names, in English or Chinese, may put them in any order."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", help="the CSV file in UTF-8; - for standard input")
+        parser.add_argument("file", help="the CSV file, as spreadsheets save it; - for standard input")
         parser.add_argument("--skip-bad", action="store_true", help="import the good lines although there are bad ones")
 
     def handle(self, *, file: str, skip_bad: bool, **_options: Any) -> None:
@@ -43,15 +43,25 @@ class Command(BaseCommand):
 
     def _parse(self, file: str) -> deviceimport.Parsed:
         try:
-            with nullcontext(sys.stdin) if file == "-" else Path(file).open(encoding="utf-8-sig", newline="") as lines:
-                return deviceimport.parse(lines)
+            return deviceimport.parse_text(_text(file))
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise CommandError(f"{file} is not UTF-8: {error}") from error
+        except SheetError as error:
+            raise CommandError(
+                f"{'standard input' if file == '-' else file}: {error}. Nothing was imported."
+            ) from error
 
     def _show(self, bad: list[deviceimport.BadLine]) -> None:
         for line in bad[:MOST_SHOWN]:
             self.stderr.write(str(line))
         if len(bad) > MOST_SHOWN:
             self.stderr.write(f"… and {len(bad) - MOST_SHOWN} more")
+
+
+def _text(file: str) -> str:
+    """Raises OSError and SheetError."""
+    if file != "-":
+        return decode(Path(file).read_bytes())
+    # A stream that somebody has put in the place of standard input may have text alone.
+    raw = getattr(sys.stdin, "buffer", None)
+    return decode(raw.read()) if raw is not None else sys.stdin.read()

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from pushes import ids
 from pushes.around import around
 from pushes.timeline import Timeline, timeline
 
@@ -23,6 +24,9 @@ class Command(BaseCommand):
     def handle(self, *, account: str, message: str | None, at: str | None, as_json: bool, **_options: Any) -> None:
         if (message is None) == (at is None):
             raise CommandError("give either a MESSAGE or --at TIME")
+        given, account = account, ids.typed(account)
+        if not account:
+            raise CommandError(f"ACCOUNT {ids.shown(given)} is no account id")
         found = timeline(account, message) if message is not None else around(account, _moment(at or ""))
         if as_json:
             self.stdout.write(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))

@@ -76,3 +76,92 @@ def test_tens_of_thousands_of_lines_name_every_bad_one() -> None:
     listed = parse_csv("\n".join(lines))
     assert len(listed.ids) == 49_999
     assert [line.number for line in listed.bad] == [42_000]
+
+
+# --- which column, and what a spreadsheet has made of it ----------------------------------------
+
+EXPORT = "number,created,account,kind,app,token,push\n1,2026-05-01,101,system,higo,abcd…,7\n2,2026-05-01,102,,,,8\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        EXPORT,
+        EXPORT.replace("number", "编号").replace("account", "账号").replace("token", "令牌"),
+        "序号,姓名,用户ID\n1,王,101\n2,李,102\n",
+        "name;User ID;remark\nWang;101;x\nLi;102;y\n",
+        "sep=;\nname;account_id\nWang;101\nLi;102\n",
+        "sep=\t\n会员编号\tname\n101\tWang\n102\tLi\n",
+        "用户,account_id\n王,101\n李,102\n",
+        "id,name\n101,Wang\n102,Li\n",
+        "101,Wang\n102,Li\n",
+        "101\n102",
+    ],
+)
+def test_the_accounts_are_found_by_their_heading(text: str) -> None:
+    listed = parse_csv(text)
+    assert (listed.ids, [str(line) for line in listed.bad]) == (["101", "102"], [])
+
+
+@pytest.mark.parametrize("text", ["account_id\tname\n101\tWang\n102\tLi", "序号\t用户ID\n1\t101\n2\t102"])
+def test_a_table_that_is_pasted_is_read_as_one(text: str) -> None:
+    assert parse(text).ids == ["101", "102"]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("手机号\n13800000001\n13800000002\n", "手机号"),
+        ("phone,name\n13800000001,Wang\n13800000002,Li\n", "'phone', 'name'"),
+        ("number,created,token\n1,2026,x\n2,2026,y\n", "account_id"),
+        ("用户ID,账号\n1,101\n2,102\n", "several columns may hold the account IDs"),
+        ("1,101\n2,102\n3,103\n", "row numbers"),
+        ("0,101\n1,102\n", "row numbers"),
+    ],
+)
+def test_a_file_whose_heading_is_not_understood_is_refused(text: str, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        parse_csv(text)
+
+
+@pytest.mark.parametrize("text", ["alice\nbob\n", "user1\nuser2\n", "1\n2\n3\n", "小明\n小红\n", "alice\n"])
+def test_a_list_of_bare_ids_needs_no_heading(text: str) -> None:
+    assert parse_csv(text).ids == parse(text).ids == text.split()
+
+
+SPOILT = [
+    "1.00086E+15",
+    "1.00086e+15",
+    "10086.0",
+    '"=""10086"""',
+    "=10086",
+    "'10086",
+    "合计",
+    "总计：2",
+    "Total",
+    "#N/A",
+]
+
+
+@pytest.mark.parametrize("heading", ["", "account_id\n"])
+@pytest.mark.parametrize("cell", SPOILT)
+def test_what_excel_has_made_of_an_id_is_told(heading: str, cell: str) -> None:
+    listed = parse_csv(f"{heading}101\n{cell}\n")
+    assert listed.ids == ["101"]
+    assert [line.number for line in listed.bad] == [2 + bool(heading)]
+    assert "Excel" in str(listed.bad[0])
+
+
+@pytest.mark.parametrize("cell", ["１００８６", "100\u200b86", "\ufeff101", "NULL", "10/"])
+def test_what_matches_nothing_is_told(cell: str) -> None:
+    for listed in (parse(f"101\n{cell}"), parse_csv(f"101\n{cell}")):
+        assert (listed.ids, len(listed.bad)) == (["101"], 1)
+        assert cell.startswith("10/") or "Excel" in str(listed.bad[0]) or "empty" in str(listed.bad[0])
+
+
+def test_a_number_with_thousands_separators_is_not_torn() -> None:
+    assert len(parse_csv('account_id\n"10,086"\n').bad) == 1
+
+
+def test_the_apostrophe_of_our_own_exports_is_no_part_of_the_id() -> None:
+    assert parse_csv("account\n'-7\n").ids == ["-7"]

@@ -10,10 +10,10 @@ from django.test import Client
 from django.utils import timezone
 
 from pushes import broadcasts, canary, rollout, tags
-from pushes.admin import progress
+from pushes.admin import account_list, progress
 from pushes.models import Broadcast, OperatorPreferences, PushRecord
 from pushes.names import App, BroadcastStatus, Status
-from tests.make import make_app_key, make_broadcast, make_delivery, make_device, make_record
+from tests.make import make_account, make_app_key, make_broadcast, make_delivery, make_device, make_record
 from tests.pushes.admin.conftest import SignIn, url
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
@@ -85,6 +85,7 @@ def test_looking_at_the_review_sends_nothing(operator: Client) -> None:
 
 
 def test_sending_twice_makes_one_push(operator: Client) -> None:
+    make_device()
     broadcast = make_broadcast()
     for _ in range(2):
         operator.post(url("broadcast_send_page", broadcast.pk))
@@ -180,6 +181,10 @@ def test_editing_keeps_a_list_too_long_to_show(operator: Client) -> None:
         ({"text": "字" * 1400}, "4200 bytes"),
         ({"data": "[1]"}, "Write a JSON object"),
         ({"data": "{"}, "Enter a valid JSON"),
+        ({"data": '{"x": NaN}'}, "Enter a valid JSON"),
+        ({"data": '{"x": 1e400}'}, "Enter a valid JSON"),
+        ({"data": '{"x": "\\ud800"}'}, "Enter a valid JSON"),
+        ({"data": "[" * 5_000 + "]" * 5_000}, "Enter a valid JSON"),
         ({"scheduled_at_0": "2020-01-01", "scheduled_at_1": "08:00"}, "This moment has passed"),
         ({"expires_at_0": "2020-01-01", "expires_at_1": "08:00"}, "expire before it is sent"),
         ({"expires_at_0": "2099-01-01", "expires_at_1": "08:00"}, "Pushes are kept for"),
@@ -195,6 +200,13 @@ def test_what_cannot_be_sent_is_refused_with_its_reason(
 ) -> None:
     assert complaint in compose(operator, **fields)
     assert not Broadcast.objects.exists()
+
+
+def test_a_number_of_more_than_64_bits_is_kept_digit_by_digit(operator: Client) -> None:
+    compose(operator, data='{"trade_no": 2026112722001412345678901234, "small": 9007199254740993}')
+    broadcast = Broadcast.objects.get()
+    assert broadcast.data == {"trade_no": "2026112722001412345678901234", "small": 9007199254740993}
+    assert "2026112722001412345678901234" in operator.get(url("broadcast_change", broadcast.pk)).content.decode()
 
 
 def test_a_copy_is_a_filled_form_and_no_row(operator: Client) -> None:
@@ -252,6 +264,7 @@ def test_an_audience_that_the_directory_cannot_list_is_refused_before_the_questi
 
 
 def test_a_broadcast_that_cannot_be_sent_as_it_is_says_why(operator: Client) -> None:
+    make_device()
     broadcast = make_broadcast(push_type=999)
     page = operator.post(url("broadcast_send_page", broadcast.pk), follow=True).content.decode()
     assert "is not a known push type" in page
@@ -282,7 +295,8 @@ def test_the_form_offers_the_tags_that_there_are(operator: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("percent", "words"), [("", "none: it goes to everybody at once"), ("10", "about 30 devices first (50 %)")]
+    ("percent", "words"),
+    [("", "none: it goes to everybody at once"), ("10", "30 devices (50 %) first; the rest follow automatically")],
 )
 def test_the_review_says_who_gets_it_first(operator: Client, percent: str, words: str) -> None:
     for _ in range(60):
@@ -341,7 +355,7 @@ def test_a_halted_one_says_why_on_its_page_in_the_list_and_on_the_overview(opera
     why = "6 of 10 tokens of its canary are invalid: 60.0 %, the limit is 20 %."
     assert why in operator.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
     assert why in operator.get("/admin/").content.decode()
-    assert "halted by itself" in operator.get(url("broadcast_changelist")).content.decode()
+    assert "stopped automatically" in operator.get(url("broadcast_changelist")).content.decode()
 
 
 @pytest.mark.parametrize(
@@ -380,7 +394,7 @@ def test_an_objection_of_another_version_is_told_in_its_own_words_and_can_be_ove
 def test_a_halted_one_is_continued_after_a_question_only(operator: Client) -> None:
     broadcast = halted()
     question = operator.get(url("broadcast_go_on_page", broadcast.pk)).content.decode()
-    assert "to everybody else all the same?" in question
+    assert "to everyone else anyway?" in question
     assert "6 of 10 tokens of its canary are invalid" in question
     operator.post(url("broadcast_resume_page", broadcast.pk))
     broadcast.refresh_from_db()
@@ -390,7 +404,7 @@ def test_a_halted_one_is_continued_after_a_question_only(operator: Client) -> No
     broadcast.refresh_from_db()
     assert (broadcast.status, broadcast.phase) == (BroadcastStatus.SENDING, "rest")
     [entry] = LogEntry.objects.all()
-    assert "It goes on, although it had halted: 6 of 10 tokens" in entry.change_message
+    assert "Continued after an automatic stop: 6 of 10 tokens" in entry.change_message
 
 
 def test_one_that_halted_on_its_way_is_continued_by_somebody_who_has_read_why(operator: Client) -> None:
@@ -408,7 +422,7 @@ def test_one_that_halted_on_its_way_is_continued_by_somebody_who_has_read_why(op
     operator.post(url("broadcast_go_on_page", broadcast.pk))
     broadcast.refresh_from_db()
     assert (broadcast.status, broadcast.phase) == (BroadcastStatus.SENDING, "")
-    assert "has halted by itself" not in operator.get("/admin/").content.decode()
+    assert "stopped automatically" not in operator.get("/admin/").content.decode()
 
 
 # --- both apps ------------------------------------------------------------------------------------
@@ -484,6 +498,7 @@ def test_a_viewer_continues_nothing(viewer: Client) -> None:
 
 
 def test_a_draft_that_changed_after_it_was_read_is_not_sent(operator: Client) -> None:
+    make_device()
     broadcast = make_broadcast()
     page = operator.get(url("broadcast_send_page", broadcast.pk)).content.decode()
     seen = re.search(r'name="seen" value="(\w+)"', page)
@@ -549,4 +564,43 @@ def test_an_hour_that_the_operator_s_clock_leaps_over_or_has_twice_is_refused(op
     OperatorPreferences.objects.create(user=User.objects.get(), time_zone="Europe/Berlin")
     day, clock = moment.split()
     assert "be interpreted in time zone Europe/Berlin" in compose(operator, scheduled_at_0=day, scheduled_at_1=clock)
+    assert not Broadcast.objects.exists()
+
+
+# --- what a review says of a list of accounts ---------------------------------------------------
+
+
+def test_the_review_counts_known_unknown_and_repeated_accounts(operator: Client) -> None:
+    make_app_key()
+    for account_id in ("101", "102"):
+        make_device(make_account(account_id))
+    upload = SimpleUploadedFile("list.csv", "\ufeff序号,账号\n1,101\n2,102\n3,404\n4,101\n5,405\n".encode())
+    page = compose(operator, audience_kind="accounts", accounts_file=upload, _review="1")
+    said = re.findall(r"<dt>(Known accounts|Unknown accounts|Repeated on the list)</dt><dd>(\d+)", page)
+    assert said == [("Known accounts", "2"), ("Unknown accounts", "2"), ("Repeated on the list", "1")]
+    broadcast = Broadcast.objects.get()
+    answer = operator.get(url("broadcast_unknown_page", broadcast.pk))
+    assert answer.content.decode("utf-8-sig").split() == ["account_id", "404", "405"]
+    assert url("broadcast_unknown_page", broadcast.pk) in page
+
+
+def test_a_draft_that_is_saved_again_keeps_its_number_of_repetitions(operator: Client) -> None:
+    compose(operator, audience_kind="accounts", accounts_typed="101 102 101")
+    broadcast = Broadcast.objects.get()
+    operator.post(url("broadcast_change", broadcast.pk), filled(audience_kind="accounts", accounts_typed="101\n102"))
+    broadcast.refresh_from_db()
+    assert (broadcast.accounts, broadcast.repeated) == (["101", "102"], 1)
+
+
+def test_the_unknown_accounts_can_be_imported_as_a_list_again(operator: Client) -> None:
+    broadcast = make_broadcast(audience_kind="accounts", accounts=["-404", "405"])
+    content = operator.get(url("broadcast_unknown_page", broadcast.pk)).content
+    assert account_list.parse_csv(account_list.decode(content)).ids == ["-404", "405"]
+
+
+@pytest.mark.parametrize("content", ["手机号\n13800000001\n", "account_id\n1.00086E+15\n", "account_id\n101\n合计\n"])
+def test_a_list_that_a_spreadsheet_has_spoilt_is_refused_with_what_to_do(operator: Client, content: str) -> None:
+    upload = SimpleUploadedFile("list.csv", content.encode("gb18030"))
+    page = compose(operator, audience_kind="accounts", accounts_file=upload)
+    assert "Excel" in page or "account_id or 账号" in page
     assert not Broadcast.objects.exists()

@@ -1,11 +1,15 @@
+import json
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from pushes.admin import letter_actions
 from pushes.admin.raw_bytes import MOST_SHOWN, readable
+from pushes.intake import store
 from pushes.models import DeadLetter, PushRecord
 from pushes.names import DeadLetterStatus
+from pushes.rawlist import Batch
 from tests.make import make_dead_letter
 from tests.pushes.admin.conftest import url
 
@@ -17,8 +21,8 @@ def test_letters_are_grouped_by_reason(viewer: Client) -> None:
         make_dead_letter(reason=reason)
     make_dead_letter(reason="object", status=DeadLetterStatus.DISCARDED)
     assert viewer.get(url("deadletter_changelist")).context["groups"] == [
-        ("truncated", "cut off before its end", 2),
-        ("object", "a PHP object, which is never read", 1),
+        ("truncated", "cut off before its end", "2"),
+        ("object", "a PHP object, which is never read", "1"),
     ]
 
 
@@ -119,6 +123,68 @@ def test_a_letter_that_is_still_bad_stays_with_the_reason(operator: Client, redi
     assert "It still cannot be read" in page.content.decode()
     assert page.context["form"]["text"].value() == '{"type": 99}'
     assert letter.status == DeadLetterStatus.NEW
+
+
+FIRST = b'{"type": 5, "to_id": "1", "app": "higo", "message": "hello", "msg_id": "m-1"}'
+OTHER = b'{"type": 5, "to_id": "2", "app": "higo", "message": "other", "msg_id": "m-1"}'
+
+
+def conflicting_letter() -> DeadLetter:
+    store(Batch("batch", [FIRST, OTHER]))
+    return DeadLetter.objects.get()
+
+
+def test_both_sides_of_a_conflict_stand_beside_each_other(viewer: Client, redis_client: object) -> None:
+    letter = conflicting_letter()
+    answer = viewer.get(url("deadletter_change", letter.pk))
+    page, record = answer.content.decode(), PushRecord.objects.get()
+    lines = {line.name: (line.waiting, line.recorded, line.differs) for line in answer.context["sides"].lines}
+    assert lines["to_id"] == ("2", "1", True)
+    assert lines["message"] == ("other", "hello", True)
+    assert lines["app"] == ("higo", "higo", False)
+    assert url("pushrecord_change", record.pk) in page
+    assert "The two pushes with this msg_id" in page
+
+
+def test_a_conflict_whose_push_is_gone_says_that_it_can_be_replayed(viewer: Client, redis_client: object) -> None:
+    letter = conflicting_letter()
+    PushRecord.objects.all().delete()
+    assert "is no longer kept" in viewer.get(url("deadletter_change", letter.pk)).content.decode()
+
+
+def test_other_letters_have_no_second_side(viewer: Client) -> None:
+    for letter in (intake_letter(), intake_letter(b"broken", reason="conflict"), make_dead_letter(reason="conflict")):
+        answer = viewer.get(url("deadletter_change", letter.pk))
+        assert (answer.status_code, answer.context["sides"]) == (200, None)
+
+
+def test_a_conflict_is_replayed_under_another_msg_id_only(operator: Client, redis_client: object) -> None:
+    letter = conflicting_letter()
+    start = operator.get(url("deadletter_replay_page", letter.pk)).context["form"]["text"].value()
+    refused = operator.post(url("deadletter_replay_page", letter.pk), {"text": start})
+    assert (refused.status_code, PushRecord.objects.count()) == (422, 1)
+    assert "has this msg_id already: change or remove it." in refused.content.decode()
+    operator.post(url("deadletter_replay_page", letter.pk), {"text": start.replace("m-1", "m-2")})
+    letter.refresh_from_db()
+    assert (letter.status, PushRecord.objects.count()) == (DeadLetterStatus.REPLAYED, 2)
+
+
+def test_conflicts_among_many_are_told_apart_from_what_cannot_be_read(operator: Client, redis_client: object) -> None:
+    letters = [conflicting_letter(), intake_letter(), intake_letter(b"broken")]
+    page = operator.post(
+        url("deadletter_changelist"), chosen("replay_selected", *letters, confirm="1"), follow=True
+    ).content.decode()
+    assert "1 pushed, 0 received before, 0 no longer new." in page
+    assert "1 still cannot be read" in page
+    assert "1 cannot be replayed under their msg_id" in page
+
+
+def test_a_long_letter_is_corrected_as_a_whole() -> None:
+    raw = b'{"message": "' + b"x" * 40_000 + b'", "no": 20261127220014123456789}'
+    assert json.loads(letter_actions.editable(DeadLetter(raw=raw))) == {
+        "message": "x" * 40_000,
+        "no": "20261127220014123456789",
+    }
 
 
 @pytest.mark.parametrize(

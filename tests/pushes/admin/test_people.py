@@ -8,8 +8,10 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from pushes import devices, directory, queues
-from pushes.models import DeviceEvent
-from pushes.names import Reason
+from pushes.admin import why
+from pushes.admin.desk import admin_url
+from pushes.models import Account, Device, DeviceEvent
+from pushes.names import Platform, Reason
 from tests.make import make_account, make_delivery, make_device
 from tests.pushes.admin.conftest import url
 
@@ -146,3 +148,52 @@ def test_looking_at_the_page_changes_nothing_and_a_viewer_may_not(operator: Clie
     assert viewer.post(url(f"device_{step}_page", device.pk), {"why": "x"}).status_code == 403
     device.refresh_from_db()
     assert device.is_active
+
+
+# --- one spelling -----------------------------------------------------------------------------
+
+IPHONE = "0a1b" * 16
+
+
+@pytest.mark.parametrize(
+    "typed", [IPHONE.upper(), f"<{IPHONE[:8]} {IPHONE[8:]}>", IPHONE[:8].upper(), f"<{IPHONE[:8]} "]
+)
+def test_an_iphone_is_found_however_its_token_is_typed(viewer: Client, typed: str) -> None:
+    device = make_device(make_account("100001"), token=IPHONE, platform=Platform.IOS)
+    row = make_delivery(token=IPHONE, platform=Platform.IOS)
+    make_delivery(token=IPHONE.upper())
+    assert found(viewer, "device", typed) == [device.pk]
+    assert found(viewer, "account", typed) == ["100001"]
+    assert row.pk in found(viewer, "deliveryresult", typed)
+    assert row.pk in found(viewer, "deliveryresult", f"token:{typed}")
+
+
+def test_the_letter_case_of_an_android_token_counts_in_a_search(viewer: Client) -> None:
+    make_device(token=IPHONE)
+    row = make_delivery(token=IPHONE)
+    assert found(viewer, "device", IPHONE.upper()) == []
+    assert found(viewer, "device", IPHONE[:9].upper()) == []
+    assert row.pk not in found(viewer, "deliveryresult", IPHONE.upper())
+
+
+@pytest.mark.parametrize("typed", ["100001\u200b", "\ufeff100001", "\u00a0100001\u3000", "1000\u00ad01"])
+def test_an_account_is_found_whatever_was_copied_with_its_id(viewer: Client, typed: str) -> None:
+    device = make_device(make_account("100001"))
+    row = make_delivery(account_id="100001")
+    assert found(viewer, "account", typed) == ["100001"]
+    assert found(viewer, "device", typed) == [device.pk]
+    assert found(viewer, "deliveryresult", typed) == [row.pk]
+
+
+@pytest.mark.parametrize("account_id", ["7\n8", "7\r8", "7\u200b", "7/8/", "7\x008"])
+def test_an_id_from_before_they_were_checked_breaks_no_page(admin_client: Client, account_id: str) -> None:
+    account = make_account(account_id)
+    device = make_device(account)
+    row = make_delivery(account_id=account_id)
+    pages = ["/admin/", *(url(f"{model}_changelist") for model in ("account", "device", "deliveryresult"))]
+    pages += [admin_url(Account, name, account.pk) for name in ("change", "test_page", "tags_page", "preferences_page")]
+    pages += [admin_url(Device, name, device.pk) for name in ("change", "test_page")]
+    pages += [url("deliveryresult_change", row.pk), url("pushrecord_change", row.record_id)]
+    pages += [why.url(account_id, f"#{row.record_id}"), why.url("\u200b", "#1"), why.url("7\n8", "#1")]
+    for page in pages:
+        assert admin_client.get(page).status_code < 500, page

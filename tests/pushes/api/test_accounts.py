@@ -111,3 +111,48 @@ def test_without_redis_presence_is_unavailable(api: Api, settings: Settings):
     address = {"URL": f"redis://127.0.0.1:{processes.free_port()}/0"}
     settings.RQ_QUEUES = {name: queue | address for name, queue in settings.RQ_QUEUES.items()}
     assert api.call("PUT", "/presence/7")[0] == 503
+
+
+@pytest.mark.parametrize("written", ["shop/7/west", "shop%2F7%2Fwest", "%20shop/7/west%C2%A0"])
+def test_an_account_id_may_have_slashes_in_every_path(api: Api, written: str):
+    assert api.call("PATCH", f"/accounts/{written}", {"push_status": 0})[1]["account_id"] == "shop/7/west"
+    assert api.call("PUT", f"/presence/{written}")[1]["account_id"] == "shop/7/west"
+    assert directory.online(["shop/7/west"]) == {"shop/7/west"}
+    assert api.call("DELETE", f"/presence/{written}")[0] == 204
+    assert directory.online(["shop/7/west"]) == set()
+    assert Account.objects.get().push_status == 0
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "7%E2%80%8B",
+        "%EF%BB%BF7",
+        "7%008",
+        "7%7F",
+        "7%0A8",
+        "7%0D8",
+        "7%C2%AD",
+        "7%E3%85%A4",
+        "%EF%BC%97",
+        "7%EF%B8%8F",
+        "%2F7",
+    ],
+)
+def test_an_account_id_that_would_match_nothing_is_refused_in_every_path(api: Api, written: str):
+    for method, path, body in (
+        ("PATCH", "/accounts", {"push_status": 0}),
+        ("PUT", "/presence", None),
+        ("DELETE", "/presence", None),
+    ):
+        status, answer = api.call(method, f"{path}/{written}", body)
+        assert status == 404 if written == "%2F7" else (status, answer["error"]["field"]) == (422, "account_id")
+        assert answer["error"]["message"].isprintable()
+    assert not Account.objects.exists()
+
+
+@pytest.mark.parametrize("entry", ["7\u200b", "\ufeff7", "7\n8", "７", "7\u3164"])
+@pytest.mark.parametrize(("field", "shape"), [("block", "{}"), ("mute", "group:{}"), ("mute", "private:8:{}")])
+def test_what_would_match_nothing_is_no_entry_of_a_list(api: Api, field: str, shape: str, entry: str):
+    status, answer = api.call("PATCH", "/accounts/9", {field: [shape.format(entry)]})
+    assert (status, answer["error"]["field"]) == (422, field)

@@ -7,14 +7,14 @@ from tests.make import make_account, make_device
 from tests.pushes.api.conftest import Api
 
 BODY = {"account_id": "7", "app": "higo", "platform": "iphone"}
-TOKEN = "abcd" + "0" * 32 + "wxyz"
+TOKEN = "abcd" + "0" * 56 + "ef12"
 
 
 def test_a_new_device_is_created(api: Api):
     status, answer = api.call("PUT", f"/devices/{TOKEN}", BODY)
     assert status == 201
     assert answer == {
-        "token": "abcd…wxyz",
+        "token": "abcd…ef12",
         "account_id": "7",
         "app": "higo",
         "platform": "ios",
@@ -75,7 +75,7 @@ def test_a_bad_token_is_refused_without_repeating_it(api: Api, token: str):
 
 
 def test_a_token_with_a_slash_is_a_token(api: Api):
-    assert api.call("PUT", "/devices/abcd/efgh+ijkl=", BODY)[0] == 201
+    assert api.call("PUT", "/devices/abcd/efgh+ijkl=", BODY | {"platform": "android"})[0] == 201
 
 
 def test_removing_deactivates_with_history(api: Api):
@@ -100,3 +100,62 @@ def test_removing_can_be_limited_to_an_app(api: Api):
 
 def test_an_unknown_device_cannot_be_removed(api: Api):
     assert api.call("DELETE", f"/devices/{TOKEN}")[0] == 404
+
+
+# --- one spelling -----------------------------------------------------------------------------
+
+XCODE = f"%3C{TOKEN[:8]}%20{TOKEN[8:16].upper()}%20{TOKEN[16:]}%3E"
+
+
+@pytest.mark.parametrize("written", [TOKEN.upper(), TOKEN.capitalize(), XCODE])
+def test_an_iphone_is_one_device_however_its_token_is_written(api: Api, written: str):
+    api.call("PUT", f"/devices/{TOKEN}", BODY)
+    status, answer = api.call("PUT", f"/devices/{written}", BODY | {"account_id": "8"})
+    assert (status, answer["account_id"]) == (200, "8")
+    assert Device.objects.get().token == TOKEN
+    assert api.call("DELETE", f"/devices/{written}") == (204, None)
+    assert not Device.objects.get().is_active
+
+
+def test_removing_an_android_device_minds_the_letter_case(api: Api):
+    make_device(token=TOKEN)
+    assert api.call("DELETE", f"/devices/{TOKEN.upper()}")[0] == 404
+    assert api.call("DELETE", f"/devices/{TOKEN}")[0] == 204
+
+
+IMPOSSIBLE = ["undefined", "null", "(null)", "nil", "[object%20Object]", "%20", "%3Cabcd%20abcd%3E", "token%00token"]
+IMPOSSIBLE += ["token%0Atoken", "token%20token", "token%E2%80%8Btoken", "%22token-0001%22", "%EF%BB%BFtoken-0001"]
+
+
+@pytest.mark.parametrize("token", IMPOSSIBLE)
+@pytest.mark.parametrize("platform", ["android", "ios"])
+def test_a_token_that_cannot_be_one_is_refused(api: Api, token: str, platform: str):
+    status, answer = api.call("PUT", f"/devices/{token}", BODY | {"platform": platform})
+    assert (status, answer["error"]["field"]) == (422, "token")
+    assert not Device.objects.exists()
+
+
+@pytest.mark.parametrize("token", [TOKEN[:-1], TOKEN + "a", TOKEN[:40], TOKEN * 2 + "ab", "x" + TOKEN[1:]])
+def test_an_iphones_token_has_its_length_and_alphabet(api: Api, token: str):
+    status, answer = api.call("PUT", f"/devices/{token}", BODY)
+    assert (status, answer["error"]["field"]) == (422, "token")
+    assert "hexadecimal digits" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("tag", ["ＶＩＰ", "vip", " Vip "])
+def test_tags_are_compared_in_one_form(api: Api, tag: str):
+    api.call("PUT", f"/devices/{TOKEN}", BODY | {"tags": ["VIP"]})
+    assert api.call("PUT", f"/devices/{TOKEN}", BODY | {"tags": [tag]})[1]["tags"] == ["vip"]
+
+
+@pytest.mark.parametrize("tag", ["v\u200bip", "v\u3164ip", "vip\ufe0f", "vi p"])
+def test_a_tag_with_what_cannot_be_seen_is_refused(api: Api, tag: str):
+    status, answer = api.call("PUT", f"/devices/{TOKEN}", BODY | {"tags": [tag]})
+    assert (status, answer["error"]["field"]) == (422, "tags")
+
+
+@pytest.mark.parametrize("account_id", ["7\u200b", "\ufeff7", "7\x00", "7\n8", "7\u00ad", "７", "7/"])
+def test_an_account_id_that_would_match_nothing_is_refused(api: Api, account_id: str):
+    status, answer = api.call("PUT", f"/devices/{TOKEN}", BODY | {"account_id": account_id})
+    assert (status, answer["error"]["field"]) == (422, "account_id")
+    assert answer["error"]["message"].isprintable()

@@ -7,6 +7,7 @@ from pytest_django import Settings
 
 from higo_push import processes
 from pushes import lanes
+from pushes.distribute import distribute
 from pushes.models import DeliveryResult, PushRecord
 from tests.pushes.api.conftest import Api
 
@@ -53,6 +54,85 @@ class TestOne:
         status, answer = submit(api, PUSH | {"message": "other"}, **{"Idempotency-Key": "k"})
         assert (status, answer["error"]["code"]) == (409, "conflict")
 
+    @pytest.mark.parametrize(
+        ("change", "differs"),
+        [
+            ({"to_id": "8"}, "to_id"),
+            ({"to_id": ["7", "8"]}, "to_id"),
+            ({"via": "iphone"}, "via"),
+            ({"app": "higirl"}, "app"),
+            ({"type": 5}, "type"),
+            ({"title": "T"}, "title"),
+            ({"message": "other"}, "message"),
+            ({"data": {"paid": True}}, "data"),
+        ],
+    )
+    def test_another_push_under_a_used_msg_id_is_a_conflict_that_says_what_differs(
+        self, api: Api, change: dict[str, Any], differs: str
+    ):
+        first = submit(api, PUSH | {"via": "android", "data": {"paid": 1}, "msg_id": "order-1"})[1]["id"]
+        again = PUSH | {"via": "android", "data": {"paid": 1}, "msg_id": "order-1"}
+        status, answer = submit(api, again | change)
+        assert (status, *error_of(answer)) == (409, "conflict", "msg_id")
+        assert (
+            answer["error"]["message"] == f"msg_id 'order-1' names push #{first} already, which differs in {differs}."
+        )
+        assert submit(api, again) == (202, {"status": "duplicate", "id": first})
+
+    def test_the_order_of_recipients_and_keys_and_the_expiry_make_no_other_push(self, api: Api):
+        push = PUSH | {"to_id": [1, 2], "data": {"a": 1, "b": [2]}, "msg_id": "m", "ttl": 60}
+        submit(api, push)
+        again = push | {"to_id": ["2", "1", "1"], "data": {"b": [2], "a": 1}, "ttl": 90}
+        assert submit(api, again)[1]["status"] == "duplicate"
+
+    @pytest.mark.parametrize("none", [0, "0", "", None, " ", False])
+    def test_a_msg_id_that_names_nothing_makes_no_two_pushes_one(self, api: Api, none: Any):
+        answers = [submit(api, PUSH | {"msg_id": none, "message": text})[1]["status"] for text in ("a", "b", "a")]
+        assert answers == ["accepted"] * 3
+
+    def test_with_such_a_msg_id_the_key_counts(self, api: Api):
+        answers = [submit(api, PUSH | {"msg_id": 0}, **{"Idempotency-Key": "k"})[1]["status"] for _ in range(2)]
+        assert answers == ["accepted", "duplicate"]
+
+    def test_empty_recipients_cost_the_others_nothing(self, api: Api):
+        submit(api, PUSH | {"to_id": ["1", " 2", "", None]})
+        assert PushRecord.objects.get().accounts == ["1", "2"]
+
+    @pytest.mark.parametrize("digits", ["2026112722001412345678901234", "-9223372036854775809", "18446744073709551616"])
+    def test_a_number_of_more_than_64_bits_is_kept_digit_by_digit(self, api: Api, digits: str):
+        numbers = f'"to_id": {digits}, "message": {digits}, "msg_id": {digits}, "data": {{"no": [{digits}]}}'
+        body = f'{{"app": "higo", {numbers}}}'
+        headers = {"Authorization": f"Bearer {api.clear}"}
+        answer = api.client.generic("POST", "/api/v1/pushes", body.encode(), "application/json", headers=headers)
+        record = PushRecord.objects.get()
+        assert answer.status_code == 202
+        assert (record.accounts, record.text, record.message_id) == ([digits], digits, digits)
+        assert record.data == {"no": [digits]}
+
+    @pytest.mark.parametrize("data", ["NaN", "1e400", "-Infinity", '"\\ud800"', "[" * 17 + "]" * 17, "9" * 400 + ".5"])
+    def test_what_cannot_be_kept_is_refused_as_a_whole(self, api: Api, data: str):
+        body = f'{{"to_id": 7, "app": "higo", "message": "m", "data": {{"x": {data}}}}}'
+        headers = {"Authorization": f"Bearer {api.clear}"}
+        answer = api.client.generic("POST", "/api/v1/pushes", body.encode(), "application/json", headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_json")
+        assert not PushRecord.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("fields", "seconds"),
+        [({"ttl": 600}, 600), ({"ttl": "90"}, 90), ({"ttl": 10**6}, 259_200), ({"expires_at": 5e8 + 4e9}, 259_200)],
+    )
+    def test_a_producers_expiry_is_honoured(self, api: Api, fields: dict[str, Any], seconds: int):
+        submit(api, PUSH | fields)
+        record = PushRecord.objects.get()
+        assert abs((record.expires_at - record.created_at).total_seconds() - seconds) < 5
+
+    def test_an_expiry_that_has_passed_is_accepted_and_expires(self, api: Api):
+        push = PUSH | {"expires_at": "2026-01-01T00:00:00Z", "msg_id": "m"}
+        first = submit(api, push)
+        assert (first[0], submit(api, push)[1]["status"]) == (202, "duplicate")
+        distribute([first[1]["id"]])
+        assert api.call("GET", f"/pushes/{first[1]['id']}")[1]["status"] == "expired"
+
     def test_a_msg_id_and_a_key_of_the_same_text_are_two_things(self, api: Api):
         submit(api, PUSH | {"msg_id": "x"})
         assert submit(api, PUSH, **{"Idempotency-Key": "x"})[1]["status"] == "accepted"
@@ -72,7 +152,10 @@ class TestOne:
             ({"app": "x"}, "unknown_app", "app"),
             ({"via": "x"}, "bad_via", "via"),
             ({"to_id": []}, "no_recipient", "to_id"),
-            ({"to_id": {"a": None}}, "bad_recipient", "to_id"),
+            ({"to_id": {"a": None}}, "no_recipient", "to_id"),
+            ({"to_id": [{"id": 7}]}, "bad_recipient", "to_id"),
+            ({"ttl": -1}, "bad_expiry", "ttl"),
+            ({"expires_at": 3600}, "bad_expiry", "expires_at"),
             ({"message": ""}, "no_message", "message"),
             ({"data": 1}, "bad_data", "data"),
             ({"msg_id": "x" * 129}, "bad_msg_id", "msg_id"),
@@ -116,7 +199,21 @@ class TestList:
         item = PUSH | {"msg_id": "m"}
         _, answer = submit(api, [item, item, item | {"message": "other"}])
         assert [result["status"] for result in answer["results"]] == ["accepted", "duplicate", "error"]
+        assert error_of(answer["results"][2]) == ("conflict", "msg_id")
         assert PushRecord.objects.get().text == "你好"
+
+    def test_another_list_under_a_used_key_is_answered_item_by_item(self, api: Api):
+        submit(api, [PUSH, PUSH], **{"Idempotency-Key": "k"})
+        items = [PUSH, PUSH | {"message": "other"}, PUSH | {"message": "more"}]
+        _, answer = submit(api, items, **{"Idempotency-Key": "k"})
+        assert [result["status"] for result in answer["results"]] == ["duplicate", "error", "accepted"]
+        assert error_of(answer["results"][1]) == ("conflict", None)
+
+    def test_a_thousand_conflicts_take_as_many_queries_as_two(self, api: Api, django_assert_max_num_queries: Any):
+        submit(api, [PUSH | {"msg_id": str(number)} for number in range(1, 1001)])
+        with django_assert_max_num_queries(20):
+            _, answer = submit(api, [PUSH | {"msg_id": str(n), "message": "other"} for n in range(1, 1001)])
+        assert answer["counts"] == {"accepted": 0, "duplicate": 0, "error": 1000}
 
     def test_a_key_covers_the_whole_list(self, api: Api):
         submit(api, [PUSH, PUSH], **{"Idempotency-Key": "k"})

@@ -242,6 +242,15 @@ class TestIos:
             "custom_accept_time": 3,
         }
 
+    def test_neither_replaces_the_other_whoever_uses_the_name(self):
+        message = self.message(notification(replace_id=5, custom={"n_id": 9, "aps": 1, "custom_aps": 2}))
+        assert {name: message[name] for name in message if name != "aps"} == {
+            "n_id": 5,
+            "custom_n_id": 9,
+            "custom_custom_aps": 1,
+            "custom_aps": 2,
+        }
+
     @pytest.mark.parametrize(("environment", "number"), [(Environment.PRODUCTION, "1"), (Environment.LOCAL, "2")])
     def test_environments(self, environment, number):
         request = xinge.to_device(xinge.prepare(ios(environment), notification()), "b" * 64, now=NOW)
@@ -262,6 +271,14 @@ class TestAnswers:
 
     def test_accepted(self):
         assert self.read(ret_code=0, result="").verdict is Verdict.ACCEPTED
+
+    def test_a_push_id_of_more_than_64_bits_keeps_its_digits(self):
+        body = b'{"ret_code": 0, "result": {"push_id": 2026112722001412345678901234}}'
+        assert xinge.read(HttpResponse(200, body)).push_id == "2026112722001412345678901234"
+
+    @pytest.mark.parametrize("body", [b'{"ret_code": NaN}', b"[" * 5_000, b'{"ret_code": 1e400}'])
+    def test_an_answer_that_is_no_json_is_no_answer(self, body):
+        assert xinge.read(HttpResponse(200, body)).verdict is Verdict.UNKNOWN
 
     @pytest.mark.parametrize("push_id", ["2854657652", 2854657652])
     def test_the_push_id_is_text(self, push_id):

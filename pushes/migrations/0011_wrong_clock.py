@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("pushes", "0009_broadcast_halt"),
+        ("pushes", "0010_refused_jobs"),
     ]
 
     operations = [

@@ -18,7 +18,7 @@ REASONS = [
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("pushes", "0016_wrong_clock"),
+        ("pushes", "0009_broadcast_halt"),
     ]
 
     operations = [

@@ -1,0 +1,83 @@
+"""When a producer wants its push to have expired: `expires_at`, a moment, or `ttl`, a duration. Pure."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import get_default_timezone
+
+#: No provider keeps a message for longer; what a producer asks for beyond that is cut to it.
+MOST_SECONDS = 259_200
+#: From 2001 on, ten digits are seconds; smaller numbers are no moment that anybody means.
+FIRST_SECOND, LAST_SECOND, FIRST_MILLISECOND = 10**9, 5 * 10**9, 10**12
+_NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,30})?")
+_EXAMPLES = "2026-11-27T18:00:00+08:00, 2026-11-27 18:00:00 (in TIME_ZONE) or Unix seconds"
+
+
+class ExpiryError(ValueError):
+    """A field that cannot be used; the text says what is wrong with the value, and what is accepted."""
+
+    def __init__(self, field: str, text: str) -> None:
+        super().__init__(text)
+        self.field = field
+
+
+def read(fields: Mapping[str, Any], now: datetime) -> datetime | None:
+    """The moment from which the push must no longer be sent; None when the producer names none. It may have passed:
+    such a push is accepted and expires, so that a repeated one stays a duplicate. Of both fields the earlier counts.
+    Raises ExpiryError."""
+    wanted = [moment for moment in (_moment(fields.get("expires_at")), _after(fields.get("ttl"), now)) if moment]
+    return min(*wanted, now + timedelta(seconds=MOST_SECONDS)) if wanted else None
+
+
+def _after(value: Any, now: datetime) -> datetime | None:
+    seconds = _number(value)
+    if seconds == 0 or _is_nothing(value):
+        return None
+    if seconds is None or seconds >= FIRST_SECOND:
+        raise ExpiryError("ttl", f"{_shown(value)} is not a duration; write seconds, such as 3600")
+    return now + timedelta(seconds=min(seconds, MOST_SECONDS))
+
+
+def _moment(value: Any) -> datetime | None:
+    number = _number(value)
+    if number == 0 or _is_nothing(value):
+        return None
+    moment = _written(value) if number is None else _counted(number)
+    if moment is None:
+        raise ExpiryError("expires_at", f"{_shown(value)} is not a moment; write {_EXAMPLES}")
+    return moment
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or value is False or (isinstance(value, str) and not value.strip())
+
+
+def _number(value: Any) -> float | None:
+    """0 is PHP's `intval(null)`, and names nothing."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    text = str(value).strip()
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def _counted(number: float) -> datetime | None:
+    """Seconds since 1970, or milliseconds."""
+    seconds = number / 1000 if number >= FIRST_MILLISECOND else number
+    return datetime.fromtimestamp(seconds, timezone.utc) if FIRST_SECOND <= seconds < LAST_SECOND else None
+
+
+def _written(value: Any) -> datetime | None:
+    try:
+        moment = parse_datetime(value.strip()) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    if moment is None or moment.year <= 2001:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=get_default_timezone())
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:60] if isinstance(value, str | int | float | bool) else f"a {type(value).__name__}"

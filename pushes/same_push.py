@@ -1,0 +1,89 @@
+"""When are two messages the same push? One answer for the intake, the API, replays, and the pages that explain it.
+
+The same identity makes them the same push, if they also say the same to the same people. Otherwise the second one is a
+conflict: somebody used an id twice, and what he meant by it must not vanish. When they expire does not count, since
+a producer that repeats itself reckons anew.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from pushes.models import PushRecord
+from pushes.values import PushMessage
+
+_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+#: How producers call the fields of a Content.
+FIELDS = ("type", "app", "via", "to_id", "title", "message", "data")
+
+
+class Content(NamedTuple):
+    """What counts when two messages are compared. The order of recipients and of the data's keys does not."""
+
+    push_type: int
+    app: str
+    platform: str
+    recipients: frozenset[str]
+    title: str
+    text: str
+    data: bytes
+
+
+class Recorded(NamedTuple):
+    """A push that is stored already."""
+
+    id: int
+    created_at: datetime
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """That an identity stands for another push already: which one, and the producers' names of what differs."""
+
+    record_id: int
+    fields: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"names push #{self.record_id} already, which differs in {', '.join(self.fields)}"
+
+
+def content_of(message: PushMessage) -> Content:
+    return Content(
+        int(message.push_type),
+        message.app.value,
+        message.audience.platform.value if message.audience.platform else "",
+        frozenset(message.audience.accounts),
+        message.title,
+        message.text,
+        _canonical(message.data),
+    )
+
+
+def recorded(dedupe_keys: Collection[str]) -> dict[str, Recorded]:
+    """The stored pushes with these keys, by key, in one query."""
+    rows = PushRecord.objects.filter(dedupe_key__among=list(dedupe_keys)).values_list(
+        "dedupe_key", "id", "created_at", "push_type", "app", "platform", "accounts", "title", "text", "data"
+    )
+    return {
+        key: Recorded(
+            record_id, created_at, Content(number, app, platform, frozenset(accounts), title, text, _canonical(data))
+        )
+        for key, record_id, created_at, number, app, platform, accounts, title, text, data in rows
+    }
+
+
+def conflict(message: PushMessage, stored: Recorded | None) -> Conflict | None:
+    """None when nothing is stored under the message's identity, or the same push is."""
+    if stored is None:
+        return None
+    pairs = zip(FIELDS, content_of(message), stored.content, strict=True)
+    fields = tuple(name for name, said, kept in pairs if said != kept)
+    return Conflict(stored.id, fields) if fields else None
+
+
+def _canonical(data: Any) -> bytes:
+    return orjson.dumps(data, option=_OPTIONS)

@@ -1,0 +1,170 @@
+"""Tables as spreadsheets and editors save them: one reader for every file of ours.
+
+The text may be UTF-8, UTF-16 or GB 18030; columns are parted by commas, semicolons or tabs, and found by their
+headings, English or Chinese, in any order. What a spreadsheet has made of an id is told, never guessed back.
+"""
+
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+#: How the files of Excel begin (.xlsx, which is a ZIP, and .xls), and UTF-16 text.
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+DELIMITERS = ("\t", ";", "，", "；")
+LOOKED_AT = 400
+#: What a column may be headed with; compared in lower case without blanks, dashes and what stands in brackets.
+HEADINGS = {
+    "account_id": """
+        accountid account accountno uid userid user memberid customerid
+        账号 账号id 帐号 帐号id 账户 账户id 帐户 帐户id 用户 用户id 用户号 用户账号 用户帐号 用户编号
+        会员 会员id 会员号 会员账号 会员编号 买家id 卖家id 商家id 客户id 客户编号
+        帳號 帳號id 帳戶 用戶 用戶id 用戶帳號 會員 會員id 會員編號
+    """,
+    "app": "app appname application 应用 应用名 应用名称 客户端 應用",
+    "platform": "platform via os system devicetype 平台 设备平台 系统 操作系统 手机系统 设备类型 系統",
+    "environment": "environment env 环境 推送环境 環境",
+    "token": """
+        token devicetoken pushtoken xgtoken apnstoken
+        令牌 设备令牌 推送令牌 设备token 推送token 信鸽token 設備令牌
+    """,
+    "login_status": "loginstatus loggedin 登录状态 登陆状态 是否登录 登錄狀態",
+    "push_status": "pushstatus 推送状态 推送开关 接收推送 是否接收推送 推送狀態",
+    "tags": "tags tag 标签 设备标签 用户标签 標籤",
+}
+#: In front of many tables stands the number of the row, which is nobody's id.
+ROW_NUMBERS = frozenset(
+    ("", "no", "no.", "number", "#", "row", "rowid", "index", "序号", "编号", "行号", "序", "序號", "編號")
+)
+_COLUMN_OF = {name: column for column, names in HEADINGS.items() for name in names.split()}
+_TOTAL = re.compile(
+    r"(合计|总计|小计|共计|汇总|总数|合計|總計|(grand|sub)?-?\s?total|sum)s?\s*[:：]?\s*[\d,.]*\s*[人个個条條行]?",
+    re.IGNORECASE,
+)
+_SPOILT = (
+    (re.compile(r"[+-]?\d+([.,]\d+)?[eE][+-]\d+|\d+[.,]\d+[eE]\d+"), "rounded"),
+    (re.compile(r"[+-]?\d+\.0*"), "decimals"),
+    (re.compile(r"'\d+"), "apostrophe"),
+    (re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?"), "thousands"),
+    (re.compile(r"[=＝].*", re.DOTALL), "formula"),
+    (re.compile(r"#(N/A|REF!|VALUE!|NAME\?|NULL!|DIV/0!|NUM!|#+)"), "error"),
+    (re.compile(r"null|nil|none|nan|undefined|\(null\)|\\n", re.IGNORECASE), "nothing"),
+)
+
+
+class SheetError(ValueError):
+    """A file that cannot be read as a table, or whose heading says something else; says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line's cells without the blanks around them, and the number of the line in the file."""
+
+    number: int
+    cells: list[str]
+
+
+def decode(raw: bytes) -> str:
+    """A file's text. Raises SheetError."""
+    if raw.startswith(WORKBOOKS):
+        raise SheetError(_("the file is an Excel workbook: save it as CSV (UTF-8), and upload that"))
+    if raw.startswith(UTF_16) or b"\0" in raw[:LOOKED_AT]:
+        return _decoded_utf_16(raw)
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            return raw.decode(encoding).lstrip("\ufeff")
+        except UnicodeDecodeError:
+            continue
+    raise SheetError(_("the file is neither UTF-8 nor GB 18030 text: save it as CSV (UTF-8)"))
+
+
+def _decoded_utf_16(raw: bytes) -> str:
+    """With a mark at its beginning, or by where the zeros of its plain letters stand."""
+    begins = raw[:LOOKED_AT]
+    encoding = (
+        "utf-16" if raw.startswith(UTF_16) else "utf-16-be" if begins[::2].count(0) > len(begins) // 8 else "utf-16-le"
+    )
+    try:
+        return raw.decode(encoding).lstrip("\ufeff")
+    except UnicodeDecodeError:
+        raise SheetError(_("the file is cut off: save it as CSV (UTF-8)")) from None
+
+
+def rows(text: str) -> list[Row]:
+    """The lines that hold anything. Raises SheetError."""
+    text = text.lstrip("\ufeff")
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    told = re.fullmatch(r'"?sep=(.)"?[,;\t]*', first.strip(" "), re.IGNORECASE)
+    reader = csv.reader(io.StringIO(text, newline=None), delimiter=told[1] if told else _delimiter(first))
+    found: list[Row] = []
+    try:
+        for cells in reader:
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped) and not (told and not found and stripped[0].lower().startswith("sep=")):
+                found.append(Row(reader.line_num, stripped))
+    except csv.Error as error:
+        raise SheetError(
+            _("line %(number)s: the file is no CSV: %(error)s") % {"number": reader.line_num, "error": error}
+        ) from None
+    return found
+
+
+def _delimiter(first_line: str) -> str:
+    return next((mark for mark in DELIMITERS if mark in first_line and "," not in first_line), ",")
+
+
+def column_of(heading: str) -> str:
+    """The column that a cell of the first line heads, or "" where it is no heading that we know."""
+    return _COLUMN_OF.get(_plain(heading), "")
+
+
+def is_row_number(heading: str) -> bool:
+    return _plain(heading) in ROW_NUMBERS
+
+
+def is_heading(cell: str) -> bool:
+    return bool(cell) and (bool(column_of(cell)) or is_row_number(cell))
+
+
+def _plain(heading: str) -> str:
+    text = re.sub(r"\(.*?\)|\[.*?\]", "", unicodedata.normalize("NFKC", heading).lower())
+    return re.sub(r"[\s_*:\-]", "", text)
+
+
+def is_total(cells: Sequence[str]) -> bool:
+    """Whether a line is a spreadsheet's sum, not a row."""
+    return any(_TOTAL.fullmatch(cell) for cell in cells if cell)
+
+
+def spoilt(cell: str) -> str:
+    """What a spreadsheet has made of an id or a token, with what to do about it; "" when nothing."""
+    kind = next((name for pattern, name in _SPOILT if pattern.fullmatch(cell)), "")
+    return _advice()[kind] if kind else ""
+
+
+def _advice() -> dict[str, str]:
+    return {
+        "rounded": _("Excel has rounded this number; format the column as text, enter it again and save"),
+        "decimals": _("Excel has added decimals; format the column as text and save again"),
+        "apostrophe": _("Excel's apostrophe stands in front of it; delete it and save again"),
+        "thousands": _("Excel has added thousands separators; format the column as text and save again"),
+        "formula": _("this is an Excel formula; paste the column as values and save again"),
+        "error": _("this is an error of Excel's; correct the cell and save again"),
+        "nothing": _("this stands for an empty cell; delete the row"),
+    }
+
+
+def total_advice() -> str:
+    return _("this is a totals row of Excel's; delete it and save again")
+
+
+def numbered(table: Sequence[Row]) -> bool:
+    """Whether the first of several columns counts the rows: 1, 2, 3 …"""
+    firsts = [row.cells[0] for row in table]
+    counted = len(table) > 1 and all(len(row.cells) > 1 for row in table)
+    return counted and firsts in ([str(n) for n in range(start, start + len(table))] for start in (0, 1))
