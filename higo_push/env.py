@@ -5,6 +5,7 @@ the variable, the value it had and what would be accepted. A `.env` file in the 
 read first; variables that are already set win over it.
 """
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -27,6 +28,9 @@ KNOWN_SCHEMES = frozenset(("http", "https", "postgres", "postgresql", "mariadb",
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 MONGO_SCHEMES = ("mongodb", "mongodb+srv")
 FALSE_WORDS = {"0", "false", "no", "off"}
+_HOST = re.compile(
+    r"(?P<scheme>https?://)?(?P<host>\[[0-9a-f:.]+\]|[0-9a-z_-]+(?:\.[0-9a-z_-]+)*\.?)(?::(?P<port>[0-9]{1,5}))?"
+)
 #: A session whose client is gone without a word keeps its locks until the server ends it: MariaDB's does after so
 #: long between two statements of a transaction (what ours ask meanwhile has bounds), MySQL's cannot.
 _REST = " /*M!100300 , idle_transaction_timeout={seconds} */"
@@ -135,6 +139,40 @@ def url(name: str, default: str, schemes: tuple[str, ...]) -> str:
             "or password write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25."
         )
     return value
+
+
+def hosts(name: str) -> list[str]:
+    """A comma-separated list of `host`, `host:port` or `scheme://host:port`, each in lower case, an international name
+    as name servers have it, and an IPv6 address in brackets."""
+    return [_host(name, word) for word in words(name)]
+
+
+def _host(name: str, word: str) -> str:
+    wanted = "write hosts as gateway.example.com, gateway.example.com:8443, 127.0.0.1:8790 or [::1]:8790"
+    scheme, separator, rest = word.lower().rpartition("://")
+    host, colon, port = (
+        (rest, "", "") if rest.endswith("]") else rest.rpartition(":") if ":" in rest else (rest, "", "")
+    )
+    try:
+        host = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        raise refuse(name, word, wanted) from None
+    found = _HOST.fullmatch(f"{scheme}{separator}{host}{colon}{port}")
+    if found is None or not 0 < int(found["port"] or 1) <= MOST_PORT:
+        # What stands before an @ may be a password.
+        raise refuse(name, f"…@{word.rpartition('@')[2]}" if "@" in word else word, wanted)
+    host = found["host"].rstrip(".")
+    _check_host(name, word, host)
+    return f"{scheme}{separator}{host}{colon}{port}"
+
+
+def _check_host(name: str, word: str, host: str) -> None:
+    """An address that is none would never be met by a call."""
+    is_address = host.startswith("[") or re.fullmatch(r"[0-9.]+", host)
+    try:
+        ipaddress.ip_address(host.strip("[]") if is_address else "::1")
+    except ValueError:
+        raise refuse(name, word, f"{host} is not an address") from None
 
 
 def with_redis_bounds(value: str) -> str:

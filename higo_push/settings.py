@@ -82,10 +82,10 @@ DATABASES = {
         "DATABASE_URL",
         f"sqlite:///{BASE_DIR / 'higo_push.sqlite3'}",
         env.Waits(
-            connect=env.integer("DATABASE_CONNECT_SECONDS", 5, least=1, most=3_600),
-            answer=env.integer("DATABASE_ANSWER_SECONDS", 20, least=1, most=3_600),
-            lock=env.integer("DATABASE_LOCK_SECONDS", 8, least=1, most=3_600),
-            command_answer=env.integer("DATABASE_COMMAND_SECONDS", 7_200, least=1, most=86_400),
+            env.integer("DATABASE_CONNECT_SECONDS", 5, least=1, most=3_600),
+            env.integer("DATABASE_ANSWER_SECONDS", 20, least=1, most=3_600),
+            env.integer("DATABASE_LOCK_SECONDS", 8, least=1, most=3_600),
+            env.integer("DATABASE_COMMAND_SECONDS", 7_200, least=1, most=86_400),
         ),
     )
 }
@@ -183,6 +183,8 @@ LOGGING = {
 REDIS_URL = env.url("REDIS_URL", "", env.REDIS_SCHEMES)
 MONGO_URL = env.url("MONGO_URL", "", env.MONGO_SCHEMES)
 SANDBOX_URL = env.url("SANDBOX_URL", "http://127.0.0.1:8790", ("http", "https"))
+# Where calls to providers may go, besides the providers' own hosts and the sandbox's.
+PROVIDER_HOSTS = env.hosts("PROVIDER_HOSTS")
 
 # What /readyz asks besides the database and Redis: name to dotted path.
 READINESS_CHECKS = {"mongodb": "higo_push.readiness.check_mongodb"} if MONGO_URL else {}

@@ -4,7 +4,7 @@ from django.db.models import BigIntegerField, CharField
 from django.utils.translation import gettext_lazy as _
 
 from pushes import jobcheck
-from pushes.checks import check_directory, check_lease
+from pushes.checks import check_directory, check_endpoints, check_lease
 from pushes.lookups import Among
 from pushes.server_checks import check_mariadb, check_redis, check_redis_users
 
@@ -19,6 +19,7 @@ class PushesConfig(AppConfig):
             keys.register_lookup(Among)
         register(check_directory)
         register(check_lease)
+        register(check_endpoints, Tags.database)
         register(check_mariadb, Tags.database)
         register(check_redis, Tags.database)
         register(check_redis_users, Tags.database)

@@ -8,7 +8,7 @@ meanwhile is lost. The canary is sent device by device (`PushRecord.one_by_one`)
 of a list without a word.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -199,8 +199,11 @@ def spike(broadcast: Broadcast, now: datetime) -> Objection | None:
     the provider or the key's own rate asks to wait, waits, and says nothing. Nor do a handful of failures."""
     seconds = settings.BROADCAST_HALT_WINDOW_SECONDS
     since = tallies.seconds_ago(now, seconds)
-    found = recent(broadcast.pk, max(since, broadcast.watched_from or since))
-    if found.answered < LEAST_RECENT_ANSWERS:
+    ends = tallies.ends(broadcast.pk, since=max(since, broadcast.watched_from or since))
+    found = _of(ends)
+    # Once its tokens are in doubt its key is paused, and no more answers come.
+    is_doubted = any(event == BroadcastTally.DOUBTED for event, _ in ends)
+    if found.answered < LEAST_RECENT_ANSWERS and not is_doubted:
         return None
     objected = _too_many(found, limits(broadcast), least=LEAST_SPIKE)
     return objected._replace(seconds=round(seconds)) if objected else None
@@ -220,8 +223,13 @@ def _percent(part: int, whole: int) -> float:
 
 def recent(broadcast_id: int, since: datetime | None = None) -> Tally:
     """Of what has ended, ever or since: what only waits is not in it."""
+    ends = tallies.ends(broadcast_id, since=since)
+    return _of({key: number for key, number in ends.items() if key[0] != BroadcastTally.DOUBTED})
+
+
+def _of(ends: Mapping[tuple[str, str], int]) -> Tally:
     counted: dict[str, int] = dict.fromkeys(Tally.__slots__, 0)
-    for (event, reason), number in tallies.ends(broadcast_id, since=since).items():
+    for (event, reason), number in ends.items():
         if event != BroadcastTally.MADE:
             counted[_column(event, reason)] += number
     return Tally(**counted)
@@ -241,6 +249,8 @@ def _column(status: str, reason: str) -> str:
         return "accepted"
     if status in (Status.FAILED, Status.UNKNOWN):
         return "bad_tokens" if reason == Reason.BAD_TOKEN else "errors"
+    if reason == Reason.TOKENS_DOUBTED and status in (Status.RETRYING, BroadcastTally.DOUBTED):
+        return "bad_tokens"
     if status == Status.RETRYING and reason not in NO_TROUBLE:
         return "troubled"
     return "waiting" if status in (*CLAIMABLE, Status.SENDING) else "silent"

@@ -16,10 +16,11 @@ from typing import TypeVar
 
 from django.conf import settings
 
-from pushes import claims, clocks, compose, keygate, pulse, queues, recheck, results, vault
+from pushes import claims, clocks, compose, keygate, list_calls, pulse, queues, recheck, results, vault
 from pushes.claims import Claimed
 from pushes.models import AppKey, DeliveryResult, MultiPush, PushRecord, policies
 from pushes.names import Reason
+from pushes.providers import hosts
 from pushes.providers.base import HttpRequest, MessageTooLargeError, PreparedMessage, Provider, TransportFailure
 from pushes.providers.http import HttpWindow
 from pushes.providers.registry import UnknownProviderError, provider
@@ -31,8 +32,9 @@ T = TypeVar("T", bound=Hashable)
 Wording = tuple[int, int]
 
 COLLECT_SECONDS = 0.25
-MOST_PUSH_ID = 32
 SETTLE_SIZE = 256
+#: How soon pushes whose key's endpoint is not allowed are looked at again.
+NOT_ALLOWED_SECONDS = 30
 #: Until other machines, or this one with a clock that has been set, look again.
 CLOCK_PAUSE_SECONDS = 5.0
 
@@ -80,7 +82,7 @@ def concurrency() -> int:
 
 def _window() -> HttpWindow:
     if _connections.window is None:
-        _connections.window = HttpWindow(concurrency(), settings.CALL_TIMEOUT_SECONDS)
+        _connections.window = HttpWindow(concurrency(), settings.CALL_TIMEOUT_SECONDS, guard=hosts.guard)
     return _connections.window
 
 
@@ -116,7 +118,9 @@ def _deliver_under(key: AppKey | None, delivery_ids: list[int], rules: dict[int,
         return 0
     try:
         work = KeyWork(key, key.credentials(), provider(key.provider), rules)
-        work.provider.check(work.credentials, now=0)
+        hosts.guard(work.provider.check(work.credentials, now=0).url)
+    except hosts.HostRefusedError as refusal:
+        return _not_allowed(key, delivery_ids, refusal)
     except (vault.SecretUnreadableError, UnknownProviderError, ValueError) as error:
         # Unreadable, no such provider, or an address without a host: no push of this key could be written.
         results.pause_key(key, str(error))
@@ -132,6 +136,15 @@ def _deliver_under(key: AppKey | None, delivery_ids: list[int], rules: dict[int,
         # Halted, but open again by now. No job is about the rest any more: the sweeper brings it back at once.
         claims.postpone(list(waiting), due_at=clocks.now(), reason=Reason.THROTTLED)
     return attempted
+
+
+def _not_allowed(key: AppKey, delivery_ids: list[int], refusal: hosts.HostRefusedError) -> int:
+    """Calls to the key's endpoint may not be made from here. Its pushes wait, for PROVIDER_HOSTS or the key to be
+    corrected; the key is not paused, since another machine may be allowed what this one is not. Returns 0."""
+    log.error("app key %s: %s", key, refusal)
+    due_at = clocks.now() + timedelta(seconds=NOT_ALLOWED_SECONDS)
+    claims.postpone(delivery_ids, due_at=due_at, reason=Reason.ENDPOINT_REFUSED)
+    return 0
 
 
 def _is_shut(key: AppKey, delivery_ids: list[int]) -> bool:
@@ -259,10 +272,10 @@ def _created(work: KeyWork, calls: list[Call]) -> list[Call]:
     with closing(_outcomes(work, requests)) as outcomes:
         answers = list(outcomes)
     for wording, outcome in answers:
-        if outcome.verdict is Verdict.ACCEPTED and 0 < len(outcome.push_id) <= MOST_PUSH_ID:
+        if list_calls.is_created(outcome):
             known[wording] = outcome.push_id
         else:
-            failed[wording] = _not_created(outcome)
+            failed[wording] = list_calls.not_created(outcome)
     MultiPush.objects.bulk_create(
         [
             MultiPush(record_id=wording[0], stands_for=wording[1], app_key=work.key, push_id=known[wording])
@@ -279,16 +292,6 @@ def _created(work: KeyWork, calls: list[Call]) -> list[Call]:
     return [call for call in calls if not call.is_list or call.push_id]
 
 
-def _not_created(outcome: Outcome) -> Outcome:
-    """Creating pushes nothing, so an unknown fate, or a yes that names no usable id, may simply be tried again."""
-    if outcome.verdict is Verdict.ACCEPTED:
-        text = "created with a push id that is too long" if outcome.push_id else "created without a push id"
-        return replace(outcome, verdict=Verdict.RETRY, reason=Reason.PROVIDER_BUSY, text=text)
-    if outcome.verdict is Verdict.UNKNOWN:
-        return replace(outcome, verdict=Verdict.RETRY, scope=Scope.KEY)
-    return outcome
-
-
 def _perform(work: KeyWork, calls: list[Call]) -> None:
     """Make the calls and settle their rows as the answers come in."""
     requests, finished = _requests(work.provider, calls)
@@ -298,11 +301,13 @@ def _perform(work: KeyWork, calls: list[Call]) -> None:
             call = calls[number]
             if call.is_created_earlier and _is_poison(outcome):
                 outcome = _forgotten(work, call, outcome)
-            if call.is_list and outcome.verdict is Verdict.BAD_TARGET:
+            if call.is_list and list_calls.is_refused_whole(work.provider, outcome):
                 refused_lists.append(call)
                 work.left.difference_update(row.id for row in call.rows)
                 continue
-            finished += [(row, _of_row(row, outcome)) for row in call.rows]
+            if call.is_list:
+                outcome = list_calls.weighed(work.provider, outcome)
+            finished += [(row, list_calls.of_token(row.token, outcome)) for row in call.rows]
             if len(finished) >= SETTLE_SIZE:
                 _settle(work, finished)
                 finished = []
@@ -324,13 +329,6 @@ def _forgotten(work: KeyWork, call: Call, outcome: Outcome) -> Outcome:
     made = MultiPush.objects.filter(record_id=record_id, stands_for=stands_for, app_key=work.key, push_id=call.push_id)
     results.surely(made.delete)
     return replace(outcome, verdict=Verdict.RETRY, reason=Reason.PROVIDER_BUSY, scope=Scope.TARGET)
-
-
-def _of_row(row: Claimed, outcome: Outcome) -> Outcome:
-    """A list call's outcome for one of its rows: the provider may have named tokens that it left out."""
-    if row.token not in outcome.bad_tokens:
-        return outcome
-    return replace(outcome, verdict=Verdict.BAD_TARGET, reason=Reason.BAD_TOKEN, bad_tokens=())
 
 
 def _leaves(work: KeyWork, call: Call) -> None:

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from pushes import clocks, devicetokens, ids, tags
 from pushes.models import Account, Device, DeviceEvent
 from pushes.names import App, DeviceEventKind, Environment, Platform, Reason
+
+#: Devices that are made active again in one transaction.
+RESTORE_CHUNK = 1_000
 
 
 class InvalidDeviceError(ValueError):
@@ -172,3 +176,34 @@ def reactivate(device: Device, *, by: str) -> bool:
         DeviceEvent.objects.create(device=locked, event=DeviceEventKind.REACTIVATED, detail=f"by {by}"[:200])
     device.refresh_from_db()
     return True
+
+
+def refused_in(scope: tuple[str, str, str], since: datetime, until: datetime) -> "QuerySet[Device]":
+    """The devices of an app, platform and environment that a provider's refusal of their tokens made inactive then."""
+    app, platform, environment = scope
+    return Device.objects.filter(
+        app=app,
+        is_active=False,
+        platform=platform,
+        environment=environment,
+        deactivated_reason=Reason.BAD_TOKEN,
+        deactivated_at__range=(since, until),
+    )
+
+
+def restore(scope: tuple[str, str, str], since: datetime, until: datetime, *, by: str) -> int:
+    """Undo all of those deactivations, a chunk at a time. Returns how many. `by` is who did it, for the history."""
+    refused, done = refused_in(scope, since, until), 0
+    while ids := list(refused.order_by("pk").values_list("pk", flat=True)[:RESTORE_CHUNK]):
+        done += _restore(refused, ids, f"by {by}: the provider's refusals were undone"[:200])
+    return done
+
+
+@transaction.atomic
+def _restore(refused: "QuerySet[Device]", ids: Sequence[int], detail: str) -> int:
+    locked = list(refused.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk", flat=True))
+    Device.objects.filter(pk__in=locked).update(is_active=True, deactivated_reason="", deactivated_at=None)
+    DeviceEvent.objects.bulk_create(
+        DeviceEvent(device_id=pk, event=DeviceEventKind.REACTIVATED, detail=detail) for pk in locked
+    )
+    return len(locked)

@@ -1,7 +1,9 @@
 """Does the provider accept an app key? One harmless signed call, and a verdict that people understand."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from django.conf import settings
@@ -10,7 +12,9 @@ from django.utils.translation import gettext as _
 from pushes import vault
 from pushes.models import AppKey
 from pushes.names import Reason
-from pushes.providers.http import call
+from pushes.providers import hosts
+from pushes.providers.base import HttpRequest, Provider
+from pushes.providers.http import calls
 from pushes.providers.registry import UnknownProviderError, provider
 from pushes.values import Credentials, Outcome, Scope, Verdict
 
@@ -25,29 +29,80 @@ ENDPOINT_CODES = frozenset({*range(300, 400), 404, 405, 410})
 NOT_THE_SECRET = CLOCK_CODES | CERTIFICATE_CODES | ACCOUNT_CODES | ENDPOINT_CODES
 
 
+#: Checks that one process makes at once. Each holds a thread of the web server until the provider has answered, for up
+#: to CALL_TIMEOUT_SECONDS; the others must be left for the API and the other pages.
+MOST_AT_ONCE = 2
+_places = threading.BoundedSemaphore(MOST_AT_ONCE)
+
+
+class BusyError(Exception):
+    """As many checks as may be are under way in this process; the message says so, in the reader's language."""
+
+
 def check(app_key: AppKey) -> Outcome:
-    """What the provider says of the key. It changes nothing, pushes nothing, and raises for no key."""
-    return _asked(app_key.credentials)
+    """What the provider says of the key, within CALL_TIMEOUT_SECONDS. It changes nothing, pushes nothing. Raises
+    BusyError."""
+    return _asked([app_key.credentials])[0]
 
 
 def check_old(app_key: AppKey) -> Outcome:
     """The same with the old secret, while it is kept."""
-    return _asked(app_key.old_credentials)
+    return _asked([app_key.old_credentials])[0]
 
 
 def check_secret(app_key: AppKey, secret: str) -> Outcome:
     """The same with a secret that is not stored yet."""
-    return _asked(partial(app_key.credentials_with, secret))
+    return _asked([partial(app_key.credentials_with, secret)])[0]
 
 
-def _asked(credentials_of: Callable[[], Credentials]) -> Outcome:
+def check_all(app_keys: Sequence[AppKey]) -> list[Outcome]:
+    """The same for many keys at once, in the time of the slowest."""
+    return _asked([app_key.credentials for app_key in app_keys])
+
+
+def _asked(wanted: Sequence[Callable[[], Credentials]]) -> list[Outcome]:
+    written = [_written(credentials_of) for credentials_of in wanted]
+    asked = [one for one in written if not isinstance(one, Outcome)]
+    with _place():
+        answers = iter(calls([request for _, request in asked], settings.CALL_TIMEOUT_SECONDS, hosts.guard))
+    return [one if isinstance(one, Outcome) else one[0].read(next(answers)) for one in written]
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    if not _places.acquire(blocking=False):
+        raise BusyError(_("Two checks are under way, try again in a moment."))
+    try:
+        yield
+    finally:
+        _places.release()
+
+
+def _written(credentials_of: Callable[[], Credentials]) -> tuple[Provider, HttpRequest] | Outcome:
+    """The call, or why none can be made."""
     try:
         credentials = credentials_of()
         own = provider(credentials.provider)
         request = own.check(credentials, now=int(time.time()))
+        hosts.guard(request.url)
+    except hosts.HostRefusedError as error:
+        return Outcome(Verdict.FAILED, Reason.ENDPOINT_REFUSED, Scope.KEY, text=str(error))
     except (vault.SecretUnreadableError, UnknownProviderError, ValueError) as error:
         return Outcome(Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, text=str(error))
-    return own.read(call(request, settings.CALL_TIMEOUT_SECONDS))
+    return own, request
+
+
+def endpoint_fault(app_key: AppKey) -> str:
+    """Why no call under this key can be made from here, in the reader's language; "" when nothing speaks against it."""
+    return hosts.fault(app_key.endpoint_url) if app_key.endpoint_url else ""
+
+
+def place(kind: str, endpoint_url: str) -> hosts.Place | None:
+    """Where calls of a key with this provider and endpoint URL go; None when it cannot be told."""
+    try:
+        return hosts.place_of(endpoint_url or provider(kind).default_url)
+    except (UnknownProviderError, hosts.HostRefusedError):
+        return None
 
 
 def is_good(outcome: Outcome) -> bool:
@@ -57,7 +112,7 @@ def is_good(outcome: Outcome) -> bool:
 def blames_the_secret(outcome: Outcome) -> bool:
     """Whether another secret could help."""
     is_refused = outcome.verdict is Verdict.FAILED and outcome.scope is Scope.KEY
-    return is_refused and outcome.code not in NOT_THE_SECRET
+    return is_refused and outcome.reason is Reason.BAD_CREDENTIALS and outcome.code not in NOT_THE_SECRET
 
 
 def blames_the_clock(outcome: Outcome) -> bool:
@@ -67,13 +122,16 @@ def blames_the_clock(outcome: Outcome) -> bool:
 
 def explain(outcome: Outcome) -> str:
     """The verdict in words, in the language of whoever asks, with the provider's own words behind it."""
-    said = " ".join(str(part) for part in (outcome.code, outcome.text) if part not in (None, ""))
+    code = None if outcome.code == outcome.http_status else outcome.code
+    said = " ".join(str(part) for part in (code, outcome.text) if part not in (None, ""))
     return f"{_meaning(outcome)} ({said})" if said and not is_good(outcome) else _meaning(outcome)
 
 
 def _meaning(outcome: Outcome) -> str:
     if is_good(outcome):
         return _("accepted: the access id and the secret are right")
+    if outcome.reason is Reason.ENDPOINT_REFUSED:
+        return _("not asked: the endpoint is not allowed")
     if outcome.code in CLOCK_CODES:
         return _("refused: this machine's clock differs too much from the provider's")
     if outcome.code in CERTIFICATE_CODES:
@@ -86,6 +144,8 @@ def _meaning(outcome: Outcome) -> str:
         return _("refused: check the access id, the secret and the endpoint URL")
     if outcome.reason is Reason.UNREACHABLE:
         return _("no connection to the provider: check the endpoint URL and the network")
+    if outcome.reason is Reason.PROVIDER_ERROR:
+        return _("the provider answered with a server error: try again later")
     if outcome.verdict is Verdict.UNKNOWN:
         return _("no usable answer: check that the endpoint URL speaks this provider's protocol")
     if outcome.verdict is Verdict.RETRY:

@@ -219,5 +219,5 @@ def _save(entry: Entry, endpoint_url: str | None, provider: ProviderKind | None)
         key.endpoint_url = endpoint_url
     if provider is not None:
         key.provider = provider
-    key.paused_at, key.paused_reason = None, ""
+    key.paused_at, key.paused_reason, key.paused_code = None, "", ""
     key.save()

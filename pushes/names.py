@@ -74,7 +74,7 @@ class Status(TextChoices):
     """The state of one delivery."""
 
     PENDING = "pending", _("pending")
-    HELD = "held", _("held for the delivery window")
+    HELD = "held", pgettext_lazy("state", "on hold")
     SENDING = "sending", _("sending")
     RETRYING = "retrying", _("waiting for a retry")
     ACCEPTED = "accepted", _("accepted by the provider")
@@ -96,6 +96,8 @@ TERMINAL = (
 )
 #: States from which a delivery may be claimed for sending once it is due.
 CLAIMABLE = (Status.PENDING, Status.RETRYING, Status.HELD)
+#: States that something will still follow.
+LIVE = (*CLAIMABLE, Status.SENDING)
 
 
 class Reason(TextChoices):
@@ -103,7 +105,7 @@ class Reason(TextChoices):
 
     # refused before sending (status `skipped`)
     LOGGED_OUT = "logged_out", _("the account is logged out")
-    ONLINE = "online", _("the account is online and sees the message in the app")
+    ONLINE = "online", _("online: shown in the app instead")
     NO_ACCOUNT = "no_account", _("no such account")
     DO_NOT_DISTURB = "do_not_disturb", _("the account has turned pushes off")
     MUTED = "muted", _("the account has muted this conversation")
@@ -112,7 +114,7 @@ class Reason(TextChoices):
     NO_DEVICE = "no_device", _("the account has no active device in this app")
     NO_APP_KEY = "no_app_key", _("no enabled app key for this app, platform and environment")
     OUTSIDE_WINDOW = "outside_window", _("outside the delivery window")
-    COALESCED = "coalesced", _("counted in a later push of the same conversation")
+    COALESCED = "coalesced", _("merged into a later push")
     TYPE_DISABLED = "type_disabled", _("this push type is turned off")
     OWN_MESSAGE = "own_message", _("the account wrote this message itself")
     DUPLICATE = "duplicate", _("already submitted under the same key")
@@ -124,13 +126,40 @@ class Reason(TextChoices):
     THROTTLED = "throttled", _("the provider or the key's own rate limit asked for a pause")
     PROVIDER_BUSY = "provider_busy", _("the provider could not take the push just now")
     UNREACHABLE = "unreachable", _("no connection to the provider")
-    NO_ANSWER = "no_answer", _("the call was made, but its answer never came")
+    NO_ANSWER = "no_answer", _("the call was made, but no usable answer came back")
+    PROVIDER_ERROR = "provider_error", _("the provider answered with a server error")
+    ENDPOINT_REFUSED = "endpoint_refused", _("the app key's endpoint is not allowed")
+    TOKENS_DOUBTED = "tokens_doubted", _("the provider refuses nearly every token of the app key")
     CUT_OFF = "cut_off", _("the sending process ended during the call")
     KEY_PAUSED = "key_paused", _("the app key is paused")
     BROADCAST_PAUSED = "broadcast_paused", _("the broadcast is paused")
     TOO_MANY_ATTEMPTS = "too_many_attempts", _("given up after the last permitted attempt")
     TOO_LATE = "too_late", _("it would have arrived after its expiry")
     CANCELLED = "cancelled", _("cancelled by an operator")
+
+
+#: What a reason means of a delivery that still waits: it has not been answered in the app, nor merged into another.
+_WHILE_ON_HOLD = {
+    Reason.COALESCED: _("gathering messages of the same conversation"),
+    Reason.ONLINE: _("online: sent unless the message is read in the app"),
+}
+
+
+def reason_words(status: str, reason: str) -> str:
+    """What `reason` means of a delivery in this state, in the reader's language; itself when nobody knows it."""
+    if reason not in Reason.values:
+        return reason
+    known = Reason(reason)
+    return str((_WHILE_ON_HOLD.get(known) if status == Status.HELD else None) or known.label)
+
+
+class PauseCode(TextChoices):
+    """Why the platform itself has paused an app key, where that is more than the provider's words."""
+
+    TOKENS_DOUBTED = (
+        "tokens_doubted",
+        _("The provider refuses nearly every device token: wrong environment, app or access id?"),
+    )
 
 
 #: The source of pushes that are an operator's second try of a delivery, and of what came on the producers' raw list.

@@ -6,6 +6,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -15,10 +16,10 @@ from django.db import connection, transaction
 from django.db.models import F
 from redis import RedisError
 
-from pushes import claims, clocks, counters, devices, endings, keycheck, keygate, outages, pulse, rotation, tallies
+from pushes import belief, claims, clocks, counters, endings, keycheck, keygate, outages, pulse, rotation, tallies
 from pushes.claims import Claimed
-from pushes.models import AppKey, DeliveryResult
-from pushes.names import CLAIMABLE, TERMINAL, Kind, Reason, Status
+from pushes.models import AppKey, BroadcastTally, DeliveryResult
+from pushes.names import CLAIMABLE, TERMINAL, Kind, PauseCode, Reason, Status
 from pushes.retry import Attempt, NextState, Schedule, next_state
 from pushes.values import Content, Outcome, Policy, Scope, Verdict
 
@@ -26,7 +27,15 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 #: Why pushes wait for their key, and for nothing of their own.
-WAITING_FOR_KEY = (Reason.KEY_PAUSED, Reason.BAD_CREDENTIALS, Reason.THROTTLED)
+WAITING_FOR_KEY = (
+    Reason.KEY_PAUSED,
+    Reason.BAD_CREDENTIALS,
+    Reason.THROTTLED,
+    Reason.TOKENS_DOUBTED,
+    Reason.ENDPOINT_REFUSED,
+)
+#: The log's, and the row's for whoever reads it without the console; `PauseCode` has the words for people.
+TOKENS_DOUBTED = "the provider refuses nearly every device token"
 Finished = Sequence[tuple[Claimed, Outcome]]
 #: What one statement can write: the next state and the provider's words; and of which record, where that is counted.
 Group = tuple[NextState, str, int | None, str, str, int]
@@ -45,7 +54,8 @@ def settle(
 
     `is_begun` says whether `claims.begin` has counted the attempt already.
     """
-    finished = _told_apart(finished)
+    weighed = surely(partial(belief.weigh, key, finished))
+    finished = _told_apart(weighed.finished)
     now = clocks.now()
     latencies = [
         (row.kind, (now - contents[row.record_id].created_at).total_seconds())
@@ -54,8 +64,12 @@ def settle(
     ]
     groups = _groups(finished, policies)
     surely(lambda: _write(groups, claim, key, latencies, is_begun))
-    _deactivate_bad_targets(key, finished)
+    if weighed.believed:
+        surely(partial(belief.act_on, key, weighed.believed))
     _halt_poisoned_records(key, finished)
+    if weighed.doubted_since is not None:
+        pause_key(key, TOKENS_DOUBTED, PauseCode.TOKENS_DOUBTED, doubted_since=weighed.doubted_since)
+        return False
     return _judge_key(key, finished)
 
 
@@ -109,7 +123,8 @@ def _write(
             changes["attempts"] = F("attempts") + (1 if state.counts else -1)
         settled = claims.settle(delivery_ids, claim, **changes)
         events[kind, state.status, state.reason or "", key.pk] += settled
-        ends[record_id, state.status, state.reason or ""] += settled if record_id else 0
+        end = BroadcastTally.DOUBTED if state.reason is Reason.TOKENS_DOUBTED else state.status
+        ends[record_id, end, state.reason or ""] += settled if record_id else 0
     counters.add_latencies(latencies, now)
     counters.add(events, now)
     tallies.add(ends, now)
@@ -128,22 +143,6 @@ def surely(write: Callable[[], T]) -> T:
             log.warning("the database did not take the outcomes; trying again (%s)", error)
             connection.close()
             time.sleep(0.2)
-
-
-def _deactivate_bad_targets(key: AppKey, finished: Finished) -> None:
-    """Each refused token alone, with the provider's words: our device, or one that another directory keeps."""
-    by_answer: dict[str, list[Claimed]] = defaultdict(list)
-    for row, outcome in finished:
-        if outcome.verdict is Verdict.BAD_TARGET:
-            by_answer[f"{outcome.code} {outcome.text}".strip()[:200]].append(row)
-    for detail, rows in by_answer.items():
-        ours = [row.device_id for row in rows if row.device_id is not None]
-        others = {row.token: row.account_id for row in rows if row.device_id is None}
-        if ours:
-            surely(partial(devices.deactivate, ours, Reason.BAD_TOKEN, detail))
-        if others:
-            scope = (key.app, key.platform, key.environment)
-            surely(partial(devices.refuse, others, *scope, Reason.BAD_TOKEN, detail))
 
 
 def _halt_poisoned_records(key: AppKey, finished: Finished) -> None:
@@ -188,16 +187,17 @@ def _is_failure_of_provider(outcome: Outcome) -> bool:
     return outcome.verdict is Verdict.UNKNOWN or (outcome.verdict is Verdict.RETRY and outcome.scope is Scope.KEY)
 
 
-def pause_key(key: AppKey, reason: str) -> bool:
+def pause_key(key: AppKey, reason: str, code: str = "", *, doubted_since: datetime | None = None) -> bool:
     """Stop sending under this key until an operator resumes it. Its pushes wait; they do not burn. Returns whether
-    it was this call that paused it.
+    it was this call that paused it. `doubted_since` is when the spell began in which its tokens were refused.
 
     A key whose credentials have been changed since `key` was read is left alone: what is wrong with the old
     ones says nothing about those that it has now.
     """
     as_read = {name: getattr(key, name) for name in ("access_id", "secret_encrypted", "endpoint_url")}
+    spell = {"doubted_since": doubted_since, "doubted_until": clocks.now()} if doubted_since else {}
     paused = AppKey.objects.filter(pk=key.pk, paused_at__isnull=True, **as_read).update(
-        paused_at=clocks.now(), paused_reason=reason[:200] or "refused by the provider"
+        paused_at=clocks.now(), paused_reason=reason[:200] or "refused by the provider", paused_code=code, **spell
     )
     if paused:
         log.error("app key %s paused: %s", key, reason)
@@ -220,7 +220,8 @@ def _answer_refusal(key: AppKey, outcome: Outcome) -> None:
 def resume_key(key: AppKey) -> None:
     """Let a paused key send again; what waited goes out with the sweeper's next round. Raises
     redis.RedisError when the breaker could not be reset; the key is resumed all the same."""
-    AppKey.objects.filter(pk=key.pk).update(paused_at=None, paused_reason="")
+    AppKey.objects.filter(pk=key.pk).update(paused_at=None, paused_reason="", paused_code="")
+    belief.forget(key.pk)
     waiting = DeliveryResult.objects.filter(app_key_id=key.pk, status=Status.RETRYING, reason__in=WAITING_FOR_KEY)
     waiting.filter(due_at__gt=clocks.now()).update(due_at=clocks.now())
     keygate.forget(key.pk)

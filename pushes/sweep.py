@@ -17,6 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from pushes import (
+    belief,
     blocks,
     broadcasts,
     clocks,
@@ -82,6 +83,7 @@ def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None
         swept.postdated = _part(lambda: postdated.bring_back(now))
         swept.expired = _part(lambda: _expire(now))
         swept.deleted = _part(lambda: _retain(now))
+        _part(lambda: belief.forget_old(now))
         _part(lambda: counters.roll_up(now))
         _part(lambda: exports.clean_up(now))
         _part(blocks.forget)

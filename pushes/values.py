@@ -169,7 +169,8 @@ class Outcome:
     `code` and `text` are the provider's own words, kept for people. `retry_after_seconds` is the
     provider's wish, if it had one. A `KEY` scope outcome pauses the key (credentials, clock,
     certificate) or, with `RETRY`, counts against its breaker. `bad_tokens` are those of an accepted list
-    that the provider left out.
+    that the provider left out. `http_status` is that of the answer, None without one. `vouches` is False for a yes
+    that says nothing about the token, such as that of a list whose dead tokens are dropped without a word.
     """
 
     verdict: Verdict
@@ -180,3 +181,5 @@ class Outcome:
     push_id: str = ""
     retry_after_seconds: float | None = None
     bad_tokens: tuple[str, ...] = field(default=(), repr=False)
+    http_status: int | None = None
+    vouches: bool = True

@@ -57,6 +57,8 @@ os.environ.update(
     HTTPS="off",
     DELIVERY_WINDOW="off",
     LOG_LEVEL="WARNING",
+    # Sandboxes and raw servers listen here, at whatever port is free.
+    PROVIDER_HOSTS="127.0.0.1,localhost",
     REDIS_URL=_redis_url(),
     DJANGO_SETTINGS_MODULE="higo_push.settings",
 )

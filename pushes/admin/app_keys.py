@@ -2,28 +2,32 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.functional import cached_property
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from redis import RedisError
 
-from pushes import accessids, clocks, keycheck, results
+from pushes import accessids, clocks, keycheck, results, stored_words
 from pushes.admin import key_import, key_match
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import list_page, page
-from pushes.admin.key_rotation import RotationPages, secret_facts, secret_marks
+from pushes.admin.key_restore import RestorePages
+from pushes.admin.key_rotation import RotationPages, ask_provider, secret_facts, secret_marks
 from pushes.admin.key_secret import SecretField, secret_fault
 from pushes.admin.theme import ModelForm, badge, when, widgets
 from pushes.models import AppKey
 from pushes.names import App, Environment, Platform
+from pushes.providers import hosts
 
 #: Without these an old secret is of no use, and what the provider said before no longer counts.
 OTHER_CREDENTIALS = {"provider", "access_id", "endpoint_url"}
@@ -43,6 +47,8 @@ class AppKeyForm(ModelForm[AppKey]):
     """The secret is typed in and never read back: not into the page, not into the history."""
 
     secret = SecretField(label=gettext_lazy("Secret key"), required=False)
+    #: Unticked, the key stays enabled until the page that asks has its answer.
+    asks_to_disable = False
 
     class Meta:
         model = AppKey
@@ -68,6 +74,15 @@ class AppKeyForm(ModelForm[AppKey]):
             )
         )
 
+    @cached_property
+    def changed_data(self) -> list[str]:
+        return [name for name in super().changed_data if name != "is_enabled" or not self.asks_to_disable]
+
+    def clean_is_enabled(self) -> bool:
+        is_enabled = bool(self.cleaned_data["is_enabled"])
+        self.asks_to_disable = bool(not self.instance._state.adding and self.instance.is_enabled and not is_enabled)
+        return is_enabled or self.asks_to_disable
+
     def clean_access_id(self) -> int:
         access_id = int(self.cleaned_data["access_id"])
         if access_id < 1:
@@ -80,9 +95,25 @@ class AppKeyForm(ModelForm[AppKey]):
         fault = secret_fault(secret, provider) if secret else ""
         if not secret and self.instance._state.adding and "secret" not in self.errors:
             fault = _("A new key needs its secret.")
+        if "endpoint_url" in cleaned:
+            fault = self._endpoint_fault(cleaned) or fault
         if fault:
             self.add_error("secret", fault)
         return cleaned
+
+    def _endpoint_fault(self, cleaned: dict[str, Any]) -> str:
+        """Whoever may change the address of a key does not thereby learn what it signs, nor get its pushes: only the
+        hosts that this machine allows can be called, and another one than before needs the secret again."""
+        cleaned["endpoint_url"] = url = hosts.ascii_url(cleaned["endpoint_url"] or "")
+        if url and (fault := hosts.fault(url)):
+            self.add_error("endpoint_url", fault)
+            return ""
+        before: AppKey = self.instance
+        if before._state.adding or url == before.endpoint_url or cleaned.get("secret") or "secret" in self.errors:
+            return ""
+        now_at = keycheck.place(cleaned.get("provider", ""), url)
+        is_elsewhere = now_at is None or now_at != keycheck.place(before.provider, before.endpoint_url)
+        return _("Enter the secret again: the key is to be used at another host.") if is_elsewhere else ""
 
     def save(self, commit: bool = True) -> AppKey:
         if self.cleaned_data["secret"]:
@@ -126,12 +157,12 @@ def key_state(key: AppKey) -> SafeString:
     if not key.is_enabled:
         return badge(_("disabled"))
     if key.is_paused:
-        return badge(_("paused"), "danger", key.paused_reason)
+        return badge(_("paused"), "danger", stored_words.words(key.pause_words, "key"))
     return badge(_("in use"), "success")
 
 
 @admin.register(AppKey)
-class AppKeys(RotationPages):
+class AppKeys(RotationPages, RestorePages):
     form = AppKeyForm
     change_list_template = "console/app_keys.html"
     list_display = ("__str__", "provider", "state", "updated")
@@ -148,6 +179,7 @@ class AppKeys(RotationPages):
         "resume_page",
         "disable_page",
         "enable_page",
+        "restore_page",
     )
     change_form_before_template = "console/key_notice.html"
     fieldsets = (
@@ -174,6 +206,7 @@ class AppKeys(RotationPages):
     def save_model(self, request: HttpRequest, obj: AppKey, form: Any, change: bool) -> None:
         if change:
             self._save_changes(request, obj, set(form.changed_data))
+            obj.asks_to_disable = form.asks_to_disable
         else:
             obj.save()
         doubt = accessids.doubt(obj.provider, obj.platform, obj.access_id)
@@ -188,12 +221,18 @@ class AppKeys(RotationPages):
                 messages.info(request, _("With this change the old secret is ended."))
         key.save(update_fields=fields)
 
+    def response_change(self, request: HttpRequest, obj: AppKey) -> HttpResponse:
+        if obj.asks_to_disable:
+            return HttpResponseRedirect(self.url("disable_page", obj.pk))
+        return super().response_change(request, obj)
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         key = self.get_object(request, object_id)
         doubt = accessids.doubt(key.provider, key.platform, key.access_id) if key else ""
-        context = {"key": key, "doubt": doubt, **(extra_context or {})}
+        fault = keycheck.endpoint_fault(key) if key else ""
+        context = {"key": key, "doubt": doubt, "endpoint_fault": fault, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -242,7 +281,7 @@ class AppKeys(RotationPages):
         )
 
         def act(_data: dict[str, Any]) -> str:
-            outcome = keycheck.check(key)
+            outcome = ask_provider(partial(keycheck.check, key))
             verdict = keycheck.explain(outcome)
             if not keycheck.is_good(outcome):
                 self.audit(request, key, verdict)
@@ -268,7 +307,10 @@ class AppKeys(RotationPages):
 
         def act(data: dict[str, Any]) -> str:
             if not results.pause_key(key, data["reason"]):
-                raise RefusedError(_("The key was paused already: %(reason)s") % {"reason": key.paused_reason or "–"})
+                raise RefusedError(
+                    _("The key was paused already: %(reason)s")
+                    % {"reason": stored_words.words(key.pause_words, "key") or "–"}
+                )
             return _("The key is paused: %(reason)s") % {"reason": data["reason"]}
 
         return ask(self, request, question, act, row=key)
@@ -285,7 +327,10 @@ class AppKeys(RotationPages):
             title=_("Resume %(key)s?") % {"key": key},
             text=_("What has waited is sent now, unless it has expired meanwhile."),
             button=_("Resume the key"),
-            facts=[(_("Paused"), when(key.paused_at)), (_("Because"), key.paused_reason or "–")],
+            facts=[
+                (_("Paused"), when(key.paused_at)),
+                (_("Reason"), stored_words.words(key.pause_words, "key") or "–"),
+            ],
         )
 
         def act(_data: dict[str, Any]) -> str:

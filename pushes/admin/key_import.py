@@ -20,6 +20,7 @@ from pushes.admin.desk import Desk
 from pushes.admin.theme import widgets
 from pushes.models import AppKey
 from pushes.names import ProviderKind
+from pushes.providers import hosts
 
 SESSION_KEY = "key_import"
 VALID_SECONDS = 600
@@ -61,6 +62,12 @@ class ImportForm(forms.Form):
             return decode(upload.read())
         except ValueError as error:
             raise forms.ValidationError(str(error)) from None
+
+    def clean_endpoint_url(self) -> str:
+        url = hosts.ascii_url(self.cleaned_data["endpoint_url"])
+        if url and (fault := hosts.fault(url)):
+            raise forms.ValidationError(fault)
+        return url
 
 
 def page(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:

@@ -4,6 +4,8 @@ Between the check and the confirmation the new secret waits in the operator's se
 """
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -86,7 +88,7 @@ class RotationPages(Desk[AppKey]):
         )
 
         def act(_data: dict[str, Any]) -> str:
-            outcome = keycheck.check(key)
+            outcome = ask_provider(partial(keycheck.check, key))
             if not keycheck.is_good(outcome):
                 self._refuse(
                     request, key, _("The old secret is kept, for the one in use could not be confirmed"), outcome
@@ -113,7 +115,7 @@ class RotationPages(Desk[AppKey]):
         def act(_data: dict[str, Any]) -> str:
             if not key.has_old_secret:
                 raise RefusedError(_("No old secret is kept."))
-            outcome = keycheck.check_old(key)
+            outcome = ask_provider(partial(keycheck.check_old, key))
             if outcome.verdict is Verdict.FAILED:
                 self._refuse(
                     request, key, _("The new secret stays in use, for the provider does not take the old one"), outcome
@@ -155,6 +157,14 @@ class RotationPages(Desk[AppKey]):
         raise RefusedError(words)
 
 
+def ask_provider(check: Callable[[], Outcome]) -> Outcome:
+    """What `check` says. Raises RefusedError at once when too many checks are under way in this process."""
+    try:
+        return check()
+    except keycheck.BusyError as busy:
+        raise RefusedError(str(busy)) from None
+
+
 def secret_facts(key: AppKey) -> list[tuple[str, Any]]:
     """Which secret is in use, and since when."""
     return [
@@ -175,7 +185,11 @@ def secret_marks(key: AppKey) -> list[SafeString]:
 
 def _checked(desk: Desk[AppKey], request: HttpRequest, key: AppKey, secret: str) -> HttpResponse:
     """Ask the provider about the new secret, say what it answered, and keep an accepted one for the confirmation."""
-    outcome = keycheck.check_secret(key, secret)
+    try:
+        outcome = ask_provider(partial(keycheck.check_secret, key, secret))
+    except RefusedError as refusal:
+        messages.error(request, str(refusal))
+        return HttpResponseRedirect(request.path)
     is_good = keycheck.is_good(outcome)
     if is_good:
         request.session[SESSION_KEY] = {

@@ -11,7 +11,7 @@ from django.db.models import Model
 from unfold import widgets
 from unfold.enums import ActionVariant
 
-from pushes.marks import amount, badge, device_badge, label, link, status_badge, when
+from pushes.marks import amount, badge, device_badge, label, link, noted, status_badge, when
 
 M = TypeVar("M", bound=Model)
 
@@ -80,6 +80,7 @@ __all__ = [
     "device_badge",
     "label",
     "link",
+    "noted",
     "status_badge",
     "when",
     "widgets",

@@ -3,7 +3,7 @@
 from pushes.models.broadcasts import Broadcast
 from pushes.models.counters import BroadcastTally, Counter, LatencyBucket, Lease, RefusedJob
 from pushes.models.desk import ApiToken, DeadLetter
-from pushes.models.keys import AppKey
+from pushes.models.keys import AppKey, SuspectToken
 from pushes.models.ledger import DeliveryResult, MultiPush, PushRecord, live
 from pushes.models.log import Export, ExportPiece, LogBlock, Resend
 from pushes.models.operators import BackupCode, FailedLogin, OperatorPreferences, SecondFactor, WrongCode
@@ -36,6 +36,7 @@ __all__ = [
     "RefusedJob",
     "Resend",
     "SecondFactor",
+    "SuspectToken",
     "WrongCode",
     "live",
     "mask_token",

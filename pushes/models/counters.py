@@ -38,11 +38,15 @@ class BroadcastTally(models.Model):
     page reads, and what halts it."""
 
     MADE = "made"
+    #: In place of a reason: made for an account of a list that has no device.
+    WITHOUT_DEVICE = "without_device"
+    # An answer about the token that is not believed: no end, for the push waits (see `pushes.belief`).
+    DOUBTED = "doubted"
     SECONDS = 10
 
     broadcast_id = models.BigIntegerField()
     bucket_at = models.DateTimeField()
-    # A terminal delivery status, or `made`.
+    # A terminal delivery status, `made` or `doubted`.
     event = models.CharField(max_length=10)
     reason = models.CharField(max_length=20, blank=True)
     count = models.PositiveBigIntegerField()

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from pushes import vault
-from pushes.names import App, Environment, Platform, ProviderKind
+from pushes.names import App, Environment, PauseCode, Platform, ProviderKind
 from pushes.values import Credentials
 
 
@@ -44,6 +44,13 @@ class AppKey(models.Model):
     )
     paused_reason = models.CharField(_("paused because"), max_length=200, blank=True)
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True)
+    # Beside the reason, where the platform has a sentence of its own for it, which every reader sees in his language.
+    paused_code = models.CharField(
+        max_length=20, choices=PauseCode, editable=False, blank=True, default="", db_default=""
+    )
+    # The last spell in which nearly all tokens were refused: what was deactivated in it can be undone, also later.
+    doubted_since = models.DateTimeField(_("tokens in doubt since"), null=True, editable=False)
+    doubted_until = models.DateTimeField(_("tokens in doubt until"), null=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
@@ -59,6 +66,11 @@ class AppKey(models.Model):
     @property
     def is_paused(self) -> bool:
         return self.paused_at is not None
+
+    @property
+    def pause_words(self) -> str:
+        """Why the key is paused, in the reader's language where it is the platform's own finding."""
+        return str(PauseCode(self.paused_code).label) if self.paused_code in PauseCode.values else self.paused_reason
 
     @property
     def has_old_secret(self) -> bool:
@@ -95,3 +107,29 @@ class AppKey(models.Model):
             environment=Environment(self.environment),
             secret=secret,
         )
+
+
+class SuspectToken(models.Model):
+    """A device token that the provider refused under one set of credentials, while nothing yet says that these are
+    right: it is deactivated once enough other tokens were accepted, see `pushes.belief`."""
+
+    app_key_id = models.BigIntegerField()
+    revision = models.CharField(max_length=16)
+    token = models.CharField(max_length=128)
+    account_id = models.CharField(max_length=64)
+    # None: a directory of its own keeps the device.
+    device_id = models.BigIntegerField(null=True)
+    detail = models.CharField(max_length=200, blank=True)
+    # How many other tokens were accepted since.
+    taken = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["app_key_id", "revision", "token"], name="one_suspicion_per_token")
+        ]
+        indexes = [models.Index(fields=["created_at"], name="suspect_created")]
+
+    def __str__(self) -> str:
+        return f"{self.app_key_id}: {self.created_at:%Y-%m-%d %H:%M}"

@@ -1,7 +1,8 @@
 """What an HTTP answer, or the lack of one, means before the provider's own codes are looked at."""
 
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
@@ -16,23 +17,51 @@ MOST_TEXT = 200
 MOST_RETRY_AFTER_SECONDS = 3600.0
 
 
-def parse(answer: Answer) -> Mapping[str, Any] | Outcome:
-    """The JSON object of a successful answer, or what became of the call without one.
+#: A server that answers so is not the endpoint of the key; every push would end like this one.
+NOT_THE_ENDPOINT = frozenset({*range(100, 200), *range(300, 400), 401, 403, 404, 405, 410})
+#: The server says that it did not take the request.
+NOT_TAKEN = frozenset({408, 425})
+#: Of these the status alone counts, whatever the body says.
+STATUS_COUNTS = NOT_THE_ENDPOINT | NOT_TAKEN | {429}
+#: What is shown of an answer: no longer than the column, and none of the markup that a proxy's error page has.
+_TAG = re.compile(r"</?[A-Za-z!?][^<>]*>?")
+_PUSH_ID = re.compile(r"[\w.:+/=-]*", re.ASCII)
 
-    A request that never left is to be tried again. For one that left, only an answer tells: without it,
-    after a gateway's 500, 502 or 504, and after a 200 that says nothing readable, the push may have happened.
+
+def parse(answer: Answer, codes: Sequence[str] = (), words: Sequence[str] = ()) -> Mapping[str, Any] | Outcome:
+    """The JSON object of an answer that the provider's own code explains, or what became of the call without one.
+
+    `codes` and `words` are the names under which the provider gives its code and its words for it. A request that
+    never left is to be tried again. For one that left, only an answer tells: without a readable one, and after a
+    server's error, the push may have happened. `docs/providers.md` has the whole table.
     """
     if isinstance(answer, TransportFailure):
         return _without_answer(answer)
-    if not 200 <= answer.status < 300:
-        return _refused(answer)
+    found, is_success = _object(answer.body), 200 <= answer.status < 300
+    if found is not None and (is_success or _explains(answer.status, found, codes)):
+        return found
+    if is_success:
+        text = f"HTTP {answer.status} without a readable answer"
+        return Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER, text=text, http_status=answer.status)
+    return _refused(answer, shorten(_first(found or {}, words)))
+
+
+def _explains(status: int, found: Mapping[str, Any], codes: Sequence[str]) -> bool:
+    """Whether the provider's own code says more than the status: of a request that was wrong, what was wrong."""
+    return 400 <= status < 500 and status not in STATUS_COUNTS and bool(code_of(_first(found, codes)))
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        parsed = exact_json.loads(answer.body)
+        parsed = exact_json.loads(body)
     except exact_json.JsonError:
-        parsed = None
-    if not isinstance(parsed, dict):
-        return Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER, text=f"HTTP {answer.status} without a readable answer")
-    return parsed
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _first(found: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """What stands under the first of the names that is there and not empty."""
+    return next((found[name] for name in names if found.get(name)), "")
 
 
 def code_of(value: object) -> int | None:
@@ -41,7 +70,19 @@ def code_of(value: object) -> int | None:
 
 
 def shorten(text: object) -> str:
-    return str(text)[:MOST_TEXT]
+    """A server's words for people: one short line without markup and characters that do not show."""
+    plain = str(text)[: 10 * MOST_TEXT]
+    if "<" in plain:
+        plain = _TAG.sub(" ", plain)
+    if not plain.isprintable():
+        plain = "".join(letter if letter.isprintable() else " " for letter in plain)
+    return " ".join(plain.split())[:MOST_TEXT]
+
+
+def push_id_of(value: object) -> str:
+    """The id that a provider gave a push; "" for what cannot be one."""
+    text = str(value)
+    return text if _PUSH_ID.fullmatch(text) else ""
 
 
 def _without_answer(failure: TransportFailure) -> Outcome:
@@ -50,20 +91,27 @@ def _without_answer(failure: TransportFailure) -> Outcome:
     return Outcome(Verdict.RETRY, Reason.UNREACHABLE, Scope.KEY, text=shorten(failure.text))
 
 
-def _refused(answer: HttpResponse) -> Outcome:
-    status = answer.status
-    text = f"HTTP {status} {_phrase(status)}".strip()
-    if status in (429, 503):
-        reason = Reason.THROTTLED if status == 429 else Reason.PROVIDER_BUSY
-        return Outcome(Verdict.RETRY, reason, Scope.KEY, status, text, retry_after_seconds=retry_after(answer.headers))
-    if status >= 500:
-        return Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET, status, text)
-    if status in (408, 425):  # the server says that it did not take the request
-        return Outcome(Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.TARGET, status, text)
-    if status in (401, 403, 404, 405, 410) or status < 400:
-        # Whoever answers so (or redirects) is not the endpoint of this key; every push would end like this one.
-        return Outcome(Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, status, text)
-    return Outcome(Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE, status, text)
+def _refused(answer: HttpResponse, words: str) -> Outcome:
+    verdict, reason, scope = _meaning(answer.status)
+    text = ": ".join(filter(None, (f"HTTP {answer.status} {_phrase(answer.status)}".strip(), words)))[:MOST_TEXT]
+    wish = retry_after(answer.headers) if answer.status in (429, 503) else None
+    return Outcome(verdict, reason, scope, answer.status, text, retry_after_seconds=wish, http_status=answer.status)
+
+
+def _meaning(status: int) -> tuple[Verdict, Reason, Scope]:
+    """What a status that is no success says by itself."""
+    if status == 429:
+        return Verdict.RETRY, Reason.THROTTLED, Scope.KEY
+    if status == 503:
+        return Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.KEY
+    if status in NOT_TAKEN:
+        return Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.TARGET
+    if status in NOT_THE_ENDPOINT:
+        return Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY
+    if 400 <= status < 500:
+        return Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE
+    # The server failed, or one on the way to it: neither says whether the push was done.
+    return Verdict.UNKNOWN, Reason.PROVIDER_ERROR, Scope.TARGET
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:

@@ -61,11 +61,19 @@ class Provider(ABC):
     `now` is always Unix seconds, passed in, since signatures contain it. `list_limit` is the greatest
     number of tokens in one `to_list` call; 0 means that the provider has no such call. Where
     `lists_need_creation` is False, `to_list` takes an empty push id and `create_list` raises UnsupportedCallError.
+    Where `lists_name_bad_tokens` is False, an accepted list says nothing about the tokens in it; after one of
+    `refused_list_codes`, nothing of a list was pushed, and each of its tokens must be asked alone. `own_urls` are where
+    the vendor itself answers, each with its scheme and port: other places must be named by PROVIDER_HOSTS.
     """
 
     kind: ClassVar[ProviderKind]
     list_limit: ClassVar[int] = 0
     lists_need_creation: ClassVar[bool] = True
+    lists_name_bad_tokens: ClassVar[bool] = False
+    refused_list_codes: ClassVar[frozenset[int]] = frozenset()
+    own_urls: ClassVar[tuple[str, ...]] = ()
+    #: Where calls of keys without an endpoint URL go.
+    default_url: str
 
     @abstractmethod
     def prepare(self, credentials: Credentials, notification: Notification) -> PreparedMessage:

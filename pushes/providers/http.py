@@ -1,8 +1,9 @@
-"""The only sockets to providers: a window of concurrent calls, and one call at a time.
+"""The only sockets to providers: a window of concurrent calls, and a few calls at once.
 
-`HttpWindow` is libcurl's multi interface, because a call through it costs a thirtieth of what a `requests`
-call costs. What the rest of the platform relies on is that nothing is sent twice behind its back, and that
-`TransportFailure.was_sent` is False only for a request of which not one byte was written.
+`HttpWindow` is libcurl's multi interface, because a call through it costs a thirtieth of what one of a common client
+costs, and because its time-out is for the whole of a call, however slowly the bytes come. What the rest of the
+platform relies on is that nothing is sent twice behind its back, and that `TransportFailure.was_sent` is False only
+for a request of which not one byte was written.
 """
 
 import contextlib
@@ -10,17 +11,16 @@ import io
 import os
 import select
 import socket
-import ssl
+import threading
 import time
-from collections.abc import Hashable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Protocol
 
 import certifi
 import pycurl
-import requests
-import urllib3
 
 from pushes.providers.base import Answer, HttpRequest, HttpResponse, TransportFailure
+from pushes.providers.headers import HeaderLines
 
 MOST_ANSWER_BYTES = 64 * 1024
 # Shorter than the idle time-out of common servers, so that a kept connection is rarely one that is just closing.
@@ -38,6 +38,33 @@ _EVENTS = {
 _STALE = {pycurl.E_SEND_ERROR, pycurl.E_SEND_FAIL_REWIND}
 _IDLE = 0
 _IN_USE = 1
+CONNECT_SECONDS = 3.0
+#: libcurl ends a call at its time-out; this much later we do.
+_LATE_SECONDS = 0.25
+
+
+class ConnectionRule(Protocol):
+    """What a call's connections may lead to."""
+
+    def fault(self, address: str) -> str:
+        """Why no connection to this IP address may be opened; "" when it may."""
+
+
+#: The rule for the connections to an URL. Raises ValueError for one that may not be called at all.
+Guard = Callable[[str], ConnectionRule]
+
+
+class _Descriptor:
+    """A socket for pycurl, which makes a copy of its own of the descriptor."""
+
+    def __init__(self, address: Any) -> None:
+        self._number = socket.socket(address.family, address.socktype, address.protocol).detach()
+
+    def fileno(self) -> int:
+        return self._number
+
+    def __del__(self) -> None:
+        os.close(self._number)
 
 
 def ca_file() -> str:
@@ -45,42 +72,27 @@ def ca_file() -> str:
     return os.environ.get("SSL_CERT_FILE") or certifi.where()
 
 
-class HeaderLines(Mapping[str, str]):
-    """The answer's headers, parsed only when somebody looks: a successful answer's nobody does."""
-
-    __slots__ = ("_lines", "_parsed")
-
-    def __init__(self, lines: list[bytes]) -> None:
-        self._lines = lines
-        self._parsed: dict[str, str] | None = None
-
-    def _headers(self) -> dict[str, str]:
-        if self._parsed is None:
-            self._parsed = {}
-            for line in self._lines:
-                if line.startswith(b"HTTP/"):
-                    self._parsed.clear()  # an interim answer (1xx) came before
-                name, colon, value = line.decode("latin-1").partition(":")
-                if colon:
-                    self._parsed[name.strip().lower()] = value.strip()
-        return self._parsed
-
-    def __getitem__(self, name: str) -> str:
-        return self._headers()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._headers())
-
-    def __len__(self) -> int:
-        return len(self._headers())
-
-
 class _Slot:
     """One reusable easy handle with what it sends and receives."""
 
-    __slots__ = ("body", "chunks", "curl", "header_list", "is_repeated", "lines", "tag", "url")
+    __slots__ = (
+        "body",
+        "chunks",
+        "curl",
+        "guard",
+        "header_list",
+        "is_repeated",
+        "lines",
+        "objection",
+        "rule",
+        "tag",
+        "url",
+    )
 
-    def __init__(self, connect_timeout_seconds: float, timeout_seconds: float) -> None:
+    def __init__(self, connect_timeout_seconds: float, timeout_seconds: float, guard: Guard | None) -> None:
+        self.guard = guard
+        self.rule: ConnectionRule | None = None
+        self.objection = ""
         self.tag: Hashable = None
         self.url = ""
         self.header_list: tuple[str, ...] | None = None
@@ -103,11 +115,20 @@ class _Slot:
         curl.setopt(pycurl.MAXAGE_CONN, MOST_IDLE_SECONDS)
         curl.setopt(pycurl.MAXFILESIZE, MOST_ANSWER_BYTES)
         curl.setopt(pycurl.TCP_KEEPALIVE, 1)
+        if guard is not None:
+            curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
+
+    def _open(self, _purpose: int, address: Any) -> Any:
+        """Asked for every connection: a name may lead elsewhere by now than when it was typed in."""
+        self.objection = self.rule.fault(str(address.addr[0])) if self.rule else ""
+        return pycurl.SOCKET_BAD if self.objection else _Descriptor(address)
 
     def arm(self, tag: Hashable, request: HttpRequest) -> None:
         curl = self.curl
-        self.tag = tag
+        self.tag, self.objection = tag, ""
         if request.url != self.url:
+            if self.guard is not None:
+                self.rule = self.guard(request.url)
             curl.setopt(pycurl.URL, request.url)
             # Ask before opening a second TLS connection whether the first can carry everything (HTTP/2).
             curl.setopt(pycurl.PIPEWAIT, 1 if request.url.startswith("https:") else 0)
@@ -143,7 +164,7 @@ class _Slot:
     def failure(self, text: str) -> TransportFailure:
         """libcurl counts the bytes of a request as it hands them to the socket, handshakes not among them."""
         was_sent = self.curl.getinfo(pycurl.REQUEST_SIZE) > 0 or self.curl.getinfo(pycurl.SIZE_UPLOAD_T) > 0
-        return TransportFailure(was_sent, text)
+        return TransportFailure(was_sent, self.objection or text)
 
 
 class HttpWindow:
@@ -152,12 +173,19 @@ class HttpWindow:
     Keep one for as long as the process lives and use it from one thread; after a fork, make a new one.
     `timeout_seconds` bounds a whole call, `connect_timeout_seconds` its name look-up, connection and TLS
     handshake. Redirects are answers, proxies are ignored, and an answer of more than 64 KiB is a failure.
+    `guard` is asked about each URL, and its rule about each connection; without one, all may be called.
     """
 
-    def __init__(self, concurrency: int, timeout_seconds: float, connect_timeout_seconds: float = 3) -> None:
+    def __init__(
+        self,
+        concurrency: int,
+        timeout_seconds: float,
+        connect_timeout_seconds: float = CONNECT_SECONDS,
+        guard: Guard | None = None,
+    ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency={concurrency!r}: at least 1 is needed")
-        self._slots = [_Slot(connect_timeout_seconds, timeout_seconds) for _ in range(concurrency)]
+        self._slots = [_Slot(connect_timeout_seconds, timeout_seconds, guard) for _ in range(concurrency)]
         self._free = list(self._slots)
         self._epoll = select.epoll()
         self._watched: dict[int, int] = {}
@@ -183,7 +211,7 @@ class HttpWindow:
         """Start `request`; `collect` returns its answer with `tag`.
 
         Raises RuntimeError when the window is full, ValueError for a request without a body (which could
-        not be kept from being sent twice) or with an address that is none.
+        not be kept from being sent twice), with an address that is none, or that the guard refuses.
         """
         if not self._free:
             raise RuntimeError(f"the window is full: {self.in_flight} requests are in flight")
@@ -287,7 +315,7 @@ class HttpWindow:
                 done.append((curl.slot.tag, curl.slot.answer()))
                 self._release(curl.slot)
             for curl, code, text in failed:
-                failure = curl.slot.failure(f"{text or 'the call failed'} (libcurl error {code})")
+                failure = curl.slot.failure(_words(curl, code, text))
                 if code in _STALE and not failure.was_sent and not curl.slot.is_repeated:
                     self._repeat(curl.slot)
                     continue
@@ -306,58 +334,43 @@ class HttpWindow:
         self._free.append(slot)
 
 
-def call(request: HttpRequest, timeout_seconds: float) -> Answer:
-    """One request on a connection of its own, for calls that are made once in a while.
+def _words(curl: pycurl.Curl, code: int, text: str) -> str:
+    if code == pycurl.E_FILESIZE_EXCEEDED:
+        return f"the answer is larger than {MOST_ANSWER_BYTES} bytes"
+    if code == pycurl.E_COULDNT_CONNECT and (number := curl.getinfo(pycurl.OS_ERRNO)):
+        return os.strerror(number)
+    return f"{text or 'the call failed'} (libcurl error {code})"
 
-    `timeout_seconds` bounds the connection, every wait for bytes, and the reading of the body.
+
+def call(request: HttpRequest, timeout_seconds: float, guard: Guard | None = None) -> Answer:
+    """One request on a connection of its own, for calls that are made once in a while; see `calls`."""
+    return calls([request], timeout_seconds, guard)[0]
+
+
+def calls(requests: Sequence[HttpRequest], timeout_seconds: float, guard: Guard | None = None) -> list[Answer]:
+    """The answers to a few requests that are made at once, in their order.
+
+    `timeout_seconds` bounds all of it: name look-up, handshakes, waiting for every byte of head and body.
     """
-    deadline = time.monotonic() + timeout_seconds
-    headers = dict(line.split(": ", 1) for line in request.headers)
-    with requests.Session() as session:
-        session.trust_env = False
+    window = HttpWindow(max(1, len(requests)), timeout_seconds, min(CONNECT_SECONDS, timeout_seconds), guard)
+    deadline = time.monotonic() + timeout_seconds + _LATE_SECONDS
+    try:
+        found = _added(window, requests)
+        while window.in_flight and time.monotonic() < deadline:
+            found.update(window.collect(deadline - time.monotonic()))
+    finally:
+        # Closing waits for a name look-up that hangs, for as long as the system's resolver likes.
+        threading.Thread(target=window.close, name="close-window", daemon=True).start()
+    silent = TransportFailure(True, "the call did not end in time")
+    return [found.get(number, silent) for number in range(len(requests))]
+
+
+def _added(window: HttpWindow, requests: Sequence[HttpRequest]) -> dict[Any, Answer]:
+    """The answers to those requests that cannot be made at all."""
+    refused: dict[Any, Answer] = {}
+    for number, request in enumerate(requests):
         try:
-            response = session.post(
-                request.url,
-                data=request.body,
-                headers=headers,
-                timeout=timeout_seconds,
-                allow_redirects=False,
-                stream=True,
-                verify=ca_file(),
-            )
-            return HttpResponse(
-                response.status_code,
-                _read_body(response, deadline),
-                {name.lower(): value for name, value in response.headers.items()},
-            )
-        except (requests.RequestException, TimeoutError) as error:
-            return TransportFailure(not _never_left(error), _words(error))
-
-
-def _words(error: Exception) -> str:
-    """What the system said, rather than what every library on the way made of it."""
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    cause = getattr(reason, "__cause__", None)
-    return cause.strerror if isinstance(cause, OSError) and cause.strerror else str(reason or error)
-
-
-def _read_body(response: requests.Response, deadline: float) -> bytes:
-    body = b""
-    for chunk in response.iter_content(4096):
-        body += chunk
-        if len(body) > MOST_ANSWER_BYTES:
-            raise requests.RequestException(f"the answer is larger than {MOST_ANSWER_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise TimeoutError("the answer did not end in time")
-    return body
-
-
-def _never_left(error: Exception) -> bool:
-    """Whether `error` happened before the connection was ready for a request."""
-    never_begun = (requests.ConnectTimeout, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
-    if isinstance(error, (*never_begun, requests.exceptions.MissingSchema)):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    if isinstance(reason, urllib3.exceptions.NewConnectionError):  # name resolution errors are a kind of it
-        return True
-    return isinstance(reason, urllib3.exceptions.SSLError) and isinstance(reason.args[0], ssl.SSLCertVerificationError)
+            window.add(number, request)
+        except ValueError as error:
+            refused[number] = TransportFailure(False, str(error))
+    return refused

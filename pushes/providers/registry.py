@@ -25,3 +25,8 @@ def provider(kind: str) -> Provider:
     if kind == ProviderKind.SANDBOX:
         return SandboxProvider(settings.SANDBOX_URL)
     raise UnknownProviderError(f"provider={kind!r} is unknown: it must be one of {', '.join(ProviderKind.values)}")
+
+
+def own_urls() -> tuple[str, ...]:
+    """Where the vendors themselves answer, of every kind."""
+    return (*XingeV2.own_urls, *Tpns.own_urls)

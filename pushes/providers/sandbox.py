@@ -8,3 +8,4 @@ from pushes.providers.xinge_v2 import XingeV2
 
 class SandboxProvider(XingeV2):
     kind: ClassVar[ProviderKind] = ProviderKind.SANDBOX
+    own_urls: ClassVar[tuple[str, ...]] = ()

@@ -42,9 +42,17 @@ class Tpns(Provider):
     kind: ClassVar[ProviderKind] = ProviderKind.TPNS
     list_limit: ClassVar[int] = 1000
     lists_need_creation: ClassVar[bool] = False
+    lists_name_bad_tokens: ClassVar[bool] = True
+    refused_list_codes: ClassVar[frozenset[int]] = frozenset({tpns_codes.LIST_FAILED})
+    own_urls: ClassVar[tuple[str, ...]] = (
+        DEFAULT_URL,
+        "https://api.tpns.sh.tencent.com",
+        "https://api.tpns.hk.tencent.com",
+        "https://api.tpns.sgp.tencent.com",
+    )
 
     def __init__(self, default_url: str = DEFAULT_URL) -> None:
-        self._default_url = default_url
+        self.default_url = default_url
 
     def prepare(self, credentials: Credentials, notification: Notification) -> PreparedMessage:
         """The body holds everything of the call but its audience."""
@@ -82,17 +90,18 @@ class Tpns(Provider):
         return self._request(credentials, CHECK_PATH, CHECK_BODY, now)
 
     def read(self, answer: Answer) -> Outcome:
-        parsed = answers.parse(answer)
+        parsed = answers.parse(answer, codes=("ret_code", "retCode"), words=("err_msg", "errMsg"))
         if isinstance(parsed, Outcome):
             return parsed
         code = answers.code_of(parsed.get("ret_code", parsed.get("retCode")))
         if code is None:
             return Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER, text="the answer has no ret_code")
         text = str(parsed.get("err_msg", parsed.get("errMsg", "")))
-        return tpns_codes.outcome(code, answers.shorten(text), str(parsed.get("push_id", "")), _invalid(parsed))
+        push_id = answers.push_id_of(parsed.get("push_id") or "")
+        return tpns_codes.outcome(code, answers.shorten(text), push_id, _invalid(parsed))
 
     def _request(self, credentials: Credentials, path: str, body: str, now: int) -> HttpRequest:
-        url = (credentials.endpoint_url or self._default_url).rstrip("/") + path
+        url = (credentials.endpoint_url or self.default_url).rstrip("/") + path
         headers = (
             "Content-Type: application/json",
             f"AccessId: {credentials.access_id}",

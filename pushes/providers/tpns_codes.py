@@ -44,6 +44,8 @@ MEANINGS: dict[int, _Meaning] = {
     10030002: _AUTH,
     10110008: _NO_DEVICE,
 }
+#: A list of which no token was pushed to, without a word why: asked one by one, each says it.
+LIST_FAILED = 1008027
 
 
 def outcome(code: int, text: str, push_id: str, bad_tokens: tuple[str, ...]) -> Outcome:

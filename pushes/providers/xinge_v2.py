@@ -92,9 +92,11 @@ class XingeMessage(PreparedMessage):
 class XingeV2(Provider):
     kind: ClassVar[ProviderKind] = ProviderKind.XINGE_V2
     list_limit: ClassVar[int] = 1000
+    # Its own clients speak plain HTTP to it; some of its documentation also has HTTPS.
+    own_urls: ClassVar[tuple[str, ...]] = (DEFAULT_URL, "https://openapi.xg.qq.com")
 
     def __init__(self, default_url: str = DEFAULT_URL) -> None:
-        self._default_url = default_url
+        self.default_url = default_url
         self._endpoints: dict[str, Endpoint] = {}
 
     def prepare(self, credentials: Credentials, notification: Notification) -> XingeMessage:
@@ -139,7 +141,7 @@ class XingeV2(Provider):
         return self._request(credentials, "/v2/application/get_app_device_num", "", "", now)
 
     def read(self, answer: Answer) -> Outcome:
-        parsed = answers.parse(answer)
+        parsed = answers.parse(answer, codes=("ret_code",), words=("err_msg",))
         if isinstance(parsed, Outcome):
             return parsed
         code = answers.code_of(parsed.get("ret_code"))
@@ -152,7 +154,7 @@ class XingeV2(Provider):
     def _request(self, credentials: Credentials, path: str, signed: str, form: str, now: int) -> HttpRequest:
         """`signed` and `form` hold the call's own parameters in the order of names; all of them lie between
         `access_id` and `timestamp`."""
-        endpoint = self._endpoint(credentials.endpoint_url or self._default_url)
+        endpoint = self._endpoint(credentials.endpoint_url or self.default_url)
         path = endpoint.base_path + path
         access_id = credentials.access_id
         source = f"POST{endpoint.host}{path}access_id={access_id}{signed}timestamp={now}{credentials.secret}"
@@ -177,7 +179,7 @@ def _accepted(parsed: Mapping[str, Any]) -> Outcome:
     result = parsed.get("result")
     if not isinstance(result, dict) or "push_id" not in result:
         return xinge_codes.ACCEPTED
-    return Outcome(xinge_codes.ACCEPTED.verdict, code=0, push_id=str(result["push_id"]))
+    return Outcome(xinge_codes.ACCEPTED.verdict, code=0, push_id=answers.push_id_of(result["push_id"]))
 
 
 def _environment(credentials: Credentials) -> int:

@@ -26,6 +26,8 @@ class Fault(str, Enum):
     GARBAGE = "garbage"
     THROTTLE = "throttle"
     BAD_AUTH = "bad_auth"
+    #: As under a key of the wrong environment or app: every call is in order, and every token unknown.
+    BAD_TOKEN = "bad_token"
 
 
 FLAKY = "flaky"

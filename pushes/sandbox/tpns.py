@@ -71,6 +71,8 @@ class Tpns:
         try:
             key = self._known_caller(call, fault)
             body = _json(call.request.body)
+            if fault is Fault.BAD_TOKEN and path == PUSH:
+                _refuse_all(body)
             reply = self._push(key, body) if path == PUSH else self._query(key, body)
         except TpnsRefusedError as refused:
             return self.refuse(path, refused)
@@ -163,6 +165,14 @@ class Tpns:
             for name in (str(item.get("account", "")) for item in accounts)
         ]
         return _answer(ACCOUNT_QUERY, 0, "ok", account_tokens=found)
+
+
+def _refuse_all(body: dict[str, Any]) -> None:
+    """Every token is unknown."""
+    if body.get("audience_type") == "token":
+        raise TpnsRefusedError(BAD_TOKEN, "token is not valid")
+    if body.get("audience_type") == "token_list":
+        raise TpnsRefusedError(ALL_FAILED, "all tokens failed")
 
 
 def _number(text: str) -> int | None:

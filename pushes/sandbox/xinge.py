@@ -14,7 +14,7 @@ from pushes.sandbox.wire import Reply, Request
 from pushes.sandbox.world import World
 from pushes.sandbox.xinge_checks import Asked, Params
 from pushes.sandbox.xinge_data import XingeData
-from pushes.sandbox.xinge_push import XingePush
+from pushes.sandbox.xinge_push import LIST_PATH, OK, SINGLE_DEVICE, XingePush
 
 PREFIX = "/v2/"
 FORM = b"application/x-www-form-urlencoded"
@@ -43,13 +43,13 @@ class Xinge:
         self._world = world
         push, data = XingePush(world), XingeData(world)
         self._endpoints: dict[str, Callable[[Asked], Reply]] = {
-            "/v2/push/single_device": push.single_device,
+            SINGLE_DEVICE: push.single_device,
             "/v2/push/single_account": push.single_account,
             "/v2/push/account_list": push.account_list,
             "/v2/push/all_device": push.all_device,
             "/v2/push/tags_device": push.tags_device,
             "/v2/push/create_multipush": push.create_multipush,
-            "/v2/push/device_list_multiple": push.device_list_multiple,
+            LIST_PATH: push.device_list_multiple,
             "/v2/push/account_list_multiple": push.account_list_multiple,
             "/v2/push/get_msg_status": data.get_msg_status,
             "/v2/push/cancel_timing_task": data.cancel_timing_task,
@@ -72,7 +72,9 @@ class Xinge:
         if endpoint is None:
             return Reply(b"", 404)
         try:
-            reply = endpoint(self._checked(call, fault))
+            asked = self._checked(call, fault)
+            reply = self._unknown_tokens(asked) if fault is Fault.BAD_TOKEN else None
+            reply = reply or endpoint(asked)
         except RefusedError as refused:
             return self.refuse(refused)
         self._world.answers["0"] += 1
@@ -91,6 +93,12 @@ class Xinge:
         if fault is Fault.THROTTLE:
             raise RefusedError(Refusal.THROTTLED)
         return Asked(key, params, call.request.path)
+
+    def _unknown_tokens(self, asked: Asked) -> Reply | None:
+        """A push to a token is refused, a list dropped without a word; None for all other calls."""
+        if asked.path == SINGLE_DEVICE:
+            raise RefusedError(Refusal.UNREGISTERED)
+        return OK if asked.path == LIST_PATH else None
 
     def _readable(self, call: Call) -> Params:
         request, params = call.request, call.params

@@ -21,7 +21,7 @@ DEFAULT_EXPIRE_SECONDS = 259_200
 BROADCAST_PAUSE_SECONDS = 3.0
 BROADCASTS_AN_HOUR = 30
 OK = Reply(b'{"ret_code":0,"err_msg":"ok","result":""}')
-_LIST_PATH = "/v2/push/device_list_multiple"
+SINGLE_DEVICE, LIST_PATH = "/v2/push/single_device", "/v2/push/device_list_multiple"
 _TOKEN_REFUSALS = {
     TokenFault.UNREGISTERED: Refusal.UNREGISTERED,
     TokenFault.ILLEGAL: Refusal.ILLEGAL_TOKEN,
@@ -86,7 +86,7 @@ class XingePush:
         return self._pushed(task, times)
 
     def create_multipush(self, asked: Asked) -> Reply:
-        task = self._numbered(asked, checks.message_of(asked), _LIST_PATH)
+        task = self._numbered(asked, checks.message_of(asked), LIST_PATH)
         task.is_for_lists = True
         return result({"push_id": task.push_id})
 

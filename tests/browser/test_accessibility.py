@@ -71,6 +71,7 @@ PAGES = [
     "pushes/appkey/add/",
     "pushes/appkey/{key}/change/",
     "pushes/appkey/{key}/pause/",
+    "pushes/appkey/{key}/restore/",
     "pushes/appkey/{key}/rotate/",
     "pushes/appkey/import/",
     "pushes/appkey/match/",

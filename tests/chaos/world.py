@@ -255,6 +255,8 @@ def _environment(database: Database, valkey: embedded.Valkey, mongod: embedded.M
         "DATABASE_URL": database.url,
         "REDIS_URL": valkey.url,
         "MONGO_URL": mongod.url if mongod else "",
+        # The sandbox takes any free port.
+        "PROVIDER_HOSTS": "127.0.0.1",
         "HTTPS": "off",
         "DELIVERY_WINDOW": "off",
     }

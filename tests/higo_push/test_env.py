@@ -54,6 +54,57 @@ def test_another_kind_of_database_is_refused_without_its_password(monkeypatch: p
     assert "secret" not in str(caught.value)
 
 
+HOSTS = "PROVIDER_HOSTS"
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("", []),
+        ("gateway.example.com,127.0.0.1:8790", ["gateway.example.com", "127.0.0.1:8790"]),
+        (" Gateway.Example.COM. , [::1]:8790 ,", ["gateway.example.com", "[::1]:8790"]),
+        ("https://gateway.example.com:8443", ["https://gateway.example.com:8443"]),
+        ("网关.example.com:80,push_gateway", ["xn--d6q013i.example.com:80", "push_gateway"]),
+        ("[fd00::5]", ["[fd00::5]"]),
+    ],
+)
+def test_hosts_are_brought_into_one_form(monkeypatch: pytest.MonkeyPatch, value: str, read: list[str]):
+    monkeypatch.setenv(HOSTS, value)
+    assert env.hosts(HOSTS) == read
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "gateway.example.com/xg",
+        "gateway.example.com:",
+        "gateway.example.com:0",
+        "gateway.example.com:99999",
+        "*.example.com",
+        "gate way",
+        "::1",
+        "[::1",
+        "[fe80::xyz]",
+        "10.0.0.256",
+        "10.0.0.0/8",
+        "ftp://gateway.example.com",
+        "http://",
+    ],
+)
+def test_what_is_no_host_is_named(monkeypatch: pytest.MonkeyPatch, word: str):
+    monkeypatch.setenv(HOSTS, f"gateway.example.com,{word}")
+    with pytest.raises(ImproperlyConfigured, match=r"^PROVIDER_HOSTS='") as caught:
+        env.hosts(HOSTS)
+    assert repr(word) in str(caught.value)
+
+
+def test_a_password_in_it_is_not_repeated(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(HOSTS, "https://user:s3cret@gateway.example.com")
+    with pytest.raises(ImproperlyConfigured) as caught:
+        env.hosts(HOSTS)
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("url", "bounded"),
     [

@@ -24,6 +24,7 @@ from pushes.providers.base import HttpRequest, PreparedMessage
 from pushes.providers.sandbox import SandboxProvider
 from pushes.providers.xinge_v2 import XingeMessage
 from pushes.sweep import sweep
+from pushes.timeline import timeline
 from pushes.values import Credentials, Notification
 from tests.make import make_account, make_app_key, make_device, make_secret, make_token
 from tests.pushes.rows import make_delivery, make_record
@@ -475,9 +476,29 @@ def test_a_key_that_no_call_can_be_written_for_is_paused_and_its_pushes_wait(wro
     assert words in key.paused_reason
 
 
-def test_an_address_that_is_none_is_unreachable(sandbox: Sandbox):
-    row = due(make_app_key(endpoint_url="http://例子.test"), make_record(push_type=DEFAULT))
-    assert send(row) == [(Status.RETRYING, Reason.UNREACHABLE)]
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://例子.test", "http://127.0.0.1.evil.test", "http://user:pw@127.0.0.1:9", "http://169.254.169.254/latest"],
+)
+def test_under_an_endpoint_that_is_not_allowed_pushes_wait_and_nothing_is_called(endpoint: str):
+    key = make_app_key(endpoint_url=endpoint)
+    row, other = due(key, make_record(push_type=DEFAULT)), due(key)
+    assert send(row, other) == [(Status.RETRYING, Reason.ENDPOINT_REFUSED)] * 2
+    assert (row.attempts, row.may_have_arrived) == (0, False)
+    assert timezone.now() < row.due_at < row.expires_at
+    key.refresh_from_db()
+    assert not key.is_paused
+    assert not Device.objects.filter(is_active=False).exists()
+
+
+def test_what_waited_for_its_endpoint_to_be_allowed_is_sent_then(sandbox: Sandbox, settings: Settings):
+    allowed, settings.PROVIDER_HOSTS = settings.PROVIDER_HOSTS, []
+    key = make_key(sandbox)
+    row = due(key)
+    assert send(row) == [(Status.RETRYING, Reason.ENDPOINT_REFUSED)]
+    settings.PROVIDER_HOSTS = allowed
+    DeliveryResult.objects.update(due_at=timezone.now())
+    assert send(row) == [ACCEPTED]
 
 
 def test_under_a_disabled_or_removed_key_nothing_is_sent(sandbox: Sandbox):
@@ -487,6 +508,24 @@ def test_under_a_disabled_or_removed_key_nothing_is_sent(sandbox: Sandbox):
     AppKey.objects.filter(pk=removed.pk).delete()
     assert send(*rows) == [(Status.SKIPPED, Reason.NO_APP_KEY)] * 2
     assert {row.finished_at is None for row in rows} == {False}
+
+
+@pytest.mark.parametrize("push_type", [ORDER, CHAT])
+def test_a_servers_error_is_told_as_such_wherever_the_row_is_read(sandbox: Sandbox, push_type: PushType):
+    """Status, reason, the provider's words and "may have arrived" say the same; an order is sent again, a chat not."""
+    key = make_key(sandbox)
+    record = make_record(push_type=push_type, message_id="order-7", accounts=["7"])
+    row = make_delivery(record, make_device(make_account("7")), app_key_id=key.pk)
+    sandbox.set_profile("error500", access_id=key.access_id)
+    status = Status.RETRYING if push_type == ORDER else Status.UNKNOWN
+    assert send(row) == [(status, Reason.PROVIDER_ERROR)]
+    assert (row.may_have_arrived, row.provider_code) == (True, 500)
+    found = timeline("7", "order-7")
+    assert found.outcome == status
+    assert "server error" in found.summary
+    assert "the provider said: HTTP 500 Internal Server Error" in found.summary
+    assert "never came" not in found.summary
+    assert [step.may_have_arrived for step in found.steps if step.code == status] == [True]
 
 
 # --- throttled, busy, unreachable -------------------------------------------------------------

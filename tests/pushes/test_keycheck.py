@@ -1,9 +1,14 @@
+import threading
+import time
+
 import pytest
+from pytest_django import Settings
 
 from pushes import keycheck
-from pushes.names import Environment, Platform, ProviderKind, Reason
+from pushes.names import App, Environment, Platform, ProviderKind, Reason
 from pushes.values import Outcome, Scope, Verdict
 from tests.make import make_app_key
+from tests.pushes.providers.raw_server import Connection, serving
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -140,3 +145,95 @@ def test_a_secret_that_is_not_stored_can_be_checked(key, sandbox):
 def test_no_secret_shows(key):
     key.set_secret("secretsecretsecretsecretsecret00")
     assert "secretsecret" not in repr(keycheck.check(key))
+
+
+# --- how long, how many, and where to -------------------------------------------------------------
+
+
+def drip(connection: Connection) -> None:
+    connection.read_request()
+    connection.send(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+    for _ in range(600):
+        connection.send(b"x")
+        time.sleep(0.1)
+
+
+def test_a_provider_that_drips_is_waited_for_no_longer_than_one_that_is_silent(key, settings: Settings):
+    settings.CALL_TIMEOUT_SECONDS = 0.5
+    with serving(drip) as server:
+        key.endpoint_url = server.url
+        started = time.monotonic()
+        outcome = keycheck.check(key)
+    assert time.monotonic() - started < 1
+    assert (outcome.verdict, outcome.reason) == (Verdict.UNKNOWN, Reason.NO_ANSWER)
+
+
+def test_the_third_check_is_turned_away_at_once_and_a_place_becomes_free_again(key, settings: Settings, sandbox):
+    settings.CALL_TIMEOUT_SECONDS = 1.5
+    with serving(drip) as server:
+        slow = make_app_key(App.HIGIRL, endpoint_url=server.url)
+        waiting = [threading.Thread(target=keycheck.check, args=[slow]) for _ in range(2)]
+        for thread in waiting:
+            thread.start()
+        while server.connections < 2:
+            time.sleep(0.01)
+        started = time.monotonic()
+        for again in (keycheck.check, keycheck.check_old):
+            with pytest.raises(keycheck.BusyError, match="Two checks are under way, try again in a moment"):
+                again(key)
+        assert time.monotonic() - started < 0.2
+        for thread in waiting:
+            thread.join()
+    assert keycheck.is_good(keycheck.check(key))
+
+
+def test_many_keys_are_checked_in_the_time_of_one(settings: Settings, db):
+    settings.CALL_TIMEOUT_SECONDS = 0.5
+    with serving(drip) as server:
+        keys = [make_app_key(app, platform, endpoint_url=server.url) for app in App for platform in Platform]
+        started = time.monotonic()
+        outcomes = keycheck.check_all(keys)
+    assert time.monotonic() - started < 1.2
+    assert [outcome.reason for outcome in outcomes] == [Reason.NO_ANSWER] * len(keys)
+
+
+@pytest.mark.parametrize("url", ["http://169.254.169.254/", "http://user:pw@127.0.0.1/", "http://127.0.0.1.evil.test"])
+def test_an_endpoint_that_is_not_allowed_is_not_called(key, url: str):
+    key.endpoint_url = url
+    outcome = keycheck.check(key)
+    assert (outcome.verdict, outcome.reason, outcome.scope) == (Verdict.FAILED, Reason.ENDPOINT_REFUSED, Scope.KEY)
+    assert keycheck.explain(outcome).startswith("not asked: the endpoint is not allowed")
+    assert not keycheck.blames_the_secret(outcome)
+
+
+def test_of_an_answer_only_a_short_clean_text_is_shown(key):
+    words = (
+        '{"ret_code":-3,"err_msg":"<script>alert(1)</script><b>sign</b> error\\u202e\\r\\n\\u0000' + "x" * 500 + '"}'
+    )
+
+    def answer(connection: Connection) -> None:
+        connection.read_request()
+        connection.send(f"HTTP/1.1 200 OK\r\nContent-Length: {len(words)}\r\n\r\n{words}".encode())
+
+    with serving(answer) as server:
+        key.endpoint_url = server.url
+        outcome = keycheck.check(key)
+    assert outcome.text.startswith("alert(1) sign error xxxx")
+    assert len(outcome.text) == 200
+
+
+def test_the_words_of_another_server_than_a_provider_are_not_shown(key):
+    """What an internal service says to a stranger must not be read through the console."""
+    for body in (b"root:x:0:0:root", b"<html>internal wiki: password 1234</html>", b'["secret"]'):
+
+        def answer(connection: Connection, body: bytes = body) -> None:
+            connection.read_request()
+            connection.send(b"HTTP/1.1 200 OK\r\nX-Secret: 1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+        with serving(answer) as server:
+            key.endpoint_url = server.url
+            said = keycheck.explain(keycheck.check(key))
+        assert said == (
+            "no usable answer: check that the endpoint URL speaks this provider's protocol "
+            "(HTTP 200 without a readable answer)"
+        )

@@ -13,6 +13,7 @@ from pytest_django import Settings
 from redis import Redis
 
 from pushes import audiences, broadcasts, devices, sqldirectory
+from pushes.deliver import deliver
 from pushes.directory import DirectoryError, UnlistableError
 from pushes.distribute import distribute
 from pushes.models import Broadcast, DeliveryResult, Device, PushRecord
@@ -23,7 +24,7 @@ from pushes.sweep import sweep
 from pushes.timeline import timeline
 from tests.foreign import attached
 from tests.make import make_app_key, make_broadcast, make_device, make_secret
-from tests.pushes.rows import make_message
+from tests.pushes.rows import make_delivery, make_message
 from tests.redis_database import empty
 from tests.sandbox_process import Sandbox
 
@@ -181,6 +182,8 @@ def send(
     def push_once() -> list[tuple[str, str, str]]:
         ids = submit([make_message("1", push_type=PushType.NEW_ORDER)]).record_ids
         run_jobs()
+        # Somebody else's is accepted: so it is the token, and not the key.
+        deliver([make_delivery(app_key_id=key.pk).pk])
         rows = DeliveryResult.objects.filter(record_id__in=ids)
         return list(rows.values_list("status", "reason", "token"))
 

@@ -18,7 +18,7 @@ class Command(BaseCommand):
         if not keys:
             self.stdout.write("There are no app keys: add them in the admin, or with importappkeys.")
             return
-        outcomes = [keycheck.check(key) for key in keys]
+        outcomes = keycheck.check_all(keys)
         rows = [self._row(key, keycheck.explain(outcome)) for key, outcome in zip(keys, outcomes, strict=True)]
         self._print([COLUMNS, *rows])
         bad = sum(not keycheck.is_good(outcome) for outcome in outcomes)

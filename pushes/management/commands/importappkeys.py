@@ -8,6 +8,7 @@ from django.core.validators import URLValidator
 
 from pushes import legacy_ini
 from pushes.names import ProviderKind
+from pushes.providers import hosts
 
 
 class Command(BaseCommand):
@@ -21,7 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *, file: str, endpoint: str | None, provider: str | None, dry_run: bool, **_options: Any) -> None:
         text = _text_of(file)
-        _check_endpoint(endpoint)
+        endpoint = _checked_endpoint(endpoint)
         kind = ProviderKind(provider) if provider else None
         entries = legacy_ini.preview(text, endpoint_url=endpoint, provider=kind)
         self._show(entries)
@@ -50,10 +51,16 @@ def _text_of(file: str) -> str:
         raise CommandError(f"{file} is not UTF-8 text.") from error
 
 
-def _check_endpoint(endpoint: str | None) -> None:
+def _checked_endpoint(endpoint: str | None) -> str | None:
     if not endpoint:
-        return
+        return endpoint
+    url = hosts.ascii_url(endpoint)
+    # What stands before an @ may be a password.
+    shown = f"…@{url.rpartition('@')[2]}" if "@" in url else endpoint
     try:
-        URLValidator(schemes=["http", "https"])(endpoint)
+        URLValidator(schemes=["http", "https"])(url)
     except ValidationError as error:
-        raise CommandError(f"--endpoint={endpoint!r} is no URL: http://… or https://… is needed.") from error
+        raise CommandError(f"--endpoint={shown!r} is no URL: http://… or https://… is needed.") from error
+    if fault := hosts.fault(url):
+        raise CommandError(f"--endpoint={shown!r}: {fault}")
+    return url

@@ -51,7 +51,7 @@ def test_rules_are_changed_in_the_table(administrator: Client) -> None:
 def test_a_window_that_is_none_is_refused(administrator: Client, window: str) -> None:
     sent = policy_table(administrator) | changed_row(5, window=window)
     page = administrator.post(url("pushtypepolicy_changelist"), sent).content.decode()
-    assert "is no delivery window" in page
+    assert "is not a valid delivery window" in page
     assert PushTypePolicy.objects.get(push_type=5).window == ""
 
 

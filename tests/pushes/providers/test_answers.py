@@ -4,7 +4,7 @@ from email.utils import format_datetime
 import pytest
 
 from pushes.names import Reason
-from pushes.providers.answers import parse, retry_after
+from pushes.providers.answers import parse, push_id_of, retry_after, shorten
 from pushes.providers.base import HttpResponse, TransportFailure
 from pushes.values import Outcome, Scope, Verdict
 
@@ -45,16 +45,17 @@ def test_a_200_that_says_nothing_readable_is_unknown(body):
         (408, Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.TARGET),
         (413, Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE),
         (429, Verdict.RETRY, Reason.THROTTLED, Scope.KEY),
-        (500, Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
-        (502, Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
+        (500, Verdict.UNKNOWN, Reason.PROVIDER_ERROR, Scope.TARGET),
+        (502, Verdict.UNKNOWN, Reason.PROVIDER_ERROR, Scope.TARGET),
         (503, Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.KEY),
-        (504, Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
-        (599, Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
+        (504, Verdict.UNKNOWN, Reason.PROVIDER_ERROR, Scope.TARGET),
+        (599, Verdict.UNKNOWN, Reason.PROVIDER_ERROR, Scope.TARGET),
     ],
 )
 def test_each_status_has_its_meaning(status, verdict, reason, scope):
     outcome = outcome_of(HttpResponse(status, b"<html>"))
     assert (outcome.verdict, outcome.reason, outcome.scope, outcome.code) == (verdict, reason, scope, status)
+    assert outcome.http_status == status
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -85,3 +86,30 @@ def test_without_the_header_there_is_no_wish():
 
 def test_long_words_of_the_provider_are_shortened():
     assert len(outcome_of(TransportFailure(was_sent=True, text="x" * 1000)).text) == 200
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("token invalid", "token invalid"),
+        ("<html><head><title>502</title></head><body>Bad Gateway</body>", "502 Bad Gateway"),
+        ("<script src=//evil.test>", ""),
+        ("length <= 4096 and 3 > 2", "length <= 4096 and 3 > 2"),
+        ("a\r\nb\tc\0d\x1b[31me", "a b c d [31me"),
+        ("\u202egnp.exe\u200b\ufeff\u2066x", "gnp.exe x"),
+        ("签名错误", "签名错误"),
+        (None, "None"),
+        ({"a": 1}, "{'a': 1}"),
+        ("x" * 100_000, "x" * 200),
+    ],
+)
+def test_a_servers_words_become_one_short_line(said, shown):
+    assert shorten(said) == shown
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(2854657652, "2854657652"), ("a-1_b.c", "a-1_b.c"), ("<b>1</b>", ""), ("1\n2", ""), ("id 1", ""), ("推送", "")],
+)
+def test_a_push_id_holds_no_words(given, kept):
+    assert push_id_of(given) == kept

@@ -4,15 +4,18 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from pushes.names import Environment, Platform, ProviderKind, Reason
+from pushes.names import Environment, Platform, ProviderKind, Reason, Status, UnknownPolicy
 from pushes.providers.base import HttpRequest, Provider
 from pushes.providers.http import HttpWindow
 from pushes.providers.registry import provider
+from pushes.retry import Attempt, Schedule, next_state
 from pushes.values import Credentials, Notification, Outcome, Scope, Verdict
+from tests.pushes.providers.raw_server import Connection, serving
 from tests.sandbox_process import Sandbox
 
 SECRET = "fedcba9876543210fedcba9876543210"
@@ -156,7 +159,7 @@ def test_tokens_have_their_fates(line, prefix, verdict, reason):
 @pytest.mark.parametrize(
     ("profile", "verdict", "reason", "recorded"),
     [
-        ("error500", Verdict.UNKNOWN, Reason.NO_ANSWER, 0),
+        ("error500", Verdict.UNKNOWN, Reason.PROVIDER_ERROR, 0),
         ("busy503", Verdict.RETRY, Reason.PROVIDER_BUSY, 0),
         ("hang", Verdict.UNKNOWN, Reason.NO_ANSWER, 0),
         ("hang_after", Verdict.UNKNOWN, Reason.NO_ANSWER, 1),
@@ -166,6 +169,7 @@ def test_tokens_have_their_fates(line, prefix, verdict, reason):
         ("garbage", Verdict.UNKNOWN, Reason.NO_ANSWER, 0),
         ("throttle", Verdict.RETRY, Reason.THROTTLED, 0),
         ("bad_auth", Verdict.FAILED, Reason.BAD_CREDENTIALS, 0),
+        ("bad_token", Verdict.BAD_TARGET, Reason.BAD_TOKEN, 0),
     ],
 )
 def test_faults_have_their_outcomes(line, sandbox, profile, verdict, reason, recorded):
@@ -212,3 +216,101 @@ def test_every_outcome_is_true_when_much_goes_wrong(line, sandbox):
     assert {arrived[token] for token, verdict in verdicts.items() if verdict is Verdict.RETRY} == {0}
     assert {arrived[token] for token, verdict in verdicts.items() if verdict is Verdict.UNKNOWN} == {0, 1}
     assert len(verdicts) == 600
+
+
+# --- every answer, and what it says about the push; docs/providers.md has the same table ------------
+
+
+def http(status: int, body: bytes = b"", *headers: bytes) -> bytes:
+    head = b"".join(b"%b\r\n" % header for header in headers)
+    return b"HTTP/1.1 %d Some\r\n%bContent-Length: %d\r\n\r\n%b" % (status, head, len(body), body)
+
+
+HTML = b"<html><body><h1>It is broken</h1></body></html>"
+NOW = datetime(2026, 5, 1, tzinfo=timezone.utc)
+ANSWERS = [
+    ("200, code 0", http(200, b'{"ret_code":0}'), Verdict.ACCEPTED, None, Scope.TARGET),
+    ("200, empty", http(200), Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
+    ("200, HTML", http(200, HTML), Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
+    ("200, half of JSON", http(200, b'{"ret_co'), Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
+    ("200, JSON without a code", http(200, b'{"ok":true}'), Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
+    ("204", b"HTTP/1.1 204 No Content\r\n\r\n", Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
+    ("302", http(302, HTML, b"Location: http://127.0.0.1:1/"), Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY),
+    ("400, HTML", http(400, HTML), Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE),
+    ("400, code 0", http(400, b'{"ret_code":0}'), Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE),
+    ("401, HTML", http(401, HTML), Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY),
+    ("403", http(403), Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY),
+    ("404, HTML", http(404, HTML), Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY),
+    ("408", http(408), Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.TARGET),
+    ("413, HTML", http(413, HTML), Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE),
+    ("429, HTML", http(429, HTML), Verdict.RETRY, Reason.THROTTLED, Scope.KEY),
+    ("500, empty", http(500), Verdict.UNKNOWN, Reason.PROVIDER_ERROR, Scope.TARGET),
+    ("500, HTML", http(500, HTML), Verdict.UNKNOWN, Reason.PROVIDER_ERROR, Scope.TARGET),
+    ("500, a code", http(500, b'{"ret_code":40}'), Verdict.UNKNOWN, Reason.PROVIDER_ERROR, Scope.TARGET),
+    ("500, code 0", http(500, b'{"ret_code":0}'), Verdict.UNKNOWN, Reason.PROVIDER_ERROR, Scope.TARGET),
+    ("502, HTML", http(502, HTML), Verdict.UNKNOWN, Reason.PROVIDER_ERROR, Scope.TARGET),
+    ("503, HTML", http(503, HTML), Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.KEY),
+    ("504, HTML", http(504, HTML), Verdict.UNKNOWN, Reason.PROVIDER_ERROR, Scope.TARGET),
+    ("599", http(599), Verdict.UNKNOWN, Reason.PROVIDER_ERROR, Scope.TARGET),
+    ("no HTTP", b"\0\1 who are you?\r\n\r\n", Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
+    ("half an answer", http(200, b'{"ret_code":0}')[:-3], Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
+    ("too long", http(200, b"x" * 70_000), Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
+    ("closed", b"", Verdict.UNKNOWN, Reason.NO_ANSWER, Scope.TARGET),
+]
+
+
+def said(line: Line, answer: bytes) -> Outcome:
+    """What becomes of a push that is answered so."""
+
+    def handle(connection: Connection) -> None:
+        connection.read_request()
+        connection.send(answer)
+
+    with serving(handle) as server:
+        line.credentials = replace(line.credentials, endpoint_url=server.url)
+        return line.push()
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict", "reason", "scope"), [row[1:] for row in ANSWERS], ids=[r[0] for r in ANSWERS]
+)
+def test_every_answer_has_its_meaning(line, answer, verdict, reason, scope):
+    outcome = said(line, answer)
+    assert (outcome.verdict, outcome.reason, outcome.scope) == (verdict, reason, scope)
+    assert "<" not in outcome.text
+    # What the row then says of itself: only a call whose fate is unknown may have arrived, and it is called unknown.
+    attempt = Attempt(1, NOW + timedelta(days=1), UnknownPolicy.KEEP)
+    state = next_state(outcome, attempt, Schedule(2, 300, 6), NOW, lambda: 0.5)
+    assert state.may_have_arrived == (state.status == Status.UNKNOWN) == (verdict is Verdict.UNKNOWN)
+    assert (state.status == Status.ACCEPTED) == (state.reason is None)
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_servers_error_is_told_as_such_with_its_words(line, status):
+    outcome = said(line, http(status, b'{"ret_code":15,"err_msg":"<b>database</b> is down","errMsg":""}'))
+    assert (outcome.code, outcome.http_status) == (status, status)
+    assert outcome.text.startswith(f"HTTP {status} ")
+    assert outcome.text.endswith(": database is down")
+
+
+def test_of_a_request_that_was_wrong_the_providers_own_code_says_what(line):
+    code = 1008029 if line.provider.kind == ProviderKind.TPNS else 40
+    outcome = said(line, http(400, b'{"ret_code":%d,"err_msg":"token"}' % code))
+    assert (outcome.verdict, outcome.reason, outcome.code) == (Verdict.BAD_TARGET, Reason.BAD_TOKEN, code)
+
+
+def test_a_reset_after_the_request_may_have_arrived(line):
+    def reset(connection: Connection) -> None:
+        connection.read_request()
+        connection.reset()
+
+    with serving(reset) as server:
+        line.credentials = replace(line.credentials, endpoint_url=server.url)
+        outcome = line.push()
+    assert (outcome.verdict, outcome.reason) == (Verdict.UNKNOWN, Reason.NO_ANSWER)
+
+
+def test_what_never_left_cannot_have_arrived(line):
+    line.credentials = replace(line.credentials, endpoint_url="http://127.0.0.1:1")
+    outcome = line.push()
+    assert (outcome.verdict, outcome.reason, outcome.scope) == (Verdict.RETRY, Reason.UNREACHABLE, Scope.KEY)

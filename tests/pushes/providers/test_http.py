@@ -3,7 +3,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pushes.providers.base import Answer, HttpRequest, HttpResponse, TransportFailure
-from pushes.providers.http import MOST_ANSWER_BYTES, HttpWindow, call
+from pushes.providers.http import MOST_ANSWER_BYTES, HttpWindow, call, calls
 from tests.pushes.providers.raw_server import OK, Connection, answering, serving
 
 FORM = ("Content-Type: application/x-www-form-urlencoded",)
@@ -347,6 +347,60 @@ class TestCall:
             assert called(request_to(server.url), 0.3).was_sent is True
         assert time.monotonic() - started < 2
 
+    @pytest.mark.parametrize(
+        "drops",
+        [
+            [bytes([letter]) for letter in b"HTTP/1.1 200 OK and many words more"],
+            [b"HTTP/1.1 200 OK\r\n", *[b"X-Drip: x\r\n"] * 1000],
+            [b"HTTP/1.1 100 Continue\r\n\r\n"] * 1000,
+            [b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", *[b"x"] * 99],
+            [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *[b"1\r\nx\r\n"] * 1000],
+            [b"HTTP/1.1 200 OK\r\n\r\n", *[b"x"] * 1000],
+        ],
+        ids=["status line", "headers", "interim answers", "body", "chunks", "body without a length"],
+    )
+    def test_bytes_that_drip_prolong_nothing(self, drops):
+        with serving(dripping(drops)) as server:
+            started = time.monotonic()
+            assert called(request_to(server.url), 0.5).was_sent is True
+            assert 0.4 < time.monotonic() - started < 1
+
+    def test_a_handshake_that_drips_ends_in_time(self):
+        with serving(dripping([b"\x16"] * 1000, reads_first=False)) as server:
+            started = time.monotonic()
+            answer = called(request_to(server.url.replace("http:", "https:")), 0.5)
+            assert (answer.was_sent, server.requests) == (False, [])
+            assert time.monotonic() - started < 1
+
+    def test_nobody_waits_for_what_closing_waits_for(self, monkeypatch):
+        """libcurl waits for a name look-up that hangs before it lets go of its handle."""
+        close = HttpWindow.close
+
+        def slow(window: HttpWindow) -> None:
+            time.sleep(1)
+            close(window)
+
+        monkeypatch.setattr(HttpWindow, "close", slow)
+        started = time.monotonic()
+        assert called(request_to(closed_port()), 0.5).was_sent is False
+        assert time.monotonic() - started < 0.9
+        time.sleep(1.1)
+
+    def test_several_take_the_time_of_the_slowest(self):
+        with (
+            serving(dripping([b"HTTP/1.1 200 OK\r\n", *[b"X-Drip: x\r\n"] * 1000])) as slow,
+            serving(answering()) as quick,
+        ):
+            urls = [slow.url, quick.url, "http://", slow.url, slow.url]
+            started = time.monotonic()
+            answers = calls([request_to(url) for url in urls], 0.5)
+            assert time.monotonic() - started < 1
+        found = [a.was_sent if isinstance(a, TransportFailure) else a.status for a in answers]
+        assert found == [True, 200, False, True, True]
+
+    def test_no_request_is_no_answer(self):
+        assert calls([], 1) == []
+
     def test_too_much_body_was_sent(self):
         body = b"x" * (MOST_ANSWER_BYTES + 1)
         with serving(answering_once(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)) as server:
@@ -357,6 +411,19 @@ class TestCall:
         moved = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
         with serving(answering_once(moved)) as server:
             assert called(request_to(server.url), 1).status == 302
+
+
+def dripping(drops: Sequence[bytes], *, reads_first: bool = True):
+    """Send something every 50 ms, as long as somebody listens."""
+
+    def handle(connection: Connection) -> None:
+        if reads_first:
+            connection.read_request()
+        for drop in drops:
+            connection.send(drop)
+            time.sleep(0.05)
+
+    return handle
 
 
 def answering_once(data: bytes):

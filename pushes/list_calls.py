@@ -1,0 +1,41 @@
+"""What the outcome of a list call means: for the call, and for each of its tokens."""
+
+from dataclasses import replace
+
+from pushes.names import Reason
+from pushes.providers.base import Provider
+from pushes.values import Outcome, Scope, Verdict
+
+MOST_PUSH_ID = 32
+
+
+def is_created(outcome: Outcome) -> bool:
+    """Whether the message of a list has been created at the provider, under an id that can be kept."""
+    return outcome.verdict is Verdict.ACCEPTED and 0 < len(outcome.push_id) <= MOST_PUSH_ID
+
+
+def not_created(outcome: Outcome) -> Outcome:
+    """Creating pushes nothing, so an unknown fate, or a yes that names no usable id, may simply be tried again."""
+    if outcome.verdict is Verdict.ACCEPTED:
+        text = "created with a push id that is too long" if outcome.push_id else "created without a push id"
+        return replace(outcome, verdict=Verdict.RETRY, reason=Reason.PROVIDER_BUSY, text=text)
+    if outcome.verdict is Verdict.UNKNOWN:
+        return replace(outcome, verdict=Verdict.RETRY, reason=Reason.PROVIDER_BUSY, scope=Scope.KEY)
+    return outcome
+
+
+def is_refused_whole(sender: Provider, outcome: Outcome) -> bool:
+    """Whether nothing of a list was pushed because of some token, so that each must be asked alone."""
+    return outcome.verdict is Verdict.BAD_TARGET or outcome.code in sender.refused_list_codes
+
+
+def weighed(sender: Provider, outcome: Outcome) -> Outcome:
+    """Without the word for its tokens, where the provider drops dead ones in silence."""
+    return outcome if sender.lists_name_bad_tokens else replace(outcome, vouches=False)
+
+
+def of_token(token: str, outcome: Outcome) -> Outcome:
+    """The outcome for one token: the provider may have named it among those that it left out."""
+    if token not in outcome.bad_tokens:
+        return outcome
+    return replace(outcome, verdict=Verdict.BAD_TARGET, reason=Reason.BAD_TOKEN, bad_tokens=())

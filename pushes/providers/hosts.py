@@ -1,0 +1,188 @@
+"""Where calls to providers may go: the providers' own hosts, the sandbox's, and those that PROVIDER_HOSTS adds.
+
+An app key's endpoint is typed in by somebody who may manage keys, and gets every push with its token: so the hosts
+are chosen by whoever runs the machine. A name is checked when a key is saved and before every call, the address that
+it resolves to whenever a connection is opened.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from pushes.providers.registry import own_urls
+
+#: Strict, so that nothing is read otherwise by libcurl than it was here: no user, no blank, no backslash, no query.
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[0-9a-z._-]+)(?::(?P<port>[0-9]{1,5}))?(?:/[!-\"$->@-\[\]-~]*)?",
+    re.IGNORECASE,
+)
+_PORTS = {"http": 80, "https": 443}
+_MOST_PORT = 65_535
+#: Where clouds tell a machine its secrets, besides the link-local addresses.
+_METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class HostRefusedError(ValueError):
+    """A call to this address may not be made; the message names it and says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Scheme, host name and port of an URL. In a rule, an empty scheme and port 0 stand for every one."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def address(self) -> Address | None:
+        """The host, if it is an address instead of a name."""
+        return _address(self.host.strip("[]"))
+
+    def allows(self, other: "Place") -> bool:
+        return self.host == other.host and self.scheme in ("", other.scheme) and self.port in (0, other.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What is asked about an address before a connection to it is opened. `is_chosen`: whoever runs the machine has
+    named the host; a provider's own lies in the open internet, whatever a name server says."""
+
+    place: Place
+    is_chosen: bool
+
+    def fault(self, address: str) -> str:
+        """Why no connection to `address` may be opened; "" when it may."""
+        found = _address(address)
+        if found is None or found == self.place.address:
+            return "" if found else f"{address} is not an address"
+        if all(self._is_fine(one) for one in (found, *_hidden(found))):
+            return ""
+        return f"{self.place.host} leads to {found}, which is not allowed for it"
+
+    def _is_fine(self, address: Address) -> bool:
+        if address.is_multicast or address.is_link_local or address.is_unspecified or address in _METADATA:
+            return False
+        return self.is_chosen or address.is_global
+
+
+def guard(url: str) -> Guard:
+    """For the connections of a call to `url`. Raises HostRefusedError."""
+    return _guard(url, _chosen())
+
+
+def fault(url: str) -> str:
+    """Why no app key may have the endpoint `url`, in the reader's language; "" when it may."""
+    try:
+        guard(url)
+    except HostRefusedError as error:
+        return str(error)
+    return ""
+
+
+def place_of(url: str) -> Place:
+    """Raises HostRefusedError for what is no plain http or https URL."""
+    found = _URL.fullmatch(url)
+    if found is None:
+        raise HostRefusedError(_not_plain(url))
+    scheme = found["scheme"].lower()
+    port = int(found["port"] or _PORTS[scheme])
+    if not 0 < port <= _MOST_PORT:
+        raise HostRefusedError(
+            _("The port of an endpoint URL lies between 1 and 65535, not %(port)s.") % {"port": port}
+        )
+    return Place(scheme, _name(found["host"]), port)
+
+
+def ascii_url(url: str) -> str:
+    """`url` with a host name in other letters written as the name servers have it, for a form; else as it is."""
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    if not separator or host.isascii() or "@" in host:
+        return url
+    name, colon, port = host.partition(":")
+    try:
+        return f"{scheme}://{name.encode('idna').decode()}{colon}{port}{slash}{path}"
+    except UnicodeError:
+        return url
+
+
+@lru_cache(maxsize=256)
+def _guard(url: str, chosen: tuple[Place, ...]) -> Guard:
+    place = place_of(url)
+    if any(rule.allows(place) for rule in chosen):
+        return Guard(place, is_chosen=True)
+    own = [place_of(one) for one in own_urls()]
+    if place in own:
+        return Guard(place, is_chosen=False)
+    if any(one.host == place.host for one in (*own, *chosen)):
+        words = {"scheme": place.scheme, "host": place.host, "port": place.port}
+        raise HostRefusedError(
+            _("%(host)s may not be called by %(scheme)s at port %(port)s: PROVIDER_HOSTS does not allow it.") % words
+        )
+    raise HostRefusedError(
+        _("%(host)s is not a provider's own host, and PROVIDER_HOSTS does not name it.") % {"host": place.host}
+    )
+
+
+def _chosen() -> tuple[Place, ...]:
+    return _read(settings.SANDBOX_URL, tuple(settings.PROVIDER_HOSTS))
+
+
+@lru_cache(maxsize=8)
+def _read(sandbox_url: str, listed: Iterable[str]) -> tuple[Place, ...]:
+    rules = [_rule(entry) for entry in listed]
+    try:
+        return (place_of(sandbox_url), *rules)
+    except HostRefusedError:
+        return tuple(rules)
+
+
+def _rule(entry: str) -> Place:
+    """An entry of PROVIDER_HOSTS, which the settings have brought into one form: [scheme://]host[:port]."""
+    scheme, separator, rest = entry.rpartition("://")
+    host, colon, port = rest.rpartition(":")
+    if not colon or rest.endswith("]"):
+        host, port = rest, "0"
+    return Place(scheme if separator else "", _name(host), int(port))
+
+
+def _name(host: str) -> str:
+    """One spelling of a host: lower case, no dot at its end, an IPv6 address in its short form."""
+    name = host.lower().rstrip(".")
+    address = _address(name.strip("[]"))
+    return f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else name
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _hidden(address: Address) -> list[Address]:
+    """The IPv4 addresses that an IPv6 address stands for."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return []
+    inside = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF) if address in _NAT64 else None
+    teredo = address.teredo
+    found = (address.ipv4_mapped, address.sixtofour, inside, teredo[1] if teredo else None)
+    return [one for one in found if one is not None]
+
+
+def _not_plain(url: str) -> str:
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        return _("An endpoint URL holds no user name and no password.")
+    shown = "".join(letter if letter.isprintable() else "�" for letter in url[:80])
+    return _(
+        "%(url)s is not a usable endpoint URL: write http:// or https://, a host, and perhaps a port and a path."
+    ) % {"url": repr(shown)}
