@@ -87,7 +87,8 @@ install_step() {
     [[ -f $stamp && $(<"$stamp") == "$sum" ]] && return
     say "installing $name: $*"
     touch "$VENV/.installing"
-    "$PYTHON_IN_VENV" -m pip install --no-input --disable-pip-version-check "${@/#/--requirement=}" || return 1
+    "$PYTHON_IN_VENV" -m pip install --no-input --disable-pip-version-check --require-hashes "${@/#/--requirement=}" ||
+        return 1
     rm -f "$VENV/.installing"
     printf '%s' "$sum" >"$stamp"
 }

@@ -21,7 +21,7 @@ from chatscan.watermarks import PositionLostError
 from pushes import clocks
 from pushes.admin import health, letter_words, refusals
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
-from pushes.admin.theme import amount, badge, when, widgets
+from pushes.admin.theme import amount, badge, noted, when, widgets
 
 SHOWN_REWINDS = 10
 MODE_COLOURS = {
@@ -51,8 +51,8 @@ ADVICE = {
 def mode_badge(row: ScannerPosition) -> SafeString:
     wrong = stalls.stall(row, clocks.now())
     if wrong is None or wrong is Stall.DEAF:
-        return badge(row.get_mode_display(), MODE_COLOURS[Mode(row.mode)], row.mode_detail)
-    return badge(wrong.label, "danger", row.mode_detail)
+        return badge(row.get_mode_display(), MODE_COLOURS[Mode(row.mode)], noted(row.mode_detail, "scanner"))
+    return badge(wrong.label, "danger", noted(row.mode_detail, "scanner"))
 
 
 def lag_shown(row: ScannerPosition) -> SafeString:
@@ -105,12 +105,12 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
     empty_title = gettext_lazy("No scanner has started yet")
     empty_text = gettext_lazy("Start them with ./push.sh start, or manage.py runscanner group.")
     fieldsets = (
-        (None, {"fields": (("state", "mode_detail"), ("lag", "speed"), ("read_up_to", "scanned", "alive"))}),
+        (None, {"fields": (("state", "mode_detail_shown"), ("lag", "speed"), ("read_up_to", "scanned", "alive"))}),
         (
             gettext_lazy("So far"),
             {"fields": (("read", "accepted"), ("duplicates", "late", "odd"), "refusals")},
         ),
-        (gettext_lazy("Trouble"), {"fields": (("last_error", "failed"),)}),
+        (gettext_lazy("Trouble"), {"fields": (("last_error_shown", "failed"),)}),
     )
 
     def change_view(
@@ -195,7 +195,16 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
     def last_failure(self, row: ScannerPosition) -> SafeString | str:
         if not row.last_error:
             return "–"
-        return format_html('<span class="console-why" title="{}">{}</span>', row.last_error, row.last_error)
+        text = noted(row.last_error, "scanner")
+        return format_html('<span class="console-why" title="{}">{}</span>', text, text)
+
+    @admin.display(description=gettext_lazy("last error"))
+    def last_error_shown(self, row: ScannerPosition) -> str:
+        return noted(row.last_error, "scanner") or "–"
+
+    @admin.display(description=gettext_lazy("reason"))
+    def mode_detail_shown(self, row: ScannerPosition) -> str:
+        return noted(row.mode_detail, "scanner") or "–"
 
     @admin.display(description=gettext_lazy("at"))
     def failed(self, row: ScannerPosition) -> Any:

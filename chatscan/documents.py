@@ -19,8 +19,8 @@ from pushes.names import App, Kind
 
 #: Longest text that is kept of a message, in characters; a provider shows far less.
 MAX_CHARS = 2_000
-#: A group's id may be longer than an account's: a conversation's name takes 140 characters.
-LONGEST_ID = 128
+#: An id that is too long for an account or a conversation is told by whoever looks it up.
+LONGEST_ID = 1_024
 _TEXT_KEYS = ("text", "content", "body", "msg", "message")
 _TITLE_KEYS = ("title", "name", "goods_name", "file_name", "filename")
 _APPS = {app.value: app for app in App}

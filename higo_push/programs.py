@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-from higo_push import env
+from higo_push import env, patience
 from higo_push.env import BASE_DIR
 from pushes import lanes
 
@@ -76,6 +76,7 @@ def web_arguments(listen: str = "") -> tuple[str, ...]:
         # Waitress drops what an unknown sender says about the original request.
         words += [f"--trusted-proxy={env.text('TRUSTED_PROXY', '127.0.0.1')}"]
         words += ["--trusted-proxy-headers=x-forwarded-for x-forwarded-proto", "--trusted-proxy-count=1"]
+    words += patience.limits(env.integer("WEB_CONNECTIONS", 1_000, least=50, most=10_000))
     return ("-m", "higo_push.web", *words, "higo_push.wsgi:application")
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import waitress
 from waitress.adjustments import Adjustments
 from waitress.runner import run
-from waitress.server import create_server
+from waitress.server import TcpWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
+
+from higo_push import patience
 
 PROBES = frozenset(f"{prefix}/{name}" for prefix in ("", "/api/v1") for name in ("healthz", "readyz"))
 PROBE_THREADS = 2
@@ -40,8 +42,10 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
 
 def server(application: Any, **adjustments: Any) -> Any:
     """A waitress server that listens; `run()` serves until it is stopped."""
-    dispatcher = Dispatcher()
-    dispatcher.set_thread_count(Adjustments(**adjustments).threads)
+    dispatcher, chosen = Dispatcher(), Adjustments(**adjustments)
+    dispatcher.set_thread_count(chosen.threads)
+    patience.allow_files(chosen.connection_limit)
+    TcpWSGIServer.channel_class = patience.Channel
     return create_server(application, _dispatcher=dispatcher, **adjustments)
 
 

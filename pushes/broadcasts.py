@@ -6,6 +6,7 @@ Who it is for stands in `audiences`; who of them gets it first, and whether the 
 
 import contextlib
 import logging
+from collections import Counter as Tally
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Case, Count, IntegerField, When
 
 from pushes import audiences, canary, clocks, distribute, endings, lanes, queues, tallies, windows
 from pushes.directory import DirectoryError
@@ -35,6 +36,10 @@ RECENT_SECONDS = 20
 CANCELLED_AT_ONCE = 20_000
 
 
+#: Noted of a broadcast that started all the same, by its schedule or in the moment in which the last device went.
+NOBODY = "nobody was in the audience when it started"
+
+
 class BroadcastStateError(Exception):
     """The broadcast is not in a state that allows the wanted step."""
 
@@ -49,6 +54,8 @@ class Progress:
     is_expanded: bool
     recent: int = 0
     recent_seconds: float = RECENT_SECONDS
+    #: So many of all these are for accounts without a device: the audience is announced in devices.
+    without_device: int = 0
 
     @property
     def done(self) -> int:
@@ -58,6 +65,10 @@ class Progress:
     def waiting(self) -> int:
         """Those that are being sent, or have not left."""
         return max(0, self.total - self.done)
+
+    @property
+    def devices(self) -> int:
+        return self.total - self.without_device
 
 
 def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
@@ -85,6 +96,8 @@ def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
         broadcast.status = BroadcastStatus.SENDING
         broadcast.started_at = now
         broadcast.estimate = size
+        if size == 0:
+            broadcast.status_reason = NOBODY
         broadcast.canary_share = canary.share(broadcast, size)
         broadcast.phase = BroadcastPhase.CANARY if broadcast.canary_share else ""
         broadcast.save()
@@ -159,6 +172,9 @@ def _expand(broadcast_id: int) -> int:
         newest = DeliveryResult.objects.order_by("-id").values_list("id", flat=True).first() or 0
         distribute.store(drafts, [record.id], batch.now, after_id=newest)
         _tally_made(record.id, newest, batch.now)
+        if broadcast.is_expanded:
+            # From here on nobody need estimate, and every page tells of as many.
+            Broadcast.objects.filter(pk=broadcast_id).update(estimate=progress(broadcast_id).devices)
         if not is_over:
             queues.enqueue_expansion(broadcast_id)
     return len(drafts)
@@ -182,11 +198,13 @@ def _move_on(broadcast: Broadcast, app: App, page: audiences.Page, now: datetime
 def _tally_made(record_id: int, after_id: int, now: datetime) -> None:
     """What was really inserted: an account that was refused has one row, however many devices were listed."""
     made = DeliveryResult.objects.filter(record_id=record_id, id__gt=after_id).order_by()
-    ends = {
-        (record_id, status, reason): number
-        for status, reason, number in made.values_list("status", "reason").annotate(number=Count("id"))
-    }
-    tallies.add(ends | {(record_id, BroadcastTally.MADE, ""): sum(ends.values())}, now)
+    ends: Tally[tuple[int, str, str]] = Tally()
+    for status, reason, token, number in made.annotate(
+        has_token=Case(When(token="", then=0), default=1, output_field=IntegerField())
+    ).values_list("status", "reason", "has_token", Count("id")):
+        ends[record_id, status, reason] += number
+        ends[record_id, BroadcastTally.MADE, "" if token else BroadcastTally.WITHOUT_DEVICE] += number
+    tallies.add(ends, now)
 
 
 def look_up(push_type: int, window_policy: str, now: datetime) -> distribute.Batch:
@@ -269,14 +287,16 @@ def progress(broadcast_id: int) -> Progress:
     now = clocks.now()
     since = tallies.seconds_ago(now, RECENT_SECONDS)
     found = tallies.by_event(broadcast_id, recent_since=since)
-    total, _ = found.pop(BroadcastTally.MADE, (0, 0))
+    devices, _ = found.pop(BroadcastTally.MADE, (0, 0))
+    others, _ = found.pop(BroadcastTally.WITHOUT_DEVICE, (0, 0))
     found.pop(BroadcastTally.DOUBTED, None)
     return Progress(
         counts={status: number for status, (number, _) in found.items()},
-        total=total,
+        total=devices + others,
         is_expanded=is_expanded,
         recent=sum(late for _, late in found.values()),
         recent_seconds=(now - since).total_seconds(),
+        without_device=others,
     )
 
 

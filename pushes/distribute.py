@@ -229,7 +229,8 @@ def _recipients(
 
 
 def drafts_for(record: Pending, recipient: Recipient, batch: Batch) -> list[Draft]:
-    """The deliveries of one recipient: one for the account when it is refused, else one a device."""
+    """The deliveries of one recipient: one a device, or one for the account when it is refused (and it is no
+    broadcast)."""
     policy = batch.policies[record.push_type]
     reason = eligibility.verdict(recipient, policy, conversation=record.conversation, sender_id=record.sender_id)
     devices = [d for d in recipient.devices if not record.platform or d.platform == record.platform]
@@ -239,7 +240,9 @@ def drafts_for(record: Pending, recipient: Recipient, batch: Batch) -> list[Draf
     if grace and devices:
         return [_waiting_for_the_reader(_device_draft(record, device, batch), batch.now, grace) for device in devices]
     if reason is not None:
-        return [Draft(record, recipient.account_id, None, None, Status.SKIPPED, reason, batch.now)]
+        # A broadcast is for devices, and was announced as so many: each has its row, refused or not.
+        refused = devices if record.broadcast_id is not None and devices else [None]
+        return [Draft(record, recipient.account_id, one, None, Status.SKIPPED, reason, batch.now) for one in refused]
     return [_device_draft(record, device, batch) for device in devices]
 
 

@@ -5,8 +5,6 @@ writes for about a second, then queues itself again, so that the pushes that sha
 that. Whatever dies, the sweeper wakes the next job, which goes on behind the last piece that was stored.
 """
 
-import csv
-import io
 import logging
 import secrets
 import zlib
@@ -19,7 +17,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
-from pushes import clocks, lanes, queues
+from pushes import clocks, csvcells, lanes, queues
 from pushes.models import DeliveryResult, Export, ExportPiece
 from pushes.names import ExportStatus
 
@@ -36,8 +34,6 @@ MOST_WAITING = 3
 #: What makes a spreadsheet read UTF-8 as UTF-8.
 BOM = b"\xef\xbb\xbf"
 LIVE = (ExportStatus.WAITING, ExportStatus.RUNNING)
-#: A cell that begins so would be run as a formula.
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Piece(NamedTuple):
@@ -121,7 +117,7 @@ def _store(export: Export, piece: Piece, lines: Writer) -> Export | None:
     if current is None:
         return None
     if piece.rows:
-        data = _csv(lines(current, piece.rows))
+        data = csvcells.lines(lines(current, piece.rows))
         number = ExportPiece.objects.filter(export=current).count()
         ExportPiece.objects.create(export=current, number=number, data=zlib.compress(data, 6))
         current.rows += len(piece.rows)
@@ -137,17 +133,6 @@ def _store(export: Export, piece: Piece, lines: Writer) -> Export | None:
         )
     current.save()
     return current
-
-
-def _csv(rows: Iterator[Sequence[Any]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows([[harmless(cell) for cell in row] for row in rows])
-    return text.getvalue().encode()
-
-
-def harmless(cell: Any) -> Any:
-    """A text that a spreadsheet would run as a formula gets an apostrophe in front, which it does not show."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_SIGNS) else cell
 
 
 def cancel(export_id: int, *, by: str) -> bool:
@@ -167,7 +152,7 @@ def _finish(export_id: int, status: ExportStatus, detail: str) -> bool:
 
 def content(export: Export, head: Sequence[str]) -> Iterator[bytes]:
     """The file, a piece at a time."""
-    yield BOM + _csv(iter([head]))
+    yield BOM + csvcells.lines([head])
     numbers = ExportPiece.objects.filter(export=export).order_by("number").values_list("pk", flat=True)
     for pk in list(numbers):
         yield zlib.decompress(bytes(ExportPiece.objects.values_list("data", flat=True).get(pk=pk)))

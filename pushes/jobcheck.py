@@ -23,6 +23,7 @@ from redis import ResponseError
 from rq import Queue, job, serializers
 from rq.job import Job, JobStatus
 from rq.job_lifecycle import record_job_failure
+from rq.utils import utcparse
 
 from pushes.names import JobRefusal
 
@@ -47,7 +48,7 @@ MOST_TEXT_BYTES = 1_000
 #: So many are told of one by one until `take_refused` is called; the rest are counted.
 MOST_LOGGED = 20
 #: What stands in the place of a call that cannot be read.
-UNREADABLE = ("(unreadable)", None, [], {})
+UNREADABLE = b'["(unreadable)", null, [], {}]'
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _MOMENT = re.compile(rb"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,6})?Z")
@@ -223,7 +224,7 @@ def _is_moment(value: bytes) -> bool:
 
 def _exists(moment: str) -> bool:
     try:
-        job.str_to_date(moment)
+        utcparse(moment)
     except ValueError:
         return False
     return True
@@ -249,7 +250,7 @@ def cleaned(raw: Raw) -> dict[bytes, bytes]:
     if meta:
         kept[b"meta"] = json.dumps(meta).encode()
     if b"data" in raw:
-        kept[b"data"] = _unpacked(raw[b"data"]) if read_call(raw) else json.dumps(UNREADABLE).encode()
+        kept[b"data"] = _unpacked(raw[b"data"]) if read_call(raw) else UNREADABLE
     return kept
 
 

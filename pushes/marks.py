@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
-from pushes import clocks
+from pushes import clocks, stored_words
 from pushes.names import BroadcastStatus, DeadLetterStatus, ExportStatus, RecordStatus, Status
 
 #: The colour of every state, in the theme's words. The words themselves always stand beside it.
@@ -82,6 +82,11 @@ def device_badge(is_active: bool, reason: object) -> SafeString:
     if is_active:
         return badge(_("active"), "success")
     return format_html("{} {}", badge(_("inactive"), "danger"), reason)
+
+
+def noted(text: str, what: str) -> str:
+    """A sentence that was stored in English, in the reader's language."""
+    return stored_words.words(text, what)
 
 
 def link(url: str, text: object) -> SafeString:

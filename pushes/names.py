@@ -74,7 +74,7 @@ class Status(TextChoices):
     """The state of one delivery."""
 
     PENDING = "pending", _("pending")
-    HELD = "held", _("held for the delivery window")
+    HELD = "held", pgettext_lazy("state", "on hold")
     SENDING = "sending", _("sending")
     RETRYING = "retrying", _("waiting for a retry")
     ACCEPTED = "accepted", _("accepted by the provider")
@@ -96,6 +96,8 @@ TERMINAL = (
 )
 #: States from which a delivery may be claimed for sending once it is due.
 CLAIMABLE = (Status.PENDING, Status.RETRYING, Status.HELD)
+#: States that something will still follow.
+LIVE = (*CLAIMABLE, Status.SENDING)
 
 
 class Reason(TextChoices):
@@ -103,7 +105,7 @@ class Reason(TextChoices):
 
     # refused before sending (status `skipped`)
     LOGGED_OUT = "logged_out", _("the account is logged out")
-    ONLINE = "online", _("the account is online and sees the message in the app")
+    ONLINE = "online", _("online: shown in the app instead")
     NO_ACCOUNT = "no_account", _("no such account")
     DO_NOT_DISTURB = "do_not_disturb", _("the account has turned pushes off")
     MUTED = "muted", _("the account has muted this conversation")
@@ -112,7 +114,7 @@ class Reason(TextChoices):
     NO_DEVICE = "no_device", _("the account has no active device in this app")
     NO_APP_KEY = "no_app_key", _("no enabled app key for this app, platform and environment")
     OUTSIDE_WINDOW = "outside_window", _("outside the delivery window")
-    COALESCED = "coalesced", _("counted in a later push of the same conversation")
+    COALESCED = "coalesced", _("merged into a later push")
     TYPE_DISABLED = "type_disabled", _("this push type is turned off")
     OWN_MESSAGE = "own_message", _("the account wrote this message itself")
     DUPLICATE = "duplicate", _("already submitted under the same key")
@@ -134,6 +136,21 @@ class Reason(TextChoices):
     TOO_MANY_ATTEMPTS = "too_many_attempts", _("given up after the last permitted attempt")
     TOO_LATE = "too_late", _("it would have arrived after its expiry")
     CANCELLED = "cancelled", _("cancelled by an operator")
+
+
+#: What a reason means of a delivery that still waits: it has not been answered in the app, nor merged into another.
+_WHILE_ON_HOLD = {
+    Reason.COALESCED: _("gathering messages of the same conversation"),
+    Reason.ONLINE: _("online: sent unless the message is read in the app"),
+}
+
+
+def reason_words(status: str, reason: str) -> str:
+    """What `reason` means of a delivery in this state, in the reader's language; itself when nobody knows it."""
+    if reason not in Reason.values:
+        return reason
+    known = Reason(reason)
+    return str((_WHILE_ON_HOLD.get(known) if status == Status.HELD else None) or known.label)
 
 
 class PauseCode(TextChoices):

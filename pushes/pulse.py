@@ -7,7 +7,6 @@ one that is not says so in Redis, where the console and /metrics find it.
 
 import json
 import logging
-import os
 import socket
 import threading
 import time
@@ -135,10 +134,9 @@ class Pulse:
         self._thread.start()
 
     def stop(self) -> None:
+        """What it has said stands, and runs out: who ends because it is unwell has a successor that says the same."""
         self._stop.set()
         self._thread.join(timeout=ASK_SECONDS)
-        if self._said:
-            _quietly(self._unsay)
 
     def complaint(self) -> Complaint | None:
         """What is wrong; None while the process is well. One that has never had an answer is not."""
@@ -196,7 +194,7 @@ class Pulse:
 
     @property
     def _key(self) -> str:
-        return f"{self._host}:{os.getpid()}"
+        return f"{self._host}:{self._name}"
 
 
 @contextmanager
@@ -215,9 +213,18 @@ def complaints() -> list[Complaint]:
     client: Any = queues.connection()
     found = []
     for name in sorted(client.smembers(NAMES_KEY)):
-        text = client.get(TEXT_KEY.format(name=name.decode()))
-        if text is None:  # well again without a word, or gone
+        complaint = _read(client.get(TEXT_KEY.format(name=name.decode(errors="replace"))))
+        if complaint is None:  # well again without a word, or gone; or none of ours
             client.srem(NAMES_KEY, name)
         else:
-            found.append(Complaint(**json.loads(text)))
+            found.append(complaint)
     return found
+
+
+def _read(text: bytes | None) -> Complaint | None:
+    try:
+        found = Complaint(**json.loads(text or b"null"))
+    except (ValueError, TypeError):
+        return None
+    are_texts = all(isinstance(one, str) for one in (found.process, found.host, found.what))
+    return found if are_texts and type(found.seconds) is int and 0 <= found.seconds < 10**9 else None

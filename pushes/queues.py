@@ -21,11 +21,12 @@ from rq.timeouts import JobTimeoutException
 from rq.utils import utcparse
 
 from pushes import jobcheck, lanes, outages
-from pushes.jobcheck import DISTRIBUTE_JOB, EXPAND_JOB, EXPORT_JOB, FAILURE_SECONDS, SEND_JOB
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+DISTRIBUTE_JOB, SEND_JOB = jobcheck.DISTRIBUTE_JOB, jobcheck.SEND_JOB
+EXPAND_JOB, EXPORT_JOB = jobcheck.EXPAND_JOB, jobcheck.EXPORT_JOB
 JOB_PATHS = jobcheck.JOB_PATHS
 #: Raised in the middle of a job that takes longer than its time-out.
 JobTimeout: type[Exception] = JobTimeoutException
@@ -170,7 +171,7 @@ def _enqueue(
     target = queue(queue_name)
     try:
         if not split:
-            target.enqueue(job_path, *ids, description=job_path, failure_ttl=FAILURE_SECONDS)
+            target.enqueue(job_path, *ids, description=job_path, failure_ttl=jobcheck.FAILURE_SECONDS)
             _Told.is_away = False
             return
         jobs = [
@@ -180,7 +181,7 @@ def _enqueue(
                 description=f"{job_path} {len(chunk)}",
                 meta={"app_key_id": app_key_id},
                 result_ttl=60,
-                failure_ttl=FAILURE_SECONDS,
+                failure_ttl=jobcheck.FAILURE_SECONDS,
                 timeout=600,
                 at_front=is_urgent,
             )

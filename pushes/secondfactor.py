@@ -1,42 +1,81 @@
 """The second factor of a login: an app that shows six digits (TOTP), and backup codes on paper.
 
-django-otp keeps both, as it comes: the app's key and the codes stand readable in the database, so that a copy of it
-tells them; without the password, which is hashed, neither opens anything. This module is the only one that knows it.
+The app's key lies in the vault, the codes are keyed digests whose key lies there, too: a copy of the database tells
+neither. Wrong codes are counted by where they come from, so that whoever knows a password and guesses at codes makes
+himself wait, and not the account's owner.
 """
 
+import hmac
+import secrets
+import time
+import unicodedata
 from base64 import b32decode, b32encode
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
 
 import django_otp
 import segno
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import HttpRequest
-from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
-from django_otp.plugins.otp_totp.models import TOTPDevice
-from django_otp.util import random_hex
+from django.utils import timezone
+from django_otp.oath import TOTP
+
+from pushes import vault
+from pushes.models import BackupCode, SecondFactor, WrongCode
 
 BACKUP_CODES = 10
+#: How the name of a known browser begins; no address does.
+KNOWN = "browser:"
 NAME = "console"
 APP_DIGITS = 6
+STEP_SECONDS = 30
+#: Half-minutes by which the phone's clock may be off beside what is known of it.
+TOLERANCE = 1
+#: For so long a wrong code counts.
+MEMORY = timedelta(days=1)
+#: From LOGIN_FAILURES wrong codes on, one place waits LOGIN_LOCK_MINUTES after each, doubled each time up to this.
+LONGEST_WAIT = timedelta(hours=1)
+#: So many wrong codes within MEMORY, from all places that are not known together, and such places have to wait. Three
+#: codes are right at any time, so whoever has the password finds one by chance on one day of three thousand.
+MOST_FROM_STRANGERS = 100
 
 
 class EnrolledError(Exception):
     """The user has a second factor already."""
 
 
+class Source(NamedTuple):
+    """Where a login comes from: a browser that the operator has logged in with before, or else an address."""
+
+    name: str
+
+    @property
+    def is_known(self) -> bool:
+        return self.name.startswith(KNOWN)
+
+
+class Verdict(NamedTuple):
+    """`factor` when the code was right; `until`: when the next try is looked at, None: at once."""
+
+    factor: SecondFactor | None
+    was_too_soon: bool = False
+    until: datetime | None = None
+
+
 def has_one(user: Any) -> bool:
-    return bool(TOTPDevice.objects.filter(user=user, confirmed=True).exists())
+    return SecondFactor.objects.filter(user=user).exists()
 
 
 def codes_left(user: Any) -> int:
-    return int(StaticToken.objects.filter(device__user=user).count())
+    return BackupCode.objects.filter(factor__user=user).count()
 
 
 def new_key() -> str:
     """A secret for an app, in base 32 as apps take it."""
-    return b32encode(bytes.fromhex(random_hex(20))).decode()
+    return b32encode(secrets.token_bytes(20)).decode()
 
 
 def spaced(key: str) -> str:
@@ -46,7 +85,10 @@ def spaced(key: str) -> str:
 
 def qr_svg(user: User, key: str) -> str:
     """The QR code for an authenticator app as SVG to stand in the page: no other server is asked for it."""
-    code = segno.make(_device(user, key).config_url, error="m")
+    issuer = settings.OTP_TOTP_ISSUER
+    label = quote(f"{issuer}:{user.get_username()}")
+    query = urlencode({"secret": key, "algorithm": "SHA1", "digits": APP_DIGITS, "period": STEP_SECONDS})
+    code = segno.make(f"otpauth://totp/{label}?{query}&issuer={quote(issuer)}", error="m")
     return str(code.svg_inline(scale=5, border=3, dark="#000", light="#fff"))
 
 
@@ -60,65 +102,121 @@ def enrol(user: User, key: str, code: str) -> list[str] | None:
     User.objects.select_for_update().get(pk=user.pk)
     if has_one(user):
         raise EnrolledError
-    device = _device(user, key)
-    device.save()
-    if not device.verify_token(_bare(code)):
-        device.delete()
+    factor = SecondFactor(user=user, name=NAME, confirmed=True, key_encrypted=vault.encrypt(b32decode(key).hex()))
+    if not _shows(factor, _bare(code)):
         return None
+    factor.save()
     return new_codes(user)
-
-
-def _device(user: User, key: str) -> Any:
-    return TOTPDevice(user=user, name=NAME, key=b32decode(key).hex(), confirmed=True)
 
 
 @transaction.atomic
 def new_codes(user: User) -> list[str]:
     """Ten backup codes, each good for one login; the old ones are void."""
-    StaticDevice.objects.filter(user=user).delete()
-    paper = StaticDevice.objects.create(user=user, name=NAME)
-    codes = [StaticToken.random_token() for _ in range(BACKUP_CODES)]
-    StaticToken.objects.bulk_create(StaticToken(device=paper, token=code) for code in codes)
+    factor = SecondFactor.objects.select_for_update().get(user=user)
+    codes_key = secrets.token_urlsafe(32)
+    codes = [b32encode(secrets.token_bytes(5)).decode().lower() for _ in range(BACKUP_CODES)]
+    factor.codes.all().delete()
+    SecondFactor.objects.filter(pk=factor.pk).update(codes_key_encrypted=vault.encrypt(codes_key))
+    BackupCode.objects.bulk_create(
+        BackupCode(factor=factor, digest=vault.keyed_digest(codes_key, code)) for code in codes
+    )
     return codes
 
 
-def accepts(user: Any, code: str) -> Any:
-    """The device that takes `code`, or None. A code of either kind works once; wrong ones slow the next try down."""
-    typed = _bare(code)
-    model = TOTPDevice if typed.isdecimal() and len(typed) <= APP_DIGITS else StaticDevice
-    device = model.objects.filter(user=user, confirmed=True).first()
-    return django_otp.verify_token(user, device.persistent_id, typed) if device else None
+@transaction.atomic
+def check(user: Any, code: str, source: Source) -> Verdict:
+    """Whether `code`, of the app or on paper, is right. Either kind works once; wrong ones are counted."""
+    # The row is locked: of many guesses at once none goes uncounted, and no code is taken twice.
+    factor = SecondFactor.objects.select_for_update().filter(user=user).first()
+    if factor is None:
+        return Verdict(None)
+    until = locked_until(user, source)
+    if until is not None:
+        return Verdict(None, was_too_soon=True, until=until)
+    if not _takes(factor, _bare(code)):
+        WrongCode.objects.filter(at__lte=timezone.now() - MEMORY).delete()
+        WrongCode.objects.create(user=user, source=source.name)
+        return Verdict(None, until=locked_until(user, source))
+    WrongCode.objects.filter(user=user, source=source.name).delete()
+    return Verdict(factor)
+
+
+def _takes(factor: SecondFactor, typed: str) -> bool:
+    is_right = _shows(factor, typed) or _is_on_paper(factor, typed)
+    if is_right:
+        factor.last_used_at = timezone.now()
+        factor.save(update_fields=["last_step", "drift", "last_used_at"])
+    return is_right
+
+
+def _shows(factor: SecondFactor, typed: str) -> bool:
+    """Whether the app shows these digits now, and has not been believed with them, or later ones, before."""
+    if not (typed.isascii() and typed.isdecimal() and len(typed) == APP_DIGITS):
+        return False
+    totp = TOTP(bytes.fromhex(vault.decrypt(factor.key_encrypted)), STEP_SECONDS, 0, APP_DIGITS, factor.drift)
+    totp.time = time.time()
+    if not totp.verify(int(typed), TOLERANCE, factor.last_step + 1):
+        return False
+    factor.last_step, factor.drift = totp.t(), totp.drift
+    return True
+
+
+def _is_on_paper(factor: SecondFactor, typed: str) -> bool:
+    """Whether it is an unused backup code; it is used up then."""
+    if not factor.codes_key_encrypted:
+        return False
+    digest = vault.keyed_digest(vault.decrypt(factor.codes_key_encrypted), typed)
+    found = [code.pk for code in factor.codes.all() if hmac.compare_digest(code.digest, digest)]
+    BackupCode.objects.filter(pk__in=found).delete()
+    return bool(found)
 
 
 def _bare(code: str) -> str:
-    """Without the blanks and dashes that people put in."""
-    return "".join(code.split()).replace("-", "").lower()
+    """Without the blanks and dashes that people put in, and in plain digits where an input method made wide ones."""
+    return "".join(unicodedata.normalize("NFKC", code).split()).replace("-", "").lower()
 
 
-def locked_until(user: Any) -> datetime | None:
-    """After wrong codes every next try has to wait longer: until then. None: it may be tried now."""
-    ends = []
-    for model in (TOTPDevice, StaticDevice):
-        for device in model.objects.filter(user=user, confirmed=True):
-            _may, why = device.verify_is_allowed()
-            if why and "locked_until" in why:
-                ends.append(why["locked_until"])
-    return max(ends, default=None)
+def locked_until(user: Any, source: Source) -> datetime | None:
+    """Until when codes from `source` are not looked at after wrong ones. None: it may be tried now."""
+    now = timezone.now()
+    wrong = WrongCode.objects.filter(user=user, at__gt=now - MEMORY).order_by("at").values_list("source", "at")
+    own = [at for name, at in wrong if name == source.name]
+    strangers = [at for name, at in wrong if not name.startswith(KNOWN)]
+    ends = [now, *(last + _wait(len(own)) for last in own[-1:])]
+    if not source.is_known and len(strangers) >= MOST_FROM_STRANGERS:
+        ends.append(strangers[-MOST_FROM_STRANGERS] + MEMORY)
+    until = max(ends)
+    return until if until > now else None
 
 
-def passed(request: HttpRequest, device: Any) -> None:
+def _wait(failures: int) -> timedelta:
+    """After so many wrong codes from one place."""
+    extra = failures - settings.AXES_FAILURE_LIMIT
+    if extra < 0:
+        return timedelta(0)
+    base: timedelta = settings.AXES_COOLOFF_TIME
+    return min(base * 2 ** min(extra, 16), max(base, LONGEST_WAIT))
+
+
+def wrong_elsewhere(user: Any, source: Source) -> int:
+    """How many wrong codes were given for `user` from other places within MEMORY, by somebody with the password."""
+    since = timezone.now() - MEMORY
+    return WrongCode.objects.filter(user=user, at__gt=since).exclude(source=source.name).count()
+
+
+def passed(request: HttpRequest, factor: SecondFactor) -> None:
     """This session has shown its second factor: from now on under another session key."""
     request.session.cycle_key()
-    django_otp.login(request, device)
+    django_otp.login(request, factor)
 
 
-def device_of(user: Any) -> Any:
-    return TOTPDevice.objects.filter(user=user, confirmed=True).first()
+def factor_of(user: Any) -> SecondFactor:
+    return SecondFactor.objects.get(user=user)
 
 
 @transaction.atomic
 def remove(user: Any) -> bool:
     """Away with app and codes; False when there was neither. The user's sessions go on without a second factor."""
-    apps, _each = TOTPDevice.objects.filter(user=user).delete()
-    paper, _each = StaticDevice.objects.filter(user=user).delete()
-    return bool(apps or paper)
+    WrongCode.objects.filter(user=user).delete()
+    gone, _each = SecondFactor.objects.filter(user=user).delete()
+    return bool(gone)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from django.db.models import Q, Sum
+from django.db.models import Case, CharField, Q, Sum, When
 
 from pushes import bulk, counters
 from pushes.models import BroadcastTally, PushRecord
@@ -52,9 +52,12 @@ def ends(broadcast_id: int, *, since: datetime | None = None) -> dict[tuple[str,
 
 
 def by_event(broadcast_id: int, *, recent_since: datetime) -> dict[str, tuple[int, int]]:
-    """Event → how many ever, and how many in the buckets begun at `recent_since` or later."""
+    """Event → how many ever, and how many in the buckets begun at `recent_since` or later. Those that were made for
+    an account without a device are an event of their own (BroadcastTally.WITHOUT_DEVICE), and not among the made."""
     recent = Sum("count", filter=Q(bucket_at__gte=recent_since), default=0)
-    rows = BroadcastTally.objects.filter(broadcast_id=broadcast_id).order_by().values_list("event")
+    apart = When(reason=BroadcastTally.WITHOUT_DEVICE, then="reason")
+    rows = BroadcastTally.objects.filter(broadcast_id=broadcast_id).order_by()
+    rows = rows.values_list(Case(apart, default="event", output_field=CharField()))
     return {event: (total, late) for event, total, late in rows.annotate(total=Sum("count"), late=recent)}
 
 

@@ -12,10 +12,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from redis import RedisError
 
-from pushes import clocks, lanes, letter_search, queues
+from pushes import clocks, lanes, letter_search, queues, stored_words
 from pushes.directory import DirectoryError, directory
 from pushes.models import AppKey, DeliveryResult, PushRecord, Resend
-from pushes.names import CONFLICT, INTAKE_SOURCE, RESEND_SOURCE, PushType, Reason, RecordStatus, Status
+from pushes.names import CONFLICT, INTAKE_SOURCE, RESEND_SOURCE, PushType, Reason, RecordStatus, Status, reason_words
 
 MOST_RECORDS = 20
 MOST_DELIVERIES = 100
@@ -196,7 +196,7 @@ def _without_delivery(record: PushRecord, account_id: str) -> tuple[Step, str]:
     if record.status == RecordStatus.DISTRIBUTED:
         text = _("Nothing was made for %(account)s when it was distributed.") % {"account": account_id}
         return Step(None, "no_delivery", text), _("Nothing. (Deliveries are removed after RETENTION_DAYS.)")
-    detail = f" {record.status_detail}" if record.status_detail else ""
+    detail = f" {stored_words.words(record.status_detail, 'push')}" if record.status_detail else ""
     if record.status == RecordStatus.EXPIRED:
         limit = _("It was to be sent before %(time)s.") % {"time": _local(record.expires_at)}
         detail = f"{detail} {limit}"
@@ -224,7 +224,7 @@ def _delivery_state(row: DeliveryResult, key: AppKey | None) -> tuple[Step, str]
         text = _("waits, because the app key %(key)s is paused since %(time)s: %(reason)s.") % {
             "key": key,
             "time": _local(key.paused_at),
-            "reason": key.pause_words or "–",
+            "reason": stored_words.words(key.pause_words, "key") or "–",
         }
         return Step(key.paused_at, "key_paused", text), _("Correct and resume the app key; it goes out by itself then.")
     texts: dict[str, tuple[datetime | None, str, str]] = {
@@ -274,7 +274,7 @@ def doubt(row: DeliveryResult) -> str:
 
 
 def _because(row: DeliveryResult) -> str:
-    return f": {Reason(row.reason).label}" if row.reason in Reason.values else ""
+    return f": {reason_words(row.status, row.reason)}" if row.reason in Reason.values else ""
 
 
 def _said(row: DeliveryResult) -> str:
@@ -292,7 +292,7 @@ def _never_received(found: Timeline) -> None:
     if letter:
         text = _("It came, but could not be used: %(reason)s, %(detail)s (dead letter #%(id)s, %(state)s).") % {
             "reason": letter.reason,
-            "detail": letter.detail,
+            "detail": stored_words.words(letter.detail, "letter"),
             "id": letter.pk,
             "state": letter.get_status_display(),
         }

@@ -1,5 +1,8 @@
 """Secrets at rest: Fernet with rotatable keys (`ENCRYPTION_KEYS`, newest first)."""
 
+import hashlib
+import hmac
+
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
@@ -31,3 +34,8 @@ def decrypt(encrypted: str) -> str:
 def reencrypt(encrypted: str) -> str:
     """The same secret under the newest key. Raises SecretUnreadableError."""
     return encrypt(decrypt(encrypted))
+
+
+def keyed_digest(key: str, secret: str) -> str:
+    """64 hexadecimal digits by which `secret` can be recognised and, without `key`, not even guessed at."""
+    return hmac.new(key.encode(), secret.encode(), hashlib.sha256).hexdigest()

@@ -7,7 +7,9 @@ end it.
 """
 
 import logging
+import math
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -79,6 +81,7 @@ class ShardWorker(SimpleWorker):
 
     leases: Shards | None = None
     turn = 0
+    cleaned_at = -math.inf
     _stored_at = 0.0
     _may_be_interrupted = False
 
@@ -90,11 +93,10 @@ class ShardWorker(SimpleWorker):
 
     @property
     def _ordered_queues(self) -> list[Queue]:
-        """The queues to look into now, none while all leases are another's or the process is not well."""
+        """The queues to look into now: none while all leases are another's, or the process is not well."""
         leases = self.leases
         if leases is None:
             return list(self.queues)
-        pulse.moved()
         if not leases.may_work:
             return []
         owned = leases.owned
@@ -119,7 +121,8 @@ class ShardWorker(SimpleWorker):
         """Until SIGTERM or SIGINT; with `burst`, until the queues are empty, and then an error of Redis ends it.
         Returns whether it was not told to stop."""
         self.birth_date = now()
-        self._install_signal_handlers()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.request_stop)
         try:
             while self._goes_on(burst):
                 pass
@@ -131,6 +134,7 @@ class ShardWorker(SimpleWorker):
 
     def _goes_on(self, burst: bool) -> bool:
         """Do the next job, or wait for what Redis has. False at the end."""
+        pulse.moved()
         try:
             is_over = self._step(burst)
         except RedisError as error:
@@ -154,7 +158,7 @@ class ShardWorker(SimpleWorker):
                 time.sleep(STAND_BY_SECONDS)
             return burst
         self.heartbeat()
-        if self.should_run_maintenance_tasks:
+        if time.monotonic() - self.cleaned_at >= self.maintenance_interval:
             self.run_maintenance_tasks()
         entry = self._take(found, self._patience(burst))
         self._outage.is_over()
@@ -243,7 +247,7 @@ class ShardWorker(SimpleWorker):
             for registry in (queue.finished_job_registry, queue.started_job_registry, queue.failed_job_registry):
                 _clean(registry)
             worker_registration.clean_worker_registry(queue)
-        self.last_cleaned_at = now()
+        self.cleaned_at = time.monotonic()
 
     def _clear_keys(self) -> None:
         """Remove what is not of the type that RQ and we keep there: with it, nothing goes on."""

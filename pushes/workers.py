@@ -50,7 +50,7 @@ class ShardLeases:
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.names = list(names)
         self.pulse = pulse
-        self._held: frozenset[str] = frozenset()
+        self._held: set[str] = set()
         self._held_until = 0.0
         self._hold, self._let_go = client.register_script(_HOLD), client.register_script(_LET_GO)
         self._is_away = False
@@ -58,9 +58,9 @@ class ShardLeases:
         self._thread = threading.Thread(target=self._renew, name="shard-leases", daemon=True)
 
     @property
-    def owned(self) -> frozenset[str]:
+    def owned(self) -> set[str]:
         """What is ours now: nothing any more when Redis could not be told so for as long as a lease lasts."""
-        return self._held if time.monotonic() < self._held_until else frozenset()
+        return self._held if time.monotonic() < self._held_until else set()
 
     def start(self) -> None:
         """Take what is free, now and from now on; while Redis is away, nothing is."""
@@ -86,13 +86,13 @@ class ShardLeases:
             self._give_up()
             return
         until = time.monotonic() + settings.SHARD_LEASE_SECONDS
-        self._held = frozenset(
+        self._held = {
             name
             for name in self.names
             if self._hold(
                 keys=[LEASE_KEY.format(name=name)], args=[self.holder, int(settings.SHARD_LEASE_SECONDS * 1_000)]
             )
-        )
+        }
         self._held_until = until
 
     def release(self) -> None:
@@ -106,7 +106,7 @@ class ShardLeases:
             log.warning("shard leases not given back, they run out: %s", error)
 
     def _give_up(self) -> None:
-        self._held = frozenset()
+        self._held = set()
         # All of them, because a signal may have come between the taking and the noting down.
         for name in self.names:
             self._let_go(keys=[LEASE_KEY.format(name=name)], args=[self.holder])

@@ -7,7 +7,7 @@ leaves a file.
 import json
 import pickle
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,16 +19,22 @@ NOW = "2026-01-01T00:00:00.000000Z"
 Plant = Callable[[Redis, str, Path], object]
 
 
-def put(client: Redis, queue: str, call: object, **fields: object) -> str:
+def put(client: Redis, queue: str, call: object, **fields: Any) -> str:
     """A job as RQ would have stored it, with `call` in JSON and these fields; and its entry in the queue."""
     return put_raw(client, queue, zlib.compress(json.dumps(call).encode()), **fields)
 
 
-def put_raw(client: Redis, queue: str, data: bytes | None, *, job_id: str = "", **fields: object) -> str:
+def put_raw(client: Redis, queue: str, data: bytes | None, *, job_id: str = "", **fields: Any) -> str:
     job_id = job_id or str(uuid4())
-    stored = {"created_at": NOW, "enqueued_at": NOW, "origin": queue, "status": "queued", "timeout": "600"}
+    stored: dict[str, Any] = {
+        "created_at": NOW,
+        "enqueued_at": NOW,
+        "origin": queue,
+        "status": "queued",
+        "timeout": "600",
+    }
     stored |= {} if data is None else {"data": data}
-    mapping: Mapping[Any, Any] = {name: value for name, value in (stored | fields).items() if value is not None}
+    mapping: dict[Any, Any] = {name: value for name, value in (stored | fields).items() if value is not None}
     client.hset(f"rq:job:{job_id}", mapping=mapping)
     client.rpush(f"rq:queue:{queue}", job_id)
     return job_id
@@ -53,7 +59,7 @@ def unpickled(folder: Path) -> bytes:
     return pickle.dumps(Leaves(folder / uuid4().hex))
 
 
-def calling(call: Callable[[Path], object], **fields: object) -> Plant:
+def calling(call: Callable[[Path], object], **fields: Any) -> Plant:
     return lambda client, queue, folder: put(client, queue, call(folder), **fields)
 
 
@@ -61,11 +67,11 @@ def with_ids(*arguments: object, path: str = SEND, keywords: object = None, inst
     return calling(lambda _folder: [path, instance, list(arguments), keywords or {}])
 
 
-def with_fields(**fields: object) -> Plant:
+def with_fields(**fields: Any) -> Plant:
     return calling(lambda _folder: [SEND, None, [[1]], {}], **fields)
 
 
-def with_data(make: Callable[[Path], bytes | None], **fields: object) -> Plant:
+def with_data(make: Callable[[Path], bytes | None], **fields: Any) -> Plant:
     return lambda client, queue, folder: put_raw(client, queue, make(folder), **fields)
 
 
@@ -92,7 +98,8 @@ def _abandoned(client: Redis, queue: str, folder: Path) -> None:
     job_id = put(
         client, f"{queue}-not-a-queue", [SEND, None, [[1]], {}], status="started", failure_callback_name="os.system"
     )
-    client.zadd(f"rq:wip:{queue}", {f"{job_id}:{uuid4().hex}": 1, "no-colon": 1, b"\xff\xfe:\xff": 1})
+    entries: dict[Any, float] = {f"{job_id}:{uuid4().hex}": 1, "no-colon": 1, b"\xff\xfe:\xff": 1}
+    client.zadd(f"rq:wip:{queue}", entries)
 
 
 def _dependents(client: Redis, queue: str, folder: Path) -> None:

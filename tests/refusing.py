@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import redis
 
@@ -68,7 +69,7 @@ def password_changed(server: Valkey) -> Heal:
 
 def cannot_save(server: Valkey) -> Heal:
     """Its disk is gone: snapshots fail, and so it takes no writes."""
-    client = _client(server)
+    client: Any = _client(server)
     shutil.rmtree(server.folder, ignore_errors=True)
     client.config_set("stop-writes-on-bgsave-error", "yes")
     client.config_set("save", "3600 1")

@@ -26,7 +26,7 @@ ONLY_IMPORTERS = {
     "requests": ("pushes.providers.http", "pushes.management.commands.audit", "higo_push.demo.*"),
     "axes": ("pushes.admin.throttle", "pushes.models.operators"),
     # The desk of the operators takes the library's own pages away.
-    "django_otp": ("pushes.secondfactor", "pushes.admin.staff"),
+    "django_otp": ("pushes.secondfactor", "pushes.models.operators", "pushes.admin.staff"),
     "cryptography": ("higo_push.env", "higo_push.demo.stage", "pushes.vault"),
 }
 #: Of our own modules, these may import no others than the ones named.

@@ -1,10 +1,13 @@
 """push.sh itself, in a copy of its own: an empty project with empty lock files, so that nothing is downloaded."""
 
+import hashlib
 import os
+import re
 import shutil
 import stat
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -191,3 +194,45 @@ def test_looking_without_an_installation_says_how_to_install(copy):
     shown = copy.run("status")
     assert shown.returncode == 1
     assert "./push.sh setup" in shown.stderr
+
+
+LOCKED = ("requirements.txt", "requirements-dev.txt", "requirements-embedded.txt", "requirements-mysql.txt")
+
+
+@pytest.mark.parametrize("name", LOCKED)
+def test_every_locked_package_has_its_hashes(name: str):
+    blocks = re.split(r"\n(?=[A-Za-z])", (PROJECT / name).read_text().strip())
+    assert blocks
+    assert [block.splitlines()[0] for block in blocks if "--hash=sha256:" not in block] == []
+    assert "index-url" not in "".join(blocks)
+    assert {re.split("[=<>~ ]", line)[0].lower() for line in _wanted(name)} <= {
+        block.split("==")[0] for block in blocks
+    }
+
+
+def _wanted(name: str) -> list[str]:
+    lines = (PROJECT / name.replace(".txt", ".in")).read_text().splitlines()
+    return [line for line in lines if line and line[0].isalpha()]
+
+
+def small_wheel(folder: Path) -> Path:
+    """A wheel that could be installed."""
+    path = folder / "small-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("small.py", "")
+        wheel.writestr("small-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: small\nVersion: 1.0\n")
+        wheel.writestr("small-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("small-1.0.dist-info/RECORD", "")
+    return path
+
+
+def test_only_files_of_the_locked_hashes_are_installed(copy):
+    digest = hashlib.sha256(small_wheel(copy.folder).read_bytes()).hexdigest()
+    requirements = copy.folder / "requirements.txt"
+    for hashes, words in ((f"--hash=sha256:{'0' * 64}", "DO NOT MATCH THE HASHES"), ("", "Hashes are required")):
+        requirements.write_text(f"./small-1.0-py3-none-any.whl {hashes}\n")
+        done = copy.run("setup", "--production")
+        assert done.returncode == 1
+        assert words in done.stderr
+    requirements.write_text(f"./small-1.0-py3-none-any.whl --hash=sha256:{digest}\n")
+    assert copy.run("setup", "--production").returncode == 0

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from redis import RedisError
 
 from pushes import ids
-from pushes.admin import muting, tagging, trial
+from pushes.admin import masked_tokens, muting, tagging, trial
 from pushes.admin.desk import ReadOnlyDesk, page
 from pushes.admin.filters import has_token, starts_with, token_begins
 from pushes.admin.keyset import TEMPLATE, KeysetChangeList
@@ -67,7 +67,8 @@ class Accounts(ReadOnlyDesk[Account]):
         found = queryset.filter(starts_with("account_id", ids.typed(text)) | Q(account_id=text))
         if found.exists() or len(text) < SHORTEST_TOKEN_PREFIX:
             return found, False
-        owners = Device.objects.filter(has_token(text) | token_begins(text)).values("account_id")[:50]
+        token = Q(token__in=masked_tokens.of_devices(text)) if masked_tokens.is_mask(text) else token_begins(text)
+        owners = Device.objects.filter(has_token(text) | token).values("account_id")[:50]
         return queryset.filter(account_id__in=[row["account_id"] for row in owners]), False
 
     def change_view(

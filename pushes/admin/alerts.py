@@ -1,4 +1,4 @@
-"""What needs a hand now: each alert says what is wrong, what follows from it, and what to do."""
+"""What needs attention: each alert says what is wrong, what follows from it, and what to do."""
 
 import hashlib
 from collections.abc import Iterator
@@ -10,13 +10,14 @@ from django.core.cache import cache
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from pushes import clocks, letterbox, pulse, refused_jobs, sweep
-from pushes.admin import canary_words, health
+from pushes import clocks, letterbox, pulse, refused_jobs, stored_words, sweep
+from pushes.admin import attention, broadcast_review, canary_words, health
 from pushes.admin.desk import admin_url
 from pushes.marks import amount
-from pushes.models import AppKey, Broadcast, DeadLetter, DeliveryResult, Lease, PushRecord
-from pushes.names import BroadcastStatus, Kind, RecordStatus, Status
+from pushes.models import AppKey, Broadcast, DeadLetter, DeliveryResult, Lease, PushRecord, PushTypePolicy
+from pushes.names import DeadLetterStatus, Kind, RecordStatus
 
 #: A push that has been due for longer than this is late, whatever held it up.
 LATE = timedelta(minutes=2)
@@ -56,7 +57,9 @@ def raised(request: HttpRequest, view: health.RedisView | None, waiting: Waiting
     every = [
         *_processes(view, waiting, now),
         *_keys(view),
-        *_broadcasts(),
+        *_broadcasts(request, now),
+        *_dead_letters(request),
+        *_push_types(request),
         *late(view, waiting, now),
         *_letters(now),
         *_clocks(),
@@ -143,21 +146,24 @@ def raw_waits_since(view: health.RedisView | None, now: datetime) -> datetime | 
 
 
 def _keys(view: health.RedisView | None) -> Iterator[Alert]:
-    for key in AppKey.objects.filter(paused_at__isnull=False, is_enabled=True):
-        text = _("The app key %(key)s is paused; its pushes wait. %(why)s") % {"key": key, "why": key.pause_words}
-        advice = _("Mend what the reason names, verify the key, then resume it: what waited goes out by itself.")
-        yield _about_key(key, f"paused-{key.pk}", text, advice, is_urgent=True)
-    for key in AppKey.objects.filter(fell_back_at__isnull=False):
+    for key in attention.stopped_keys():
+        text = _("The app key %(key)s is paused; its pushes wait. %(why)s") % {
+            "key": key,
+            "why": stored_words.words(key.pause_words, "key"),
+        }
+        advice = _("Fix the cause, verify the key, then resume it: what waited goes out automatically.")
+        yield _about_key(key, f"paused-{key.pk}", text.strip(), advice, is_urgent=True)
+    for key in attention.fallen_back_keys():
         text = _("The provider refused the new secret of %(key)s (%(why)s); sending went back to the old one.") % {
             "key": key,
-            "why": key.fell_back_reason or "–",
+            "why": stored_words.words(key.fell_back_reason, "key") or "–",
         }
         advice = _("Nothing waits. Check the new secret at the provider, and rotate again.")
         yield _about_key(key, f"fell-back-{key.pk}", text, advice)
     for state in view.keys if view else ():
-        if state.is_tripped and not state.key.is_paused:
-            text = _("The provider of %(key)s fails; single probes are sent until it answers.") % {"key": state.key}
-            advice = _("Nothing is lost: its pushes are retried until they expire. Is it the provider, or the network?")
+        if state.is_tripped and not state.key.is_paused and state.key.is_enabled:
+            text = _("%(key)s is failing. We retry with single test calls until it recovers.") % {"key": state.key}
+            advice = _("Nothing is lost: its pushes are retried until they expire. Check the provider and the network.")
             yield _about_key(state.key, f"tripped-{state.key.pk}", text, advice)
 
 
@@ -165,21 +171,70 @@ def _about_key(key: AppKey, name: str, text: str, advice: str, *, is_urgent: boo
     return Alert(name, text, advice, admin_url(AppKey, "change", key.pk), _("Open the key"), is_urgent)
 
 
-def _broadcasts() -> Iterator[Alert]:
-    paused = Broadcast.objects.filter(status=BroadcastStatus.PAUSED).defer("accounts", "data")
-    for broadcast in filter(lambda one: one.has_halted, paused):
-        text = _("The broadcast “%(title)s” has halted by itself. %(why)s") % {
+def _broadcasts(request: HttpRequest, now: datetime) -> Iterator[Alert]:
+    if not request.user.has_perm("pushes.view_broadcast"):
+        return
+    found = attention.broadcasts(request.user, now)
+    for broadcast in found.approvals:
+        text = _("“%(title)s” waits for your approval, asked for by %(by)s.") % {
             "title": broadcast.title,
-            "why": canary_words.halted(broadcast),
+            "by": broadcast.asked_by or broadcast.created_by or "–",
         }
-        url = admin_url(Broadcast, "progress_page", broadcast.pk)
-        yield Alert(f"halted-{broadcast.pk}", text.strip(), url=url, link=_("Open the broadcast"))
+        url = admin_url(Broadcast, "send_page", broadcast.pk)
+        yield Alert(f"approval-{broadcast.pk}", text, url=url, link=_("Review it"))
+    for broadcast in found.paused:
+        yield _paused(broadcast)
+    for broadcast in found.starting:
+        words = {"title": broadcast.title, "audience": broadcast_review.audience(broadcast)}
+        text = (
+            _("“%(title)s” starts in %(time)s, to %(audience)s.")
+            if broadcast.scheduled_at and broadcast.scheduled_at > now
+            else _("“%(title)s” has been due for %(time)s, to %(audience)s.")
+        ) % (words | {"time": amount(abs((broadcast.scheduled_at or now) - now))})
+        yield _about_broadcast(broadcast, "starts", text)
+
+
+def _paused(broadcast: Broadcast) -> Alert:
+    if not broadcast.has_halted:
+        text = _("“%(title)s” is paused: its unsent pushes wait until it is resumed.") % {"title": broadcast.title}
+        return _about_broadcast(broadcast, "broadcast-paused", text)
+    text = _("“%(title)s” was stopped automatically. %(why)s") % {
+        "title": broadcast.title,
+        "why": canary_words.halted(broadcast),
+    }
+    return _about_broadcast(broadcast, "halted", text.strip())
+
+
+def _about_broadcast(broadcast: Broadcast, what: str, text: str) -> Alert:
+    url = admin_url(Broadcast, "progress_page", broadcast.pk)
+    return Alert(f"{what}-{broadcast.pk}", text, url=url, link=_("Open the broadcast"))
+
+
+def _dead_letters(request: HttpRequest) -> Iterator[Alert]:
+    number = attention.new_dead_letters() if request.user.has_perm("pushes.view_deadletter") else 0
+    if number:
+        text = ngettext("%(n)s new dead letter.", "%(n)s new dead letters.", number) % {"n": attention.shown(number)}
+        url = f"{admin_url(DeadLetter, 'changelist')}?status__exact={DeadLetterStatus.NEW}"
+        advice = _("It could not be read or used: correct and replay, or discard.")
+        yield Alert("dead-letters", text, advice, url, _("Show them"))
+
+
+def _push_types(request: HttpRequest) -> Iterator[Alert]:
+    if not request.user.has_perm("pushes.view_pushtypepolicy"):
+        return
+    for policy in attention.switched_off_types():
+        text = _("The push type %(type)s is off: its pushes are skipped. %(why)s") % {
+            "type": policy,
+            "why": attention.off_because(policy),
+        }
+        url = admin_url(PushTypePolicy, "change", policy.pk)
+        yield Alert(f"off-{policy.pk}", text.strip(), url=url, link=_("Open the push type"))
 
 
 def late(view: health.RedisView | None, waiting: Waiting, now: datetime) -> Iterator[Alert]:
     if waiting.due_at and now - waiting.due_at > LATE:
-        text = _("The push that is due the longest has waited for %(time)s.") % {"time": amount(now - waiting.due_at)}
-        url = f"{admin_url(DeliveryResult, 'changelist')}?status__exact={Status.PENDING}"
+        text = _("The oldest waiting push has been due for %(time)s.") % {"time": amount(now - waiting.due_at)}
+        url = f"{admin_url(DeliveryResult, 'changelist')}?live=1"
         yield Alert("due", text, url=url, link=_("Show what waits"))
     if waiting.undistributed_at and now - waiting.undistributed_at > LATE:
         text = _("The oldest accepted push has waited to be distributed for %(time)s.") % {

@@ -9,14 +9,15 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.functional import cached_property
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from redis import RedisError
 
-from pushes import accessids, clocks, keycheck, results
+from pushes import accessids, clocks, keycheck, results, stored_words
 from pushes.admin import key_import, key_match
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import list_page, page
@@ -46,6 +47,8 @@ class AppKeyForm(ModelForm[AppKey]):
     """The secret is typed in and never read back: not into the page, not into the history."""
 
     secret = SecretField(label=gettext_lazy("Secret key"), required=False)
+    #: Unticked, the key stays enabled until the page that asks has its answer.
+    asks_to_disable = False
 
     class Meta:
         model = AppKey
@@ -70,6 +73,15 @@ class AppKeyForm(ModelForm[AppKey]):
                 "“Rotate the secret” checks it first and keeps the old one."
             )
         )
+
+    @cached_property
+    def changed_data(self) -> list[str]:
+        return [name for name in super().changed_data if name != "is_enabled" or not self.asks_to_disable]
+
+    def clean_is_enabled(self) -> bool:
+        is_enabled = bool(self.cleaned_data["is_enabled"])
+        self.asks_to_disable = bool(not self.instance._state.adding and self.instance.is_enabled and not is_enabled)
+        return is_enabled or self.asks_to_disable
 
     def clean_access_id(self) -> int:
         access_id = int(self.cleaned_data["access_id"])
@@ -145,7 +157,7 @@ def key_state(key: AppKey) -> SafeString:
     if not key.is_enabled:
         return badge(_("disabled"))
     if key.is_paused:
-        return badge(_("paused"), "danger", key.pause_words)
+        return badge(_("paused"), "danger", stored_words.words(key.pause_words, "key"))
     return badge(_("in use"), "success")
 
 
@@ -194,6 +206,7 @@ class AppKeys(RotationPages, RestorePages):
     def save_model(self, request: HttpRequest, obj: AppKey, form: Any, change: bool) -> None:
         if change:
             self._save_changes(request, obj, set(form.changed_data))
+            obj.asks_to_disable = form.asks_to_disable
         else:
             obj.save()
         doubt = accessids.doubt(obj.provider, obj.platform, obj.access_id)
@@ -207,6 +220,11 @@ class AppKeys(RotationPages, RestorePages):
             if AppKey.objects.filter(pk=key.pk).exclude(old_secret_encrypted="").exists():
                 messages.info(request, _("With this change the old secret is ended."))
         key.save(update_fields=fields)
+
+    def response_change(self, request: HttpRequest, obj: AppKey) -> HttpResponse:
+        if obj.asks_to_disable:
+            return HttpResponseRedirect(self.url("disable_page", obj.pk))
+        return super().response_change(request, obj)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -289,7 +307,10 @@ class AppKeys(RotationPages, RestorePages):
 
         def act(data: dict[str, Any]) -> str:
             if not results.pause_key(key, data["reason"]):
-                raise RefusedError(_("The key was paused already: %(reason)s") % {"reason": key.pause_words or "–"})
+                raise RefusedError(
+                    _("The key was paused already: %(reason)s")
+                    % {"reason": stored_words.words(key.pause_words, "key") or "–"}
+                )
             return _("The key is paused: %(reason)s") % {"reason": data["reason"]}
 
         return ask(self, request, question, act, row=key)
@@ -306,7 +327,10 @@ class AppKeys(RotationPages, RestorePages):
             title=_("Resume %(key)s?") % {"key": key},
             text=_("What has waited is sent now, unless it has expired meanwhile."),
             button=_("Resume the key"),
-            facts=[(_("Paused"), when(key.paused_at)), (_("Because"), key.pause_words or "–")],
+            facts=[
+                (_("Paused"), when(key.paused_at)),
+                (_("Reason"), stored_words.words(key.pause_words, "key") or "–"),
+            ],
         )
 
         def act(_data: dict[str, Any]) -> str:

@@ -76,8 +76,8 @@ class BroadcastForm(ModelForm[Broadcast]):
         kept = self.instance.accounts or self._accounts_of(self.initial.get("accounts_of"))
         if "canary_percent" in self.fields:  # not for who may only look
             self.fields["canary_percent"].help_text = _(
-                "So many per cent get it first, and it halts by itself if too many of them fail. Empty: %(percent)s %% "
-                "above %(most)s devices. 0: none."
+                "Send to this share first; stop automatically if too many fail. Blank: %(percent)s %% above %(most)s "
+                "devices. 0: none."
             ) % {
                 "percent": settings.BROADCAST_CANARY_PERCENT,
                 "most": f"{settings.BROADCAST_CANARY_ABOVE:,}",

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from pushes import canary, clocks, windows
+from pushes import canary, clocks, placeholders, windows
 from pushes.admin import broadcast_accounts
 from pushes.admin.confirm import Question
 from pushes.admin.theme import when
@@ -35,6 +35,10 @@ DECIDED = (
     "window_policy",
     "canary_percent",
 )
+
+
+#: So many placeholders are quoted.
+SHOWN_PLACEHOLDERS = 10
 
 
 def fingerprint(broadcast: Broadcast) -> str:
@@ -76,11 +80,31 @@ def facts(broadcast: Broadcast, sizes: Mapping[App, int]) -> list[tuple[Any, Any
     ]
 
 
-def doubts(broadcast: Broadcast, sizes: Mapping[App, int]) -> str:
-    """What an operator should know before confirming, or ""."""
-    if not any(sizes.values()):
-        return _("Nobody would get it: no active device matches the audience.")
-    return _doubts_about_the_keys(broadcast, sizes) or _doubts_about_the_hour(broadcast)
+def doubts(broadcast: Broadcast, sizes: Mapping[App, int]) -> list[str]:
+    """What an operator should know before confirming."""
+    found = (
+        [_doubts_about_the_keys(broadcast, sizes) or _doubts_about_the_hour(broadcast)] if any(sizes.values()) else []
+    )
+    if broadcast.scheduled_at is not None and not any(sizes.values()):
+        found.append(_("Right now nobody would receive it: no active device matches the audience."))
+    return [doubt for doubt in (*found, _placeholders(broadcast)) if doubt]
+
+
+def obstacle(broadcast: Broadcast, sizes: Mapping[App, int]) -> str:
+    """Why it cannot be sent now, or "": nobody is there. One for later may find somebody."""
+    if any(sizes.values()) or broadcast.scheduled_at is not None:
+        return ""
+    return _("There is nobody to send to: no active device matches the audience.")
+
+
+def _placeholders(broadcast: Broadcast) -> str:
+    unfilled = placeholders.found(broadcast.title, broadcast.text, broadcast.data)
+    if not unfilled:
+        return ""
+    shown = " ".join(unfilled[:SHOWN_PLACEHOLDERS]) + (" …" if len(unfilled) > SHOWN_PLACEHOLDERS else "")
+    return _("This looks like a placeholder: %(found)s. Nothing fills it in; everyone would receive it as it is.") % {
+        "found": shown
+    }
 
 
 def _doubts_about_the_keys(broadcast: Broadcast, sizes: Mapping[App, int]) -> str:
@@ -134,7 +158,7 @@ def _canary(broadcast: Broadcast, estimate: int) -> str:
     share = canary.share(broadcast, estimate)
     if not share:
         return _("none: it goes to everybody at once")
-    return _("about %(n)s devices first (%(percent)s %%); the rest follows by itself if they get it") % {
+    return _("%(n)s devices (%(percent)s %%) first; the rest follow automatically if those succeed") % {
         "n": f"{max(1, round(estimate * share / canary.WHOLE)):,}",
         "percent": f"{100 * share / canary.WHOLE:g}",
     }
@@ -149,10 +173,11 @@ def launch_question(broadcast: Broadcast, sizes: Mapping[App, int], **more: Any)
     )
     return Question(
         title=title % words,
-        text=_("What has left cannot be called back. You can pause or cancel the rest at any time."),
+        text=_("Sent messages cannot be recalled. You can pause or cancel the rest at any time."),
         button=send % words if broadcast.scheduled_at is None else _("Schedule it"),
         facts=facts(broadcast, sizes),
-        warning=doubts(broadcast, sizes),
+        warnings=doubts(broadcast, sizes),
+        obstacle=obstacle(broadcast, sizes),
         is_dangerous=True,
         **more,
     )
@@ -168,6 +193,6 @@ def approval_question(broadcast: Broadcast, sizes: Mapping[App, int], **more: An
         % {"most": f"{settings.BROADCAST_APPROVAL_ABOVE:,}"},
         button=_("Ask for approval"),
         facts=facts(broadcast, sizes),
-        warning=doubts(broadcast, sizes),
+        warnings=doubts(broadcast, sizes),
         **more,
     )

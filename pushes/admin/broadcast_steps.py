@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from pushes import broadcasts
+from pushes.admin import broadcast_words
 from pushes.admin.confirm import RefusedError
 from pushes.models import Broadcast
 from pushes.names import BroadcastStatus
@@ -28,4 +29,4 @@ def move(step: Callable[..., Broadcast], broadcast: Broadcast, user: Any) -> Bro
             _("Nothing was done: the broadcast is “%(state)s” by now.") % {"state": now.get_status_display()}
         ) from None
     except InvalidMessageError as error:
-        raise RefusedError(str(error)) from None
+        raise RefusedError(broadcast_words.sentence(str(error))) from None

@@ -212,7 +212,7 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
         try:
             sizes = audiences.estimates(broadcast)
         except (InvalidMessageError, DirectoryError) as error:
-            messages.error(request, str(error))
+            messages.error(request, broadcast_words.sentence(str(error)))
             return HttpResponseRedirect(self.url("change", broadcast.pk))
         if approval.is_needed(broadcast, sum(sizes.values()), request.user):
             return self._ask_for_approval(request, broadcast, sizes)
@@ -274,7 +274,7 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
     def pause_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
         question = Question(
             title=_("Pause “%(title)s”?") % {"title": broadcast.title},
-            text=_("Everything that has not left waits until you resume. What is being sent this moment still goes."),
+            text=_("Unsent pushes wait until you resume. What is being sent this moment still goes."),
             button=_("Pause"),
         )
         return self._step(request, broadcast, question, broadcasts.pause, _("Paused."))
@@ -295,7 +295,7 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
         return self._step(request, broadcast, question, broadcasts.resume, _("Resumed."))
 
     @page(
-        gettext_lazy("Continue all the same"),
+        gettext_lazy("Continue anyway"),
         permission="pushes.send_broadcast",
         icon="play_arrow",
         variant="warning",
@@ -303,17 +303,17 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
     )
     def go_on_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
         question = Question(
-            title=_("Send “%(title)s” to everybody else all the same?") % {"title": broadcast.title},
+            title=_("Send “%(title)s” to everyone else anyway?") % {"title": broadcast.title},
             text=_(
-                "It has halted by itself. If you continue, it is watched on, and halts again for something else, or "
-                "when this has become half as bad again."
+                "It was stopped automatically. If you continue, it is still watched, and stops again for another "
+                "reason, or when this one has become half as bad again."
             ),
-            button=_("Continue all the same"),
+            button=_("Continue anyway"),
             warning=canary_words.halted(broadcast),
             seen=broadcast_review.digest(broadcast.objection),
             is_dangerous=True,
         )
-        done = _("It goes on, although it had halted: %(why)s") % {"why": canary_words.halted(broadcast)}
+        done = _("Continued after an automatic stop: %(why)s") % {"why": canary_words.halted(broadcast)}
         return self._step(request, broadcast, question, rollout.go_on, done)
 
     @page(
@@ -326,8 +326,11 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
     def cancel_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
         question = Question(
             title=_("Cancel “%(title)s” for good?") % {"title": broadcast.title},
-            text=_("What has not left never will. This cannot be undone; you can copy it as a new broadcast."),
+            text=_(
+                "Anything not yet sent will not be sent. This cannot be undone; you can copy it as a new broadcast."
+            ),
             button=_("Cancel the broadcast"),
+            keep=_("Keep it"),
             is_dangerous=True,
         )
         return self._step(request, broadcast, question, broadcasts.cancel, _("Cancelled."))
@@ -364,7 +367,7 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
 
     @admin.display(description=gettext_lazy("status"))
     def state(self, row: Broadcast) -> SafeString:
-        shown = _("halted by itself") if row.has_halted else row.get_status_display()
+        shown = _("stopped automatically") if row.has_halted else row.get_status_display()
         return status_badge(row.status, shown)
 
     @admin.display(description=gettext_lazy("audience"))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from pushes import broadcasts, canary
+from pushes import broadcasts, canary, stored_words
 from pushes.models import Broadcast
 from pushes.names import BroadcastPhase
 
@@ -54,7 +54,7 @@ def halted(broadcast: Broadcast) -> str:
         return ""
     objection = canary.Objection.read(broadcast.objection)
     if objection is None:
-        return broadcast.status_reason  # in the program's own words
+        return stored_words.words(broadcast.status_reason, "broadcast")
     words = {
         "count": f"{objection.number:,}",
         "answered": f"{objection.answered:,}",

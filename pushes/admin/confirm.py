@@ -29,6 +29,12 @@ class Question:
     form: Callable[..., forms.Form] = forms.Form
     initial: Mapping[str, Any] = field(default_factory=dict)
     warning: str = ""
+    #: More of them, below the first.
+    warnings: Sequence[str] = ()
+    #: What the link says that leaves all as it is: never the name of the act.
+    keep: str = ""
+    #: Why the act cannot be done as things are: the button is off, and an answer is refused.
+    obstacle: str = ""
     #: What the question is about, when that can change while it is read: an answer to another state is refused.
     seen: str = ""
     #: A template below the question, and what it shows.
@@ -50,8 +56,8 @@ def ask(
     back: str = "",
     cancel: str = "",
 ) -> HttpResponse:
-    """A GET shows the question, a POST does the act, says so, and leads to `back` (Cancel to `cancel`, or back): to the
-    page of `row`, or to the list, unless told otherwise.
+    """A GET shows the question, a POST does the act, says so, and leads to `back`: to the page of `row`, or to the
+    list, unless told otherwise. The link that leaves all as it is leads to `cancel`, or there, too.
 
     The sentence that `act` returns goes to the history of `row`, so it must hold no secret.
     """
@@ -60,7 +66,10 @@ def ask(
         return _show(desk, request, question, question.form(initial=question.initial), row, cancel or back)
     if question.seen and request.POST.get("seen", question.seen) != question.seen:
         messages.error(request, _("It was changed meanwhile. Nothing was done: look at it again."))
-        return HttpResponseRedirect(request.path)
+        return HttpResponseRedirect(request.get_full_path())
+    if question.obstacle:
+        messages.error(request, question.obstacle)
+        return HttpResponseRedirect(request.get_full_path())
     form = question.form(request.POST)
     if not form.is_valid():
         return _show(desk, request, question, form, row, cancel or back)
@@ -83,7 +92,7 @@ def _show(
         "question": question,
         "form": form,
         "back": back,
-        "cancel_label": _("Cancel"),
+        "keep": question.keep or _("Go back"),
         **question.panel_context,
     }
     return desk.show(request, "console/confirm.html", context, row=row, status=422 if form.errors else 200)

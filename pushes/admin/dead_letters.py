@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from pushes.admin import letter_actions, letter_conflict, letter_words
+from pushes import stored_words
+from pushes.admin import attention, health, letter_actions, letter_conflict, letter_words
 from pushes.admin.desk import ReadOnlyDesk, page
 from pushes.admin.keyset import TEMPLATE, KeysetChangeList
 from pushes.admin.raw_bytes import readable
@@ -50,7 +51,10 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
     actions = ("replay_selected", "discard_selected")
     actions_detail = ("replay_page", "discard_page")
     fieldsets = (
-        (None, {"fields": (("reason_shown", "state"), "detail", ("source", "position"), ("received", "resolved"))}),
+        (
+            None,
+            {"fields": (("reason_shown", "state"), "detail_shown", ("source", "position"), ("received", "resolved"))},
+        ),
     )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
@@ -64,12 +68,14 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
         return (queryset.filter(position=text) if text else queryset), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        new = DeadLetter.objects.filter(status=DeadLetterStatus.NEW).order_by()
-        groups = list(new.values_list("reason").annotate(number=Count("id")).order_by("-number"))
+        groups = health.new_dead_letters()
         return super().changelist_view(
             request,
             {
-                "groups": [(reason, letter_words.words(reason), number) for reason, number in groups],
+                "groups": [
+                    (reason, letter_words.words(reason), attention.shown(number, health.MOST_LETTERS))
+                    for reason, number in groups
+                ],
                 **(extra_context or {}),
             },
         )
@@ -125,6 +131,10 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
     @admin.display(description=gettext_lazy("reason"))
     def reason_shown(self, row: DeadLetter) -> SafeString:
         return letter_words.with_code(row.reason)
+
+    @admin.display(description=gettext_lazy("detail"))
+    def detail_shown(self, row: DeadLetter) -> str:
+        return stored_words.words(row.detail, "letter") or "–"
 
     @admin.display(description=gettext_lazy("beginning"))
     def preview(self, row: DeadLetter) -> SafeString:

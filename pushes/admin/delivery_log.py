@@ -15,9 +15,14 @@ from pushes import blocks, timeline
 from pushes.admin import export_rows, exports, lookup, resend_pages, why
 from pushes.admin.desk import ReadOnlyDesk, admin_url, list_page, page
 from pushes.admin.filters import (
+    NO_REASON,
     AppKeyFilter,
     DeliveriesBroadcastFilter,
+    FailedAttemptFilter,
+    FinishedFromFilter,
+    FinishedUntilFilter,
     FromFilter,
+    LiveFilter,
     ReasonFilter,
     RecordFilter,
     SpanFilter,
@@ -26,7 +31,7 @@ from pushes.admin.filters import (
 from pushes.admin.keyset import TEMPLATE, KeysetChangeList
 from pushes.admin.theme import ChoicesDropdownFilter, ModelAdmin, badge, label, link, status_badge, when, widgets
 from pushes.models import Account, AppKey, Broadcast, DeliveryResult, Device, PushRecord
-from pushes.names import Kind, Platform, PushType, Reason, Status
+from pushes.names import Kind, Platform, PushType, Status, reason_words
 
 #: Query parameters whose condition finds its rows through an index.
 INDEXED = ("record", "broadcast")
@@ -47,6 +52,8 @@ class LogChangeList(KeysetChangeList):
 
     def sieve(self) -> blocks.Sieve | None:
         asked = {name: str(self.params.get(parameter) or "") for name, parameter in SIEVED.items()}
+        if asked["reason"] == NO_REASON:
+            del asked["reason"]  # what has none is not noted
         return blocks.sieve({name: value for name, value in asked.items() if value})
 
 
@@ -64,12 +71,16 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
     list_filter = (
         SpanFilter,
         ("status", ChoicesDropdownFilter),
+        LiveFilter,
         ReasonFilter,
+        FailedAttemptFilter,
         ("kind", ChoicesDropdownFilter),
         ("push_type", ChoicesDropdownFilter),
         AppKeyFilter,
         FromFilter,
         UntilFilter,
+        FinishedFromFilter,
+        FinishedUntilFilter,
         RecordFilter,
         DeliveriesBroadcastFilter,
     )
@@ -231,14 +242,14 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
 
     @admin.display(description=gettext_lazy("reason"))
     def because(self, row: DeliveryResult) -> SafeString | str:
-        return format_html("{} {}", badge(row.reason), row.get_reason_display()) if row.reason else "–"
+        return format_html("{} {}", badge(row.reason), reason_words(row.status, row.reason)) if row.reason else "–"
 
     @admin.display(description=gettext_lazy("status"))
     def verdict(self, row: DeliveryResult) -> SafeString:
         """The status, and below it why, with the provider's own words."""
         code = "" if row.provider_code in (None, 0) else str(row.provider_code)
         said = " ".join(word for word in (code, row.provider_text[:LONGEST_PREVIEW]) if word)
-        words = " · ".join(word for word in (label(Reason, row.reason) if row.reason else "", said) if word)
+        words = " · ".join(word for word in (reason_words(row.status, row.reason), said) if word)
         return format_html(
             '{}<span class="console-muted console-why" title="{}">{}</span>', self.state(row), row.reason, words
         )

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes import devices, ids, tags
-from pushes.admin import tagging
+from pushes.admin import masked_tokens, tagging
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
 from pushes.admin.filters import exists, has_token, token_begins
@@ -73,6 +73,8 @@ class Devices(ReadOnlyDesk[Device]):
         account = Q(account_id__in={text, ids.typed(text)})
         if exists(Device, account):
             return queryset.filter(account), False
+        if masked_tokens.is_mask(text):
+            return queryset.filter(token__in=masked_tokens.of_devices(text)), False
         if len(text) < SHORTEST_TOKEN_PREFIX:
             return queryset.filter(has_token(text)), False
         return queryset.filter(token_begins(text)), False

@@ -19,7 +19,7 @@ from pushes.admin.filters import SPANS, FromFilter
 from pushes.exports import Piece
 from pushes.marks import label
 from pushes.models import DeliveryResult, Export, PushRecord
-from pushes.names import Kind, PushType, Reason, Status
+from pushes.names import Kind, PushType, Status, reason_words
 
 PERMISSION = "pushes.export_deliveryresult"
 #: Pushes that one statement looks up, and what the file says of them.
@@ -110,7 +110,7 @@ def _cells(row: DeliveryResult, *, shows_token: bool) -> Sequence[Any]:
     return (
         row.pk, _local(row.created_at), row.account_id, label(Kind, row.kind), row.push_type, _type(row.push_type),
         row.app, row.platform, row.environment, row.token if shows_token else row.masked_token,
-        row.status, label(Status, row.status), row.reason, label(Reason, row.reason) if row.reason else "",
+        row.status, label(Status, row.status), row.reason, reason_words(row.status, row.reason),
         "" if row.provider_code is None else row.provider_code, row.provider_text, row.provider_push_id, row.attempts,
         _local(row.sent_at), _local(row.finished_at), row.record_id, record.message_id if record else "",
         record.conversation if record else "", record.title if record else "",

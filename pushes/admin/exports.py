@@ -164,6 +164,7 @@ class Exports(ReadOnlyDesk[Export]):
             title=_("Cancel the export #%(id)s?") % {"id": export.pk},
             text=_("What has been written is dropped."),
             button=_("Cancel the export"),
+            keep=_("Keep it"),
             is_dangerous=True,
         )
 

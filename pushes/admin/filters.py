@@ -14,13 +14,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes import clocks, devicetokens
-from pushes.admin import keyset
+from pushes.admin import keyset, series
 from pushes.admin.theme import DropdownFilter, TextFilter
 from pushes.models import AppKey, PushRecord
-from pushes.names import Platform, Reason
+from pushes.names import LIVE, TERMINAL, Platform, Reason, Status
 
 SPANS = {"10m": timedelta(minutes=10), "1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7)}
 HIGHEST = "\U0010ffff"
+#: In place of a reason: rows that have none.
+NO_REASON = "none"
 
 
 def starts_with(field: str, prefix: str) -> Q:
@@ -109,6 +111,79 @@ class UntilFilter(MomentFilter):
         return None if moment is None else self.until(queryset, moment)
 
 
+class FinishedFromFilter(MomentFilter):
+    """Deliveries that ended at this moment or later."""
+
+    title = gettext_lazy("finished: from")
+    parameter_name = "finished_from"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        moment = self.moment(request)
+        return None if moment is None else queryset.filter(finished_at__gte=moment)
+
+
+class FinishedUntilFilter(MomentFilter):
+    """Deliveries that ended before this moment; they were created before it, too."""
+
+    title = gettext_lazy("finished: until")
+    parameter_name = "finished_until"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        moment = self.moment(request)
+        if moment is None:
+            return None
+        self.highest = keyset.last_until(queryset.model, moment)
+        return queryset.filter(finished_at__lt=moment)
+
+
+def typed(moment: datetime) -> str:
+    """`moment` as the filters of time take it: by the reader's clock, with its offset where that clock shows the same
+    time twice."""
+    local = timezone.localtime(moment)
+    shown = f"{local:%Y-%m-%d %H:%M:%S}"
+    return shown if MomentFilter.parsed(shown) == moment.replace(microsecond=0) else local.isoformat(timespec="seconds")
+
+
+def ended_between(begins: datetime, ends: datetime) -> dict[str, str]:
+    """The log's parameters for deliveries that ended from `begins` on, up to the second of `ends`: those that the
+    counters of these minutes have counted."""
+    return {"finished_from": typed(begins), "finished_until": typed(ends + timedelta(seconds=1))}
+
+
+class LiveFilter(DropdownFilter):
+    """Deliveries that have not ended."""
+
+    title = gettext_lazy("progress")
+    parameter_name = "live"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
+        return [("1", _("waiting or being sent")), ("0", _("ended"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        if self.value() not in ("0", "1"):
+            return None
+        return queryset.filter(status__in=LIVE if self.value() == "1" else TERMINAL)
+
+
+class FailedAttemptFilter(DropdownFilter):
+    """Deliveries of which an attempt failed within a round span of time, whatever became of them since."""
+
+    title = gettext_lazy("failed attempt")
+    parameter_name = "attempt_failed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
+        return [("1h", _("last hour")), ("24h", _("last 24 hours")), ("7d", _("last 7 days"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        span = SPANS.get(self.value() or "")
+        if span is None:
+            return None
+        since = timezone.now() - span
+        ended = Q(status__in=series.UNSUCCESSFUL) | Q(status=Status.ACCEPTED, attempts__gt=1)
+        again = Q(status=Status.RETRYING, sent_at__gte=since) & ~Q(reason__in=series.NO_FAILURE)
+        return queryset.filter(ended & Q(finished_at__gte=since) | again)
+
+
 class NumberFilter(TextFilter):
     """A row's number, typed with or without a #."""
 
@@ -171,10 +246,11 @@ class ReasonFilter(DropdownFilter):
     parameter_name = "reason"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
-        return [(value, f"{value}: {text}") for value, text in Reason.choices]
+        return [(NO_REASON, _("none")), *((value, f"{value}: {text}") for value, text in Reason.choices)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        return queryset.filter(reason=self.value()) if self.value() else None
+        value = self.value()
+        return queryset.filter(reason="" if value == NO_REASON else value) if value else None
 
 
 def exists(model: type[Model], condition: Q) -> bool:

@@ -1,20 +1,23 @@
 """How the platform is right now: waiting work, keys, workers. A handful of look-ups, none of them a scan."""
 
+from collections import Counter as Tally
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count
 from django.http import HttpRequest
 from redis import RedisError
 
 from pushes import keygate, lanes, pulse, queues
 from pushes.models import AppKey, DeadLetter, DeliveryResult, PushRecord
-from pushes.names import CLAIMABLE, DeadLetterStatus, RecordStatus
+from pushes.names import CLAIMABLE, LIVE, DeadLetterStatus, RecordStatus, Status
 
-SHOWN_REASONS = 8
+#: Of one state so many are told apart by reason, and so many are counted.
+MOST_TOLD_APART, MOST_WAITING = 2_000, 10_000
+#: So many reasons of dead letters are shown, and so many letters of each are counted.
+MOST_REASONS, MOST_LETTERS = 40, 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,10 @@ class RedisView:
     raw_messages: int
     #: The producers' message that the intake takes next; empty when there is none.
     oldest_raw: bytes
-    #: Processes, of whichever machine, that live and cannot work.
-    unwell: list[pulse.Complaint]
     #: Why Redis takes no writes, in its own word; empty while it does.
     refuses: str
+    #: Processes, of whichever machine, that live and cannot work.
+    unwell: list[pulse.Complaint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,8 @@ def redis_view() -> RedisView | None:
             keys=[_key_state(key) for key in AppKey.objects.all()],
             raw_messages=client.llen(lanes.RAW_LIST),
             oldest_raw=client.lindex(lanes.RAW_LIST, 0) or b"",
-            unwell=pulse.complaints(),
             refuses=_refuses(),
+            unwell=pulse.complaints(),
         )
     except RedisError:
         return None
@@ -140,7 +143,36 @@ def oldest_undistributed() -> datetime | None:
     return pending.values_list("created_at", flat=True).first()
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Deliveries that wait in one state for one reason: `None` for any, when there are too many to tell apart."""
+
+    status: Status
+    reason: str | None
+    number: int
+
+
+def waiting_now() -> list[Group]:
+    """What waits, by state and reason, by the first entries of an index: up to MOST_TOLD_APART of a state with their
+    reasons, more of them as one number that goes no further than MOST_WAITING and one more."""
+    found: list[Group] = []
+    for status in LIVE:
+        rows = DeliveryResult.objects.filter(status=status).order_by("due_at")
+        reasons = list(rows.values_list("reason", flat=True)[: MOST_TOLD_APART + 1])
+        if len(reasons) <= MOST_TOLD_APART:
+            found += [Group(status, reason, number) for reason, number in Tally(reasons).most_common()]
+        else:
+            found.append(Group(status, None, len(rows.values_list("due_at")[: MOST_WAITING + 1])))
+    return found
+
+
 def new_dead_letters() -> list[tuple[str, int]]:
-    """New ones by reason: an index covers it."""
-    new = DeadLetter.objects.filter(status=DeadLetterStatus.NEW).order_by()
-    return list(new.values_list("reason").annotate(number=Count("id")).order_by("-number")[:SHOWN_REASONS])
+    """New ones by reason, each counted up to MOST_LETTERS and one more: an index has them in the reasons' order."""
+    new = DeadLetter.objects.filter(status=DeadLetterStatus.NEW).order_by("reason")
+    found: list[tuple[str, int]] = []
+    reason = new.values_list("reason", flat=True).first()
+    while reason is not None and len(found) < MOST_REASONS:
+        alike = new.filter(reason=reason).order_by().values_list("reason")[: MOST_LETTERS + 1]
+        found.append((reason, len(alike)))
+        reason = new.filter(reason__gt=reason).values_list("reason", flat=True).first()
+    return sorted(found, key=lambda group: -group[1])

@@ -4,6 +4,7 @@ As they come, any member of staff may empty a queue. Here reading needs `django_
 does acting; the pages are the library's own, in this console's frame.
 """
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -22,7 +23,12 @@ from rq.exceptions import NoSuchJobError
 from pushes import jobcheck
 from pushes.admin import rq_words
 
+log = logging.getLogger(__name__)
 PERMISSION = "django_rq.admin"
+#: What the library raises over an address about nothing: a number of no queue, a name that no job or worker can have; a
+#: job or (asserted) a worker that is gone since the list was shown; a page for a package that is not installed; what a
+#: stranger has put into Redis, and nobody can read.
+NOT_THERE = (LookupError, ValueError, OverflowError, NoSuchJobError, AssertionError, ImproperlyConfigured)
 View = Callable[..., HttpResponseBase]
 Dashboard = apps.get_model("django_rq", "Dashboard")
 
@@ -36,9 +42,8 @@ def only_permitted(view: View) -> View:
             raise PermissionDenied
         try:
             return _readable(view(request, *args, **kwargs))
-        # A job or (the library asserts that it is there) a worker that is gone since the list was shown; a page for a
-        # package that is not installed; what a stranger has put into Redis, and nobody can read.
-        except (NoSuchJobError, AssertionError, ImproperlyConfigured, ValueError, OverflowError) as error:
+        except NOT_THERE as error:
+            log.info("%s: nothing to show: %r", view.__name__, error)
             raise Http404 from error
         except ResponseError as error:
             if not jobcheck.is_wrong_type(error):

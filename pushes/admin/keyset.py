@@ -145,6 +145,13 @@ def _walk(rows: QuerySet[Any], strips: Iterator[Strip], wanted: int) -> tuple[li
     return found, None
 
 
+def counted(rows: QuerySet[Any], most: int, bounds: Bounds = EVERYWHERE) -> tuple[int, bool]:
+    """How many rows there are, counted from the newest one back until `most` is passed or the budget ends; and whether
+    that is all of them."""
+    found, stopped_at = _walk(rows.order_by("-pk").values_list("pk"), windows_down(rows.model, None, bounds), most + 1)
+    return min(len(found), most), stopped_at is None and len(found) <= most
+
+
 def _ends(model: type[Model], bounds: Bounds) -> tuple[int, int] | None:
     """The oldest and the newest id within the bounds: two look-ups, no scan."""
     ids = model._default_manager.order_by("pk").values_list("pk", flat=True)

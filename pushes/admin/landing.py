@@ -1,4 +1,4 @@
-"""The landing page: what needs a hand now, how the platform is doing, and how it has done.
+"""The landing page: what needs attention, how the platform is doing, and how it has done.
 
 The page asks for its own inner part (`?part`) every few seconds; the charts are redrawn from the same answer.
 """
@@ -16,14 +16,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from pushes import clocks
-from pushes.admin import alerts, health, letter_words, series
+from pushes.admin import alerts, attention, health, letter_words, series
 from pushes.admin.alerts import LATE, Waiting
 from pushes.admin.desk import admin_url
+from pushes.admin.filters import NO_REASON, ended_between
 from pushes.admin.records import deliveries_url
 from pushes.counters import SUBMITTED
 from pushes.marks import STATUS_COLOURS, amount
 from pushes.models import AppKey, Broadcast, DeadLetter
-from pushes.names import BroadcastStatus, Kind, Reason, Status
+from pushes.names import BroadcastStatus, Kind, Status, reason_words
 
 DEFAULT_SPAN = "1h"
 SHOWN_REASONS = 10
@@ -36,7 +37,9 @@ class Tile:
     value: str
     note: str = ""
     colour: str = ""
+    #: A page that shows more of it, and what the link to it says: no number, which would be that of the page's rows.
     url: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ class ReasonRow:
     colour: str
     reason: str
     meaning: str
-    count: int
+    #: As it is shown: one that was counted only so far ends with a +.
+    count: str
     url: str
 
 
@@ -76,10 +80,14 @@ def _figures(request: HttpRequest, now: datetime) -> dict[str, Any]:
         "alerts": alerts.raised(request, view, waiting, now),
         "tiles": list(_tiles(figures, view, waiting, now)),
         "reasons": _reasons(figures),
+        "waiting": _waiting_groups(),
         "redis_view": view,
         "keys": view.keys if view else [health.KeyState(key, False, 0.0) for key in AppKey.objects.all()],
         "lanes": _waiting_lanes(view, now),
-        "dead_letters": [(reason, letter_words.words(reason), n) for reason, n in health.new_dead_letters()],
+        "dead_letters": [
+            (reason, letter_words.words(reason), attention.shown(number, health.MOST_LETTERS))
+            for reason, number in health.new_dead_letters()
+        ],
         "dead_letters_url": admin_url(DeadLetter, "changelist"),
         "broadcasts": Broadcast.objects.filter(status__in=(BroadcastStatus.SENDING, BroadcastStatus.PAUSED)).defer(
             "accounts", "data"
@@ -128,22 +136,15 @@ def _names() -> dict[str, str]:
 def _tiles(figures: series.Figures, view: health.RedisView | None, waiting: Waiting, now: datetime) -> Iterator[Tile]:
     submitted, minutes = figures.events[SUBMITTED], figures.span.length.total_seconds() / 60
     yield Tile(_("Pushes submitted"), f"{submitted:,}", _("%(n)s a minute") % {"n": f"{submitted / minutes:,.1f}"})
-    percent = figures.success_percent
+    yield _success(figures, view)
     yield Tile(
-        _("Success rate"),
-        "–" if percent is None else f"{percent:.1f} %",
-        _("%(n)s accepted") % {"n": f"{figures.events[Status.ACCEPTED]:,}"},
-        "" if percent is None else "success" if percent >= 99 else "warning" if percent >= 90 else "danger",
-        deliveries_url(within=figures.span.name, status__exact=Status.ACCEPTED),
-    )
-    yield Tile(
-        _("Accepted after (p95)"),
+        _("Time to accept (p95)"),
         milliseconds(figures.latency[0.95]),
         f"p50 {milliseconds(figures.latency[0.5])} · p99 {milliseconds(figures.latency[0.99])}",
     )
     oldest = waiting.oldest_at
     yield Tile(
-        _("Longest overdue"),
+        _("Oldest waiting"),
         amount(now - oldest) if oldest else amount(timedelta()),
         colour="warning" if oldest and now - oldest > LATE else "",
     )
@@ -152,6 +153,28 @@ def _tiles(figures: series.Figures, view: health.RedisView | None, waiting: Wait
     yield Tile(
         _("Workers"), "?" if view is None else str(view.workers), colour="" if view and view.workers else "danger"
     )
+
+
+def _success(figures: series.Figures, view: health.RedisView | None) -> Tile:
+    """Of attempts, so that an outage shows at once; and one failing key colours it however well the others do."""
+    attempts, percent = figures.attempts, figures.attempts.success_percent
+    if percent is None:
+        return Tile(_("Success rate"), "–", _("no attempts"))
+    note = _("%(n)s attempts, %(failed)s failed") % {
+        "n": f"{attempts.accepted + attempts.failed:,}",
+        "failed": f"{attempts.failed:,}",
+    }
+    worst = min((rate for _key, rate in _rates_by_key(figures)), default=percent)
+    is_tripped = any(state.is_tripped and state.key.is_enabled for state in view.keys) if view else False
+    colour = "danger" if percent < 90 else "warning" if percent < 99 or worst < 90 or is_tripped else "success"
+    url = deliveries_url(attempt_failed=figures.span.name) if attempts.failed else ""
+    return Tile(_("Success rate"), f"{percent:.1f} %", note, colour, url, _("Show failures"))
+
+
+def _rates_by_key(figures: series.Figures) -> Iterator[tuple[int, float]]:
+    for key_id, attempts in figures.attempts_by_key.items():
+        if key_id and (percent := attempts.success_percent) is not None:
+            yield key_id, percent
 
 
 def milliseconds(value: float | None) -> str:
@@ -165,18 +188,34 @@ def milliseconds(value: float | None) -> str:
 
 
 def _reasons(figures: series.Figures) -> list[ReasonRow]:
-    labels = dict(Reason.choices)
     return [
         ReasonRow(
             status=str(Status(status).label),
             colour=STATUS_COLOURS[status],
             reason=reason,
-            meaning=str(labels.get(reason, reason)),
-            count=count,
-            url=deliveries_url(within=figures.span.name, status__exact=status, reason=reason),
+            meaning=reason_words(status, reason),
+            count=f"{count:,}",
+            url=deliveries_url(status__exact=status, reason=reason, **ended_between(figures.moments[0], figures.until)),
         )
         for (status, reason), count in figures.reasons.most_common(SHOWN_REASONS)
-        if status in Status.values
+    ]
+
+
+def _waiting_groups() -> list[ReasonRow]:
+    """What waits this moment, whatever the span."""
+    return [
+        ReasonRow(
+            status=str(group.status.label),
+            colour=STATUS_COLOURS[group.status],
+            reason=group.reason or "",
+            meaning=reason_words(group.status, group.reason) if group.reason else str(group.status.label),
+            count=attention.shown(group.number, health.MOST_WAITING),
+            url=deliveries_url(
+                status__exact=group.status.value,
+                **({} if group.reason is None else {"reason": group.reason or NO_REASON}),
+            ),
+        )
+        for group in health.waiting_now()
     ]
 
 

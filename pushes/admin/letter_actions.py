@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from pushes import deadletters
+from pushes import deadletters, stored_words
 from pushes.admin import letter_words
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk
@@ -70,7 +70,10 @@ def replay_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter
         title=_("Correct and replay this dead letter?"),
         text=_("If it can be read now, it is pushed like any other message."),
         button=_("Replay"),
-        facts=[(_("Reason"), letter_words.with_code(letter.reason)), (_("Detail"), letter.detail or "–")],
+        facts=[
+            (_("Reason"), letter_words.with_code(letter.reason)),
+            (_("Detail"), stored_words.words(letter.detail, "letter") or "–"),
+        ],
         form=partial(CorrectForm, letter=letter),
         initial={"text": editable(letter)},
     )
@@ -163,7 +166,7 @@ def _refused(bad: deadletters.StillBad) -> str:
 
 
 def _words(bad: deadletters.StillBad) -> dict[str, str]:
-    return {"reason": letter_words.words(bad.reason), "detail": bad.detail}
+    return {"reason": letter_words.words(bad.reason), "detail": stored_words.words(bad.detail, "letter")}
 
 
 def _audit(desk: Desk[DeadLetter], request: HttpRequest, ids: Collection[int], note: str) -> None:

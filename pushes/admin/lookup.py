@@ -12,6 +12,7 @@ from django.db.models import Model, Q
 from django.utils.translation import gettext as _
 
 from pushes import ids
+from pushes.admin import masked_tokens
 from pushes.admin.filters import exists, has_token, token_begins
 from pushes.models import DeliveryResult, MultiPush, PushRecord
 
@@ -81,7 +82,17 @@ def _of_token_prefix(text: str) -> Found | None:
 
 
 def _of_any_token(text: str) -> Found | None:
-    return _of_token(text) or _of_token_prefix(text)
+    return _of_masked_token(text) if masked_tokens.is_mask(text) else _of_token(text) or _of_token_prefix(text)
+
+
+def _of_masked_token(text: str) -> Found | None:
+    tokens = masked_tokens.of_deliveries(text)
+    phrase = _("device tokens like %(mask)s") % {"mask": text.strip()}
+    if len(tokens) < 2:
+        return _present(DeliveryResult, Q(token=tokens[0]), phrase) if tokens else None
+    rows = DeliveryResult.objects.filter(token__in=tokens).order_by("-token")
+    ids = list(rows.values_list("pk", flat=True)[:MOST_DELIVERIES])
+    return Found(Q(pk__among=ids), phrase) if ids else None
 
 
 def _of_message(text: str) -> Found | None:

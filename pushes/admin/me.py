@@ -1,15 +1,14 @@
 """The pages of one's own account: preferences, and the second factor from setting it up to turning it off."""
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
 from typing import Any, cast
 
-from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -18,48 +17,21 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 
-from pushes import secondfactor
-from pushes.admin import permissions, second_factor
+from pushes import secondfactor, vault
+from pushes.admin import browsers, permissions, second_factor
 from pushes.admin.desk import NEVER_STORED
+from pushes.admin.own_password import CodeForm, PasswordForm, SetUpForm
 from pushes.admin.preferences import PreferencesForm
-from pushes.admin.theme import widgets
-from pushes.admin.throttle import wait
-from pushes.models import OperatorPreferences
+from pushes.admin.throttle import source, wait
+from pushes.models import OperatorPreferences, SecondFactor
 
-#: The key of an app that is being set up waits here, in the session, until a code proves that the app has it.
+log = logging.getLogger(__name__)
+#: The key of an app that is being set up waits here, in the session and encrypted, until a code proves that the app has
+#: it.
 KEY_IN_SESSION = "second_factor_key"
-
-
-class CodeForm(forms.Form):
-    code = forms.CharField(
-        label=gettext_lazy("Code"),
-        max_length=20,
-        widget=widgets.UnfoldAdminTextInputWidget(
-            attrs={"autocomplete": "one-time-code", "autofocus": True, "spellcheck": "false", "autocapitalize": "off"}
-        ),
-    )
-
-
-class PasswordForm(forms.Form):
-    password = forms.CharField(
-        label=gettext_lazy("Your password"),
-        strip=False,
-        widget=widgets.UnfoldAdminPasswordWidget(attrs={"autocomplete": "current-password"}),
-    )
-
-    def __init__(self, request: HttpRequest, *args: Any) -> None:
-        super().__init__(*args)
-        self.request = request
-
-    def clean_password(self) -> str:
-        """Asked of the login's own check, so that wrong ones are counted and locked like failed logins."""
-        given, user = str(self.cleaned_data["password"]), self.request.user
-        if authenticate(self.request, username=user.get_username(), password=given) != user:
-            raise forms.ValidationError(_("This is not your password."))
-        return given
 
 
 @never_cache
@@ -91,23 +63,56 @@ def verify(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(_next(request))
     form = CodeForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        until = secondfactor.locked_until(user)
-        device = None if until else secondfactor.accepts(user, form.cleaned_data["code"])
-        if device is not None:
-            secondfactor.passed(request, device)
-            _warn_of_few_codes(request, user)
-            return HttpResponseRedirect(_next(request))
-        form.add_error("code", _refusal(user, is_too_soon=until is not None))
+        verdict = _verdict(request, user, form.cleaned_data["code"])
+        if verdict and verdict.factor:
+            return _let_in(request, user, verdict.factor)
+        form.add_error("code", _refusal(verdict))
     context = {"form": form, "next": _next(request), "app_path": request.get_full_path()}
     return _page(request, "console/verify.html", _("Second factor"), context, status=422 if form.errors else 200)
 
 
-def _refusal(user: User, *, is_too_soon: bool) -> str:
-    until = secondfactor.locked_until(user) or timezone.now()
-    left = {"time": wait(max(until - timezone.now(), timedelta(seconds=1)))}
-    if is_too_soon:
-        return _("This came too soon after a wrong code. Try again in %(time)s.") % left
+def _verdict(request: HttpRequest, user: User, code: str) -> secondfactor.Verdict | None:
+    """None: the stored key cannot be read."""
+    try:
+        return secondfactor.check(user, code, source(request, user.get_username()))
+    except vault.SecretUnreadableError:
+        log.exception("The second factor of operator %s cannot be checked", user.pk)
+        return None
+
+
+def _let_in(request: HttpRequest, user: User, factor: SecondFactor) -> HttpResponse:
+    secondfactor.passed(request, factor)
+    _warn_of_guesses(request, user)
+    _warn_of_few_codes(request, user)
+    browsers.remember(request, user.get_username())
+    return HttpResponseRedirect(_next(request))
+
+
+def _refusal(verdict: secondfactor.Verdict | None) -> str:
+    if verdict is None:
+        return _(
+            "Codes cannot be checked: ENCRYPTION_KEYS lacks the key that yours is stored under. Tell an administrator."
+        )
+    if verdict.until is None:
+        return _("This code is not right. Wait for the next one; the phone's clock must be right, too.")
+    left = {"time": wait(max(verdict.until - timezone.now(), timedelta(seconds=1)))}
+    if verdict.was_too_soon:
+        return _("Too many wrong codes. Try again in %(time)s.") % left
     return _("This code is not right. Try again in %(time)s.") % left
+
+
+def _warn_of_guesses(request: HttpRequest, user: User) -> None:
+    """Only who has the password gets as far as a code."""
+    guesses = secondfactor.wrong_elsewhere(user, source(request, user.get_username()))
+    if guesses:
+        words = ngettext(
+            "%(n)d wrong code was entered after your password elsewhere within a day. If it was not you, change "
+            "your password now.",
+            "%(n)d wrong codes were entered after your password elsewhere within a day. If it was not you, change "
+            "your password now.",
+            guesses,
+        )
+        messages.warning(request, words % {"n": guesses})
 
 
 def _warn_of_few_codes(request: HttpRequest, user: User) -> None:
@@ -124,9 +129,8 @@ def set_up(request: HttpRequest) -> HttpResponse:
     user = _user(request)
     if secondfactor.has_one(user):
         return _is_set_up(request)
-    key = request.session.get(KEY_IN_SESSION) or secondfactor.new_key()
-    request.session[KEY_IN_SESSION] = key
-    form = CodeForm(request.POST if request.method == "POST" else None)
+    key = _key_being_set_up(request)
+    form = SetUpForm(request, *([request.POST] if request.method == "POST" else []))
     if request.method == "POST" and form.is_valid():
         try:
             codes = secondfactor.enrol(user, key, form.cleaned_data["code"])
@@ -134,7 +138,7 @@ def set_up(request: HttpRequest) -> HttpResponse:
             return _is_set_up(request)
         if codes is not None:
             del request.session[KEY_IN_SESSION]
-            secondfactor.passed(request, secondfactor.device_of(user))
+            secondfactor.passed(request, secondfactor.factor_of(user))
             _audit(request, _("Second factor set up."))
             return _codes_page(request, codes)
         form.add_error(
@@ -152,6 +156,16 @@ def set_up(request: HttpRequest) -> HttpResponse:
     )
     answer["Cache-Control"] = NEVER_STORED
     return answer
+
+
+def _key_being_set_up(request: HttpRequest) -> str:
+    """The same one until it is set up: who has scanned it need not do so again after a wrong code."""
+    try:
+        return vault.decrypt(request.session.get(KEY_IN_SESSION, ""))
+    except vault.SecretUnreadableError:
+        key = secondfactor.new_key()
+        request.session[KEY_IN_SESSION] = vault.encrypt(key)
+        return key
 
 
 def _is_set_up(request: HttpRequest) -> HttpResponse:

@@ -6,11 +6,11 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from pushes.models import AppKey, DeadLetter
-from pushes.names import DeadLetterStatus
+from pushes.admin import attention
+from pushes.models import AppKey
 
-#: What a badge counts to; beyond it the number says no more.
-MOST_COUNTED = 99
+#: What a badge has room for; beyond it the number says no more.
+MOST_SHOWN = 99
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def _groups(entry: "_Entries") -> list[dict[str, Any]]:
                 entry.desk("deliveryresult", _("Delivery log"), "receipt_long"),
                 entry.to("admin:pushes_export_changelist", _("Exports"), "download", "pushes.export_deliveryresult"),
                 entry.desk("pushrecord", _("Pushes"), "notifications"),
-                entry.desk("deadletter", _("Dead letters"), "report", badge=dead_letters),
+                entry.desk("deadletter", _("Dead letters"), "report"),
             ],
         },
         {
@@ -45,7 +45,7 @@ def _groups(entry: "_Entries") -> list[dict[str, Any]]:
         {
             "title": _("Set-up"),
             "items": [
-                entry.desk("appkey", _("App keys"), "key", badge=paused_keys),
+                entry.desk("appkey", _("App keys"), "key"),
                 entry.desk("pushtypepolicy", _("Push types"), "tune"),
                 entry.desk("apitoken", _("API tokens"), "api"),
             ],
@@ -72,18 +72,17 @@ class _Entries:
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
 
-    def desk(self, model: str, title: str, icon: str, badge: Any = None) -> dict[str, Any] | None:
-        return self.to(f"admin:pushes_{model}_changelist", title, icon, f"pushes.view_{model}", badge)
+    def desk(self, model: str, title: str, icon: str) -> dict[str, Any] | None:
+        """An entry with the number of matters that wait there for this user: as many as the overview tells of."""
+        found = self.to(f"admin:pushes_{model}_changelist", title, icon, f"pushes.view_{model}")
+        number = attention.at_desk(model, self.request.user) if found else 0
+        return found | {"badge": attention.shown(number, MOST_SHOWN), "badge_variant": "danger"} if number else found
 
-    def to(self, name: str, title: str, icon: str, permission: str = "", badge: Any = None) -> dict[str, Any] | None:
+    def to(self, name: str, title: str, icon: str, permission: str = "") -> dict[str, Any] | None:
         """An entry of the theme's; None for whom may not open it."""
         if permission and not self.request.user.has_perm(permission):
             return None
-        found: dict[str, Any] = {"title": title, "icon": icon, "link": reverse(name)}
-        number = badge() if badge else 0
-        if number:
-            found |= {"badge": str(number) if number <= MOST_COUNTED else f"{MOST_COUNTED}+", "badge_variant": "danger"}
-        return found
+        return {"title": title, "icon": icon, "link": reverse(name)}
 
 
 def account(_request: HttpRequest) -> list[dict[str, Any]]:
@@ -92,15 +91,6 @@ def account(_request: HttpRequest) -> list[dict[str, Any]]:
         {"title": _("My account"), "link": reverse("console:account")},
         {"title": _("Change password"), "link": reverse("admin:password_change")},
     ]
-
-
-def dead_letters() -> int:
-    """New dead letters, counted only as far as a badge can show."""
-    return DeadLetter.objects.filter(status=DeadLetterStatus.NEW).order_by()[: MOST_COUNTED + 1].count()
-
-
-def paused_keys() -> int:
-    return AppKey.objects.filter(paused_at__isnull=False, is_enabled=True).count()
 
 
 def environment(_request: HttpRequest) -> list[str] | None:

@@ -17,7 +17,8 @@ LEAST_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One status: how many deliveries, and their share of the bar; `url` leads to them in the log."""
+    """One status: how many deliveries, and their share of the bar; `url` leads to them in the log. Devices that were
+    never listed are in no log: they have none."""
 
     label: str
     colour: str
@@ -28,51 +29,57 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`expected` is the estimate until the audience is known exactly. Rate and time left are None when unknown."""
+    """`expected` and `done` are devices: the estimate until the audience is known exactly. `without_device` accounts
+    of a list have a row and no device, and are among the skipped. Rate and time left are None when unknown."""
 
     parts: list[Part]
-    total: int
     expected: int
     done: int
     percent: float
     per_second: float | None
     seconds_left: int | None
     is_expanded: bool
+    without_device: int
 
 
 def figures(broadcast: Broadcast) -> Figures:
     now = broadcasts.progress(broadcast.pk)
-    expected = now.total if now.is_expanded else max(now.total, broadcast.estimate or 0)
+    expected = now.devices if now.is_expanded else max(now.devices, broadcast.estimate or 0)
+    done = now.done - now.without_device
     per_second = _rate(broadcast, now)
-    left = expected - now.done
+    left = expected - done
     return Figures(
         parts=_parts(broadcast, now, expected),
-        total=now.total,
         expected=expected,
-        done=now.done,
-        percent=_percent(now.done, expected),
+        done=done,
+        percent=_percent(done, expected),
         per_second=per_second,
         seconds_left=round(left / per_second) if per_second and left and not canary.is_waiting(broadcast) else None,
         is_expanded=now.is_expanded,
+        without_device=now.without_device,
     )
 
 
 def _parts(broadcast: Broadcast, now: Progress, expected: int) -> list[Part]:
+    whole = expected + now.without_device
     parts = [
         Part(
             str(status.label),
             STATUS_COLOURS[status],
             now.counts[status],
-            _percent(now.counts[status], expected),
+            _percent(now.counts[status], whole),
             deliveries_url(broadcast=broadcast.pk, status__exact=status.value),
         )
         for status in Status
         if now.counts.get(status)
     ]
     if now.waiting:
-        url = deliveries_url(broadcast=broadcast.pk)
-        colour, percent = STATUS_COLOURS[Status.PENDING], _percent(now.waiting, expected)
-        parts.append(Part(_("on their way or waiting"), colour, now.waiting, percent, url))
+        url = deliveries_url(broadcast=broadcast.pk, live=1)
+        colour, percent = STATUS_COLOURS[Status.PENDING], _percent(now.waiting, whole)
+        parts.append(Part(_("in progress"), colour, now.waiting, percent, url))
+    unlisted = expected - now.devices
+    if unlisted > 0 and broadcast.status == BroadcastStatus.CANCELLED:
+        parts.append(Part(_("never sent to"), "", unlisted, _percent(unlisted, whole), ""))
     return parts
 
 

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from pushes import stored_words
 from pushes.admin import lookup, resend_pages
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
 from pushes.admin.filters import BroadcastFilter, FromFilter, SpanFilter, UntilFilter
@@ -138,7 +139,7 @@ class Records(ReadOnlyDesk[PushRecord]):
         return format_html(
             '{} <span class="console-why">{}</span>',
             status_badge(row.status, row.get_status_display()),
-            row.status_detail,
+            stored_words.words(row.status_detail, "push"),
         )
 
     @admin.display(description=gettext_lazy("data for the client app"))

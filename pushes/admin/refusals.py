@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 from django.db.models import Sum
 
+from pushes.admin.filters import NO_REASON, ended_between
 from pushes.admin.records import deliveries_url
 from pushes.models import Counter
-from pushes.names import Reason, Status
+from pushes.names import Status, reason_words
 
-WITHIN = "24h"
 HOURS = 24
 
 
@@ -25,20 +25,22 @@ class Refused:
 
 def of_kind(kind: str, now: datetime) -> list[Refused]:
     """The last HOURS hours' skipped deliveries of one kind by reason, the most frequent first."""
+    begins = (now - timedelta(hours=HOURS)).replace(second=0, microsecond=0) + timedelta(minutes=1)
     rows = Counter.objects.filter(
         granularity=Counter.Granularity.MINUTE,
-        bucket_at__gte=now - timedelta(hours=HOURS),
+        bucket_at__gte=begins,
         kind=kind,
         event=Status.SKIPPED,
     )
     found = rows.order_by().values_list("reason").annotate(total=Sum("count"))
-    labels = dict(Reason.choices)
     return [
         Refused(
             reason,
-            str(labels.get(reason, reason)),
+            reason_words(Status.SKIPPED, reason),
             total,
-            deliveries_url(within=WITHIN, kind__exact=kind, status__exact=Status.SKIPPED, reason=reason),
+            deliveries_url(
+                kind__exact=kind, status__exact=Status.SKIPPED, reason=reason or NO_REASON, **ended_between(begins, now)
+            ),
         )
         for reason, total in sorted(found, key=lambda row: -row[1])
     ]

@@ -65,14 +65,17 @@ _MOMENT = re.compile(r'<time datetime="([^"]+)" title="UTC: [^"]*">[^<]*</time>'
 _TITLE = re.compile(r"<title>\s*(.*?)\s*</title>", re.DOTALL)
 #: Without a title of its own the theme greets whoever looks.
 _GREETING = re.compile(r"(<span class=\"console-crumb\" aria-current=\"page\">)[^<]*(</span>)")
-#: A plug-in that Django no longer has: its call ends the page's scripts with an error.
-_DEAD_CALL = '$("tr input.action-select").actions();'
+#: What stands in the page itself runs in no browser that keeps our Content-Security-Policy: a call of a plug-in that
+#: Django no longer has, and rows that lead where the link in them leads.
+_SCRIPT = re.compile(r'<script(?: type="text/javascript")?>.*?</script>', re.DOTALL)
+_HANDLER = re.compile(r'(<(?:tr|a)\b[^>]*?) onclick="[^"]*"')
 
 
 def translated(page: str, name: str) -> str:
     """A page of the library for this reader. `name` is what the console calls these pages."""
     head, body_tag, body = page.partition("<body")
-    head = _TITLE.sub(lambda found: f"<title>{_titled(found[1], name)}</title>", head).replace(_DEAD_CALL, "")
+    head = _SCRIPT.sub("", _TITLE.sub(lambda found: f"<title>{_titled(found[1], name)}</title>", head))
+    body = _HANDLER.sub(r"\1", body)
     body = _GREETING.sub(lambda found: f"{found[1]}{escape(name)}{found[2]}", body, count=1)
     body = _MOMENT.sub(lambda found: str(when(datetime.fromisoformat(found[1]))), body)
     body = _TEXT.sub(lambda found: f">{found[1]}{_word(found[2])}{found[3]}<", body)

@@ -11,10 +11,12 @@ from django.db.models import Sum
 
 from pushes.counters import NOT_KEPT, SUBMITTED
 from pushes.models import Counter, LatencyBucket
-from pushes.names import Kind, Status
+from pushes.names import TERMINAL, Kind, Reason, Status
 
 #: A delivery that ended so counts against the success rate; skipped and cancelled ones were not to be sent.
 UNSUCCESSFUL = (Status.FAILED, Status.UNKNOWN, Status.EXPIRED)
+#: Whoever waits for one of these has not failed: nothing was wrong with the attempt, or there was none.
+NO_FAILURE = (Reason.THROTTLED, Reason.KEY_PAUSED, Reason.BROADCAST_PAUSED, Reason.CUT_OFF, Reason.ONLINE)
 QUANTILES = (0.5, 0.95, 0.99)
 MINUTE = timedelta(minutes=1)
 #: A step that has just begun says little: its rate is taken over at least so long.
@@ -51,24 +53,44 @@ SPANS = {
 
 
 @dataclass(slots=True)
+class Attempts:
+    """Attempts to send that the provider accepted, and those that failed: for good, or to be repeated."""
+
+    accepted: int = 0
+    failed: int = 0
+
+    @property
+    def success_percent(self) -> float | None:
+        """Never rounded up to 100 (nor down to 0) by whoever shows one decimal; None without an attempt."""
+        every = self.accepted + self.failed
+        if not every:
+            return None
+        percent = 100 * self.accepted / every
+        return min(percent, 99.9) if self.failed else percent
+
+    def count(self, event: str, reason: str, number: int) -> None:
+        if event == Status.ACCEPTED:
+            self.accepted += number
+        elif event in UNSUCCESSFUL or (event == Status.RETRYING and reason not in NO_FAILURE):
+            self.failed += number
+
+
+@dataclass(slots=True)
 class Figures:
-    """What a span's charts and tiles show. Lists run along `moments`; rates are per minute."""
+    """What a span's charts and tiles show. Lists run along `moments`; rates are per minute. `reasons` are those of
+    deliveries that ended between the first moment and `until`."""
 
     span: Span
     moments: list[datetime]
+    until: datetime
     per_minute: dict[str, list[float]]
     outcomes: dict[str, list[int]]
     latencies: dict[float, list[float | None]]
     events: Tally[str] = field(default_factory=Tally)
     reasons: Tally[tuple[str, str]] = field(default_factory=Tally)
     latency: dict[float, float | None] = field(default_factory=dict)
-
-    @property
-    def success_percent(self) -> float | None:
-        """Accepted of what was to be sent and has ended; None when nothing has."""
-        accepted = self.events[Status.ACCEPTED]
-        ended = accepted + sum(self.events[status] for status in UNSUCCESSFUL)
-        return 100 * accepted / ended if ended else None
+    attempts: Attempts = field(default_factory=Attempts)
+    attempts_by_key: dict[int, Attempts] = field(default_factory=dict)
 
 
 def figures(span: Span, now: datetime) -> Figures:
@@ -76,11 +98,13 @@ def figures(span: Span, now: datetime) -> Figures:
     result = Figures(
         span=span,
         moments=moments,
+        until=now,
         per_minute={kind.value: [0.0] * len(moments) for kind in Kind},
         outcomes={status: [0] * len(moments) for status in (Status.ACCEPTED, *UNSUCCESSFUL, Status.SKIPPED)},
         latencies={},
     )
     _add_events(result, now)
+    _add_attempts(result)
     _add_latencies(result)
     return result
 
@@ -98,12 +122,27 @@ def _add_events(result: Figures, now: datetime) -> None:
         if place is None:
             continue
         result.events[event] += count
-        if reason:
+        if reason and event in TERMINAL:
             result.reasons[event, reason] += count
         if event == SUBMITTED:
             result.per_minute[kind][place] += count / minutes[place]
         elif event in result.outcomes:
             result.outcomes[event][place] += count
+
+
+def _add_attempts(result: Figures) -> None:
+    """Of each app key, and of all together: one that fails everything must not drown in the others' success."""
+    told = (Status.ACCEPTED, Status.RETRYING, *UNSUCCESSFUL)
+    rows = Counter.objects.filter(
+        bucket_at__gte=result.moments[0],
+        bucket_at__lt=result.moments[-1] + result.span.step,
+        granularity__in=("minute", "hour"),
+        event__in=told,
+    )
+    found = rows.order_by().values_list("app_key_id", "event", "reason").annotate(total=Sum("count"))
+    for key_id, event, reason, number in found:
+        result.attempts.count(event, reason, number)
+        result.attempts_by_key.setdefault(key_id, Attempts()).count(event, reason, number)
 
 
 def _add_latencies(result: Figures) -> None:

@@ -11,7 +11,7 @@ from django.db.models import Model
 from unfold import widgets
 from unfold.enums import ActionVariant
 
-from pushes.marks import amount, badge, device_badge, label, link, status_badge, when
+from pushes.marks import amount, badge, device_badge, label, link, noted, status_badge, when
 
 M = TypeVar("M", bound=Model)
 
@@ -34,14 +34,22 @@ if TYPE_CHECKING:
         pass
 
     ChoicesDropdownFilter: Any
+    AdminOwnPasswordChangeForm: Any
     AdminPasswordChangeForm: Any
+    AuthenticationForm: Any
     UserChangeForm: Any
     UserCreationForm: Any
 else:
     from unfold.admin import ModelAdmin as UnfoldModelAdmin
     from unfold.admin import TabularInline
     from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, TextFilter
-    from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+    from unfold.forms import (
+        AdminOwnPasswordChangeForm,
+        AdminPasswordChangeForm,
+        AuthenticationForm,
+        UserChangeForm,
+        UserCreationForm,
+    )
     from unfold.views import ChangeList
 
     class ModelAdmin(UnfoldModelAdmin):
@@ -55,7 +63,9 @@ else:
 
 __all__ = [
     "ActionVariant",
+    "AdminOwnPasswordChangeForm",
     "AdminPasswordChangeForm",
+    "AuthenticationForm",
     "ChangeList",
     "ChoicesDropdownFilter",
     "DropdownFilter",
@@ -70,6 +80,7 @@ __all__ = [
     "device_badge",
     "label",
     "link",
+    "noted",
     "status_badge",
     "when",
     "widgets",

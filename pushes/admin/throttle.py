@@ -1,18 +1,23 @@
-"""Failed logins: what a locked-out visitor is told, and the desk on which an administrator lifts the lock.
+"""Failed logins: who has to wait, what they are told, and the desk on which an administrator lifts a lock.
 
-The counting is django-axes': per user name and address together, in the database. Five wrong passwords for one name
-from one address lock that pair alone, so nobody can lock an operator out from elsewhere.
+The counting is django-axes', in the database. A browser that the operator has logged in with before is counted by
+itself. Everybody else is counted three times over: by name and address together, by name (guesses at one name from
+many addresses), and by address (many names from one). Every page that asks for a password asks here.
 """
 
+import ipaddress
 import math
 from datetime import datetime, timedelta
 from typing import Any
 
+from axes.handlers.database import AxesDatabaseHandler
 from axes.helpers import get_client_username
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.contrib.auth.signals import user_logged_in
+from django.db.models import Q, Sum
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -20,49 +25,112 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from pushes import secondfactor
+from pushes.admin import browsers
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import ReadOnlyDesk, page
 from pushes.admin.theme import badge, when
 from pushes.models import FailedLogin
+from pushes.secondfactor import KNOWN, Source
+
+#: Stands for the address of who comes through a socket file, or from where nobody knows.
+NO_ADDRESS = "0.0.0.0"
+#: Whoever has one IPv6 address has all of its network of this size.
+IPV6_NETWORK = 64
 
 
 def client_address(request: HttpRequest) -> str:
-    """The peer's address. The web server has put the one behind a trusted proxy there (BEHIND_PROXY); whatever the
-    client writes into X-Forwarded-For is never read here."""
-    return str(request.META.get("REMOTE_ADDR", ""))
+    """The peer's address, of IPv6 the network. The web server has put the one behind a trusted proxy there
+    (BEHIND_PROXY); whatever the client writes into X-Forwarded-For is never read here."""
+    try:
+        address = ipaddress.ip_address(str(request.META.get("REMOTE_ADDR", "")).partition("%")[0])
+    except ValueError:
+        return NO_ADDRESS
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, IPV6_NETWORK), strict=False).network_address)
 
 
-def attempts(username: str, address: str) -> "QuerySet[Any]":
-    """The failures that still count; one row for each browser."""
+def source(request: HttpRequest, username: str) -> Source:
+    """Where a login as `username` comes from."""
+    return Source(browsers.known(request, username) or client_address(request))
+
+
+def locked_until(username: str, address: str, browser: str = "") -> datetime | None:
+    """When enough failures will have aged for another try; None: it is not locked. `browser`: a known one's name."""
+    ends = [_full_until(counted, most) for counted, most in _ceilings(username, address, browser)]
+    return max((end for end in ends if end), default=None)
+
+
+def _ceilings(username: str, address: str, browser: str) -> list[tuple[Q, int]]:
+    """Which failures count together, and how many of them are too many."""
+    if browser.startswith(KNOWN):
+        return [(Q(username=username, user_agent=browser), settings.AXES_FAILURE_LIMIT)]
+    return [
+        (Q(username=username, ip_address=address), settings.AXES_FAILURE_LIMIT),
+        (Q(username=username), settings.LOGIN_NAME_FAILURES),
+        (Q(ip_address=address), settings.LOGIN_ADDRESS_FAILURES),
+    ]
+
+
+def _full_until(counted: Q, most: int) -> datetime | None:
+    """Rows hold the failures of one browser at one name, and age together."""
     since = timezone.now() - settings.AXES_COOLOFF_TIME
-    found: QuerySet[Any] = FailedLogin.objects.filter(username=username, ip_address=address, attempt_time__gte=since)
-    return found
-
-
-def locked_until(username: str, address: str) -> datetime | None:
-    """When enough failures will have aged for another try; None: it is not locked."""
-    rows = list(attempts(username, address).order_by("attempt_time"))
-    left = sum(row.failures_since_start for row in rows)
+    rows = FailedLogin.objects.filter(counted, attempt_time__gte=since)
+    left = rows.aggregate(n=Sum("failures_since_start"))["n"] or 0
     until = None
-    for row in rows:
-        if left < settings.AXES_FAILURE_LIMIT:
-            break
-        left -= row.failures_since_start
-        until = row.attempt_time + settings.AXES_COOLOFF_TIME
+    if left >= most:
+        for failures, at in rows.order_by("attempt_time").values_list("failures_since_start", "attempt_time"):
+            if left < most:
+                break
+            left -= failures
+            until = at + settings.AXES_COOLOFF_TIME
     return until
+
+
+class LoginHandler(AxesDatabaseHandler):  # type: ignore[misc]
+    """django-axes' counting in the database, with our ceilings."""
+
+    def get_failures(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
+        """As many as lock (AXES_FAILURE_LIMIT), or none."""
+        username = get_client_username(request, credentials) or ""
+        is_locked = locked_until(username, client_address(request), browsers.known(request, username))
+        return int(settings.AXES_FAILURE_LIMIT) if is_locked else 0
+
+    def user_login_failed(self, sender: Any, credentials: dict[str, Any], request: Any = None, **more: Any) -> None:
+        if request is not None:
+            username = get_client_username(request, credentials) or ""
+            request.axes_user_agent = browsers.known(request, username) or request.axes_user_agent
+        super().user_login_failed(sender, credentials, request, **more)
+
+    def reset_user_attempts(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
+        """The right password forgets the wrong ones from the same place, and no others."""
+        username = get_client_username(request, credentials) or ""
+        address, browser = client_address(request), browsers.known(request, username)
+        counted, _most = _ceilings(username, address, browser)[0]
+        gone, _each = FailedLogin.objects.filter(counted).delete()
+        return gone
+
+
+@receiver(user_logged_in, dispatch_uid="pushes.admin.throttle.remember")
+def remember(request: HttpRequest, user: Any, **_signal: Any) -> None:
+    """A browser is known from the password on where that is all; else from the second factor on."""
+    if settings.TWO_FACTOR == "off" or not secondfactor.has_one(user):
+        browsers.remember(request, user.get_username())
 
 
 def refuse(request: HttpRequest, _response: HttpResponse | None, credentials: dict[str, Any] | None) -> HttpResponse:
     """django-axes' answer to a login that is locked: 429, with the time left. It says the same for a name that
     does not exist."""
     username = get_client_username(request, credentials) or ""
-    until = locked_until(username, client_address(request))
+    until = locked_until(username, client_address(request), browsers.known(request, username))
     left = max(until - timezone.now(), timedelta(seconds=1)) if until else settings.AXES_COOLOFF_TIME
     context = {
         **admin.site.each_context(request),
         "title": _("Too many failed logins"),
         "username": username,
-        "failures": settings.AXES_FAILURE_LIMIT,
         "wait": wait(left),
     }
     headers = {"Retry-After": str(math.ceil(left.total_seconds()))}
@@ -90,7 +158,7 @@ class FailedLogins(ReadOnlyDesk[FailedLogin]):
     ordering = ("-attempt_time",)
     actions_detail = ("lift_page",)
     empty_title = gettext_lazy("No failed logins")
-    empty_text = gettext_lazy("Wrong passwords are counted per name and address; too many lock that pair for a while.")
+    empty_text = gettext_lazy("Wrong passwords are counted by name and by address; too many lock either for a while.")
 
     @page(
         gettext_lazy("Lift the lock"),
@@ -101,14 +169,15 @@ class FailedLogins(ReadOnlyDesk[FailedLogin]):
     def lift_page(self, request: HttpRequest, row: Any) -> HttpResponse:
         question = Question(
             title=_("Let “%(name)s” try again from %(address)s?") % {"name": row.username, "address": row.ip_address},
-            text=_("The failed logins of this name from this address are forgotten. Lift a lock only for somebody "
-                   "whom you have spoken to."),
+            text=_("The failed logins of this name, and those from this address, are forgotten. Lift a lock only for "
+                   "somebody whom you have spoken to."),
             button=_("Lift the lock"),
         )  # fmt: skip
         operator = User.objects.filter(username=row.username).first()
 
         def lift(_data: dict[str, Any]) -> str:
-            gone, _each = FailedLogin.objects.filter(username=row.username, ip_address=row.ip_address).delete()
+            counted = Q(username=row.username) | Q(ip_address=row.ip_address)
+            gone, _each = FailedLogin.objects.filter(counted).delete()
             if not gone:
                 raise RefusedError(_("There is no lock any more."))
             return _("%(name)s may log in from %(address)s again.") % {
@@ -136,11 +205,12 @@ class FailedLogins(ReadOnlyDesk[FailedLogin]):
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, row: Any) -> SafeString:
-        until = locked_until(row.username, row.ip_address)
+        until = locked_until(row.username, row.ip_address, row.user_agent)
         if until is None:
             return badge(_("may try"))
         return badge(_("locked for %(time)s") % {"time": wait(until - timezone.now())}, "danger")
 
     @admin.display(description=gettext_lazy("browser"))
     def browser(self, row: Any) -> str:
-        return str(row.user_agent or "–")[:100]
+        agent = str(row.user_agent or "–")
+        return _("one they have logged in with before") if agent.startswith(KNOWN) else agent[:100]

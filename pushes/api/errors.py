@@ -38,6 +38,9 @@ class JsonAnswer(HttpResponse):
 def json_response(status: int, content: Any, headers: Mapping[str, str] | None = None) -> HttpResponse:
     response = JsonAnswer(orjson.dumps(content), status=status, content_type="application/json")
     response["Cache-Control"] = "no-store"
+    # A browser that opens an answer as a page finds nothing in it that may run or load.
+    response["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+    response["X-Content-Type-Options"] = "nosniff"
     for name, value in (headers or {}).items():
         response[name] = value
     return response

@@ -6,7 +6,7 @@ from pushes.models.desk import ApiToken, DeadLetter
 from pushes.models.keys import AppKey, SuspectToken
 from pushes.models.ledger import DeliveryResult, MultiPush, PushRecord, live
 from pushes.models.log import Export, ExportPiece, LogBlock, Resend
-from pushes.models.operators import FailedLogin, OperatorPreferences
+from pushes.models.operators import BackupCode, FailedLogin, OperatorPreferences, SecondFactor, WrongCode
 from pushes.models.people import Account, Device, DeviceEvent, DeviceTag, mask_token
 from pushes.models.rules import PushTypePolicy, policies
 
@@ -14,6 +14,7 @@ __all__ = [
     "Account",
     "ApiToken",
     "AppKey",
+    "BackupCode",
     "Broadcast",
     "BroadcastTally",
     "Counter",
@@ -34,7 +35,9 @@ __all__ = [
     "PushTypePolicy",
     "RefusedJob",
     "Resend",
+    "SecondFactor",
     "SuspectToken",
+    "WrongCode",
     "live",
     "mask_token",
     "policies",

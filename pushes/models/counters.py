@@ -38,6 +38,8 @@ class BroadcastTally(models.Model):
     page reads, and what halts it."""
 
     MADE = "made"
+    #: In place of a reason: made for an account of a list that has no device.
+    WITHOUT_DEVICE = "without_device"
     # An answer about the token that is not believed: no end, for the push waits (see `pushes.belief`).
     DOUBTED = "doubted"
     SECONDS = 10

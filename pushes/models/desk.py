@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.utils import timezone
@@ -40,6 +41,7 @@ class ApiToken(models.Model):
     """A bearer token of the HTTP API. Only its digest is kept."""
 
     SCOPES = ("push", "read", "devices", "accounts", "presence", "metrics")
+    EXPIRY_NOTICE = timedelta(days=14)
 
     name = models.CharField(_("name"), max_length=64, unique=True)
     digest = models.CharField(max_length=64, unique=True, editable=False)
@@ -47,6 +49,8 @@ class ApiToken(models.Model):
     is_enabled = models.BooleanField(_("enabled"), default=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     last_used_at = models.DateTimeField(_("last used at"), null=True, editable=False)
+    # Empty: it does not expire.
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("API token")
@@ -60,7 +64,16 @@ class ApiToken(models.Model):
         return hashlib.sha256(token.encode()).hexdigest()
 
     @classmethod
-    def issue(cls, name: str, scopes: list[str]) -> tuple["ApiToken", str]:
+    def issue(cls, name: str, scopes: list[str], expires_at: datetime | None = None) -> tuple["ApiToken", str]:
         """A new token and its clear text, which cannot be had again."""
         clear = f"higo_{secrets.token_urlsafe(32)}"
-        return cls.objects.create(name=name, digest=cls.digest_of(clear), scopes=scopes), clear
+        digest = cls.digest_of(clear)
+        return cls.objects.create(name=name, digest=digest, scopes=scopes, expires_at=expires_at), clear
+
+    def is_expired(self, now: datetime) -> bool:
+        """It is good until that moment, and not in it."""
+        return self.expires_at is not None and self.expires_at <= now
+
+    def expires_soon(self, now: datetime) -> bool:
+        """Whether it ends within EXPIRY_NOTICE, so that somebody had better issue another."""
+        return self.expires_at is not None and now < self.expires_at <= now + self.EXPIRY_NOTICE

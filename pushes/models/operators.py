@@ -1,11 +1,13 @@
-"""What an operator has chosen for the console, and the failed logins."""
+"""What an operator has chosen for the console, the second factor, and what went wrong at logging in."""
 
 import zoneinfo
 
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django_otp.models import Device, TimestampMixin
 
 
 class OperatorPreferences(models.Model):
@@ -51,3 +53,50 @@ class FailedLogin(AccessAttempt):  # type: ignore[misc]
 
     def __str__(self) -> str:
         return f"{self.username or '–'}, {self.ip_address or '–'}"
+
+
+class SecondFactor(TimestampMixin, Device):  # type: ignore[misc]
+    """An operator's authenticator app (TOTP). Its key lies in the vault, and so does the key of the backup codes'
+    digests: a copy of the database tells neither."""
+
+    key_encrypted = models.TextField(editable=False)
+    # The newest half-minute whose code was taken: neither it nor an older one is taken again.
+    last_step = models.BigIntegerField(default=-1)
+    # By how many half-minutes the phone's clock is known to be off.
+    drift = models.SmallIntegerField(default=0)
+    codes_key_encrypted = models.TextField(blank=True, editable=False)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["user"], name="second_factor_user")]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+
+class BackupCode(models.Model):
+    """One unused backup code, as a keyed digest."""
+
+    factor = models.ForeignKey(SecondFactor, on_delete=models.CASCADE, related_name="codes")
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+
+class WrongCode(models.Model):
+    """A wrong code of the second factor. `source` is the address it came from, or the browser that is known."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    source = models.CharField(max_length=64)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["user", "at"], name="wrong_code_user_at")]
+
+    def __str__(self) -> str:
+        return f"{self.source}"

@@ -19,6 +19,10 @@ class PushTypePolicy(models.Model):
         help_text=_("Nothing is sent later than this after it was submitted."),
     )
     is_enabled = models.BooleanField(_("enabled"), default=True)
+    # Of a type that is switched off: when, by whom and why, for whoever finds its pushes skipped.
+    disabled_at = models.DateTimeField(null=True, editable=False)
+    disabled_by = models.CharField(max_length=150, blank=True, default="", editable=False)
+    disabled_reason = models.CharField(max_length=200, blank=True, default="", editable=False)
     requires_login = models.BooleanField(_("only if logged in"), default=True)
     respects_do_not_disturb = models.BooleanField(_("respects do-not-disturb"), default=False)
     skips_online = models.BooleanField(_("skips who is online"), default=False)

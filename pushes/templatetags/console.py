@@ -1,16 +1,19 @@
 """The console's marks in templates."""
 
+from collections.abc import Iterator
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from django import template
 from django.db.models import Model
+from django.forms import BaseForm
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from pushes import marks
-from pushes.models import Device
+from pushes.models import DeliveryResult, Device
+from pushes.names import reason_words
 
 register = template.Library()
 
@@ -40,6 +43,50 @@ def when(moment: Any) -> SafeString | str:
     return marks.when(moment)
 
 
+@register.filter
+def noted(text: str, what: str) -> str:
+    """A sentence that the platform stored in English, in the reader's language."""
+    return marks.noted(text or "", what)
+
+
+@register.filter
+def why(row: DeliveryResult) -> str:
+    """The reason of a delivery in words."""
+    return reason_words(row.status, row.reason)
+
+
+class Fault(NamedTuple):
+    """One error of a form: of which field (`id` leads to it), or of the whole of it."""
+
+    label: str
+    text: str
+    id: str = ""
+
+
+@register.simple_tag(takes_context=True)
+def error_summary(context: dict[str, Any]) -> list[Fault]:
+    """Every error of an admin page's form, of its inlines, and of a table that is edited in place."""
+    forms: list[tuple[str, BaseForm]] = []
+    formsets = [inline.formset for inline in context.get("inline_admin_formsets") or ()]
+    form = context["adminform"].form if context.get("adminform") else context.get("form")
+    if isinstance(form, BaseForm):
+        forms.append(("", form))
+    formsets += filter(None, [getattr(context.get("cl"), "formset", None)])
+    faults = [Fault("", text) for formset in formsets for text in formset.non_form_errors()]
+    forms += [(str(form.instance), form) for formset in formsets for form in formset.forms]
+    return [*faults, *(fault for row, form in forms for fault in _faults(row, form))]
+
+
+def _faults(row: str, form: BaseForm) -> Iterator[Fault]:
+    places = {name: place for place, name in enumerate(form.fields)}
+    for name, errors in sorted(form.errors.items(), key=lambda item: places.get(item[0], -1)):
+        bound = form[name] if name in form.fields else None
+        label = " · ".join(filter(None, (row, str(bound.label) if bound else "")))
+        for text in errors:
+            # A field of several parts has no id of its own: its first part has.
+            yield Fault(label, str(text), (bound.id_for_label or f"{bound.auto_id}_0") if bound else "")
+
+
 @register.simple_tag
 def device_badge(device: Device) -> SafeString:
     return marks.device_badge(device.is_active, device.get_deactivated_reason_display())
@@ -51,11 +98,11 @@ def key_badge(state: Any) -> SafeString:
     if not state.key.is_enabled:
         return marks.badge(_("disabled"))
     if state.key.is_paused:
-        return marks.badge(_("paused"), "danger", state.key.pause_words)
+        return marks.badge(_("paused"), "danger", noted(state.key.pause_words, "key"))
     if state.is_tripped:
         return marks.badge(_("provider fails"), "warning")
     if state.seconds_shut:
         return marks.badge(_("waits %(s)s s") % {"s": ceil(state.seconds_shut)}, "warning")
     if state.key.fell_back_at is not None:
-        return marks.badge(_("back at its old secret"), "warning", state.key.fell_back_reason)
+        return marks.badge(_("back at its old secret"), "warning", noted(state.key.fell_back_reason, "key"))
     return marks.badge(_("in use"), "success")

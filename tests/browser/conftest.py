@@ -117,5 +117,5 @@ def log_in(page: Page, user: User, password: str = PASSWORD) -> None:
 
 def overview_alert(page: Page, text: str) -> Locator:
     """The overview's alert that says `text`."""
-    alerts = page.get_by_role("list", name="What needs a hand now").get_by_role("listitem")
+    alerts = page.get_by_role("list", name="Needs attention").get_by_role("listitem")
     return alerts.filter(has_text=text)

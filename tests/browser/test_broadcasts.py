@@ -99,14 +99,14 @@ def test_a_canary_of_dead_tokens_halts_it_and_an_operator_decides(
     page.get_by_role("button", name="Send to 60 devices now").click()
     a_round(run_jobs)
     banner = page.get_by_role("alert")
-    expect(banner).to_contain_text("It has halted by itself")
+    expect(banner).to_contain_text("Stopped automatically")
     expect(banner).to_contain_text("tokens of its canary are invalid")
     expect(page.get_by_role("link", name="Resume")).to_have_count(0)
     assert DeliveryResult.objects.count() < 60
     page.goto("/admin/")
-    overview_alert(page, "has halted by itself").get_by_role("link", name="Open the broadcast").click()
-    page.get_by_role("link", name="Continue all the same").click()
-    page.get_by_role("button", name="Continue all the same").click()
+    overview_alert(page, "was stopped automatically").get_by_role("link", name="Open the broadcast").click()
+    page.get_by_role("link", name="Continue anyway").click()
+    page.get_by_role("button", name="Continue anyway").click()
     state(page, "sending")
     a_round(run_jobs)
     a_round(run_jobs)
@@ -393,15 +393,16 @@ def test_one_broadcast_goes_to_both_apps(sign_in: SignIn, key: AppKey, sandbox: 
     assert sorted(push["token"] for push in sandbox.received()) == sorted(tokens)
 
 
-def test_nobody_to_send_to_is_said_and_ends_at_once(sign_in: SignIn, run_jobs: RunJobs) -> None:
+def test_nobody_to_send_to_is_said_and_the_button_is_off(sign_in: SignIn) -> None:
     page = sign_in(roles.OPERATOR)
     compose(page)
     review(page)
-    expect(page.get_by_text("Nobody would get it")).to_be_visible()
-    page.get_by_role("button", name="Send to 0 devices now").click()
-    a_round(run_jobs)
-    a_round(run_jobs)
-    state(page, "finished")
+    expect(page.get_by_text("There is nobody to send to")).to_be_visible()
+    expect(page.get_by_role("button", name="Send to 0 devices now")).to_be_disabled()
+    make_device()
+    page.reload()
+    page.get_by_role("button", name="Send to 1 device now").click()
+    state(page, "sending")
 
 
 def test_a_key_that_goes_between_review_and_launch_leaves_everybody_skipped_with_the_reason(
@@ -456,11 +457,11 @@ def test_a_spike_on_the_way_pauses_it_and_whoever_has_read_why_lets_it_go_on(
     expect(page.get_by_role("alert")).to_contain_text("tokens of the last 60 s are invalid")
     expect(page.get_by_role("link", name="Resume")).to_have_count(0)
     page.goto("/admin/")
-    overview_alert(page, "has halted by itself").get_by_role("link", name="Open the broadcast").click()
-    page.get_by_role("link", name="Continue all the same").click()
+    overview_alert(page, "was stopped automatically").get_by_role("link", name="Open the broadcast").click()
+    page.get_by_role("link", name="Continue anyway").click()
     expect(page.get_by_text("are invalid")).to_be_visible()
     AppKey.objects.update(rate_per_second=None)
-    page.get_by_role("button", name="Continue all the same").dblclick()
+    page.get_by_role("button", name="Continue anyway").dblclick()
     state(page, "sending")
     for _ in range(3):
         a_round(run_jobs)

@@ -149,5 +149,5 @@ def test_why_is_answered_for_an_account_and_a_time(sign_in: SignIn) -> None:
     page.get_by_label("or about when").fill(f"{timezone.localtime(moment):%Y-%m-%d %H:%M}")
     page.get_by_role("button", name="Look it up").click()
     expect(page.locator(".console-answer")).to_contain_text("2 messages for 100007")
-    expect(page.locator(".console-timeline")).to_contain_text("the account is online")
+    expect(page.locator(".console-timeline")).to_contain_text("online: shown in the app instead")
     expect(page.locator(".console-timeline")).to_contain_text("turned pushes off")

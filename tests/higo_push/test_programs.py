@@ -34,7 +34,7 @@ def test_no_process_is_ever_given_up():
     assert sections
     for section in sections:
         assert section.getboolean("autorestart")
-        tries = section.getint("startretries")
+        tries = int(section["startretries"])
         assert tries * tries / 2 > 100 * 365 * 86_400
 
 

@@ -74,7 +74,7 @@ def as_platform(server: GuardedValkey, settings: Settings) -> None:
 
 def work(environment: dict[str, str]) -> str:
     """Every lane, as `./push.sh start` runs them, until nothing waits. Returns the log."""
-    command = [sys.executable, BASE_DIR / "manage.py", "runworkers", "all", "--burst"]
+    command = [sys.executable, str(BASE_DIR / "manage.py"), "runworkers", "all", "--burst"]
     done = subprocess.run(
         command, env=environment, cwd=BASE_DIR, capture_output=True, text=True, timeout=90, check=False
     )

@@ -42,7 +42,7 @@ def test_the_messages_of_the_time_are_told_in_order() -> None:
     assert "1 accepted by the provider, 1 skipped" in found.summary or "1 skipped, 1 accepted" in found.summary
     told = texts()
     assert told.index("earlier") < told.index("later")
-    assert "the account is online" in told
+    assert "online: shown in the app instead" in told
     assert not any(name in told for name in ("long-before", "long-after", "somebody-else-s"))
 
 
@@ -91,7 +91,7 @@ def test_the_page_answers_for_an_account_and_a_time(viewer: Client) -> None:
     message(0, "order-7", Status.SKIPPED, Reason.ONLINE)
     at = f"{timezone.localtime(NOW):%Y-%m-%d %H:%M}"
     page = viewer.get(url("deliveryresult_why_page"), {"account": "7", "message": "", "at": at}).content.decode()
-    assert "the account is online" in page
+    assert "online: shown in the app instead" in page
     found = viewer.get(url("deliveryresult_why_page"), {"account": "7", "at": at, "format": "json"}).json()
     assert (found["outcome"], found["account_id"]) == ("skipped", "7")
 

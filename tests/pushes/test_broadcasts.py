@@ -607,11 +607,40 @@ def test_progress_counts_every_end_and_everybody_who_waits(key: Any):
     assert (told.total, told.done, told.waiting, told.recent, told.is_expanded) == (9, 7, 2, 7, True)
 
 
-def test_an_account_that_refuses_is_counted_once_however_many_phones_it_has(key: Any):
+def test_an_account_that_refuses_is_counted_with_all_its_phones(key: Any):
     account = make_account(login_status=0)
     phones(2, account=account)
     broadcast = expanded()
-    assert (progress(broadcast.pk).total, progress(broadcast.pk).counts) == (1, {"skipped": 1})
+    assert (progress(broadcast.pk).total, progress(broadcast.pk).counts) == (2, {"skipped": 2})
+    assert broadcast.estimate == progress(broadcast.pk).devices == 2
+
+
+def test_accounts_without_a_device_are_told_apart_from_the_devices(key: Any):
+    away, here = make_account(login_status=0), make_account()
+    phones(2, account=away)
+    phones(3, account=here)
+    listed = [away.pk, here.pk, make_account().pk, "nobody"]
+    broadcast = expanded(audience_kind="accounts", accounts=listed)
+    told = progress(broadcast.pk)
+    assert (told.total, told.devices, told.without_device) == (7, 5, 2)
+    assert told.counts == {"skipped": 4}
+    broadcast.refresh_from_db()
+    assert broadcast.estimate == 5
+
+
+def test_the_estimate_becomes_what_was_listed(key: Any):
+    phones(3)
+    broadcast = launched()
+    phones(2)
+    expand(broadcast.pk)
+    broadcast.refresh_from_db()
+    assert (broadcast.estimate, progress(broadcast.pk).devices) == (5, 5)
+
+
+def test_one_that_starts_with_nobody_says_so(key: Any):
+    broadcast = expanded()
+    broadcast.refresh_from_db()
+    assert broadcast.status_reason == broadcasts.NOBODY
 
 
 def test_progress_costs_two_queries_however_many_rows_there_are(key: Any, django_assert_num_queries: Any):

@@ -1,5 +1,8 @@
+from datetime import timedelta
+
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from pushes.models import ApiToken
 
@@ -30,3 +33,18 @@ def test_a_name_has_a_length(name: str):
 def test_an_unknown_scope_is_refused():
     with pytest.raises(CommandError, match="invalid choice: 'everything'"):
         call_command("issuetoken", "backend", "--scope", "everything")
+
+
+def test_it_can_end(capsys: pytest.CaptureFixture[str]):
+    before = timezone.now()
+    call_command("issuetoken", "backend", "--scope", "push", "--days", "90")
+    token = ApiToken.objects.get()
+    assert token.expires_at is not None
+    assert timedelta(days=90) <= token.expires_at - before < timedelta(days=90, minutes=1)
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "3651", "99999999"])
+def test_a_number_of_days_that_cannot_be_is_named(days: str):
+    with pytest.raises(CommandError, match=f"--days={days}: it must lie between 1 and 3650"):
+        call_command("issuetoken", "backend", "--scope", "push", "--days", days)
+    assert not ApiToken.objects.exists()

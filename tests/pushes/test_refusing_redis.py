@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,7 @@ def test_no_process_ends_and_all_go_on(family: Processes, server: embedded.Valke
     for word in REFUSALS:
         print(f"refusing: {word}")
         before = store_some()
-        wait_until(lambda before=before: are_distributed(before))
+        wait_until(partial(are_distributed, before))
         heal = refuse(word)
         during = store_some()
         time.sleep(REFUSED_SECONDS)
@@ -151,8 +152,8 @@ def test_no_process_ends_and_all_go_on(family: Processes, server: embedded.Valke
 
         hand_over(server, word)
         after = store_some()
-        wait_until(lambda word=word: PushRecord.objects.filter(message_id=word).exists())
-        wait_until(lambda ids=during + after: are_distributed(ids))
+        wait_until(PushRecord.objects.filter(message_id=word).exists)
+        wait_until(partial(are_distributed, during + after))
         assert family.ended() == []
     for name in ("system", "group", "two-lanes", "intake"):
         log = family.log(name)

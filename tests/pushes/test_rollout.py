@@ -315,7 +315,8 @@ def test_those_who_are_refused_are_refused_once(key: Any):
     judge_canaries()
     expand_all(broadcast)
     assert state(broadcast) == ("sending", "rest")
-    assert sorted(DeliveryResult.objects.values_list("account_id", flat=True)) == sorted(a.pk for a in accounts)
+    every_device = Device.objects.values_list("token", flat=True)
+    assert sorted(DeliveryResult.objects.values_list("token", flat=True)) == sorted(every_device)
 
 
 @pytest.mark.django_db(transaction=True)

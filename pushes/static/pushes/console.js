@@ -152,22 +152,47 @@
   // A refused form begins with what is wrong: the summary has the focus and leads to each field.
   function refused() {
     var bad = [...document.querySelectorAll("#content [aria-invalid=true]")], note = document.querySelector("#content .errornote");
-    if (note && bad.length) {
-      var list = document.createElement("ul");
-      bad.forEach(function (field) {
-        var item = document.createElement("li"), way = document.createElement("a");
-        var label = field.labels && field.labels[0], error = document.getElementById(field.id + "_error");
-        way.href = "#" + field.id;
-        way.textContent = [label && label.textContent.replace("*", "").trim(), error && error.textContent.trim().replace(/\s+/g, " ")].filter(Boolean).join(": ");
-        way.addEventListener("click", function (event) { event.preventDefault(); field.focus(); });
-        if (!way.textContent) return;
-        item.append(way);
-        list.append(item);
-      });
-      list.className = "console-errors";
-      note.append(list);
-    }
+    document.querySelectorAll(".console-errors a").forEach(function (way) {
+      var field = document.getElementById(way.getAttribute("href").slice(1));
+      if (field) way.addEventListener("click", function (event) { event.preventDefault(); field.focus(); });
+    });
     if (note) { note.tabIndex = -1; note.focus(); } else if (bad.length) bad[0].focus();
+  }
+  // Date and time stand under one label that belongs to neither, and the theme shows their links as pictures alone.
+  function dated() {
+    var words = document.querySelector("[data-zone-note]");
+    document.querySelectorAll("input.vDateField, input.vTimeField").forEach(function (field) {
+      var label = null, node = field.parentElement;
+      while (node && !label) { label = node.querySelector("label, legend"); node = node.parentElement; }
+      var name = label ? label.textContent.replace("*", "").trim() : "";
+      function named(text) { return [name, text].filter(Boolean).join(": "); }
+      if (!field.labels.length && !field.getAttribute("aria-label")) field.setAttribute("aria-label", named(field.placeholder));
+      field.parentElement.querySelectorAll(".datetimeshortcuts a").forEach(function (way) {
+        var picture = way.querySelector("[title]");
+        way.setAttribute("aria-label", named(picture ? picture.title : way.textContent.trim()));
+      });
+    });
+    if (!words) return;
+    document.querySelectorAll(".calendarnav-previous").forEach(function (way) { way.setAttribute("aria-label", words.dataset.previousMonth); });
+    document.querySelectorAll(".calendarnav-next").forEach(function (way) { way.setAttribute("aria-label", words.dataset.nextMonth); });
+  }
+  // Times are typed by the operator's own clock, whatever the server's or the browser's shows: said once a field, in
+  // words, where the browser's clock shows another time. (Django's note speaks of a server, the theme draws an alarm.)
+  function zoneNote(field) {
+    var words = document.querySelector("[data-zone-note]"), shown = document.body.dataset.adminUtcOffset;
+    var box = field.closest(".datetime") || field.parentElement;
+    if (!words || !shown || Number(shown) === new Date().getTimezoneOffset() * -60 || box.parentElement.querySelector(".console-zone-note")) return;
+    var note = document.createElement("p");
+    note.className = "console-zone-note console-muted";
+    note.textContent = words.dataset.zoneNote.replace("{browser}", Intl.DateTimeFormat().resolvedOptions().timeZone);
+    box.after(note);
+  }
+  // A search box shows what may be typed into it, and is called nothing.
+  function searchable() {
+    var words = document.querySelector("[data-search]");
+    document.querySelectorAll("#searchbar, input[type=search]:not([aria-label])").forEach(function (field) {
+      if (words && !field.labels.length) field.setAttribute("aria-label", [words.dataset.search, field.placeholder].filter(Boolean).join(": "));
+    });
   }
   // Logged out meanwhile: the login belongs in the window, not in the part of the page that was to be refreshed.
   document.addEventListener("htmx:beforeSwap", function (event) {
@@ -176,7 +201,7 @@
     window.location.reload();
   });
   // Django builds its two-list widget on load, after this.
-  window.addEventListener("load", function () { window.setTimeout(labelled); window.setTimeout(scrollable); });
+  window.addEventListener("load", function () { window.setTimeout(labelled); window.setTimeout(scrollable); window.setTimeout(dated); });
   function scrollable() {
     var words = document.querySelector("[data-scroll]");
     document.querySelectorAll('[aria-label="scrollable content"]').forEach(function (box) {
@@ -197,6 +222,8 @@
     accessible();
     labelled();
     refused();
+    searchable();
+    if (window.DateTimeShortcuts) window.DateTimeShortcuts.addTimezoneWarning = zoneNote;
     document.querySelectorAll("[data-browser-zone]").forEach(browserZone);
     document.querySelectorAll("[data-compose]").forEach(function (box) { compose(box); });
   });

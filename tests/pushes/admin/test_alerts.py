@@ -84,7 +84,7 @@ def test_an_alert_keeps_its_name_while_its_time_goes_on() -> None:
 
 def test_nothing_wrong_is_said(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pushes.admin.landing.alerts.raised", lambda *_facts: [])
-    assert "Nothing needs a hand now." in overview(viewer)
+    assert "All clear." in overview(viewer)
 
 
 def test_jobs_of_somebody_else_are_an_alert_for_a_day(viewer: Client, administrator: Client) -> None:

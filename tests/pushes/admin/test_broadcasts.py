@@ -85,6 +85,7 @@ def test_looking_at_the_review_sends_nothing(operator: Client) -> None:
 
 
 def test_sending_twice_makes_one_push(operator: Client) -> None:
+    make_device()
     broadcast = make_broadcast()
     for _ in range(2):
         operator.post(url("broadcast_send_page", broadcast.pk))
@@ -263,6 +264,7 @@ def test_an_audience_that_the_directory_cannot_list_is_refused_before_the_questi
 
 
 def test_a_broadcast_that_cannot_be_sent_as_it_is_says_why(operator: Client) -> None:
+    make_device()
     broadcast = make_broadcast(push_type=999)
     page = operator.post(url("broadcast_send_page", broadcast.pk), follow=True).content.decode()
     assert "is not a known push type" in page
@@ -293,7 +295,8 @@ def test_the_form_offers_the_tags_that_there_are(operator: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("percent", "words"), [("", "none: it goes to everybody at once"), ("10", "about 30 devices first (50 %)")]
+    ("percent", "words"),
+    [("", "none: it goes to everybody at once"), ("10", "30 devices (50 %) first; the rest follow automatically")],
 )
 def test_the_review_says_who_gets_it_first(operator: Client, percent: str, words: str) -> None:
     for _ in range(60):
@@ -352,7 +355,7 @@ def test_a_halted_one_says_why_on_its_page_in_the_list_and_on_the_overview(opera
     why = "6 of 10 tokens of its canary are invalid: 60.0 %, the limit is 20 %."
     assert why in operator.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
     assert why in operator.get("/admin/").content.decode()
-    assert "halted by itself" in operator.get(url("broadcast_changelist")).content.decode()
+    assert "stopped automatically" in operator.get(url("broadcast_changelist")).content.decode()
 
 
 @pytest.mark.parametrize(
@@ -391,7 +394,7 @@ def test_an_objection_of_another_version_is_told_in_its_own_words_and_can_be_ove
 def test_a_halted_one_is_continued_after_a_question_only(operator: Client) -> None:
     broadcast = halted()
     question = operator.get(url("broadcast_go_on_page", broadcast.pk)).content.decode()
-    assert "to everybody else all the same?" in question
+    assert "to everyone else anyway?" in question
     assert "6 of 10 tokens of its canary are invalid" in question
     operator.post(url("broadcast_resume_page", broadcast.pk))
     broadcast.refresh_from_db()
@@ -401,7 +404,7 @@ def test_a_halted_one_is_continued_after_a_question_only(operator: Client) -> No
     broadcast.refresh_from_db()
     assert (broadcast.status, broadcast.phase) == (BroadcastStatus.SENDING, "rest")
     [entry] = LogEntry.objects.all()
-    assert "It goes on, although it had halted: 6 of 10 tokens" in entry.change_message
+    assert "Continued after an automatic stop: 6 of 10 tokens" in entry.change_message
 
 
 def test_one_that_halted_on_its_way_is_continued_by_somebody_who_has_read_why(operator: Client) -> None:
@@ -419,7 +422,7 @@ def test_one_that_halted_on_its_way_is_continued_by_somebody_who_has_read_why(op
     operator.post(url("broadcast_go_on_page", broadcast.pk))
     broadcast.refresh_from_db()
     assert (broadcast.status, broadcast.phase) == (BroadcastStatus.SENDING, "")
-    assert "has halted by itself" not in operator.get("/admin/").content.decode()
+    assert "stopped automatically" not in operator.get("/admin/").content.decode()
 
 
 # --- both apps ------------------------------------------------------------------------------------
@@ -495,6 +498,7 @@ def test_a_viewer_continues_nothing(viewer: Client) -> None:
 
 
 def test_a_draft_that_changed_after_it_was_read_is_not_sent(operator: Client) -> None:
+    make_device()
     broadcast = make_broadcast()
     page = operator.get(url("broadcast_send_page", broadcast.pk)).content.decode()
     seen = re.search(r'name="seen" value="(\w+)"', page)

@@ -189,7 +189,7 @@ def test_no_page_counts_skips_or_searches_inside_a_text(viewer: Client, query: d
 def test_a_page_takes_few_queries_whatever_it_holds(viewer: Client, django_assert_max_num_queries: Any) -> None:
     for _ in range(30):
         make_delivery()
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(18):
         viewer.get(url("deliveryresult_changelist"))
 
 

@@ -1,6 +1,7 @@
 """Push types, API tokens, operators and roles, job queues."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -8,6 +9,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from pushes.admin import roles
 from pushes.models import ApiToken, PushTypePolicy
@@ -49,7 +51,7 @@ def test_rules_are_changed_in_the_table(administrator: Client) -> None:
 def test_a_window_that_is_none_is_refused(administrator: Client, window: str) -> None:
     sent = policy_table(administrator) | changed_row(5, window=window)
     page = administrator.post(url("pushtypepolicy_changelist"), sent).content.decode()
-    assert "is no delivery window" in page
+    assert "is not a valid delivery window" in page
     assert PushTypePolicy.objects.get(push_type=5).window == ""
 
 
@@ -101,6 +103,51 @@ def test_a_token_is_disabled_and_enabled(key_manager: Client) -> None:
     key_manager.post(url("apitoken_enable_page", token.pk))
     token.refresh_from_db()
     assert token.is_enabled
+
+
+def test_a_token_can_end_with_a_day(key_manager: Client) -> None:
+    day = timezone.localtime() + timedelta(days=5)
+    sent = {"name": "short", "scopes": ["push"], "expires_at": f"{day:%Y-%m-%d}"}
+    assert "token “short” issued" in key_manager.post(url("apitoken_add"), sent).content.decode().lower()
+    token = ApiToken.objects.get()
+    assert token.expires_at is not None
+    assert timezone.localtime(token.expires_at).replace(tzinfo=None) == day.replace(
+        hour=23, minute=59, second=59, microsecond=0, tzinfo=None
+    )
+    page = key_manager.get(url("apitoken_changelist")).content.decode()
+    assert "The token “short” expires on" in page
+    assert f"Good until {day:%Y-%m-%d}" in LogEntry.objects.get().change_message
+
+
+def test_a_token_of_yesterday_is_not_issued(key_manager: Client) -> None:
+    day = timezone.localtime() - timedelta(days=1)
+    sent = {"name": "late", "scopes": ["push"], "expires_at": f"{day:%Y-%m-%d}"}
+    assert "This day is over." in key_manager.post(url("apitoken_add"), sent).content.decode()
+    assert not ApiToken.objects.exists()
+
+
+def test_the_end_of_a_token_is_moved_and_shown(key_manager: Client) -> None:
+    token, _ = ApiToken.issue("backend", ["push"], timezone.now() - timedelta(hours=30))
+    assert "expired" in key_manager.get(url("apitoken_changelist")).content.decode()
+    sent = {"name": "backend", "scopes": ["push"], "expires_at": ""}
+    key_manager.post(url("apitoken_change", token.pk), sent)
+    token.refresh_from_db()
+    assert token.expires_at is None
+
+
+def test_a_day_that_nobody_touched_keeps_its_hour(key_manager: Client) -> None:
+    ends = timezone.now() + timedelta(days=30)
+    token, _ = ApiToken.issue("backend", ["push"], ends)
+    day = timezone.localtime(ends)
+    key_manager.post(
+        url("apitoken_change", token.pk), {"name": "renamed", "scopes": ["push"], "expires_at": f"{day:%Y-%m-%d}"}
+    )
+    token.refresh_from_db()
+    assert (token.name, token.expires_at) == ("renamed", ends)
+
+
+def test_the_form_says_what_read_opens(key_manager: Client) -> None:
+    assert "it sees all producers" in key_manager.get(url("apitoken_add")).content.decode()
 
 
 def test_an_operator_issues_no_tokens(operator: Client) -> None:

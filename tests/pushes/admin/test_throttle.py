@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -64,6 +64,129 @@ def test_a_lock_holds_for_one_address(operator: User) -> None:
 def test_a_lock_holds_for_one_name(operator: User) -> None:
     fail("somebody-else")
     assert log_in(operator.username, PASSWORD).status_code == 302
+
+
+def test_guesses_at_one_name_from_many_addresses_lock_the_name(operator: User) -> None:
+    answers = [fail(operator.username, 1, f"198.51.100.{number}").status_code for number in range(12)]
+    assert answers == [200] * 9 + [429] * 3
+    # For strangers, whatever they give.
+    assert log_in(operator.username, PASSWORD, "203.0.113.1").status_code == 429
+    assert log_in("somebody-else", "wrong", "203.0.113.1").status_code == 200
+
+
+def test_many_names_from_one_address_lock_the_address(operator: User) -> None:
+    answers = [fail(f"name{number}", 1, "198.51.100.7").status_code for number in range(40)]
+    assert answers == [200] * 19 + [429] * 21
+    assert log_in(operator.username, PASSWORD, "198.51.100.7").status_code == 429
+    assert log_in(operator.username, PASSWORD, "198.51.100.8").status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("written", "counted"),
+    [
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::"),
+        ("2001:DB8:1:2:0:0:0:1", "2001:db8:1:2::"),
+        ("::ffff:192.0.2.5", "192.0.2.5"),
+        ("fe80::1%eth0", "fe80::"),
+        ("192.0.2.5", "192.0.2.5"),
+        ("", throttle.NO_ADDRESS),
+        ("localhost", throttle.NO_ADDRESS),
+        ("x" * 200, throttle.NO_ADDRESS),
+    ],
+)
+def test_an_address_is_counted_as_what_one_visitor_has(rf: RequestFactory, written: str, counted: str) -> None:
+    assert throttle.client_address(rf.get("/", REMOTE_ADDR=written)) == counted
+
+
+def test_a_network_full_of_ipv6_addresses_counts_as_one(operator: User) -> None:
+    answers = [fail(operator.username, 1, f"2001:db8::{number:x}").status_code for number in range(6)]
+    assert answers == [200, 200, 200, 200, 429, 429]
+
+
+def known_browser(operator: User) -> Client:
+    """One that the operator was logged in with, and out again."""
+    client = Client(REMOTE_ADDR="192.0.2.1")
+    client.post("/admin/login/", {"username": operator.username, "password": PASSWORD})
+    client.post("/admin/logout/")
+    return client
+
+
+def in_browser(client: Client, name: str, password: str, address: str = "192.0.2.1") -> int:
+    return client.post("/admin/login/", {"username": name, "password": password}, REMOTE_ADDR=address).status_code
+
+
+def test_a_browser_that_the_operator_has_used_is_locked_by_nobody_else(operator: User) -> None:
+    client = known_browser(operator)
+    for number in range(12):
+        fail(operator.username, 1, f"198.51.100.{number}")
+    fail(operator.username, 5, "192.0.2.1")
+    for number in range(30):
+        fail(f"name{number}", 1, "192.0.2.1")
+    assert log_in(operator.username, PASSWORD).status_code == 429
+    assert in_browser(client, operator.username, PASSWORD) == 302
+    # Nor does the success lift the strangers' lock.
+    assert log_in(operator.username, PASSWORD).status_code == 429
+
+
+def test_a_known_browser_has_a_limit_of_its_own_wherever_it_is(operator: User) -> None:
+    client = known_browser(operator)
+    answers = [in_browser(client, operator.username, "wrong", f"198.51.100.{number}") for number in range(6)]
+    assert answers == [200, 200, 200, 200, 429, 429]
+    assert in_browser(client, operator.username, PASSWORD, "203.0.113.1") == 429
+    client = Client()
+    client.force_login(make_operator(roles.ADMINISTRATOR))
+    assert "one they have logged in with before" in client.get("/admin/pushes/failedlogin/").content.decode()
+
+
+def test_a_known_browser_is_known_for_its_operator_alone(operator: User) -> None:
+    attacker = make_operator(roles.VIEWER)
+    attacker.set_password(PASSWORD)
+    attacker.save()
+    client = known_browser(attacker)
+    [(own, value)] = [
+        (name, cookie.value) for name, cookie in client.cookies.items() if name.startswith("higo_browser")
+    ]
+    # Under the name that the operator's cookie would have, too.
+    theirs = next(name for name in known_browser(operator).cookies if name.startswith("higo_browser"))
+    assert own != theirs
+    client.cookies[theirs] = value
+    answers = [in_browser(client, operator.username, "wrong", f"198.51.100.{number}") for number in range(12)]
+    assert answers[-1] == 429
+
+
+@pytest.mark.parametrize("value", ["", "x", "a:b:c", "WzEsMl0:x:y", "{}"])
+def test_a_cookie_of_ones_own_make_is_none(operator: User, value: str) -> None:
+    name = next(name for name in known_browser(operator).cookies if name.startswith("higo_browser"))
+    client = Client()
+    client.cookies[name] = value
+    answers = [in_browser(client, operator.username, "wrong", f"198.51.100.{number}") for number in range(12)]
+    assert answers[-1] == 429
+
+
+def test_the_cookie_is_for_the_server_alone(operator: User, settings: Any) -> None:
+    settings.SESSION_COOKIE_SECURE = True
+    client = Client(REMOTE_ADDR="192.0.2.1")
+    client.post("/admin/login/", {"username": operator.username, "password": PASSWORD})
+    [cookie] = [cookie for name, cookie in client.cookies.items() if name.startswith("higo_browser")]
+    assert cookie["httponly"]
+    assert cookie["secure"]
+    assert cookie["samesite"] == "Lax"
+    assert operator.username not in cookie.OutputString()
+
+
+def test_whoever_goes_on_guessing_does_not_prolong_the_lock_of_a_name(operator: User) -> None:
+    for number in range(20):
+        fail(operator.username, 1, f"198.51.100.{number}")
+    FailedLogin.objects.update(attempt_time=timezone.now() - settings.AXES_COOLOFF_TIME)
+    assert log_in(operator.username, PASSWORD, "203.0.113.1").status_code == 302
+
+
+def test_ones_own_right_password_does_not_wash_off_guesses_at_other_names(operator: User) -> None:
+    for number in range(30):
+        log_in(operator.username, PASSWORD, "198.51.100.7")
+        answer = fail(f"name{number}", 1, "198.51.100.7")
+    assert answer.status_code == 429
 
 
 def test_a_name_that_does_not_exist_is_answered_alike(operator: User) -> None:

@@ -18,7 +18,7 @@ def test_the_answer_stands_in_one_sentence_with_its_steps(viewer: Client) -> Non
     record = make_record(message_id="order-7", accounts=["100007"])
     make_delivery(record, account_id="100007", token="", status=Status.SKIPPED, reason=Reason.ONLINE)
     page = viewer.get(url("deliveryresult_why_page"), {"account": "100007", "message": "order-7"}).content.decode()
-    assert "the account is online" in page
+    assert "online: shown in the app instead" in page
     assert "Received from test" in page
 
 

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, cast
@@ -124,3 +125,25 @@ def test_no_answer_and_no_log_repeats_the_token(api: Api, caplog: pytest.LogCapt
     caplog.set_level("DEBUG")
     assert b"higo_secret_thing" not in use(api, "Bearer higo_secret_thing").content
     assert "higo_secret_thing" not in caplog.text
+
+
+def test_a_token_works_until_it_expires_and_says_so_then(api: Api):
+    token, clear = ApiToken.issue("ends", ["read"], timezone.now() + timedelta(hours=1))
+    assert use(api, f"Bearer {clear}").status_code == 404
+    ended = timezone.now() - timedelta(seconds=1)
+    ApiToken.objects.filter(pk=token.pk).update(expires_at=ended)
+    answer = use(api, f"Bearer {clear}")
+    assert answer.status_code == 401
+    error = json.loads(answer.content)["error"]
+    assert error["code"] == "unauthorized"
+    assert f"expired at {ended:%Y-%m-%dT%H:%M:%S}Z" in error["message"]
+    assert 'error="invalid_token"' in answer["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), protected())
+def test_an_expired_token_opens_nothing(api: Api, method: str, path: str, scope: str):
+    _token, clear = ApiToken.issue("ended", list(ApiToken.SCOPES), timezone.now() - timedelta(days=1))
+    answer = api.client.generic(method, f"/api/v1{path}", headers={"Authorization": f"Bearer {clear}"})
+    assert answer.status_code == 401
+    metrics = api.client.get("/metrics", headers={"Authorization": f"Bearer {clear}", "Host": "push.example.com"})
+    assert metrics.status_code in (400, 401)

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("pushes", "0013_dead_letter_created"),
+        ("pushes", "0016_switched_off_types"),
     ]
 
     operations = [
