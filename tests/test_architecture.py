@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "pushes.devicetokens": ("pushes.names",),
     "pushes.exact_json": (),
     "pushes.phparray": ("pushes.exact_json",),
-    "pushes.expiry": (),
+    "pushes.expiry": ("pushes.ids",),
     "pushes.orders": ("pushes.ids", "pushes.names", "pushes.values", "pushes.expiry"),
     "pushes.providers.*": ("pushes.names", "pushes.values", "pushes.exact_json", "pushes.providers.*"),
     "pushes.vault": (),
