@@ -78,7 +78,9 @@ def members_of(members: object, id_path: str) -> Iterator[str]:
         if account_id(at(members, id_path)):
             members = [members]
         else:
-            yield from (_id_of(value, id_path) or str(key).strip() for key, value in members.items() if _is_in(value))
+            yield from (
+                _id_of(value, id_path) or account_id(str(key)) for key, value in members.items() if _is_in(value)
+            )
             return
     if isinstance(members, list):
         yield from (_id_of(member, id_path) or account_id(member) for member in members)

@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "pushes.devicetokens": ("pushes.names",),
     "pushes.exact_json": (),
     "pushes.phparray": ("pushes.exact_json",),
-    "pushes.expiry": (),
+    "pushes.expiry": ("pushes.ids",),
     "pushes.orders": ("pushes.characters", "pushes.ids", "pushes.names", "pushes.values", "pushes.expiry"),
     "pushes.providers.*": (
         "pushes.names",

@@ -8,7 +8,7 @@ from django.db.models import Count
 from django.http import HttpResponse
 from redis import RedisError
 
-from pushes import orders, submit, withdrawal
+from pushes import clocks, orders, submit, withdrawal
 from pushes.api.endpoint import RETRY_SECONDS, Call, answer
 from pushes.api.errors import ApiError, invalid, not_found
 from pushes.api.fields import MOST_ID, moment, object_of, query_integer
@@ -92,7 +92,7 @@ def _submit(call: Call, items: list[Any], key: str) -> list[Result]:
 def _read(item: Any, identity: str, token_id: int) -> PushMessage | ApiError:
     try:
         fields = object_of(item, FIELDS)
-        message = orders.read(fields, source=SOURCE, identity=identity, owner=str(token_id))
+        message = orders.read(fields, source=SOURCE, identity=identity, owner=str(token_id), now=clocks.now())
         submit.validate(message)
     except ApiError as error:
         return error
