@@ -37,6 +37,8 @@ MAINTENANCE_SECONDS = 30
 LEAST_PAUSE_SECONDS, MOST_PAUSE_SECONDS = 0.5, 5.0
 STORE_SECONDS = 1.0
 STAND_BY_SECONDS = 0.5
+#: A burst is over when it has had no queue to look into so often in a row: a lease may just be late.
+MOST_EMPTY_LOOKS = 6
 
 
 class Shards(Protocol):
@@ -83,6 +85,7 @@ class ShardWorker(SimpleWorker):
     turn = 0
     cleaned_at = -math.inf
     _stored_at = 0.0
+    _empty_looks = 0
     _may_be_interrupted = False
 
     def __init__(self, queues: Sequence[Queue], **options: Any) -> None:
@@ -156,7 +159,9 @@ class ShardWorker(SimpleWorker):
         if not found:
             with self._waiting():
                 time.sleep(STAND_BY_SECONDS)
-            return burst
+            self._empty_looks += 1
+            return burst and self._empty_looks >= MOST_EMPTY_LOOKS
+        self._empty_looks = 0
         self.heartbeat()
         if time.monotonic() - self.cleaned_at >= self.maintenance_interval:
             self.run_maintenance_tasks()

@@ -26,6 +26,8 @@ from pushes.admin.theme import badge, when
 from pushes.models import AppKey
 from pushes.names import App, Environment, Platform
 
+#: Marks a row whose form was sent with its box unticked.
+ASKED = "asks_to_disable"
 #: What a change of the form may write, and what goes with a change of credentials. The rest of the row is the
 #: workers': one may pause the key, or go back to its old secret, while the form is open.
 CREDENTIAL_FIELDS = (
@@ -112,7 +114,8 @@ class AppKeys(RotationPages, RestorePages):
     def save_model(self, request: HttpRequest, obj: AppKey, form: Any, change: bool) -> None:
         if change:
             self._save_changes(request, obj, set(form.changed_data))
-            obj.asks_to_disable = form.asks_to_disable
+            # For `response_change`, which is given the row and not the form.
+            setattr(obj, ASKED, form.asks_to_disable)
         else:
             obj.save()
         doubt = accessids.doubt(obj.provider, obj.platform, obj.access_id)
@@ -128,7 +131,7 @@ class AppKeys(RotationPages, RestorePages):
         key.save(update_fields=fields)
 
     def response_change(self, request: HttpRequest, obj: AppKey) -> HttpResponse:
-        if obj.asks_to_disable:
+        if getattr(obj, ASKED, False):
             return HttpResponseRedirect(self.url("disable_page", obj.pk))
         return super().response_change(request, obj)
 
