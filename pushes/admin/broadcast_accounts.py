@@ -53,8 +53,8 @@ class UnknownAccountsPage:
         applies=lambda _broadcast: False,  # the review has the link
     )
     def unknown_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
-        rows = csvcells.lines([["account_id"], *([pk] for pk in unknown_ids(broadcast))])
-        answer = HttpResponse(exports.BOM + rows, content_type="text/csv; charset=utf-8")
+        lines = csvcells.lines([["account_id"], *([account_id] for account_id in unknown_ids(broadcast))])
+        answer = HttpResponse(exports.BOM + lines, content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = f'attachment; filename="broadcast-{broadcast.pk}-unknown-accounts.csv"'
         answer["Cache-Control"] = "no-store"
         return answer
