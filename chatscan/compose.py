@@ -5,9 +5,10 @@ from typing import Any
 
 from chatscan import kinds
 from chatscan.config import FULL, HIDDEN, ScanConfig
-from chatscan.documents import MAX_CHARS, ChatMessage, Refuse, shorten
+from chatscan.documents import MAX_CHARS, ChatMessage, Refuse
 from chatscan.groups import Group
 from chatscan.names import Refusal
+from pushes import characters
 from pushes.names import HIDDEN_TEXT, Kind, PushType
 from pushes.values import Audience, PushMessage
 
@@ -69,7 +70,7 @@ def shown(message: ChatMessage, config: ScanConfig) -> str:
     text = message.text
     if message.kind != kinds.TEXT:
         text = f"{config.previews[message.kind]} {text}".rstrip()
-    return shorten(text, MAX_CHARS if config.privacy == FULL else config.preview_chars)
+    return characters.shorten(text, MAX_CHARS if config.privacy == FULL else config.preview_chars)
 
 
 def is_too_old(message: ChatMessage, config: ScanConfig, now: datetime) -> bool:
@@ -84,7 +85,7 @@ def _common(message: ChatMessage, config: ScanConfig) -> dict[str, Any]:
         "push_type": PushType.CHAT,
         "message_id": message.message_id,
         "sender_id": message.sender_id,
-        "sender_name": "" if config.privacy == HIDDEN else message.sender_name[:64],
+        "sender_name": "" if config.privacy == HIDDEN else message.sender_name,
         "occurred_at": message.sent_at,
     }
 

@@ -14,7 +14,7 @@ from typing import Any
 from chatscan import instants, kinds
 from chatscan.config import ScanConfig
 from chatscan.names import Refusal
-from pushes import exact_json, ids
+from pushes import characters, exact_json, ids
 from pushes.names import App, Kind
 
 #: Longest text that is kept of a message, in characters; a provider shows far less.
@@ -29,7 +29,6 @@ _OBJECT_KEYS = {*_TEXT_KEYS, *_TITLE_KEYS}
 MOST_JSON_CHARS = 262_144
 #: A Decimal128 may stand for a number of 6,000 digits.
 MOST_DIGITS = 64
-_JOINING = {"\u200d", "\ufe0f"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def read(document: Document, config: ScanConfig) -> ChatMessage | Refuse:
         kind=kind,
         text=text,
         sender_id=sender_id,
-        sender_name=clean(at(document, fields.sender_name), 64),
+        sender_name=clean_name(at(document, fields.sender_name), 64),
         group_id=target_id if config.kind == Kind.GROUP else "",
         to_id=target_id if config.kind == Kind.PRIVATE else "",
         app=_app(at(document, fields.app)),
@@ -159,13 +158,19 @@ def _decimal(value: object) -> Decimal | None:
 
 
 def clean(value: object, most: int) -> str:
-    """`value` on one line without control characters, at most `most` characters; "" if it is no text."""
+    """`value` on one line without control characters, at most `most` characters; "" if it is no text, or shows
+    nothing."""
     value = value if isinstance(value, str) else _number_text(value)
     # Bodies may be megabytes: what cannot be shown is not looked at.
-    head = value.lstrip()[: most * 4 + 64]
+    head = characters.shorten(characters.shown_from(value), most * 4 + 64)
     if not head.isprintable():
         head = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in head)
-    return shorten(" ".join(head.split()), most)
+    return characters.shorten(characters.bounded(" ".join(head.split())), most)
+
+
+def clean_name(value: object, most: int) -> str:
+    """The same of a person's or a group's name, which may stand anywhere in a sentence."""
+    return clean(characters.without_directions(value) if isinstance(value, str) else value, most)
 
 
 def _number_text(value: object) -> str:
@@ -177,20 +182,6 @@ def _number_text(value: object) -> str:
         return str(value)
     decimal = _decimal(value)
     return "" if decimal is None else f"{decimal:f}"
-
-
-def shorten(text: str, most: int) -> str:
-    """At most `most` characters, an ellipsis marking the cut; never cut inside a combined character."""
-    if len(text) <= most:
-        return text
-    end = most - 1
-    while end > 0 and (_joins(text[end]) or text[end - 1] in _JOINING):
-        end -= 1
-    return text[:end].rstrip() + "…"
-
-
-def _joins(character: str) -> bool:
-    return character in _JOINING or unicodedata.combining(character) != 0 or "\U0001f3fb" <= character <= "\U0001f3ff"
 
 
 def _text_of(kind: str, data: object) -> str:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from chatscan import config
-from chatscan.documents import account_id, at, clean, json_value
+from chatscan.documents import account_id, at, clean_name, json_value
 from chatscan.store import Client, GroupStore, database_of
 from pushes.names import App
 
@@ -60,7 +60,7 @@ class MongoGroups:
         ids = members_of(at(document, fields.members), fields.member_id)
         return Group(
             group_id=account_id(at(document, fields.group_id)),
-            name=clean(at(document, fields.name), 64),
+            name=clean_name(at(document, fields.name), 64),
             owner_id=account_id(at(document, fields.owner_id)),
             app=App(app) if app in App.values else None,
             members=tuple(dict.fromkeys(member for member in ids if member)),
@@ -78,7 +78,9 @@ def members_of(members: object, id_path: str) -> Iterator[str]:
         if account_id(at(members, id_path)):
             members = [members]
         else:
-            yield from (_id_of(value, id_path) or str(key).strip() for key, value in members.items() if _is_in(value))
+            yield from (
+                _id_of(value, id_path) or account_id(str(key)) for key, value in members.items() if _is_in(value)
+            )
             return
     if isinstance(members, list):
         yield from (_id_of(member, id_path) or account_id(member) for member in members)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection
 
-from chatscan.documents import clean
+from chatscan.documents import clean_name
 from chatscan.groups import Group
 from chatscan.store import Client
 from pushes import ids, sqlsource
@@ -54,7 +54,7 @@ def _group(row: Row, members: dict[str, dict[str, None]]) -> Group:
     group_id, app = text(row["group_id"]), text(row.get("app"))
     return Group(
         group_id=group_id,
-        name=clean(text(row["name"]), 64),
+        name=clean_name(text(row["name"]), 64),
         owner_id=ids.found(text(row["owner_id"])),
         app=App(app) if app in App.values else None,
         members=tuple(members.get(group_id, ())),

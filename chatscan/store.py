@@ -10,8 +10,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
-from bson import json_util
+import pymongo
+from bson import Int64, ObjectId, json_util
 from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
 from pymongo import MongoClient
 from pymongo.change_stream import CollectionChangeStream
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
@@ -93,6 +95,14 @@ def raw(document: Document, most: int) -> bytes:
     return json_util.dumps(document, ensure_ascii=False).encode(errors="replace")[:most]
 
 
+def ids_written_as(text: str) -> Iterator[Any]:
+    """Values that an `_id` with this text may have: of the usual types, each of which can be had back from its text."""
+    readers: tuple[Callable[[str], Any], ...] = (str, ObjectId, int, lambda digits: Int64(int(digits)), float)
+    for read in readers:
+        with contextlib.suppress(ValueError, TypeError, OverflowError, BSONError):
+            yield read(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """A document without its body."""
@@ -166,6 +176,12 @@ class ChatStore:
         condition = {"_id": {"$in": list(ids)}}
         with _translated(self.name):
             return list(self._collection.find(condition, _projection(fields), max_time_ms=self._timeout_ms))
+
+    def current(self, ids: Sequence[Any], fields: Iterable[str], seconds: float) -> list[dict[str, Any]]:
+        """The documents with these ids as they are now, in no order. It takes no longer than `seconds`, whatever the
+        server does."""
+        with _translated(self.name), pymongo.timeout(seconds):
+            return list(self._collection.find({"_id": {"$in": list(ids)}}, _projection(fields)))
 
     def odd(self, second: int, fields: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Documents that no position reaches: no creation time, or one in or after the Unix second `second`.

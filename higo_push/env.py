@@ -34,7 +34,7 @@ _HOST = re.compile(
 #: A session whose client is gone without a word keeps its locks until the server ends it: MariaDB's does after so
 #: long between two statements of a transaction (what ours ask meanwhile has bounds), MySQL's cannot.
 _REST = " /*M!100300 , idle_transaction_timeout={seconds} */"
-LEAST_REST_SECONDS = 10
+LEAST_REST_SECONDS = 5
 
 
 class Process:
@@ -281,7 +281,7 @@ def database(name: str, default: str, waits: Waits) -> dict[str, object]:
         "isolation_level": "read committed",
         "init_command": "SET sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', "
         f"innodb_lock_wait_timeout={waits.lock}, lock_wait_timeout={waits.lock}"
-        f"{'' if Process.is_command else _REST.format(seconds=answer + LEAST_REST_SECONDS)}",
+        f"{'' if Process.is_command else _REST.format(seconds=max(answer, LEAST_REST_SECONDS))}",
         "connect_timeout": waits.connect,
         "read_timeout": answer,
         "write_timeout": answer,

@@ -60,6 +60,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     error_task_class = RefusalTask
     began = 0.0
     came = 0
+    close_when_flushed = False
     is_refused = is_draining = False
 
     def add_channel(self, map: Any = None) -> None:

@@ -190,6 +190,8 @@ PROVIDER_HOSTS = env.hosts("PROVIDER_HOSTS")
 READINESS_CHECKS = {"mongodb": "higo_push.readiness.check_mongodb"} if MONGO_URL else {}
 # What /metrics tells besides the platform's own: the source's name to the dotted path of what reads it.
 METRICS_READERS = {"scanners": "chatscan.metrics.read"}
+# Who is asked whether a message that has waited still stands: the source of pushes to the dotted path of what asks it.
+MESSAGE_SOURCES = dict.fromkeys((lanes.GROUP, lanes.PRIVATE), "chatscan.recalls.taken_back")
 
 # --- lanes and workers ------------------------------------------------------------------------
 QUEUE_MAX = env.integer("QUEUE_MAX", 4, least=1, most=256)

@@ -172,7 +172,7 @@ def _expand(broadcast_id: int) -> int:
         newest = DeliveryResult.objects.order_by("-id").values_list("id", flat=True).first() or 0
         distribute.store(drafts, [record.id], batch.now, after_id=newest)
         _tally_made(record.id, newest, batch.now)
-        if broadcast.is_expanded:
+        if is_over and broadcast.phase != BroadcastPhase.CANARY:
             # From here on nobody need estimate, and every page tells of as many.
             Broadcast.objects.filter(pk=broadcast_id).update(estimate=progress(broadcast_id).devices)
         if not is_over:

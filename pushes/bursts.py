@@ -2,12 +2,14 @@
 
 A delivery that waits (for the end of its burst, or for the delivery window to open) is replaced by the next
 one of the same conversation on the same device, which then stands for one message more. What was replaced is
-`skipped` as `coalesced`: counted, never lost. When a burst began is remembered in Redis; forgetting it costs
+`skipped` as `coalesced`: counted, never lost, and known by the burst's number, so that it can still be taken back
+(`takebacks`). When a burst began is remembered in Redis; forgetting it costs
 one push too many.
 """
 
+import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +25,7 @@ from pushes.names import Reason, Status
 
 MARK = "higo:burst:{order_key}"
 CHUNK = 2_000
+BURST_BITS = 62
 _SET_ALL = "for _, key in ipairs(KEYS) do redis.call('SET', key, ARGV[1], 'PX', ARGV[2]) end"
 
 
@@ -35,6 +38,7 @@ class Waiting:
     reason: Reason | None
     stands_for: int
     kind: str = ""
+    burst: int | None = None
 
 
 def coalesce(
@@ -54,6 +58,7 @@ def coalesce(
         before: Draft | Waiting | None = latest.get(key) or waiting.get(key)
         if isinstance(before, Waiting):
             replaced.append(before.id)
+        draft.burst = (before and before.burst) or random.getrandbits(BURST_BITS)
         if before is not None:
             draft.stands_for = before.stands_for + 1
             draft.status, draft.reason = Status.HELD, before.reason
@@ -61,7 +66,7 @@ def coalesce(
         elif draft.status is Status.PENDING and now < ends.get(key, now):
             draft.status, draft.reason, draft.due_at = Status.HELD, Reason.COALESCED, ends[key]
         elif draft.status is Status.PENDING:
-            ends[key] = now + window
+            ends[key], draft.burst = now + window, None
             continue
         if isinstance(before, Draft):
             before.status, before.reason, before.order_key = Status.SKIPPED, Reason.COALESCED, None
@@ -94,17 +99,26 @@ def apply(drafts: Sequence[Draft], now: datetime) -> Events:
     DeliveryResult.objects.filter(id__among=replaced).update(
         status=Status.SKIPPED, reason=Reason.COALESCED, order_key=None, finished_at=now
     )
+    _name_bursts(drafts, waiting, set(replaced))
     kinds = {row.id: row.kind for row in waiting.values()}
     return Counter((kinds[pk], Status.SKIPPED.value, Reason.COALESCED.value, 0) for pk in replaced)
+
+
+def _name_bursts(drafts: Iterable[Draft], waiting: Mapping[int, Waiting], replaced: Collection[int]) -> None:
+    """A stored row that began to wait after it was stored has no burst yet: it is in that of what replaced it."""
+    bursts = {draft.order_key: draft.burst for draft in drafts if draft.order_key is not None}
+    for key, row in waiting.items():
+        if row.burst is None and row.id in replaced:
+            DeliveryResult.objects.filter(pk=row.id).update(burst=bursts[key])
 
 
 def _waiting(keys: Iterable[int]) -> dict[int, Waiting]:
     """Locked until the transaction ends, so that nobody claims what is being replaced."""
     held = bulk.locked(DeliveryResult.objects.filter(order_key__among=set(keys), status=Status.HELD))
-    rows = held.order_by("id").values_list("order_key", "id", "kind", "due_at", "reason", "stands_for")
+    rows = held.order_by("id").values_list("order_key", "id", "kind", "due_at", "reason", "stands_for", "burst")
     return {
-        key: Waiting(pk, due_at, Reason(reason) if reason else None, stands_for, kind)
-        for key, pk, kind, due_at, reason, stands_for in rows
+        key: Waiting(pk, due_at, Reason(reason) if reason else None, stands_for, kind, burst)
+        for key, pk, kind, due_at, reason, stands_for, burst in rows
     }
 
 

@@ -37,8 +37,10 @@ class Claimed(NamedTuple):
     token: str
     attempts: int
     stands_for: int
+    burst: int | None
     order_key: int | None
     created_at: datetime
+    due_at: datetime
     expires_at: datetime
     device_owner: str | None
 
@@ -53,12 +55,19 @@ class Claimed(NamedTuple):
         return self.record_id, self.stands_for
 
 
-def claim(delivery_ids: Sequence[int], *, now: datetime, lease_seconds: float) -> tuple[str, list[Claimed]]:
+def new_token() -> str:
+    return secrets.token_hex(8)
+
+
+def claim(
+    delivery_ids: Sequence[int], *, now: datetime, lease_seconds: float, token: str = ""
+) -> tuple[str, list[Claimed]]:
     """Take those of the rows that are due, unexpired, and first of their conversation.
 
-    Returns the claim's token and the rows taken, by id. Losing a row to another worker is normal.
+    Returns the claim's token and the rows taken, by id. Losing a row to another worker is normal. Whoever brings the
+    token can give back what was taken though the answer was lost.
     """
-    token = secrets.token_hex(8)
+    token = token or new_token()
     ids = _first_of_their_order(delivery_ids)
     # What is pending goes at once: by the clock of whoever made it, it may not be due for a moment yet.
     is_due = Q(status=Status.PENDING) | Q(status__in=(Status.RETRYING, Status.HELD), due_at__lte=now)
@@ -142,6 +151,16 @@ def postpone(delivery_ids: Sequence[int], *, due_at: datetime, reason: Reason) -
     """Let rows that nobody has claimed wait until `due_at`, or longer if they are due later anyway."""
     waiting = DeliveryResult.objects.filter(id__among=set(delivery_ids), status__in=(Status.PENDING, Status.RETRYING))
     return waiting.filter(due_at__lt=due_at).update(status=Status.RETRYING, due_at=due_at, reason=reason)
+
+
+def still_held(delivery_ids: Sequence[int], claim_token: str) -> set[int]:
+    """Those of the rows that are ours, locked until the caller's transaction ends."""
+    return set(_held(delivery_ids, claim_token).select_for_update().values_list("id", flat=True))
+
+
+def recount(delivery_id: int, claim_token: str, stands_for: int) -> int:
+    """A claimed row stands for so many messages from now on."""
+    return _held([delivery_id], claim_token).update(stands_for=stands_for)
 
 
 def _held(delivery_ids: Sequence[int], claim_token: str) -> "QuerySet[DeliveryResult]":

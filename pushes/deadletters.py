@@ -109,7 +109,8 @@ def _read(letter: DeadLetter, corrected: bytes | None) -> PushMessage | StillBad
         return StillBad(letter.pk, "not_replayable", f"what came from {letter.source!r} is no producer's order")
     raw = bytes(letter.raw) if corrected is None else corrected
     try:
-        message = orders.read(phparray.parse(raw), source=letter.source, identity=f"deadletter:{letter.pk}")
+        fields, identity = phparray.parse(raw), f"deadletter:{letter.pk}"
+        message = orders.read(fields, source=letter.source, identity=identity, now=clocks.now())
         submit.validate(message)
     except (phparray.PayloadError, orders.OrderError) as error:
         return StillBad(letter.pk, error.reason, error.detail)

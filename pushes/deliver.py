@@ -161,11 +161,16 @@ def _is_shut(key: AppKey, delivery_ids: list[int]) -> bool:
 
 
 def _claim(work: KeyWork, ids: list[int]) -> list[Claimed]:
-    now = clocks.now()
-    work.claim, rows = claims.claim(ids, now=now, lease_seconds=settings.LEASE_SECONDS)
-    missing = {row.record_id for row in rows} - work.contents.keys()
-    found = PushRecord.objects.filter(id__among=missing).values_list(*Content._fields)
-    work.contents.update((content.id, content) for content in map(Content._make, found))
+    now, token = clocks.now(), claims.new_token()
+    try:
+        work.claim, rows = claims.claim(ids, now=now, lease_seconds=settings.LEASE_SECONDS, token=token)
+        missing = {row.record_id for row in rows} - work.contents.keys()
+        found = PushRecord.objects.filter(id__among=missing).values_list(*Content._fields)
+        work.contents.update((content.id, content) for content in map(Content._make, found))
+    except BaseException:
+        # They may be ours all the same: only the answer was lost.
+        results.surely(lambda: claims.give_back(ids, token, now=clocks.now()))
+        raise
     return rows
 
 

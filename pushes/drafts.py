@@ -26,6 +26,7 @@ FIELDS = (
     "reason",
     "order_key",
     "stands_for",
+    "burst",
     "due_at",
     "expires_at",
     "created_at",
@@ -53,7 +54,8 @@ class Pending(NamedTuple):
 @dataclass(slots=True)
 class Draft:
     """`device` and `key_id` are None for a recipient that was refused before a device was chosen.
-    `order_key` is set while the row is live and belongs to a conversation; `stands_for` counts messages."""
+    `order_key` is set while the row is live and belongs to a conversation; `stands_for` counts messages, and `burst`
+    names the burst whose messages those are."""
 
     record: Pending
     account_id: str
@@ -64,6 +66,7 @@ class Draft:
     due_at: datetime
     order_key: int | None = None
     stands_for: int = 1
+    burst: int | None = None
 
 
 def order_key(conversation: str, token: str) -> int | None:
@@ -96,6 +99,7 @@ def _row(draft: Draft, now: Any) -> tuple[Any, ...]:
         draft.reason.value if draft.reason else "",
         draft.order_key,
         draft.stands_for,
+        draft.burst,
         bulk.db_datetime(draft.due_at),
         bulk.db_datetime(record.expires_at),
         now,

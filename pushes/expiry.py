@@ -8,6 +8,8 @@ from typing import Any
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import get_default_timezone
 
+from pushes import ids
+
 #: No provider keeps a message for longer; what a producer asks for beyond that is cut to it.
 MOST_SECONDS = 259_200
 #: From 2001 on, ten digits are seconds; smaller numbers are no moment that anybody means.
@@ -37,7 +39,7 @@ def _after(value: Any, now: datetime) -> datetime | None:
     if seconds == 0 or _is_nothing(value):
         return None
     if seconds is None or seconds >= FIRST_SECOND:
-        raise ExpiryError("ttl", f"{_shown(value)} is not a duration; write seconds, such as 3600")
+        raise ExpiryError("ttl", f"{ids.shown(value)} is not a duration; write seconds, such as 3600")
     return now + timedelta(seconds=min(seconds, MOST_SECONDS))
 
 
@@ -47,7 +49,7 @@ def _moment(value: Any) -> datetime | None:
         return None
     moment = _written(value) if number is None else _counted(number)
     if moment is None:
-        raise ExpiryError("expires_at", f"{_shown(value)} is not a moment; write {_EXAMPLES}")
+        raise ExpiryError("expires_at", f"{ids.shown(value)} is not a moment; write {_EXAMPLES}")
     return moment
 
 
@@ -77,7 +79,3 @@ def _written(value: Any) -> datetime | None:
     if moment is None or moment.year <= 2001:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=get_default_timezone())
-
-
-def _shown(value: object) -> str:
-    return repr(value)[:60] if isinstance(value, str | int | float | bool) else f"a {type(value).__name__}"

@@ -7,6 +7,8 @@ accident of copying and taken off; whatever else does not show is refused where 
 import re
 import unicodedata
 
+from pushes import characters
+
 MAX_ACCOUNT_ID = 64
 #: What shows nothing although Unicode files it under letters, marks or symbols: fillers, variation selectors, joiners.
 _UNSEEN = (
@@ -82,7 +84,7 @@ def shown(value: object, *, most: int = 60) -> str:
     """`value` for an error message: short, in quotes, with escapes for what would not show."""
     if not isinstance(value, str | int | float | None):
         return f"a {type(value).__name__}"
-    return _UNSEEN_CHARACTER.sub(lambda match: _escaped(match[0]), repr(value))[:most]
+    return characters.shorten(_UNSEEN_CHARACTER.sub(lambda match: _escaped(match[0]), repr(value)), most)
 
 
 def _is_unseen(character: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.db.models import Count, QuerySet
 
-from pushes import bulk, clocks, counters
+from pushes import bulk, characters, clocks, counters
 from pushes.models import Counter as CounterRow
 from pushes.models import DeadLetter
 from pushes.names import DeadLetterStatus, Kind
@@ -86,7 +86,7 @@ def _divided(letters: Sequence[Letter], now: datetime) -> tuple[list[Letter], li
 
 def _detail(letter: Letter) -> str:
     cut = f" (only the first {MOST_RAW_BYTES} bytes are kept)" if len(letter.raw) > MOST_RAW_BYTES else ""
-    return letter.detail[: MOST_DETAIL - len(cut)] + cut
+    return characters.shorten(letter.detail, MOST_DETAIL - len(cut)) + cut
 
 
 def _count(letters: Sequence[Letter], now: datetime) -> None:

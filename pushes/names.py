@@ -136,6 +136,9 @@ class Reason(TextChoices):
     TOO_MANY_ATTEMPTS = "too_many_attempts", _("given up after the last permitted attempt")
     TOO_LATE = "too_late", _("it would have arrived after its expiry")
     CANCELLED = "cancelled", _("cancelled by an operator")
+    # taken back while it waited (status `cancelled`)
+    WITHDRAWN = "withdrawn", _("withdrawn before it was sent")
+    RECALLED = "recalled", _("the message was recalled or deleted in the chat before it was sent")
 
 
 #: What a reason means of a delivery that still waits: it has not been answered in the app, nor merged into another.

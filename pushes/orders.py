@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from pushes import expiry, ids
+from pushes import characters, expiry, ids
 from pushes.names import App, Kind, Platform, PushType, platform_of
 from pushes.values import Audience, PushMessage
 
@@ -147,13 +147,13 @@ def _title(value: object) -> str:
     title = _scalar(value)
     if title is None or len(title) > MAX_TITLE:
         raise OrderError("bad_title", "title", f"a text of at most {MAX_TITLE} characters is needed")
-    return title
+    return "" if characters.is_blank(title) else title
 
 
 def _text(value: object) -> str:
-    """A number is a fine text (a verification code); nothing at all is not."""
+    """A number is a fine text (a verification code); nothing at all is not, nor what shows nothing."""
     text = _scalar(value) or (str(value) if isinstance(value, float) else "")
-    if not text:
+    if not text or characters.is_blank(text):
         raise OrderError("no_message", "message", "a text that is not empty is needed")
     return text
 

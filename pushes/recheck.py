@@ -2,7 +2,8 @@
 
 A fresh delivery costs one look at its account's presence, where its type minds presence; whose phone it is, its claim
 has told. One that has waited (held, retried, behind a backlog) gets the whole verdict again: meanwhile its account
-may have logged out. What is no longer wanted ends, or waits, with its reason.
+may have logged out, and its message may have been taken back (`standing`). What is no longer wanted ends, or waits,
+with its reason.
 """
 
 from collections import Counter, defaultdict
@@ -14,7 +15,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import transaction
 
-from pushes import broadcasts, claims, counters, eligibility, lanes, tallies, windows
+from pushes import broadcasts, claims, counters, eligibility, lanes, standing, tallies, windows
 from pushes.claims import Claimed
 from pushes.directory import directory, read_positions
 from pushes.models import PushRecord
@@ -52,7 +53,18 @@ def still_wanted(rows: Sequence[Claimed], claim: Claim, policies: Mapping[int, P
     wanted = _without_halted_broadcasts(rows, claim)
     for judge in (_outside_window, _refused, _read):
         wanted = _apart_from(judge(wanted, claim, policies), wanted, claim)
-    return wanted
+    return _without_taken_back(wanted, claim, policies)
+
+
+def _without_taken_back(rows: Sequence[Claimed], claim: Claim, policies: Mapping[int, Policy]) -> list[Claimed]:
+    found = standing.look(rows, policies, claim.now)
+    if not found.gone:
+        return list(rows)
+    changes = {row_id: Change(Status.CANCELLED, reason) for row_id, reason in found.ended.items()}
+    with transaction.atomic():
+        counts = standing.part(found, claim.token, claim.now)
+        left = _apart_from(changes, rows, claim)
+    return [row._replace(stands_for=counts.get(row.id, row.stands_for)) for row in left]
 
 
 def _apart_from(changes: Mapping[int, Change], rows: Sequence[Claimed], claim: Claim) -> list[Claimed]:

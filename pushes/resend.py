@@ -13,11 +13,12 @@ from django.db import transaction
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
+from pushes import sources
 from pushes.directory import directory
 from pushes.models import DeliveryResult, PushRecord, Resend
 from pushes.names import RESEND_SOURCE, App, Kind, Platform, Reason, RecordStatus, Status
 from pushes.submit import submit
-from pushes.values import Audience, PushMessage
+from pushes.values import Audience, PushMessage, SourceMessage
 
 MOST_AT_ONCE = 500
 #: What was skipped for want of something on our side, which may be there by now. Every other `skipped` is what
@@ -33,7 +34,7 @@ class Obstacle(TextChoices):
     ACCEPTED = "accepted", _("the provider has accepted it already")
     LIVE = "live", _("it is still on its way")
     REFUSED = "refused", _("it was not sent on purpose, for the reason that its row gives")
-    CANCELLED = "cancelled", _("it was cancelled by an operator")
+    CANCELLED = "cancelled", _("it was cancelled or taken back")
     SENT_AGAIN = "sent_again", _("it has been sent again already: go on from that push's delivery")
     NO_RECORD = "no_record", _("its message is no longer kept")
     DEVICE_GONE = "device_gone", _("the device is deactivated, or no longer this account's")
@@ -72,9 +73,12 @@ def plan(deliveries: Iterable[DeliveryResult]) -> Plan:
     records = PushRecord.objects.in_bulk([row.record_id for row in rows])
     earlier = _sent_again([row.pk for row in rows])
     devices = _active_tokens(rows)
+    gone = _taken_back(records.values())
     found = Plan()
     for row in rows:
         obstacle = _obstacle(row, records, earlier, devices)
+        if obstacle is None and row.record_id in gone:
+            obstacle = Obstacle.CANCELLED
         if obstacle is not None:
             found.refused.append(Refusal(row, obstacle))
             continue
@@ -106,6 +110,12 @@ def _obstacle(
     if row.token and (row.app, row.account_id, row.token) not in devices:
         return Obstacle.DEVICE_GONE
     return None
+
+
+def _taken_back(records: Iterable[PushRecord]) -> set[int]:
+    """Those that were withdrawn, or whose messages were recalled in the chat."""
+    asked = [SourceMessage(record.pk, record.source, record.message_id, record.dedupe_key) for record in records]
+    return sources.taken_back(asked) | {record.pk for record in records if record.withdrawn_at is not None}
 
 
 def _sent_again(delivery_ids: Sequence[int]) -> set[int]:

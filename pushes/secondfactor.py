@@ -66,7 +66,7 @@ class Verdict(NamedTuple):
 
 
 def has_one(user: Any) -> bool:
-    return SecondFactor.objects.filter(user=user).exists()
+    return bool(SecondFactor.objects.filter(user=user).exists())
 
 
 def codes_left(user: Any) -> int:
@@ -195,7 +195,8 @@ def _wait(failures: int) -> timedelta:
     if extra < 0:
         return timedelta(0)
     base: timedelta = settings.AXES_COOLOFF_TIME
-    return min(base * 2 ** min(extra, 16), max(base, LONGEST_WAIT))
+    longest = max(base, LONGEST_WAIT)
+    return min(base * int(2 ** min(extra, 16)), longest)
 
 
 def wrong_elsewhere(user: Any, source: Source) -> int:
@@ -211,7 +212,8 @@ def passed(request: HttpRequest, factor: SecondFactor) -> None:
 
 
 def factor_of(user: Any) -> SecondFactor:
-    return SecondFactor.objects.get(user=user)
+    found: SecondFactor = SecondFactor.objects.get(user=user)
+    return found
 
 
 @transaction.atomic

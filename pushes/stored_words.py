@@ -6,7 +6,7 @@ was noted.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
@@ -56,6 +56,8 @@ _EXPORTS: _Sentences = (
     (r"(?P<kind>\w+(?:Error|Exception)): (?P<text>.*)", _("It could not be written (%(kind)s: %(text)s).")),
 )
 _PUSHES: _Sentences = (
+    # Reason.WITHDRAWN, which is no sentence.
+    (r"withdrawn", _("withdrawn before it was sent")),
     (r"(?P<kind>\w+(?:Error|Exception)): (?P<text>.*)", _("%(kind)s while it was distributed: %(text)s")),
 )
 _LETTERS: _Sentences = (
@@ -188,8 +190,16 @@ def _part(text: str | None) -> str:
 def _each(noted: str, what: str) -> str:
     """Several sentences, one behind the other."""
     for pattern, message in _ALL[what]:
-        noted = pattern.sub(lambda found, message=message: gettext(message) % found.groupdict(), noted)
+        noted = "".join(_replaced(pattern, message, noted))
     return noted
+
+
+def _replaced(pattern: re.Pattern[str], message: str, noted: str) -> Iterator[str]:
+    end = 0
+    for found in pattern.finditer(noted):
+        yield noted[end : found.start()] + gettext(message) % found.groupdict()
+        end = found.end()
+    yield noted[end:]
 
 
 def _of_letter(noted: str) -> str:

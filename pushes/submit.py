@@ -12,7 +12,7 @@ import orjson
 from django.conf import settings
 from django.db import OperationalError, transaction
 
-from pushes import bulk, clocks, counters, ids, lanes, letterbox, queues, same_push
+from pushes import bulk, characters, clocks, counters, ids, lanes, letterbox, queues, same_push
 from pushes.letterbox import Letter
 from pushes.models import PushRecord, policies
 from pushes.names import App, Kind, PushType
@@ -56,7 +56,7 @@ class InvalidMessageError(ValueError):
     """A message that cannot be stored; names the field and the value."""
 
     def __init__(self, field: str, value: object, reason: str) -> None:
-        super().__init__(f"{field}={str(value)[:80]!r}: {reason}")
+        super().__init__(f"{field}={characters.shorten(str(value), 80)!r}: {reason}")
         self.field, self.value, self.reason = field, value, reason
 
 

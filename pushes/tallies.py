@@ -56,9 +56,9 @@ def by_event(broadcast_id: int, *, recent_since: datetime) -> dict[str, tuple[in
     an account without a device are an event of their own (BroadcastTally.WITHOUT_DEVICE), and not among the made."""
     recent = Sum("count", filter=Q(bucket_at__gte=recent_since), default=0)
     apart = When(reason=BroadcastTally.WITHOUT_DEVICE, then="reason")
-    rows = BroadcastTally.objects.filter(broadcast_id=broadcast_id).order_by()
-    rows = rows.values_list(Case(apart, default="event", output_field=CharField()))
-    return {event: (total, late) for event, total, late in rows.annotate(total=Sum("count"), late=recent)}
+    of_it = BroadcastTally.objects.filter(broadcast_id=broadcast_id).order_by()
+    rows = of_it.annotate(what=Case(apart, default="event", output_field=CharField())).values("what")
+    return {row["what"]: (row["total"], row["late"]) for row in rows.annotate(total=Sum("count"), late=recent)}
 
 
 def seconds_ago(now: datetime, seconds: float) -> datetime:

@@ -167,6 +167,9 @@ def _received(record: PushRecord) -> Iterator[Step]:
     yield Step(record.created_at, "received", text % names)
     if record.distributed_at:
         yield Step(record.distributed_at, "distributed", _("Recipients, devices and app keys were looked up."))
+    if record.withdrawn_at:
+        text = _("Withdrawn by %(by)s: what had not left is not sent.") % {"by": record.withdrawn_by}
+        yield Step(record.withdrawn_at, "withdrawn", text, Reason.WITHDRAWN.value)
 
 
 def _second_try(record: PushRecord) -> Iterator[Step]:
@@ -201,7 +204,8 @@ def _without_delivery(record: PushRecord, account_id: str) -> tuple[Step, str]:
         limit = _("It was to be sent before %(time)s.") % {"time": _local(record.expires_at)}
         detail = f"{detail} {limit}"
     text = f"{_('The whole push ended before distribution:')} {record.get_status_display()}.{detail}"
-    return Step(None, str(record.status), text), _("Nothing: this is final.")
+    reason = record.status_detail if record.status_detail in Reason.values else ""
+    return Step(None, str(record.status), text, reason), _("Nothing: this is final.")
 
 
 # --- one delivery ------------------------------------------------------------------------------

@@ -49,7 +49,21 @@ class PushMessage:
     @property
     def dedupe_key(self) -> str:
         """32 hex digits: independent of the database's collation and of the identity's length."""
-        return hashlib.blake2b(f"{self.source}\0{self.identity}".encode(), digest_size=16).hexdigest()
+        return dedupe_key(self.source, self.identity)
+
+
+def dedupe_key(source: str, identity: str) -> str:
+    """What tells one message of a source from all others."""
+    return hashlib.blake2b(f"{source}\0{identity}".encode(), digest_size=16).hexdigest()
+
+
+class SourceMessage(NamedTuple):
+    """What a source is told of one of its messages when it is asked whether that still stands."""
+
+    record_id: int
+    source: str
+    message_id: str
+    dedupe_key: str
 
 
 class DeviceTarget(NamedTuple):

@@ -14,6 +14,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pytest_django import Settings
 
+from chatscan import recalls
 from higo_push import embedded
 from tests import unclosed
 from tests.environment import FOLDER, ends
@@ -85,6 +86,7 @@ def mongo_db(mongo_server_url: str, settings: Settings) -> Iterator[Database[dic
     client: MongoClient[dict[str, Any]] = MongoClient(mongo_server_url, tz_aware=True)
     with client:
         yield client[name]
+        recalls.close()
         client.drop_database(name)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from pushes import exports, ids, spreadsheets
+from pushes import csvcells, ids, spreadsheets
 from pushes.spreadsheets import Row, SheetError, decode
 
 __all__ = ["MOST_ACCOUNTS", "AccountList", "BadLine", "decode", "parse", "parse_csv", "words"]
@@ -82,7 +82,7 @@ def _cells(table: Sequence[Row], place: int) -> Iterable[tuple[int, str]]:
 
 def _bare(cell: str) -> str:
     """Without the apostrophe that our own exports put in front of what a spreadsheet would run as a formula."""
-    return cell[1:] if cell.startswith("'") and exports.harmless(cell[1:]) == cell else cell
+    return cell[1:] if cell.startswith("'") and csvcells.harmless(cell[1:]) == cell else cell
 
 
 def _account_column(table: Sequence[Row]) -> int | None:

@@ -1,7 +1,5 @@
 """What is known of the accounts on a broadcast's list: how many of them there are, and which are nobody's."""
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes import exports, queues
+from pushes import csvcells, exports, queues
 from pushes.admin.desk import admin_url, page
 from pushes.audiences import EXPAND_ACCOUNTS
 from pushes.directory import DirectoryError, directory
@@ -55,9 +53,8 @@ class UnknownAccountsPage:
         applies=lambda _broadcast: False,  # the review has the link
     )
     def unknown_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
-        text = io.StringIO()
-        csv.writer(text).writerows([["account_id"], *([exports.harmless(pk)] for pk in unknown_ids(broadcast))])
-        answer = HttpResponse(exports.BOM + text.getvalue().encode(), content_type="text/csv; charset=utf-8")
+        lines = csvcells.lines([["account_id"], *([account_id] for account_id in unknown_ids(broadcast))])
+        answer = HttpResponse(exports.BOM + lines, content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = f'attachment; filename="broadcast-{broadcast.pk}-unknown-accounts.csv"'
         answer["Cache-Control"] = "no-store"
         return answer

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 from pushes import clocks, tags
 from pushes.admin import account_list
 from pushes.admin.account_list import MOST_ACCOUNTS, AccountList
+from pushes.admin.blanks import refuse_blanks
 from pushes.admin.theme import ModelForm, widgets
 from pushes.exact_json import Decoder
 from pushes.models import Broadcast
@@ -140,6 +141,7 @@ class BroadcastForm(ModelForm[Broadcast]):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
+        refuse_blanks(self, "title", "text")
         self._check_times(cleaned)
         if cleaned.get("audience_kind") != Broadcast.AudienceKind.ACCOUNTS:
             self.instance.accounts = []

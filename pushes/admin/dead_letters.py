@@ -14,7 +14,7 @@ from pushes import stored_words
 from pushes.admin import attention, health, letter_actions, letter_conflict, letter_words
 from pushes.admin.desk import ReadOnlyDesk, page
 from pushes.admin.keyset import TEMPLATE, KeysetChangeList
-from pushes.admin.raw_bytes import readable
+from pushes.admin.raw_bytes import beginning, readable
 from pushes.admin.theme import ChoicesDropdownFilter, DropdownFilter, status_badge, when
 from pushes.models import DeadLetter
 from pushes.names import DeadLetterStatus
@@ -138,8 +138,7 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
 
     @admin.display(description=gettext_lazy("beginning"))
     def preview(self, row: DeadLetter) -> SafeString:
-        beginning = bytes(row.raw[:PREVIEW_BYTES]).decode("utf-8", errors="backslashreplace")
-        return format_html('<code class="console-preview">{}</code>', beginning)
+        return format_html('<code class="console-preview">{}</code>', beginning(bytes(row.raw), PREVIEW_BYTES))
 
     @admin.display(description=gettext_lazy("status"))
     def state(self, row: DeadLetter) -> SafeString:

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes import blocks, timeline
+from pushes import blocks, characters, timeline
 from pushes.admin import export_rows, exports, lookup, resend_pages, why
 from pushes.admin.desk import ReadOnlyDesk, admin_url, list_page, page
 from pushes.admin.filters import (
@@ -211,7 +211,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
     @admin.display(description=gettext_lazy("message"))
     def message(self, row: DeliveryResult) -> SafeString:
         record = getattr(row, "record", None)  # the log outlives its pushes
-        preview = (record.title or record.text)[:LONGEST_PREVIEW] if record else _("(removed)")
+        preview = characters.shorten(record.title or record.text, LONGEST_PREVIEW) if record else _("(removed)")
         return format_html(
             '<span class="console-preview">{}</span><span class="console-muted console-line">{} · {}</span>',
             preview,
@@ -248,7 +248,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
     def verdict(self, row: DeliveryResult) -> SafeString:
         """The status, and below it why, with the provider's own words."""
         code = "" if row.provider_code in (None, 0) else str(row.provider_code)
-        said = " ".join(word for word in (code, row.provider_text[:LONGEST_PREVIEW]) if word)
+        said = " ".join(word for word in (code, characters.shorten(row.provider_text, LONGEST_PREVIEW)) if word)
         words = " · ".join(word for word in (reason_words(row.status, row.reason), said) if word)
         return format_html(
             '{}<span class="console-muted console-why" title="{}">{}</span>', self.state(row), row.reason, words

@@ -76,7 +76,9 @@ class _Entries:
         """An entry with the number of matters that wait there for this user: as many as the overview tells of."""
         found = self.to(f"admin:pushes_{model}_changelist", title, icon, f"pushes.view_{model}")
         number = attention.at_desk(model, self.request.user) if found else 0
-        return found | {"badge": attention.shown(number, MOST_SHOWN), "badge_variant": "danger"} if number else found
+        if found and number:
+            found |= {"badge": attention.shown(number, MOST_SHOWN), "badge_variant": "danger"}
+        return found
 
     def to(self, name: str, title: str, icon: str, permission: str = "") -> dict[str, Any] | None:
         """An entry of the theme's; None for whom may not open it."""

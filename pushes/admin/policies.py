@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from pushes import windows
 from pushes.admin import attention, keyset
+from pushes.admin.blanks import refuse_blanks
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk, list_page, page
 from pushes.admin.theme import ModelForm, widgets
@@ -27,6 +28,8 @@ from pushes.names import UnknownPolicy, WindowPolicy
 LONGEST_TTL_SECONDS = 30 * 86_400
 #: What a change of `is_enabled` writes.
 OFF_FIELDS = {"disabled_at", "disabled_by", "disabled_reason"}
+#: Marks a row whose form was sent with its box unticked.
+ASKED = "asks_to_switch_off"
 #: The traffic of a type is counted no further.
 MOST_COUNTED = 100_000
 
@@ -45,6 +48,11 @@ class PolicyForm(ModelForm[PushTypePolicy]):
         is_enabled = bool(self.cleaned_data["is_enabled"])
         self.asks_to_switch_off = bool(self.instance.is_enabled and not is_enabled)
         return is_enabled or self.asks_to_switch_off
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        refuse_blanks(self, "default_title")
+        return cleaned
 
     def clean_window(self) -> str:
         window = str(self.cleaned_data["window"]).strip()
@@ -164,7 +172,8 @@ class Policies(Desk[PushTypePolicy]):
         if not self.has_change_permission(request):
             return []
         formset = self.get_changelist_formset(request)(request.POST, queryset=self.get_queryset(request))
-        return [form.instance.pk for form in formset.forms if form.asks_to_switch_off] if formset.is_valid() else []
+        forms: list[Any] = formset.forms if formset.is_valid() else []
+        return [form.instance.pk for form in forms if form.asks_to_switch_off]
 
     def save_model(self, request: HttpRequest, obj: PushTypePolicy, form: Any, change: bool) -> None:
         """Only what was changed: a table that was opened before somebody switched a type off says nothing of that."""
@@ -173,10 +182,11 @@ class Policies(Desk[PushTypePolicy]):
             obj.disabled_at, obj.disabled_by, obj.disabled_reason = None, "", ""
             fields |= OFF_FIELDS
         obj.save(update_fields=fields)
-        obj.asks_to_switch_off = form.asks_to_switch_off
+        # For `response_change`, which is given the row and not the form.
+        setattr(obj, ASKED, form.asks_to_switch_off)
 
     def response_change(self, request: HttpRequest, obj: PushTypePolicy) -> HttpResponse:
-        return self._question([obj.pk]) if obj.asks_to_switch_off else super().response_change(request, obj)
+        return self._question([obj.pk]) if getattr(obj, ASKED, False) else super().response_change(request, obj)
 
     def _question(self, types: Sequence[int]) -> HttpResponse:
         return HttpResponseRedirect(f"{self.url('switch_off_page')}?{urlencode({'type': types}, doseq=True)}")

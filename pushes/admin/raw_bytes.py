@@ -1,12 +1,13 @@
 """Raw bytes made readable: as the value they hold, as text, and as they stand."""
 
+import codecs
 import json
 from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from pushes import phparray
+from pushes import characters, phparray
 
 MOST_SHOWN = 16_384
 HEX_WIDTH = 16
@@ -34,6 +35,12 @@ def readable(raw: bytes) -> Readable:
 def whole_value(raw: bytes) -> str:
     """The value that the bytes hold, as JSON; "" when they hold none. Where correcting them starts."""
     return _value(raw)[1]
+
+
+def beginning(raw: bytes, most: int) -> str:
+    """The first `most` bytes as text, cut between characters."""
+    text = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode(raw[:most])
+    return text if len(raw) <= most else characters.shorten(f"{text} ", len(text))
 
 
 def _value(raw: bytes) -> tuple[str, str]:

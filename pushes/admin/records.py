@@ -11,8 +11,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from pushes import stored_words
-from pushes.admin import lookup, resend_pages
+from pushes import characters, stored_words, withdrawal
+from pushes.admin import lookup, resend_pages, withdraw_page
 from pushes.admin.desk import ReadOnlyDesk, admin_url, page
 from pushes.admin.filters import BroadcastFilter, FromFilter, SpanFilter, UntilFilter
 from pushes.admin.keyset import TEMPLATE, KeysetChangeList
@@ -46,7 +46,7 @@ class Records(ReadOnlyDesk[PushRecord]):
     search_help_text = gettext_lazy("Message or chat id, or #push number")
     sortable_by = ()
     change_list_template = TEMPLATE
-    actions_detail = ("resend_page",)
+    actions_detail = ("withdraw_page", "resend_page")
     empty_title = gettext_lazy("No pushes here")
     empty_text = gettext_lazy(
         "A row appears for every message that the backend, the chat scanners, the API or a broadcast submitted."
@@ -65,7 +65,7 @@ class Records(ReadOnlyDesk[PushRecord]):
                 )
             },
         ),
-        (gettext_lazy("Times"), {"fields": (("occurred", "created"), ("distributed", "expires"))}),
+        (gettext_lazy("Times"), {"fields": (("occurred", "created"), ("distributed", "expires"), "withdrawn")}),
     )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
@@ -89,6 +89,16 @@ class Records(ReadOnlyDesk[PushRecord]):
     def resend_page(self, request: HttpRequest, row: PushRecord) -> HttpResponse:
         return resend_pages.of_push(self, request, row)
 
+    @page(
+        gettext_lazy("Withdraw"),
+        permission="pushes.withdraw_pushrecord",
+        icon="undo",
+        variant="danger",
+        applies=withdrawal.is_possible,
+    )
+    def withdraw_page(self, request: HttpRequest, row: PushRecord) -> HttpResponse:
+        return withdraw_page.ask_for(self, request, row)
+
     @admin.display(description=gettext_lazy("second try of"))
     def first_try(self, row: PushRecord) -> SafeString | str:
         return resend_pages.first_try(row)
@@ -109,6 +119,12 @@ class Records(ReadOnlyDesk[PushRecord]):
     def expires(self, row: PushRecord) -> Any:
         return when(row.expires_at)
 
+    @admin.display(description=gettext_lazy("withdrawn"))
+    def withdrawn(self, row: PushRecord) -> SafeString | str:
+        if row.withdrawn_at is None:
+            return "–"
+        return format_html("{} · {}", when(row.withdrawn_at), row.withdrawn_by)
+
     @admin.display(description=gettext_lazy("push"))
     def number(self, row: PushRecord) -> SafeString:
         return format_html('#{}<br><span class="console-muted">{}</span>', row.pk, row.message_id or "–")
@@ -118,7 +134,7 @@ class Records(ReadOnlyDesk[PushRecord]):
         return format_html(
             '<span class="console-preview">{}</span><span class="console-muted">{}</span>',
             row.title or "–",
-            row.text[:LONGEST_PREVIEW],
+            characters.shorten(row.text, LONGEST_PREVIEW),
         )
 
     @admin.display(description=gettext_lazy("for"))

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_noop as _
 EXTRA_PERMISSIONS = (
     ("send_broadcast", "broadcast", _("Can send, pause, resume and cancel broadcasts")),
     ("approve_broadcast", "broadcast", _("Can approve a large broadcast of someone else")),
+    ("withdraw_pushrecord", "pushrecord", _("Can withdraw pushes that have not left")),
     ("resend_deliveryresult", "deliveryresult", _("Can send failed pushes again")),
     ("export_deliveryresult", "deliveryresult", _("Can export the delivery log")),
     ("see_every_export", "export", _("Can see and fetch everybody's exports")),
@@ -53,6 +54,7 @@ _OPERATE = (
     # Whole tokens and the keys' secrets, together enough to push past the platform, are never one role's.
     "pushes.reveal_device",
     "pushes.change_deadletter",
+    "pushes.withdraw_pushrecord",
     "pushes.resend_deliveryresult",
     "pushes.export_deliveryresult",
 )

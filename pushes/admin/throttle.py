@@ -111,7 +111,7 @@ class LoginHandler(AxesDatabaseHandler):  # type: ignore[misc]
         address, browser = client_address(request), browsers.known(request, username)
         counted, _most = _ceilings(username, address, browser)[0]
         gone, _each = FailedLogin.objects.filter(counted).delete()
-        return gone
+        return int(gone)
 
 
 @receiver(user_logged_in, dispatch_uid="pushes.admin.throttle.remember")

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from pushes import clocks, trials, windows
 from pushes.admin import why
+from pushes.admin.blanks import refuse_blanks
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk
 from pushes.admin.theme import widgets
@@ -52,6 +53,11 @@ class TrialForm(forms.Form):
         devices: Any = self.fields["devices"]
         devices.choices = [(name, _described(app, device)) for name, (app, device) in choices.items()]
         self._choices = choices
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        refuse_blanks(self, "title", "text")
+        return cleaned
 
     def clean_devices(self) -> dict[App, list[DeviceTarget]]:
         picked: defaultdict[App, list[DeviceTarget]] = defaultdict(list)

@@ -49,6 +49,13 @@ def _pushes() -> dict[str, Schema]:
         parameters=[_parameter("Idempotency-Key", "header", {"type": "string", "maxLength": 128})],
     )
     state = _operation("State of a push", "read", {200: "PushState"}, refusals=(404,), parameters=[push_id])
+    withdraw = _operation(
+        "Take back what has not left of a push",
+        "push",
+        {200: "Withdrawal"},
+        refusals=(404, 409),
+        parameters=[push_id],
+    )
     deliveries = _operation(
         "Deliveries of a push, page by page",
         "read",
@@ -63,7 +70,7 @@ def _pushes() -> dict[str, Schema]:
     )
     return {
         "/pushes": {"post": submit},
-        "/pushes/{record_id}": {"get": state},
+        "/pushes/{record_id}": {"get": state, "delete": withdraw},
         "/pushes/{record_id}/deliveries": {"get": deliveries},
     }
 

@@ -1,4 +1,4 @@
-"""POST /pushes, GET /pushes/{id}, GET /pushes/{id}/deliveries."""
+"""POST /pushes, GET and DELETE /pushes/{id}, GET /pushes/{id}/deliveries."""
 
 import secrets
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from django.db.models import Count
 from django.http import HttpResponse
 from redis import RedisError
 
-from pushes import orders, submit
+from pushes import clocks, orders, submit, withdrawal
 from pushes.api.endpoint import RETRY_SECONDS, Call, answer
 from pushes.api.errors import ApiError, invalid, not_found
 from pushes.api.fields import MOST_ID, moment, object_of, query_integer
@@ -92,7 +92,7 @@ def _submit(call: Call, items: list[Any], key: str) -> list[Result]:
 def _read(item: Any, identity: str, token_id: int) -> PushMessage | ApiError:
     try:
         fields = object_of(item, FIELDS)
-        message = orders.read(fields, source=SOURCE, identity=identity, owner=str(token_id))
+        message = orders.read(fields, source=SOURCE, identity=identity, owner=str(token_id), now=clocks.now())
         submit.validate(message)
     except ApiError as error:
         return error
@@ -133,7 +133,27 @@ def show(_call: Call, record_id: int) -> HttpResponse:
             "created_at": moment(record.created_at),
             "distributed_at": moment(record.distributed_at),
             "expires_at": moment(record.expires_at),
+            "withdrawn_at": moment(record.withdrawn_at),
             "deliveries": dict(counts),
+        },
+    )
+
+
+def withdraw(call: Call, record_id: int) -> HttpResponse:
+    """Take back what has not left; the same again answers the same, but for what was under way."""
+    record = _record(record_id)
+    try:
+        done = withdrawal.withdraw(record.pk, by=f"api:{call.token.name}" if call.token else "api")
+    except withdrawal.OfBroadcastError as error:
+        raise ApiError(409, "broadcast", f"{error}: cancel that.".capitalize()) from None
+    return answer(
+        200,
+        {
+            "id": done.record.pk,
+            "status": done.record.status,
+            "withdrawn": done.withdrawn,
+            "already_sent": done.already_sent,
+            "under_way": done.under_way,
         },
     )
 

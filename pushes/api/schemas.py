@@ -105,11 +105,21 @@ PUSHES: dict[str, Schema] = {
             "created_at": TIME,
             "distributed_at": or_null(TIME),
             "expires_at": TIME,
+            "withdrawn_at": or_null(TIME),
             "deliveries": {
                 "type": "object",
                 "propertyNames": one_of(Status.values),
                 "additionalProperties": NUMBER,
             },
+        }
+    ),
+    "Withdrawal": closed(
+        {
+            "id": NUMBER,
+            "status": one_of(RecordStatus.values),
+            "withdrawn": {**NUMBER, "description": "Deliveries that will not leave, and recipients without one yet."},
+            "already_sent": {**NUMBER, "description": "Deliveries that had left: accepted, or of unknown fate."},
+            "under_way": {**NUMBER, "description": "Deliveries whose call was being made. They are not tried again."},
         }
     ),
     "DeliveryPage": closed({"items": {"type": "array", "items": ref("Delivery")}, "next": or_null(NUMBER)}),

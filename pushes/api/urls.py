@@ -55,7 +55,10 @@ probes = [
 ]
 urlpatterns = [
     path("pushes", Resource(POST=Operation(pushes.create, "push", pushes.MAX_BODY))),
-    path("pushes/<int:record_id>", Resource(GET=Operation(pushes.show, "read"))),
+    path(
+        "pushes/<int:record_id>",
+        Resource(GET=Operation(pushes.show, "read"), DELETE=Operation(pushes.withdraw, "push")),
+    ),
     path("pushes/<int:record_id>/deliveries", Resource(GET=Operation(pushes.deliveries, "read"))),
     path(
         "devices/<token:token>",

@@ -51,6 +51,9 @@ class PushRecord(models.Model):
     created_at = models.DateTimeField(_("accepted at"))
     distributed_at = models.DateTimeField(_("distributed at"), null=True)
     expires_at = models.DateTimeField(_("expires at"))
+    # What has not left by then never does, not as a retry either.
+    withdrawn_at = models.DateTimeField(_("withdrawn at"), null=True)
+    withdrawn_by = models.CharField(_("withdrawn by"), max_length=150, blank=True, default="", db_default="")
 
     class Meta:
         verbose_name = _("push")
@@ -102,6 +105,8 @@ class DeliveryResult(models.Model):
     lease_until = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, db_default=0)
     stands_for = models.PositiveIntegerField(_("messages"), default=1, db_default=1)
+    # The rows of one burst share it: the one that waits, and those that were merged into it.
+    burst = models.BigIntegerField(null=True)
     # That the fate of an attempt was unknown, whatever a later one came to.
     may_have_arrived = models.BooleanField(_("may have arrived"), default=False, db_default=False)
     provider_code = models.IntegerField(_("provider's code"), null=True)

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from pushes import exact_json
+from pushes import characters, exact_json
 from pushes.names import Reason
 from pushes.providers.base import Answer, HttpResponse, TransportFailure
 from pushes.values import Outcome, Scope, Verdict
@@ -76,7 +76,7 @@ def shorten(text: object) -> str:
         plain = _TAG.sub(" ", plain)
     if not plain.isprintable():
         plain = "".join(letter if letter.isprintable() else " " for letter in plain)
-    return " ".join(plain.split())[:MOST_TEXT]
+    return characters.shorten(" ".join(plain.split()), MOST_TEXT)
 
 
 def push_id_of(value: object) -> str:

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from pushes import marks
+from pushes import characters, marks
 from pushes.models import DeliveryResult, Device
 from pushes.names import reason_words
 
@@ -41,6 +41,12 @@ def crumb(part: dict[str, Any]) -> str:
 @register.filter
 def when(moment: Any) -> SafeString | str:
     return marks.when(moment)
+
+
+@register.filter
+def shorten(text: object, most: int) -> str:
+    """As `truncatechars`, between characters as people see them."""
+    return characters.shorten(str(text), most)
 
 
 @register.filter

@@ -63,7 +63,7 @@ def test_from_composing_over_approval_and_canary_to_the_end(
     author, approver = sign_in(roles.OPERATOR), sign_in(roles.APPROVER)
     compose(author, canary="10")
     review(author)
-    expect(author.get_by_text("about 30 devices first (50 %)")).to_be_visible()
+    expect(author.get_by_text("30 devices (50 %) first")).to_be_visible()
     author.get_by_role("button", name="Ask for approval").click()
     state(author, "waiting for approval")
     assert sandbox.received() == []

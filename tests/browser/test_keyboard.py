@@ -6,6 +6,7 @@ from playwright.sync_api import expect
 
 from chatscan.models import ScannerPosition
 from pushes.admin import roles
+from tests import djangos_words
 from tests.browser.conftest import SignIn
 from tests.make import make_app_key
 
@@ -57,7 +58,7 @@ def test_a_refused_form_begins_with_what_is_wrong(sign_in: SignIn) -> None:
     page.get_by_role("button", name="Save and review").click()
     expect(page.locator("#content .errornote")).to_be_focused()
     assert page.evaluate(DANGLING) == []
-    page.get_by_role("link", name="Title: This field is required.").click()
+    page.get_by_role("link", name=f"Title: {djangos_words.REQUIRED}").click()
     expect(page.get_by_label("Title")).to_be_focused()
 
 

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from pushes.admin import roles
 from pushes.models import FailedLogin, SecondFactor
+from tests import djangos_words
 from tests.browser.conftest import PASSWORD, SignIn, log_in
 from tests.make import make_delivery, make_operator
 
@@ -36,14 +37,14 @@ def test_the_first_login_on_an_empty_system_leads_to_the_first_steps(new_page: N
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_label("Password confirmation").fill(PASSWORD)
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text("was added successfully")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/user/\d+/change/$"))
 
 
 def test_wrong_passwords_lock_and_an_administrator_lifts_it(new_page: NewPage, sign_in: SignIn) -> None:
     operator, page = make_staff(roles.OPERATOR), new_page()
     for _ in range(4):
         log_in(page, operator, "wrong")
-        expect(page.get_by_text("Please enter the correct username and password").first).to_be_visible()
+        expect(page.get_by_text(djangos_words.WRONG_LOGIN).first).to_be_visible()
     log_in(page, operator, "wrong")
     expect(page.get_by_role("alert")).to_contain_text("Try again in 15 minutes.")
     page.get_by_role("link", name="Back to the login").click()

@@ -42,6 +42,12 @@ def test_a_group_message_goes_to_every_member_but_its_sender():
     validate(push)
 
 
+def test_a_preview_is_cut_between_characters():
+    config = dataclasses.replace(ROOM, preview_chars=10)
+    push = to_room(dataclasses.replace(SENT, text="12345" + "👨\u200d👩\u200d👧" + "678"), config=config)
+    assert push.text == "小王: 12345…"
+
+
 def test_a_group_message_goes_to_the_owner_alone_if_so_configured():
     push = to_room(config=dataclasses.replace(ROOM, audience="owner"))
     assert push.audience.accounts == ("3",)

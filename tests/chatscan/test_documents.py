@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatscan.config import scan_config
-from chatscan.documents import ChatMessage, Refuse, account_id, clean, identity_of, read, shorten
+from chatscan.documents import ChatMessage, Refuse, account_id, clean, identity_of, read
 from chatscan.names import Refusal
 from pushes.names import App
 from tests.chatscan.making import group_document, private_document
@@ -142,10 +142,33 @@ def test_blanks_before_a_text_do_not_hide_it():
     assert clean(" " * 10_000 + "here", 10) == "here"
 
 
-def test_a_cut_never_splits_a_combined_character():
-    family = "👨\u200d👩\u200d👧"
-    assert shorten(f"ab{family}cd", 6) == "ab…"
-    assert shorten("e\u0301e\u0301e\u0301", 4) == "e\u0301…"
+@pytest.mark.parametrize("cluster", ["👨\u200d👩\u200d👧", "🇨🇳", "कि", "1\ufe0f\u20e3", "e\u0301"])
+def test_a_cut_never_splits_a_character(cluster):
+    text, size = f"ab{cluster}cdef", len(cluster)
+    assert {clean(text, most) for most in range(4, size + 3)} <= {"ab…"}
+    assert clean(text, size + 3) == f"ab{cluster}…"
+
+
+def test_what_was_left_unread_shows_in_an_ellipsis():
+    assert clean("a" + " " * 10_000 + "b", 60) == "a…"
+
+
+@pytest.mark.parametrize("data", ["\u200b\u200b", "\u3164", "\u2800 \ufe0f", "\u202e\u2069", "\u0301", "\U000e0041"])
+def test_what_shows_nothing_is_no_text(data):
+    assert refusal(group_document(data=data)).reason == Refusal.EMPTY
+    assert refusal(group_document(data={"text": data})).reason == Refusal.EMPTY
+    assert message(group_document(data={"text": data, "content": "hi"})).text == "hi"
+
+
+def test_what_shows_nothing_does_not_hide_a_text():
+    assert message(group_document("\u200b" * 20_000 + "here")).text == "here"
+
+
+@pytest.mark.parametrize(
+    ("nickname", "shown"), [("\u202e王\u2066小", "王小"), ("\u3164", ""), ("\u200f\u061cAli", "Ali")]
+)
+def test_a_nickname_turns_nothing_and_one_that_shows_nothing_is_none(nickname, shown):
+    assert message(group_document(user={"user_id": 5, "nickname": nickname})).sender_name == shown
 
 
 @pytest.mark.parametrize(

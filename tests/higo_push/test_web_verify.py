@@ -9,13 +9,12 @@ import requests
 from django.test import Client
 
 from pushes.admin import roles
-from tests.higo_push.test_web_login import StartWeb, start_web
+from tests.higo_push.conftest import StartWeb
 from tests.make import make_app_key, make_operator
 from tests.pushes.admin.conftest import url
 from tests.pushes.providers.raw_server import Connection, serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
-__all__ = ["start_web"]
 
 
 def drip(connection: Connection) -> None:

@@ -51,6 +51,23 @@ def test_what_is_missing_comes_from_the_push_type(title: str, text: str, shown: 
     assert (made.title, made.content) == shown
 
 
+@pytest.mark.parametrize("nothing", ["\u200b", "\u3164\u115f", "\u00a0\u2800", "\u00ad\ufe0f", "\u202e", "\u0301"])
+def test_what_shows_nothing_is_missing(nothing: str):
+    made = compose(content(title=nothing, text=nothing), POLICY, NOW)
+    assert (made.title, made.content) == ("新订单", "新订单")
+
+
+def test_a_title_turns_nothing_and_a_text_closes_what_it_opens():
+    made = compose(content(title="\u202e标题\u2067", text="正\u202e文\u2067"), POLICY, NOW)
+    assert (made.title, made.content) == ("标题", "正\u202e文\u2067\u2069\u202c")
+
+
+@pytest.mark.parametrize("sender", ["小\u202e王", "\u2067小王", "小王\u200f"])
+def test_a_senders_name_turns_nothing_in_a_count(sender: str):
+    made = compose(content(sender_name=sender, text="好"), POLICY, NOW, stands_for=3)
+    assert made.content == "小王等 3 条新消息：好"
+
+
 @pytest.mark.parametrize(
     ("left", "seconds"),
     [

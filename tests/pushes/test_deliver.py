@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from django.db import OperationalError
 from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis, RedisError
@@ -833,3 +834,22 @@ def test_of_a_broken_window_only_what_was_handed_over_is_in_doubt(
     with pytest.raises(SystemExit):
         deliver([row.pk for row in rows])
     assert states(*rows) == [(Status.SENDING, ""), *[(Status.RETRYING, Reason.CUT_OFF)] * 2]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_that_were_claimed_although_the_answer_was_lost_go_back_at_once(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    row, real = due(make_key(sandbox)), claims.claim
+
+    def claim(*given: Any, **options: Any) -> Any:
+        real(*given, **options)
+        raise OperationalError(2013, "Lost connection to server during query")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(claims, "claim", claim)
+        with pytest.raises(OperationalError):
+            send(row)
+    assert states(row) == [(Status.RETRYING, Reason.CUT_OFF)]
+    assert send(row) == [ACCEPTED]
+    assert row.attempts == 1

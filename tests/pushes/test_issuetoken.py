@@ -31,7 +31,7 @@ def test_a_name_has_a_length(name: str):
 
 
 def test_an_unknown_scope_is_refused():
-    with pytest.raises(CommandError, match="invalid choice: 'everything'"):
+    with pytest.raises(CommandError, match="everything"):
         call_command("issuetoken", "backend", "--scope", "everything")
 
 

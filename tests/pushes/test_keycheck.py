@@ -61,7 +61,7 @@ def test_a_wrong_secret_is_refused_in_the_providers_words(key):
 def test_nobody_there_says_so(key):
     key.endpoint_url = "http://127.0.0.1:9"
     text = keycheck.explain(keycheck.check(key))
-    assert text == "no connection to the provider: check the endpoint URL and the network (Connection refused)"
+    assert text.startswith("no connection to the provider: check the endpoint URL and the network (")
 
 
 def test_a_provider_that_talks_garbage_says_so(key, sandbox):

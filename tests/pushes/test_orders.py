@@ -79,6 +79,17 @@ def test_a_msg_id_never_meets_a_position():
     assert message_of(msg_id="batch:0").dedupe_key != message_of().dedupe_key
 
 
+@pytest.mark.parametrize("nothing", ["\u200b", "\u3164 \uffa0", "\u2069"])
+def test_a_title_that_shows_nothing_is_none(nothing: str):
+    assert message_of(title=nothing).title == ""
+
+
+def test_an_error_never_shows_half_a_character():
+    with pytest.raises(OrderError) as caught:
+        message_of(type="x" * 57 + "👍🏿" + "y" * 9)
+    assert "x…" in caught.value.detail
+
+
 @pytest.mark.parametrize(("number", "text"), [(1234, "1234"), (1234.0, "1234"), (12.5, "12.5"), ("0", "0")])
 def test_a_number_is_a_text(number: Any, text: str):
     assert message_of(message=number).text == text
@@ -118,6 +129,10 @@ def test_empty_data_is_an_empty_object(empty: Any):
         ({"to_id": [[1]]}, "bad_recipient", "to_id"),
         ({"message": None}, "no_message", "message"),
         ({"message": "  "}, "no_message", "message"),
+        ({"message": "\u200b\ufeff"}, "no_message", "message"),
+        ({"message": "\u3164"}, "no_message", "message"),
+        ({"message": "\u00a0\u2800\u00ad"}, "no_message", "message"),
+        ({"message": "\u202e\u2066"}, "no_message", "message"),
         ({"message": ["a"]}, "no_message", "message"),
         ({"title": "x" * 129}, "bad_title", "title"),
         ({"title": ["a"]}, "bad_title", "title"),

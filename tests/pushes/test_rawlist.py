@@ -131,7 +131,7 @@ def full_redis(tmp_path: Path) -> Iterator[Redis]:
     ):
         client.rpush(RAW_LIST, *"abc")
         client.config_set("maxmemory", 1)
-        with pytest.raises(ResponseError, match="maxmemory"):
+        with pytest.raises(ResponseError):
             client.set("key", "value")
         yield client
 

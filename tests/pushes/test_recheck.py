@@ -28,7 +28,8 @@ def key() -> AppKey:
 
 def row_for(key: AppKey, device: Device | None = None, *, age: timedelta = OLD, **fields: Any) -> DeliveryResult:
     record = make_record(**{"push_type": ORDER} | fields)
-    return make_delivery(record, device or make_device(), app_key_id=key.pk, created_at=timezone.now() - age)
+    made_at = timezone.now() - age
+    return make_delivery(record, device or make_device(), app_key_id=key.pk, created_at=made_at, due_at=made_at)
 
 
 def claimed(key: AppKey, *rows: DeliveryResult) -> tuple[Sequence[claims.Claimed], recheck.Claim]:

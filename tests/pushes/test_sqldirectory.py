@@ -213,8 +213,10 @@ def test_an_operator_can_undo_it(send: Callable[[], list[tuple[str, str, str]]])
 @pytest.mark.parametrize("statement", ["DELETE FROM hg_phone", "CREATE TABLE ours (id INT)"])
 def test_nothing_can_be_written_to_it(schema: sqlite3.Connection, statement: str):
     SqlDirectory().accounts(["1"])
-    with connections["directory"].cursor() as cursor, pytest.raises(OperationalError, match="readonly"):
+    before = list(schema.iterdump())
+    with connections["directory"].cursor() as cursor, pytest.raises(OperationalError):
         cursor.execute(statement)
+    assert list(schema.iterdump()) == before
 
 
 def test_its_journal_is_left_as_it_is(schema: sqlite3.Connection):
@@ -228,7 +230,7 @@ def test_its_outage_only_delays(schema: sqlite3.Connection, path: Path, redis_cl
     away = path.with_suffix(".away")
     path.rename(away)
     ids = submit([make_message("1", push_type=PushType.NEW_ORDER)]).record_ids
-    with pytest.raises(DirectoryError, match="DIRECTORY_ACCOUNTS_SQL: unable to open"):
+    with pytest.raises(DirectoryError, match="DIRECTORY_ACCOUNTS_SQL: "):
         distribute(ids)
     assert PushRecord.objects.get().status == RecordStatus.PENDING
     assert not path.exists()
@@ -257,7 +259,7 @@ def test_a_connection_that_the_server_has_closed_is_opened_again(schema: sqlite3
 
 def test_a_query_that_does_not_fit_the_schema_is_named_and_delays(schema: sqlite3.Connection, settings: Settings):
     settings.DIRECTORY_DEVICES_SQL = DEVICES.replace("hg_phone", "hg_fone")
-    with pytest.raises(DirectoryError, match="DIRECTORY_DEVICES_SQL: no such table: hg_fone"):
+    with pytest.raises(DirectoryError, match=r"DIRECTORY_DEVICES_SQL: .*hg_fone"):
         SqlDirectory().devices(["1"], "higo")
 
 

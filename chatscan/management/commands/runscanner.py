@@ -24,11 +24,18 @@ def seconds(text: str) -> float:
     return value
 
 
+def kind_of_chat(text: str) -> str:
+    """`group` or `private`, in our own words where it is neither: argparse's differ between Pythons."""
+    if text not in {kind.value for kind in KINDS}:
+        raise ArgumentTypeError(f"{text!r} is not a kind of chat: write {' or '.join(kind.value for kind in KINDS)}")
+    return text
+
+
 class Command(BaseCommand):
     help = "Read new chat messages from MongoDB and submit them as pushes."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("kind", choices=[kind.value for kind in KINDS])
+        parser.add_argument("kind", type=kind_of_chat, metavar="{group,private}")
         parser.add_argument("--once", action="store_true", help="read what is there, then end")
         parser.add_argument(
             "--interval",

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from django.contrib.auth.management.commands import createsuperuser
+from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
@@ -16,7 +17,7 @@ class Command(createsuperuser.Command):
         password = os.environ.get(VARIABLE)
         if not options["interactive"] and password is not None:
             try:
-                validate_password(password, self.UserModel(username=options["username"] or ""))
+                validate_password(password, User(username=options["username"] or ""))
             except ValidationError as error:
                 raise CommandError(f"{VARIABLE}: {' '.join(error.messages)}") from None
         super().handle(*args, **options)

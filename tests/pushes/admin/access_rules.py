@@ -162,6 +162,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "admin:pushes_pushrecord_delete": ("", ""),
     "admin:pushes_pushrecord_history": ("voakA", "voakA"),
     "admin:pushes_pushrecord_resend_page": ("oA", "oA"),
+    "admin:pushes_pushrecord_withdraw_page": ("oA", "oA"),
     "admin:pushes_pushtypepolicy_add": ("", ""),
     "admin:pushes_pushtypepolicy_change": ("voakA", "A"),
     "admin:pushes_pushtypepolicy_changelist": ("voakA", "voakA"),

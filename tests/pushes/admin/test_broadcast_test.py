@@ -11,6 +11,7 @@ from pushes.admin import roles
 from pushes.directory import DirectoryError, TableDirectory
 from pushes.models import Broadcast, DeliveryResult, PushRecord
 from pushes.names import BroadcastStatus
+from tests import djangos_words
 from tests.make import make_account, make_app_key, make_broadcast, make_device
 from tests.pushes.admin.conftest import SignIn, url
 
@@ -69,7 +70,7 @@ def test_a_double_click_sends_one_test(operator: Client, broadcast: Broadcast) -
         ("f" * 40, "is known for: ffff…ffff."),
         (",", "is known for: –."),
         (" ".join(f"n{n}" for n in range(21)), "21 names: a test goes to at most 20."),
-        ("", "This field is required"),
+        ("", djangos_words.REQUIRED),
     ],
 )
 def test_names_that_cannot_be_used_are_named_and_nobody_gets_it(

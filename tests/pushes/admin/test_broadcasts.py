@@ -13,6 +13,7 @@ from pushes import broadcasts, canary, rollout, tags
 from pushes.admin import account_list, progress
 from pushes.models import Broadcast, OperatorPreferences, PushRecord
 from pushes.names import App, BroadcastStatus, Status
+from tests import djangos_words
 from tests.make import make_account, make_app_key, make_broadcast, make_delivery, make_device, make_record
 from tests.pushes.admin.conftest import SignIn, url
 
@@ -180,19 +181,21 @@ def test_editing_keeps_a_list_too_long_to_show(operator: Client) -> None:
     [
         ({"text": "字" * 1400}, "4200 bytes"),
         ({"data": "[1]"}, "Write a JSON object"),
-        ({"data": "{"}, "Enter a valid JSON"),
-        ({"data": '{"x": NaN}'}, "Enter a valid JSON"),
-        ({"data": '{"x": 1e400}'}, "Enter a valid JSON"),
-        ({"data": '{"x": "\\ud800"}'}, "Enter a valid JSON"),
-        ({"data": "[" * 5_000 + "]" * 5_000}, "Enter a valid JSON"),
+        ({"data": "{"}, djangos_words.NOT_JSON),
+        ({"data": '{"x": NaN}'}, djangos_words.NOT_JSON),
+        ({"data": '{"x": 1e400}'}, djangos_words.NOT_JSON),
+        ({"data": '{"x": "\\ud800"}'}, djangos_words.NOT_JSON),
+        ({"data": "[" * 5_000 + "]" * 5_000}, djangos_words.NOT_JSON),
         ({"scheduled_at_0": "2020-01-01", "scheduled_at_1": "08:00"}, "This moment has passed"),
         ({"expires_at_0": "2020-01-01", "expires_at_1": "08:00"}, "expire before it is sent"),
         ({"expires_at_0": "2099-01-01", "expires_at_1": "08:00"}, "Pushes are kept for"),
-        ({"title": ""}, "This field is required"),
+        ({"title": ""}, djangos_words.REQUIRED),
+        ({"title": "\u200b\u3164"}, djangos_words.REQUIRED),
+        ({"text": "\u2800\u202e"}, djangos_words.REQUIRED),
         ({"audience_kind": "tag"}, "Name the tag"),
         ({"audience_kind": "tag", "tag": "v!p"}, "“v!p” is no tag"),
-        ({"canary_percent": "51"}, "less than or equal to 50"),
-        ({"window_policy": "later"}, "Select a valid choice"),
+        ({"canary_percent": "51"}, djangos_words.TOO_LARGE % {"limit_value": 50}),
+        ({"window_policy": "later"}, djangos_words.NOT_A_CHOICE),
     ],
 )
 def test_what_cannot_be_sent_is_refused_with_its_reason(

@@ -5,7 +5,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from pushes.admin import letter_actions
-from pushes.admin.raw_bytes import MOST_SHOWN, readable
+from pushes.admin.raw_bytes import MOST_SHOWN, beginning, readable
 from pushes.intake import store
 from pushes.models import DeadLetter, PushRecord
 from pushes.names import DeadLetterStatus
@@ -237,3 +237,13 @@ def test_a_viewer_gets_no_actions(viewer: Client) -> None:
     letter.refresh_from_db()
     assert letter.status == DeadLetterStatus.NEW
     assert viewer.post(url("deadletter_discard_page", letter.pk)).status_code == 403
+
+
+@pytest.mark.parametrize("most", range(1, 25))
+def test_a_beginning_ends_between_characters(most: int) -> None:
+    assert beginning("ab字👨\u200d👩\u200d👧订单订单".encode(), most).removesuffix("…") in ("", "a", "ab", "ab字")
+
+
+def test_bytes_that_are_no_text_begin_all_the_same() -> None:
+    assert beginning(b"\xff\xfeabc", 4) == "\\xff\\xfea…"
+    assert beginning(b"abc", 3) == "abc"

@@ -26,7 +26,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(idle.time, "time", made.time)
+    monkeypatch.setattr(time, "time", made.time)
     return made
 
 

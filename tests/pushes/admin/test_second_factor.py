@@ -19,6 +19,7 @@ from django_otp.oath import totp
 from pushes import secondfactor, vault
 from pushes.admin import roles
 from pushes.models import BackupCode, FailedLogin, SecondFactor, WrongCode
+from tests import djangos_words
 from tests.make import make_operator
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_passwords")]
@@ -124,7 +125,7 @@ def test_an_empty_code_names_its_field(client: Client, operator: User) -> None:
     client.force_login(operator)
     answer = client.post(SET_UP, {"code": ""})
     assert answer.status_code == 422
-    assert "This field is required." in answer.content.decode()
+    assert djangos_words.REQUIRED in answer.content.decode()
 
 
 def test_a_second_submission_makes_no_second_device(client: Client, operator: User) -> None:

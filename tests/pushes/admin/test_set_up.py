@@ -40,6 +40,14 @@ def test_the_table_shows_every_push_type(viewer: Client) -> None:
     assert viewer.get(url("pushtypepolicy_changelist")).context["cl"].result_count == 16
 
 
+@pytest.mark.parametrize("nothing", ["", "\u200b", "\u3164", "\u202e\ufe0f"])
+def test_a_default_title_shows_something(administrator: Client, nothing: str) -> None:
+    page = administrator.get(url("pushtypepolicy_change", 5))
+    fields = {name: value for name, value in page.context["adminform"].form.initial.items() if value}
+    answer = administrator.post(url("pushtypepolicy_change", 5), fields | {"default_title": nothing})
+    assert list(answer.context["adminform"].form.errors) == ["default_title"]
+
+
 def test_rules_are_changed_in_the_table(administrator: Client) -> None:
     sent = policy_table(administrator) | changed_row(5, window="09:00-22:00", ttl_seconds=600)
     administrator.post(url("pushtypepolicy_changelist"), sent)
@@ -92,7 +100,8 @@ def test_a_token_without_a_name_or_a_scope_is_refused(key_manager: Client, field
 def test_a_name_is_used_once(key_manager: Client) -> None:
     ApiToken.issue("backend", ["push"])
     page = key_manager.post(url("apitoken_add"), {"name": "backend", "scopes": ["push"]})
-    assert "already exists" in page.content.decode()
+    assert list(page.context["adminform"].form.errors) == ["name"]
+    assert ApiToken.objects.count() == 1
 
 
 def test_a_token_is_disabled_and_enabled(key_manager: Client) -> None:

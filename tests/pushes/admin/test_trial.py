@@ -111,6 +111,8 @@ def test_looking_sends_nothing(operator: Client, account: Account) -> None:
         {"devices": ["0123456789abcdef"]},
         {"title": ""},
         {"text": " "},
+        {"text": "\u200b\u3164"},
+        {"title": "\u2066\u00ad"},
         {"text": "x" * 501},
         {"nonce": "../.."},
     ],

@@ -9,6 +9,7 @@ from higo_push import processes
 from pushes import lanes
 from pushes.distribute import distribute
 from pushes.models import DeliveryResult, PushRecord
+from tests.make import make_broadcast
 from tests.pushes.api.conftest import Api
 
 PUSH = {"to_id": "7", "app": "higo", "message": "你好"}
@@ -157,6 +158,8 @@ class TestOne:
             ({"ttl": -1}, "bad_expiry", "ttl"),
             ({"expires_at": 3600}, "bad_expiry", "expires_at"),
             ({"message": ""}, "no_message", "message"),
+            ({"message": "\u200b"}, "no_message", "message"),
+            ({"message": "\u1160\ufe0f"}, "no_message", "message"),
             ({"data": 1}, "bad_data", "data"),
             ({"msg_id": "x" * 129}, "bad_msg_id", "msg_id"),
             ({"titel": "T"}, "unknown_field", "titel"),
@@ -246,6 +249,46 @@ class TestShow:
     @pytest.mark.parametrize("path", ["/pushes/999", f"/pushes/{2**63}", "/pushes/999/deliveries"])
     def test_an_unknown_push_is_not_found(self, api: Api, path: str):
         assert api.call("GET", path)[0] == 404
+
+
+class TestWithdraw:
+    def test_what_has_not_left_is_withdrawn_and_the_answer_counts(self, api: Api):
+        record_id = submit(api, PUSH)[1]["id"]
+        PushRecord.objects.update(status="distributed")
+        make_delivery(record_id, status="held")
+        make_delivery(record_id, status="accepted", token="a")
+        make_delivery(record_id, status="sending", token="b", sent_at=timezone.now())
+        wanted = {"id": record_id, "status": "distributed", "withdrawn": 1, "already_sent": 1, "under_way": 1}
+        assert api.call("DELETE", f"/pushes/{record_id}") == (200, wanted)
+        assert api.call("DELETE", f"/pushes/{record_id}") == (200, wanted)
+        state = api.call("GET", f"/pushes/{record_id}")[1]
+        assert state["withdrawn_at"] is not None
+        assert state["deliveries"] == {"cancelled": 1, "accepted": 1, "sending": 1}
+        (item,) = api.call("GET", f"/pushes/{record_id}/deliveries?status=cancelled")[1]["items"]
+        assert item["reason"] == "withdrawn"
+
+    def test_a_push_that_nobody_has_distributed_is_withdrawn_whole(self, api: Api):
+        record_id = submit(api, PUSH | {"to_id": ["7", "8"], "msg_id": "m"})[1]["id"]
+        wanted = {"id": record_id, "status": "cancelled", "withdrawn": 2, "already_sent": 0, "under_way": 0}
+        assert api.call("DELETE", f"/pushes/{record_id}") == (200, wanted)
+        assert submit(api, PUSH | {"to_id": ["7", "8"], "msg_id": "m"})[1] == {"status": "duplicate", "id": record_id}
+        assert PushRecord.objects.get().withdrawn_by == "api:token 0"
+
+    @pytest.mark.parametrize("path", ["/pushes/999", f"/pushes/{2**63}"])
+    def test_an_unknown_push_is_not_found(self, api: Api, path: str):
+        assert api.call("DELETE", path)[0] == 404
+
+    def test_a_broadcasts_push_is_cancelled_with_its_broadcast(self, api: Api):
+        record_id = submit(api, PUSH)[1]["id"]
+        PushRecord.objects.update(broadcast=make_broadcast())
+        status, answer = api.call("DELETE", f"/pushes/{record_id}")
+        assert (status, error_of(answer)[0]) == (409, "broadcast")
+
+    @pytest.mark.parametrize("scope", ["read", "devices", "metrics"])
+    def test_it_takes_the_scope_push(self, api: Api, make_api: Callable[..., Api], scope: str):
+        record_id = submit(api, PUSH)[1]["id"]
+        assert make_api(scope).call("DELETE", f"/pushes/{record_id}")[0] == 403
+        assert PushRecord.objects.get().withdrawn_at is None
 
 
 class TestDeliveries:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pushes.characters import closed
 from pushes.providers.text import clean, encoded_size, fit, quote_plus, to_json
 
 FAMILY = "👨\u200d👩\u200d👧"
@@ -82,8 +83,18 @@ def test_the_second_of_two_flags_is_cut_off_whole():
     assert fit("🇨🇳🇫🇷", 13) == "🇨🇳…"
 
 
-def test_a_cluster_without_end_is_cut_anyway():
-    assert len(fit("a" + "\u0301" * 500, 100)) > 40
+def test_a_letter_under_hundreds_of_marks_neither_vanishes_nor_bursts_the_limit():
+    for most in range(4, 40):
+        fitted = fit("a" + "\u0301" * 500, most)
+        assert fitted.startswith("a")
+        assert encoded_size(fitted) <= most
+
+
+@given(st.text(st.sampled_from('a字\u202e\u2067\u2069\u202c"👩\u200d\u0301')), st.integers(0, 60))
+def test_directions_are_closed_within_the_limit(text, most):
+    fitted = fit(closed(text), most)
+    assert encoded_size(fitted) <= most
+    assert closed(fitted) == fitted
 
 
 @given(st.text(), st.integers(0, 60))

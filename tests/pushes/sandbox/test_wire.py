@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 STATS = b"GET /_sandbox/stats HTTP/1.1\r\nHost: x\r\n"
 
@@ -76,5 +77,6 @@ def test_too_large_a_body_is_refused(connection):
 
 
 def test_an_unknown_path_is_not_found(sandbox):
-    with pytest.raises(Exception, match="404"):
+    with pytest.raises(requests.HTTPError) as refused:
         sandbox._get("nothing", {})
+    assert refused.value.response.status_code == 404
