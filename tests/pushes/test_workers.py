@@ -144,7 +144,7 @@ def test_nobody_releases_what_another_has_taken_meanwhile(redis_client: Redis):
 def test_a_lost_lease_is_noticed(redis_client: Redis):
     one = leases(redis_client, "a", "b")
     one.renew()
-    redis_client.set(LEASE_KEY.format(name="a"), "other")
+    redis_client.set(LEASE_KEY.format(name="a"), "other", px=30_000)
     one.renew()
     assert one.owned == {"b"}
 
@@ -358,7 +358,7 @@ def test_killed_and_started_anew_in_a_container_a_worker_works_at_once(
 
 def test_a_worker_leaves_the_shards_of_another_alone(start: Start, redis_client: Redis):
     for name in (lanes.send_queue("group", 2), lanes.distribute_queue("group", 2)):
-        redis_client.set(LEASE_KEY.format(name=name), "another")
+        redis_client.set(LEASE_KEY.format(name=name), "another", px=60_000)
     ids = chat(8)
     assert start("group", "--burst").wait(timeout=60) == 0
     served = PushRecord.objects.filter(pk__in=ids, status=RecordStatus.DISTRIBUTED)
