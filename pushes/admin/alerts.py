@@ -215,7 +215,7 @@ def _dead_letters(request: HttpRequest) -> Iterator[Alert]:
     if number:
         text = ngettext("%(n)s new dead letter.", "%(n)s new dead letters.", number) % {"n": attention.shown(number)}
         url = f"{admin_url(DeadLetter, 'changelist')}?status__exact={DeadLetterStatus.NEW}"
-        advice = _("It could not be read or used: correct and replay, or discard.")
+        advice = _("What could not be read or used: correct and replay it, or discard it.")
         yield Alert("dead-letters", text, advice, url, _("Show them"))
 
 

@@ -1,16 +1,21 @@
 """The box `is_enabled` of a form: unticked, it asks on a page of its own; untouched, it says nothing."""
 
+from typing import Any, TypeVar
+
 from django.utils.functional import cached_property
 
-from pushes.admin.theme import M, ModelForm
+from pushes.admin.theme import ModelForm
+from pushes.models import AppKey, PushTypePolicy
+
+Switched = TypeVar("Switched", AppKey, PushTypePolicy)
 
 
-class SwitchForm(ModelForm[M]):
+class SwitchForm(ModelForm[Switched]):
     """A row with a box that switches it on. Unticked, the row stays on until the page that asks has its answer."""
 
     asks_to_switch_off = False
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "is_enabled" in self.fields:
             # What the box was when the page was made: somebody else may have switched the row off since then.
