@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from django.db.models import F, QuerySet
 
-from pushes import clocks, devices
+from pushes import characters, clocks, devices
 from pushes.claims import Claimed
 from pushes.models import AppKey, Device, SuspectToken
 from pushes.names import Reason
@@ -137,4 +137,4 @@ def _waits(outcome: Outcome) -> Outcome:
 
 
 def _words(outcome: Outcome) -> str:
-    return f"{'' if outcome.code is None else outcome.code} {outcome.text}".strip()[:200]
+    return characters.shorten(f"{'' if outcome.code is None else outcome.code} {outcome.text}".strip(), 200)
