@@ -52,14 +52,9 @@ def read(
         data=_data(fields.get("data")),
         message_id=message_id,
         source=source,
-        identity=identity_of(message_id, owner=owner) if message_id else identity,
+        identity=f"msg:{owner}:{message_id}" if message_id else identity,
         expires_at=_expires_at(fields, now or timezone.now()),
     )
-
-
-def identity_of(message_id: str, *, owner: str = "") -> str:
-    """What tells a push with a `msg_id` from all others of its source."""
-    return f"msg:{owner}:{message_id}"
 
 
 def shown(value: object) -> str:

@@ -9,7 +9,7 @@ from higo_push import processes
 from pushes import lanes
 from pushes.distribute import distribute
 from pushes.models import DeliveryResult, PushRecord
-from tests.make import make_broadcast, make_record
+from tests.make import make_broadcast
 from tests.pushes.api.conftest import Api
 
 PUSH = {"to_id": "7", "app": "higo", "message": "你好"}
@@ -283,28 +283,6 @@ class TestWithdraw:
         PushRecord.objects.update(broadcast=make_broadcast())
         status, answer = api.call("DELETE", f"/pushes/{record_id}")
         assert (status, error_of(answer)[0]) == (409, "broadcast")
-
-    def test_another_tokens_push_stays(self, api: Api, make_api: Callable[..., Api]):
-        record_id = submit(api, PUSH | {"msg_id": "m"})[1]["id"]
-        other = make_api("push")
-        status, answer = other.call("DELETE", f"/pushes/{record_id}")
-        assert (status, error_of(answer)[0]) == (403, "not_yours")
-        own_id = submit(other, PUSH | {"msg_id": "m"})[1]["id"]
-        assert own_id != record_id
-        assert other.call("DELETE", f"/pushes/{own_id}")[0] == 200
-        assert list(PushRecord.objects.filter(withdrawn_at__isnull=False).values_list("pk", flat=True)) == [own_id]
-        assert api.call("DELETE", f"/pushes/{record_id}")[0] == 200
-
-    def test_of_a_push_without_msg_id_nobody_knows_whose_it_is(self, api: Api, make_api: Callable[..., Api]):
-        record_id = submit(api, PUSH)[1]["id"]
-        assert make_api("push").call("DELETE", f"/pushes/{record_id}")[0] == 200
-
-    @pytest.mark.parametrize("source", ["intake", "group", "private", "resend", "test"])
-    def test_what_came_by_another_door_stays(self, api: Api, source: str):
-        record = make_record(source=source)
-        status, answer = api.call("DELETE", f"/pushes/{record.pk}")
-        assert (status, error_of(answer)[0]) == (403, "not_yours")
-        assert PushRecord.objects.get().withdrawn_at is None
 
     @pytest.mark.parametrize("scope", ["read", "devices", "metrics"])
     def test_it_takes_the_scope_push(self, api: Api, make_api: Callable[..., Api], scope: str):
