@@ -31,9 +31,10 @@ from pushes.values import Outcome, Scope, Verdict
 NEARLY_ALL = 4
 #: Fewer different tokens refused, and none accepted, is chance, or one user's old phones: it pauses no key.
 LEAST_TO_DOUBT = 10
-#: What the last minutes say is asked of the deliveries of these, and of no more than so many.
+#: What the last minutes say is asked of the deliveries of these, and of no more than so many; they are looked for among
+#: so many of the newest of all keys, because no index leads from a key to its deliveries.
 LAST_MINUTES = timedelta(minutes=10)
-MOST_ASKED = 1_000
+MOST_ASKED, MOST_READ = 1_000, 20_000
 #: A key whose pushes are so few that this passes without an acceptance asks again with the next push.
 SUSPECT_FOR = timedelta(days=1)
 
@@ -94,8 +95,9 @@ def _contradicted(key: AppKey, accepted: set[str], suspects: Sequence[Suspect], 
     if len(accepted) >= LEAST_TO_DOUBT:
         return None
     since = max(filter(None, (now - LAST_MINUTES, key.updated_at, key.doubted_until)))
-    lately = DeliveryResult.objects.filter(app_key_id=key.pk, created_at__gte=since).order_by("-created_at")
-    told = lately.filter(Q(status=Status.ACCEPTED) | Q(status=Status.FAILED, reason=Reason.BAD_TOKEN))
+    newest = DeliveryResult.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    lately = DeliveryResult.objects.filter(id__gt=newest - MOST_READ, app_key_id=key.pk, created_at__gte=since)
+    told = lately.filter(Q(status=Status.ACCEPTED) | Q(status=Status.FAILED, reason=Reason.BAD_TOKEN)).order_by("-id")
     living, dead = set(accepted), {suspect.token for suspect in suspects}
     for status, token in told.values_list("status", "token")[:MOST_ASKED]:
         (living if status == Status.ACCEPTED else dead).add(token)
