@@ -14,6 +14,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -23,7 +24,6 @@ from redis import ResponseError
 from rq import Queue, job, serializers
 from rq.job import Job, JobStatus
 from rq.job_lifecycle import record_job_failure
-from rq.utils import utcparse
 
 from pushes.names import JobRefusal
 
@@ -51,7 +51,7 @@ MOST_LOGGED = 20
 UNREADABLE = b'["(unreadable)", null, [], {}]'
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
-_MOMENT = re.compile(rb"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,6})?Z")
+_MOMENT = re.compile(rb"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{6})?Z")
 #: Fields that no job of ours has: further calls, later calls, and calls to the network.
 _EXTRAS = (
     "success_callback_name",
@@ -171,7 +171,12 @@ def _readable_call(raw: Raw) -> Call:
 def read_call(raw: Raw) -> Call | None:
     """What the job would call: function, instance (none), arguments, keywords. None when that is no JSON of this
     shape, or longer than any of ours."""
-    call = _json(_unpacked(raw.get(b"data", b"")))
+    return _call(raw.get(b"data", b""))
+
+
+@lru_cache(maxsize=2)  # a job is read twice: to be checked, and to be restored
+def _call(data: bytes) -> Call | None:
+    call = _json(_unpacked(data))
     is_call = isinstance(call, list) and len(call) == 4 and isinstance(call[0], str) and call[1] is None
     if not is_call or not isinstance(call[2], list) or not isinstance(call[3], dict):
         return None
@@ -219,12 +224,12 @@ def _decodes(value: bytes) -> bool:
 
 
 def _is_moment(value: bytes) -> bool:
-    return _MOMENT.fullmatch(value) is not None and _exists(value.decode())
+    return _MOMENT.fullmatch(value) is not None and _exists(value[:-1].decode())
 
 
 def _exists(moment: str) -> bool:
     try:
-        utcparse(moment)
+        datetime.fromisoformat(moment)
     except ValueError:
         return False
     return True
@@ -239,7 +244,7 @@ _FIELDS: dict[bytes, Callable[[bytes], bool]] = {
     **dict.fromkeys((b"created_at", b"enqueued_at", b"started_at", b"ended_at", b"last_heartbeat"), _is_moment),
     **dict.fromkeys((b"result_ttl", b"failure_ttl"), _is_seconds(MOST_KEPT_SECONDS)),
     b"timeout": _is_seconds(MOST_SECONDS),
-    b"status": lambda value: value in {status.value.encode() for status in JobStatus},
+    b"status": frozenset(status.value.encode() for status in JobStatus).__contains__,
 }
 
 

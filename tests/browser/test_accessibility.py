@@ -87,7 +87,7 @@ PAGES = [
     "auth/user/",
     "auth/user/add/",
     "auth/user/1/change/",
-    "auth/user/1/password/",
+    "auth/user/2/password/",
     "auth/group/",
     "auth/group/{role}/change/",
     "pushes/failedlogin/",
@@ -109,6 +109,7 @@ def rows() -> dict[str, int]:
     ApiToken.objects.create(pk=1, name="shop backend", digest="0", scopes=["push"])
     FailedLogin.objects.create(pk=1, username="first", ip_address="192.0.2.1", failures_since_start=5)
     User.objects.create_superuser("root", pk=1, password=PASSWORD)
+    User.objects.create_user("colleague", pk=2)
     order = b'{"to_id": "%b", "app": "higo", "message": "%b", "msg_id": "order-7"}'
     store(Batch("batch", [order % (b"100007", "您已付款".encode()), order % (b"100008", "买家已付款".encode() * 20)]))
     return places() | {"conflict": DeadLetter.objects.get(reason="conflict").pk}
@@ -166,7 +167,7 @@ def test_refusals_are_accessible_and_fit(look: str, new_page: Callable[..., Page
 def test_pages_are_accessible_and_fit(look: str, new_page: Callable[..., Page], rows: dict[str, int]) -> None:
     page = new_page(**LOOKS[look])
     found = faults(page, "/admin/login/")
-    log_in(page, User.objects.get())
+    log_in(page, User.objects.get(pk=1))
     for address in PAGES:
         found += faults(page, f"/admin/{address.format(**rows)}")
     assert found == []

@@ -35,6 +35,7 @@ def rows() -> dict[str, int]:
     address = "2001:db8:85a3:8d3:1319:8a2e:370:7348"
     FailedLogin.objects.create(pk=1, username="一位名字很长的操作员" * 4, ip_address=address, failures_since_start=5)
     User.objects.create_superuser("root", pk=1, password=PASSWORD, email=f"{NAME}@example.com")
+    User.objects.create_user("colleague", pk=2)
     places_of_rows = places()
     device = make_device(make_account(NAME), token="f" * 64)
     record = make_record(
@@ -63,7 +64,7 @@ def test_no_page_scrolls_sideways(new_page: Callable[..., Page], rows: dict[str,
     found = []
     for locale in ("en", "zh-CN"):
         page = new_page(locale=locale)
-        log_in_with(page, User.objects.get())
+        log_in_with(page, User.objects.get(pk=1))
         for address in PAGES:
             # The phone's width first: a chart shrinks only a moment after its window.
             page.set_viewport_size({"width": 390, "height": 800})

@@ -20,12 +20,13 @@ from django.db import (
 from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from pushes import broadcasts, distribute, exports, outages, queues, results, sweep
+from pushes import audiences, broadcasts, bulk, distribute, exports, outages, queues, results, rollout, sweep
 from pushes.api import endpoint
 from pushes.directory import DirectoryError
 from pushes.intake import store
-from pushes.models import DeadLetter, DeliveryResult, PushRecord
+from pushes.models import DeadLetter, DeliveryResult, Export, PushRecord
 from pushes.names import BroadcastStatus, RecordStatus
+from pushes.postdated import CLOCK_TOLERANCE
 from pushes.rawlist import Batch
 from tests.make import make_broadcast
 from tests.pushes.rows import make_record
@@ -174,7 +175,7 @@ def test_an_export_ends_with_its_reason(django_user_model: Any, redis_client: ob
         raise error
 
     owner = django_user_model.objects.create(username="mei")
-    export = exports.order(exports.Export(created_by=owner))
+    export = exports.order(Export(created_by=owner))
     assert exports.write(export.pk, read, lambda *_: iter(()))
     export.refresh_from_db()
     assert (export.status, export.detail) == ("failed", f"{type(error).__name__}: {error}"[:300])
@@ -205,7 +206,7 @@ def test_a_broadcast_that_cannot_be_listed_is_paused_with_its_reason(
 ):
     broadcast = make_broadcast()
     broadcasts.launch(broadcast.pk)
-    with failing(monkeypatch, broadcasts.audiences, "next_page", LASTING):
+    with failing(monkeypatch, audiences, "next_page", LASTING):
         assert broadcasts.expand(broadcast.pk) == 0
     broadcast.refresh_from_db()
     assert broadcast.status == BroadcastStatus.PAUSED
@@ -218,7 +219,7 @@ def test_a_broadcast_waits_for_a_database_that_is_away(monkeypatch: pytest.Monke
     broadcast = make_broadcast()
     broadcasts.launch(broadcast.pk)
     away = OperationalError(2013, "Lost connection")
-    with failing(monkeypatch, broadcasts.audiences, "next_page", away), pytest.raises(OperationalError):
+    with failing(monkeypatch, audiences, "next_page", away), pytest.raises(OperationalError):
         broadcasts.expand(broadcast.pk)
     broadcast.refresh_from_db()
     assert broadcast.status == BroadcastStatus.SENDING
@@ -226,7 +227,7 @@ def test_a_broadcast_waits_for_a_database_that_is_away(monkeypatch: pytest.Monke
 
 @pytest.mark.django_db(transaction=True)
 def test_one_message_that_the_database_refuses_does_not_stop_the_intake(monkeypatch: pytest.MonkeyPatch):
-    real: Callable[..., Any] = distribute.bulk.insert_rows
+    real: Callable[..., Any] = bulk.insert_rows
     refused = OperationalError(1366, "Incorrect string value")
 
     def insert(model: type, fields: Any, rows: Any, **how: Any) -> None:
@@ -244,7 +245,7 @@ def test_one_message_that_the_database_refuses_does_not_stop_the_intake(monkeypa
 @pytest.mark.django_db(transaction=True)
 def test_a_missing_table_makes_no_dead_letters(monkeypatch: pytest.MonkeyPatch):
     missing = ProgrammingError(1146, "Table 'x' doesn't exist")
-    with failing(monkeypatch, distribute.bulk, "insert_rows", missing), pytest.raises(ProgrammingError):
+    with failing(monkeypatch, bulk, "insert_rows", missing), pytest.raises(ProgrammingError):
         store(Batch("b" * 32, [raw()]))
     assert not DeadLetter.objects.exists()
 
@@ -265,16 +266,14 @@ def test_a_write_that_cannot_succeed_is_not_tried_for_half_a_lease(monkeypatch: 
 def test_a_part_of_a_round_that_fails_leaves_the_others(
     monkeypatch: pytest.MonkeyPatch, redis_client: object, caplog: pytest.LogCaptureFixture
 ):
-    record = make_record(
-        status=RecordStatus.PENDING, accounts=["u1"], created_at=timezone.now() - sweep.CLOCK_TOLERANCE
-    )
+    record = make_record(status=RecordStatus.PENDING, accounts=["u1"], created_at=timezone.now() - CLOCK_TOLERANCE)
     for _ in range(2):
-        with failing(monkeypatch, sweep.rollout, "watch", LASTING):
+        with failing(monkeypatch, rollout, "watch", LASTING):
             swept = sweep.sweep()
         assert swept is not None
         assert swept.records_enqueued == 1
     assert caplog.text.count("a part of the round has failed") == 1
     assert record.pk
     away = OperationalError(2006, "gone")
-    with failing(monkeypatch, sweep.rollout, "watch", away), pytest.raises(OperationalError):
+    with failing(monkeypatch, rollout, "watch", away), pytest.raises(OperationalError):
         sweep.sweep()

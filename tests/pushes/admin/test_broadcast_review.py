@@ -131,7 +131,6 @@ def test_a_placeholder_is_warned_of_beside_every_other_doubt(operator: Client, s
         "} {",
         "[new]",
         "【上新】",
-        "😀 {}{",
         "5 < 7 %",
     ],
 )

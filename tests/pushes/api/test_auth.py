@@ -49,7 +49,7 @@ def use(api: Api, authorization: str | None) -> HttpResponse:
 
 
 def test_every_address_but_the_open_ones_asks_for_a_scope():
-    assert len(protected()) == 8
+    assert len(protected()) == 9
     assert all(scope in ApiToken.SCOPES for _, _, scope in protected())
 
 
