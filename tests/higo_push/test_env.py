@@ -80,6 +80,8 @@ def test_hosts_are_brought_into_one_form(monkeypatch: pytest.MonkeyPatch, value:
         "gateway.example.com:",
         "gateway.example.com:0",
         "gateway.example.com:99999",
+        "0x7f.1",
+        "127.0x1",
         "*.example.com",
         "gate way",
         "::1",
