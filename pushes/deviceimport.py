@@ -114,7 +114,8 @@ def _may_be_a_device(cells: Sequence[str]) -> bool:
 
 
 def _row(line: int, columns: Sequence[str], cells: list[str]) -> Row:
-    if spreadsheets.is_total(cells):
+    account_ids = [cell for name, cell in zip(columns, cells, strict=False) if name == "account_id" and cell]
+    if spreadsheets.is_total([cells[0], *account_ids] if account_ids else cells):
         raise _BadLineError("line", characters.shorten(" ".join(filter(None, cells)), 60), spreadsheets.total_advice())
     least = max(place for place, name in enumerate(columns) if name in REQUIRED) + 1
     while len(cells) > len(columns) and not cells[-1]:
