@@ -275,7 +275,7 @@ def lane_depth(lane: str) -> int:
 def worker_names() -> list[str]:
     """RQ's names of the workers that live; each begins with its lane. Raises redis.RedisError."""
     client: Any = connection()
-    keys = unless_strange(lambda: sorted(client.smembers(WORKERS_KEY)), [])
+    keys: list[bytes] = unless_strange(lambda: sorted(client.smembers(WORKERS_KEY)), [])
     pipeline = client.pipeline(transaction=False)
     for key in keys:
         pipeline.exists(key)

@@ -90,7 +90,7 @@ class ShardLeases:
             return
         seconds = settings.SHARD_LEASE_SECONDS
         until = time.monotonic() + seconds
-        args = [self.holder, int(seconds * 1_000), int(max(seconds, LONGEST_LEASE_SECONDS) * 1_000)]
+        args: list[str | int] = [self.holder, int(seconds * 1_000), int(max(seconds, LONGEST_LEASE_SECONDS) * 1_000)]
         self._held = {name for name in self.names if self._hold(keys=[LEASE_KEY.format(name=name)], args=args)}
         self._held_until = until
 

@@ -36,7 +36,7 @@ VALUES: dict[str, Callable[[Redis, str], object]] = {
     "list": lambda client, key: client.rpush(key, "a", b"\xff"),
     "hash": lambda client, key: client.hset(key, mapping={"a": "b", b"\xff": b"\xff"}),
     "set": lambda client, key: client.sadd(key, "a", b"\xff", ""),
-    "zset": lambda client, key: client.zadd(key, {"a": 1.0, b"\xff": 2.0}),
+    "zset": lambda client, key: client.zadd(key, {b"a": 1.0, b"\xff": 2.0}),
     "stream": lambda client, key: client.xadd(key, {"a": "b"}),
 }
 KEYS = (
@@ -155,14 +155,15 @@ def test_values_of_another_kind_hold_up_nothing(
 @pytest.mark.parametrize("text", NUMBERS)
 @pytest.mark.parametrize("field", ["tokens", "at", "failures", "open_until", "line", "tripped", "opened", "probing"])
 def test_an_app_key_s_gate_stays_open(redis_client: Redis, field: str, text: bytes):
-    redis_client.hset(keygate.KEY.format(key_id=7), field, text)
+    client: Any = redis_client
+    client.hset(keygate.KEY.format(key_id=7), field, text)
     assert keygate.seconds_shut(7) == 0
     assert 0 <= keygate.admit(7, 5, 50).granted <= 5
     assert keygate.report(7, answered=0, failed=1_000)
     assert 0 < keygate.seconds_shut(7) <= keygate.STATE_SECONDS
     assert not keygate.report(7, answered=1, failed=0)
     assert keygate.seconds_shut(7) == 0
-    redis_client.hset(keygate.KEY.format(key_id=7), field, text)
+    client.hset(keygate.KEY.format(key_id=7), field, text)
     assert keygate.admit(7, 5, None).wait_seconds >= 0
 
 
@@ -197,6 +198,21 @@ def test_a_lease_without_an_end_is_nobody_s(redis_client: Redis, milliseconds: i
 SAID: dict[str, Any] = {"process": "intake", "host": "a", "what": pulse.DATABASE, "seconds": 3}
 
 
+#: What a complaint of ours never says.
+WRONG: tuple[dict[str, Any], ...] = (
+    {"process": "\ud800"},
+    {"host": "x" * 100_000},
+    {"host": "\u202e"},
+    {"process": "a\nb"},
+    {"what": "love"},
+    {"what": []},
+    {"seconds": True},
+    {"seconds": float("nan")},
+    {"seconds": 10**400},
+    {"more": 1},
+)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -204,21 +220,7 @@ SAID: dict[str, Any] = {"process": "intake", "host": "a", "what": pulse.DATABASE
         "[]",
         "null",
         '"x"',
-        *(
-            json.dumps(SAID | wrong)
-            for wrong in (
-                {"process": "\ud800"},
-                {"host": "x" * 100_000},
-                {"host": "\u202e"},
-                {"process": "a\nb"},
-                {"what": "love"},
-                {"what": []},
-                {"seconds": True},
-                {"seconds": float("nan")},
-                {"seconds": 10**400},
-                {"more": 1},
-            )
-        ),
+        *(json.dumps(SAID | wrong) for wrong in WRONG),
     ],
     ids=range(14),
 )
@@ -234,7 +236,8 @@ def test_a_complaint_that_nobody_of_ours_has_made_is_forgotten(redis_client: Red
 @pytest.mark.parametrize("batch_id", [b"\xff\xfe", b"", b"x" * 5_000, b"a/b", b"a\0b", "é".encode(), b"a" * 32])
 @pytest.mark.parametrize("kind", [None, *VALUES])
 def test_a_batch_that_nobody_of_ours_has_taken_holds_up_nothing(redis_client: Redis, batch_id: bytes, kind: str | None):
-    redis_client.hset("hg_message_queue:taken", batch_id, b"gone \xff")
+    client: Any = redis_client
+    client.hset("hg_message_queue:taken", batch_id, b"gone \xff")
     if kind:
         VALUES[kind](redis_client, b"hg_message_queue:taken:" + batch_id)  # type: ignore[arg-type]
     redis_client.set(b"hg_message_queue:intake:gone \xff", "lives for ever")
