@@ -5,7 +5,6 @@ any answer in between, stays open for a time that doubles, then lets single prob
 them is answered. All of it is soft state: losing it costs a few calls, never a push.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -154,11 +153,10 @@ def seconds_shut(key_id: int) -> float:
 def state(key_id: int) -> GateState:
     client: Any = queues.connection()
     asked = partial(client.hmget, KEY.format(key_id=key_id), ["tripped", "open_until"])
-    stored: Sequence[Any] = queues.unless_strange(asked, (None, None))
-    tripped, open_until = stored
+    tripped, open_until = queues.unless_strange(asked, (b"", b""))
     try:
-        until = float(open_until)
-    except (TypeError, ValueError):  # there is none, or one that nobody can read
+        until = float(open_until or b"")
+    except ValueError:  # there is none, or one that nobody can read
         return GateState(tripped == b"1", 0.0)
     seconds, microseconds = client.time()
     left = until - seconds - microseconds / 1e6

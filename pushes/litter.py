@@ -20,6 +20,8 @@ from pushes.names import JobRefusal
 log = logging.getLogger(__name__)
 
 READ_AT_ONCE = 1_000
+#: The year 3000, in the scores of registries: their pages show dates, and there are none far beyond.
+NO_DATE = 32_503_680_000
 _JOB, _EXECUTION = re.compile(rb"[A-Za-z0-9_-]{1,200}"), re.compile(rb"[A-Za-z0-9_-]{1,200}:[A-Za-z0-9_-]{1,200}")
 _REGISTRIES = (DeferredJobRegistry, FailedJobRegistry, FinishedJobRegistry, ScheduledJobRegistry)
 _WORKER = re.compile(rb"rq:worker:[\w.-]{1,250}")
@@ -56,6 +58,7 @@ def _clear_queue(client: Any, queue: Queue) -> int:
 
 def _clear_registry(client: Any, key: str, form: re.Pattern[bytes]) -> int:
     number = clear_type(client, key, b"zset")
+    number += int(client.zremrangebyscore(key, NO_DATE, "+inf"))
     gone = list(_unreadable(client, client.zrange(key, 0, -1), form))
     if gone:
         log.error("%s: %s entries that cannot be read, removed", key, len(gone))

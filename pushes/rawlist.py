@@ -108,8 +108,7 @@ class RawList:
         taken = cast("dict[bytes, bytes]", self._client.hgetall(self._registry))
         if strange := [name for name in taken if not _NAME.fullmatch(name)]:
             log.error("%s: %s batches with names that are none of ours, forgotten", self._registry, len(strange))
-            registry: Any = self._client
-            registry.hdel(self._registry, *strange)
+            self._client.hdel(self._registry, *cast("list[str]", strange))
         found = [self._claim(name.decode(), owner) for name, owner in taken.items() if name not in strange]
         return [batch for batch in found if batch is not None]
 

@@ -31,12 +31,12 @@ from tests.sandbox_process import Sandbox
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-VALUES: dict[str, Callable[[Redis, str], object]] = {
+VALUES: dict[str, Callable[[Any, Any], object]] = {
     "text": lambda client, key: client.set(key, "a text"),
     "list": lambda client, key: client.rpush(key, "a", b"\xff"),
     "hash": lambda client, key: client.hset(key, mapping={"a": "b", b"\xff": b"\xff"}),
     "set": lambda client, key: client.sadd(key, "a", b"\xff", ""),
-    "zset": lambda client, key: client.zadd(key, {b"a": 1.0, b"\xff": 2.0}),
+    "zset": lambda client, key: client.zadd(key, {"a": 1.0, b"\xff": 2.0}),
     "stream": lambda client, key: client.xadd(key, {"a": "b"}),
 }
 KEYS = (
@@ -155,15 +155,14 @@ def test_values_of_another_kind_hold_up_nothing(
 @pytest.mark.parametrize("text", NUMBERS)
 @pytest.mark.parametrize("field", ["tokens", "at", "failures", "open_until", "line", "tripped", "opened", "probing"])
 def test_an_app_key_s_gate_stays_open(redis_client: Redis, field: str, text: bytes):
-    client: Any = redis_client
-    client.hset(keygate.KEY.format(key_id=7), field, text)
+    redis_client.hset(keygate.KEY.format(key_id=7), mapping={field: text})
     assert keygate.seconds_shut(7) == 0
     assert 0 <= keygate.admit(7, 5, 50).granted <= 5
     assert keygate.report(7, answered=0, failed=1_000)
     assert 0 < keygate.seconds_shut(7) <= keygate.STATE_SECONDS
     assert not keygate.report(7, answered=1, failed=0)
     assert keygate.seconds_shut(7) == 0
-    client.hset(keygate.KEY.format(key_id=7), field, text)
+    redis_client.hset(keygate.KEY.format(key_id=7), mapping={field: text})
     assert keygate.admit(7, 5, None).wait_seconds >= 0
 
 
@@ -198,7 +197,6 @@ def test_a_lease_without_an_end_is_nobody_s(redis_client: Redis, milliseconds: i
 SAID: dict[str, Any] = {"process": "intake", "host": "a", "what": pulse.DATABASE, "seconds": 3}
 
 
-#: What a complaint of ours never says.
 WRONG: tuple[dict[str, Any], ...] = (
     {"process": "\ud800"},
     {"host": "x" * 100_000},
@@ -236,10 +234,9 @@ def test_a_complaint_that_nobody_of_ours_has_made_is_forgotten(redis_client: Red
 @pytest.mark.parametrize("batch_id", [b"\xff\xfe", b"", b"x" * 5_000, b"a/b", b"a\0b", "é".encode(), b"a" * 32])
 @pytest.mark.parametrize("kind", [None, *VALUES])
 def test_a_batch_that_nobody_of_ours_has_taken_holds_up_nothing(redis_client: Redis, batch_id: bytes, kind: str | None):
-    client: Any = redis_client
-    client.hset("hg_message_queue:taken", batch_id, b"gone \xff")
+    redis_client.hset("hg_message_queue:taken", mapping={batch_id: b"gone \xff"})
     if kind:
-        VALUES[kind](redis_client, b"hg_message_queue:taken:" + batch_id)  # type: ignore[arg-type]
+        VALUES[kind](redis_client, b"hg_message_queue:taken:" + batch_id)
     redis_client.set(b"hg_message_queue:intake:gone \xff", "lives for ever")
     redis_client.rpush(lanes.RAW_LIST, json.dumps({"to_id": "reader", "app": "higo", "message": "x", "msg_id": "raw"}))
     take_in(redis_client)
