@@ -3,13 +3,13 @@
 from typing import Any
 
 from django import forms
-from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes import keycheck
 from pushes.admin.key_secret import SecretField, secret_fault
-from pushes.admin.theme import ModelForm, widgets
+from pushes.admin.switches import SwitchForm
+from pushes.admin.theme import widgets
 from pushes.models import AppKey
 from pushes.providers import hosts
 
@@ -17,12 +17,10 @@ from pushes.providers import hosts
 OTHER_CREDENTIALS = {"platform", "environment", "provider", "access_id", "endpoint_url"}
 
 
-class AppKeyForm(ModelForm[AppKey]):
+class AppKeyForm(SwitchForm[AppKey]):
     """The secret is typed in and never read back: not into the page, not into the history."""
 
     secret = SecretField(label=gettext_lazy("Secret key"), required=False)
-    #: Unticked, the key stays enabled until the page that asks has its answer.
-    asks_to_disable = False
 
     class Meta:
         model = AppKey
@@ -47,15 +45,6 @@ class AppKeyForm(ModelForm[AppKey]):
                 "“Rotate the secret” checks it first and keeps the old one."
             )
         )
-
-    @cached_property
-    def changed_data(self) -> list[str]:
-        return [name for name in super().changed_data if name != "is_enabled" or not self.asks_to_disable]
-
-    def clean_is_enabled(self) -> bool:
-        is_enabled = bool(self.cleaned_data["is_enabled"])
-        self.asks_to_disable = bool(not self.instance._state.adding and self.instance.is_enabled and not is_enabled)
-        return is_enabled or self.asks_to_disable
 
     def clean_access_id(self) -> int:
         access_id = int(self.cleaned_data["access_id"])
