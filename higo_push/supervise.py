@@ -60,8 +60,12 @@ def main(arguments: Sequence[str]) -> int:
 def alone() -> Iterator[None]:
     """One start, stop or restart at a time: a second waits until the first is over. The kernel gives the lock back
     however a process ends."""
-    programs.VAR.mkdir(parents=True, exist_ok=True)
-    with LOCK.open("w") as lock:
+    try:
+        programs.VAR.mkdir(parents=True, exist_ok=True)
+        lock = LOCK.open("w")
+    except OSError as error:
+        raise ImproperlyConfigured(f"{error.filename} cannot be written: {error.strerror}") from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -72,6 +76,8 @@ def alone() -> Iterator[None]:
 
 def start() -> int:
     """Check, start, and wait until every process has stayed up for its first seconds."""
+    if states() == [] and not wait_until_gone():
+        return NOT_ALL_RUNNING
     if states() is not None:
         print("already started:")
         return status()
@@ -95,14 +101,21 @@ def stop() -> int:
     # It may be about to end already: told by somebody else, or by systemd.
     with contextlib.suppress(Fault, OSError, http.client.HTTPException):
         control().shutdown()
+    if not wait_until_gone():
+        return 1
+    print("stopped")
+    return 0
+
+
+def wait_until_gone() -> bool:
+    """Until supervisord, which is about to end, has ended; False when that takes too long."""
     deadline = time.monotonic() + STOP_SECONDS
     while states() is not None:
         if time.monotonic() > deadline:
             print(f"still stopping after {STOP_SECONDS} s; see ./push.sh status", file=sys.stderr)
-            return 1
+            return False
         time.sleep(0.2)
-    print("stopped")
-    return 0
+    return True
 
 
 def restart() -> int:
@@ -119,6 +132,9 @@ def status() -> int:
     if found is None:
         print("not started")
         return NOT_STARTED
+    if not found:
+        print("stopping")
+        return NOT_ALL_RUNNING
     print(f"{'process':<20}{'state':<10}{'pid':>8}  {'up for':<10}")
     for one in found:
         pid = str(one.pid) if one.pid else "-"
@@ -164,12 +180,12 @@ def control() -> Any:
 
 
 def states() -> list[ProcessState] | None:
-    """The processes in the order of the table, or None when our supervisord does not run."""
+    """The processes in the order of the table: none while supervisord is ending. None when ours does not run."""
     try:
         answer = cast("list[dict[str, Any]]", control().getAllProcessInfo())
     except (OSError, http.client.HTTPException):
         return None
-    except Fault:  # it is shutting down
+    except Fault:
         return []
     order = {program.name: place for place, program in enumerate(programs.programs())}
     found = [_state(facts) for facts in answer]

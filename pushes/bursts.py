@@ -87,7 +87,7 @@ def apply(drafts: Sequence[Draft], now: datetime) -> Events:
     keys = {draft.order_key for draft in drafts if draft.order_key is not None}
     if not keys:
         return {}
-    ends, waiting = _ends(keys) if window else {}, _waiting(keys)
+    ends, waiting = _ends(keys, now + window) if window else {}, _waiting(keys)
     if not window:
         waiting = {key: row for key, row in waiting.items() if row.reason is Reason.OUTSIDE_WINDOW}
     known = dict(ends)
@@ -122,14 +122,20 @@ def _waiting(keys: Iterable[int]) -> dict[int, Waiting]:
     }
 
 
-def _ends(keys: Iterable[int]) -> dict[int, datetime]:
+def _ends(keys: Iterable[int], latest: datetime) -> dict[int, datetime]:
+    """When the bursts that have begun end. One that is to end after `latest` is none of ours."""
     asked = sorted(keys)
     found: Any = queues.connection().mget([MARK.format(order_key=key) for key in asked])
-    return {
-        key: datetime.fromtimestamp(float(value), timezone.get_default_timezone())
-        for key, value in zip(asked, found, strict=True)
-        if value is not None
-    }
+    ends = {key: _instant(value) for key, value in zip(asked, found, strict=True)}
+    return {key: end for key, end in ends.items() if end is not None and end <= latest}
+
+
+def _instant(value: bytes | None) -> datetime | None:
+    """None also for what is no time: anybody may have written it."""
+    try:
+        return datetime.fromtimestamp(float(value or b""), timezone.get_default_timezone())
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _remember(ends: dict[int, datetime], now: datetime) -> None:

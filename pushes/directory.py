@@ -1,5 +1,6 @@
 """Account ids → what is known of them, in bulk. Replace it by the DIRECTORY setting (a dotted path)."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -92,7 +93,7 @@ def read_positions(asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], fl
     for pair, value in zip(asked, values, strict=True):
         with suppress(TypeError, ValueError):
             found[pair] = float(value)
-    return found
+    return {pair: position for pair, position in found.items() if math.isfinite(position)}
 
 
 class TableDirectory:

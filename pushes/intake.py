@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -18,7 +18,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, transaction
 from redis import Redis, RedisError
 
-from pushes import clocks, lanes, letterbox, orders, outages, phparray, pulse, submit
+from pushes import clocks, jobcheck, lanes, letterbox, orders, outages, phparray, pulse, submit
 from pushes.letterbox import Letter
 from pushes.names import CONFLICT, INTAKE_SOURCE, Kind
 from pushes.rawlist import Batch, RawList
@@ -241,6 +241,9 @@ class Intake:
             step()
         except RedisError as error:
             self._worked_at = time.monotonic()
+            if jobcheck.is_wrong_type(error):
+                with suppress(RedisError):
+                    self._raw_list.clear_keys()
             self._troubled("Redis", error)
         except DatabaseError as error:
             close_old_connections()

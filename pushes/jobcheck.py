@@ -45,10 +45,14 @@ MOST_ID = 2**63 - 1
 MOST_IDS = 5_000  # the largest JOB_SIZE
 MOST_BYTES = 200_000  # of a job's call: MOST_IDS of the longest ids, and some
 MOST_TEXT_BYTES = 1_000
+#: So many failed jobs of a queue are kept; with a flood of them what is refused is only counted.
+MOST_FAILED = 1_000
 #: So many are told of one by one until `take_refused` is called; the rest are counted.
 MOST_LOGGED = 20
 #: What stands in the place of a call that cannot be read.
 UNREADABLE = b'["(unreadable)", null, [], {}]'
+#: What stands in the place of a moment: RQ and its pages cannot do without.
+LONG_AGO = b"1970-01-01T00:00:00.000000Z"
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _MOMENT = re.compile(rb"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{6})?Z")
@@ -250,12 +254,14 @@ _FIELDS: dict[bytes, Callable[[bytes], bool]] = {
 
 def cleaned(raw: Raw) -> dict[bytes, bytes]:
     """Of a job's hash, what can be shown and stored again without harm: no callbacks, no pickles, no surprises."""
-    kept = {name: raw[name] for name, is_fine in _FIELDS.items() if name in raw and is_fine(raw[name] or b"-")}
+    if not raw:
+        return {}  # there is no such job
+    kept = {b"created_at": LONG_AGO, b"enqueued_at": LONG_AGO}
+    kept |= {name: raw[name] for name, is_fine in _FIELDS.items() if name in raw and is_fine(raw[name] or b"-")}
     meta = read_meta(raw)
     if meta:
         kept[b"meta"] = json.dumps(meta).encode()
-    if b"data" in raw:
-        kept[b"data"] = _unpacked(raw[b"data"]) if read_call(raw) else UNREADABLE
+    kept[b"data"] = _unpacked(raw[b"data"]) if read_call(raw) else UNREADABLE
     return kept
 
 
@@ -320,15 +326,18 @@ def _recorded(queue: Queue, name: str, raw: Raw, text: str) -> bool:
     kept = Job(name, connection=queue.connection, serializer=queue.serializer)
     kept.restore(raw)
     kept.origin, kept.failure_ttl = queue.name, FAILURE_SECONDS
-    with queue.connection.pipeline() as pipeline:
-        pipeline.delete(kept.key)
-        record_job_failure(kept, text, pipeline)
-        try:
-            pipeline.execute()
-        except ResponseError as error:
-            if not is_wrong_type(error):
-                raise
+    client: Any = queue.connection
+    try:
+        if client.zcard(queue.failed_job_registry.key) >= MOST_FAILED:
             return False
+        with client.pipeline() as pipeline:
+            pipeline.delete(kept.key)
+            record_job_failure(kept, text, pipeline)
+            pipeline.execute()
+    except ResponseError as error:
+        if not is_wrong_type(error):
+            raise
+        return False
     return True
 
 

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 #: The names of the processes that are not well, and what each of them says, which runs out by itself.
 NAMES_KEY, TEXT_KEY = "higo:unwell", "higo:unwell:{name}"
 SAID_SECONDS = 60
+#: So many are read at once, and so much of each: more has been said by nobody of ours.
+MOST_COMPLAINTS, MOST_SAID_BYTES = 500, 900
 ASK_SECONDS = 5
 DATABASE, CLOCK, STANDSTILL = "database", "clock", "standstill"
 #: That a provider has refused what this machine signs, for all of its worker processes, also those of tomorrow.
@@ -211,20 +213,25 @@ def watched(name: str, *, sends: bool = False) -> Iterator[Pulse]:
 def complaints() -> list[Complaint]:
     """What processes of all machines have said within the last minute. Raises redis.RedisError."""
     client: Any = queues.connection()
-    found = []
-    for name in sorted(client.smembers(NAMES_KEY)):
-        complaint = _read(client.get(TEXT_KEY.format(name=name.decode(errors="replace"))))
-        if complaint is None:  # well again without a word, or gone; or none of ours
-            client.srem(NAMES_KEY, name)
-        else:
-            found.append(complaint)
-    return found
+    names = queues.unless_strange(lambda: sorted(client.smembers(NAMES_KEY))[:MOST_COMPLAINTS], None)
+    if names is None:
+        client.delete(NAMES_KEY)  # so that there is a place for the next
+    if not names:
+        return []
+    prefix = TEXT_KEY.format(name="").encode()
+    found = [_read(text) for text in client.mget([prefix + name for name in names])]
+    # Well again without a word, or gone; or none of ours.
+    if gone := [name for name, complaint in zip(names, found, strict=True) if complaint is None]:
+        client.srem(NAMES_KEY, *gone)
+    return [complaint for complaint in found if complaint is not None]
 
 
 def _read(text: bytes | None) -> Complaint | None:
+    """None for what nobody of ours has said: it is shown on pages."""
     try:
-        found = Complaint(**json.loads(text or b"null"))
-    except (ValueError, TypeError):
+        found = Complaint(**json.loads((text or b"null")[:MOST_SAID_BYTES]))
+    except (ValueError, TypeError, RecursionError):
         return None
-    are_texts = all(isinstance(one, str) for one in (found.process, found.host, found.what))
-    return found if are_texts and type(found.seconds) is int and 0 <= found.seconds < 10**9 else None
+    are_names = all(isinstance(one, str) and one.isprintable() for one in (found.process, found.host))
+    is_known = isinstance(found.what, str) and found.what in _WORDS
+    return found if are_names and is_known and type(found.seconds) is int and 0 <= found.seconds < 10**9 else None

@@ -5,7 +5,7 @@ the sweeper enqueues the rows later: an accepted push never depends on Redis.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
 from functools import lru_cache, partial
@@ -204,12 +204,53 @@ def chunks(ids: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
+def unless_strange(read: Callable[[], T], otherwise: T) -> T:
+    """What `read` finds in Redis; `otherwise` when somebody else has put a value of another type there. Raises
+    redis.RedisError."""
+    try:
+        return read()
+    except ResponseError as error:
+        if not jobcheck.is_wrong_type(error):
+            raise
+        return otherwise
+
+
 def depths(names: Sequence[str]) -> dict[str, int]:
     """Jobs waiting in each of the named queues. Raises redis.RedisError."""
     pipeline = connection().pipeline(transaction=False)
     for name in names:
         pipeline.llen(f"rq:queue:{name}")
-    return dict(zip(names, pipeline.execute(), strict=True))
+    return {
+        name: _known(found, otherwise=0)
+        for name, found in zip(names, pipeline.execute(raise_on_error=False), strict=True)
+    }
+
+
+def _known(found: Any, *, otherwise: Any) -> Any:
+    """One answer of several: `otherwise` for that about a value of another type than ours."""
+    if not isinstance(found, Exception):
+        return found
+    if not jobcheck.is_wrong_type(found):
+        raise found
+    return otherwise
+
+
+def raw_messages() -> int:
+    """Producers' messages that the intake has not taken yet. Raises redis.RedisError."""
+    client: Any = connection()
+    return unless_strange(lambda: int(client.llen(lanes.RAW_LIST)), 0)
+
+
+def raw_batches() -> int:
+    """Batches that an intake has taken and not finished. Raises redis.RedisError."""
+    client: Any = connection()
+    return unless_strange(lambda: int(client.hlen(f"{lanes.RAW_LIST}:taken")), 0)
+
+
+def oldest_raw() -> bytes:
+    """The message that the intake takes next; empty when there is none. Raises redis.RedisError."""
+    client: Any = connection()
+    return unless_strange(lambda: client.lindex(lanes.RAW_LIST, 0) or b"", b"")
 
 
 def try_to_write(client: Redis | None = None) -> None:
@@ -234,7 +275,7 @@ def lane_depth(lane: str) -> int:
 def worker_names() -> list[str]:
     """RQ's names of the workers that live; each begins with its lane. Raises redis.RedisError."""
     client: Any = connection()
-    keys = sorted(client.smembers(WORKERS_KEY))
+    keys: list[bytes] = unless_strange(lambda: sorted(client.smembers(WORKERS_KEY)), [])
     pipeline = client.pipeline(transaction=False)
     for key in keys:
         pipeline.exists(key)
@@ -253,18 +294,15 @@ def waiting_since(names: Sequence[str]) -> datetime:
     """When the oldest job that waits in the named queues was enqueued: the beginning of time when nobody knows, the
     end of it when none waits. Raises redis.RedisError."""
     client: Any = connection()
-    heads = [head for name in names if (head := client.lindex(f"rq:queue:{name}", 0)) is not None]
-    return min((_enqueued_at(client, head) for head in heads), default=LATEST)
+    heads = [unless_strange(partial(client.lindex, f"rq:queue:{name}", 0), None) for name in names]
+    return min((_enqueued_at(client, head) for head in heads if head is not None), default=LATEST)
 
 
 def _enqueued_at(client: Any, job_id: bytes) -> datetime:
     """EARLIEST when the job does not say so, or is none of ours."""
+    at: bytes | None = unless_strange(lambda: client.hget(JOB_PREFIX.encode() + job_id, "enqueued_at"), None)
     try:
-        at: bytes | None = client.hget(JOB_PREFIX.encode() + job_id, "enqueued_at")
         return utcparse(at.decode()) if at else EARLIEST
-    except ResponseError as error:
-        if not jobcheck.is_wrong_type(error):
-            raise
     except ValueError:
         log.debug("the job %r was enqueued at no time", job_id)
     return EARLIEST
@@ -275,7 +313,8 @@ def waiting_ids(names: Sequence[str], job_path: str) -> Iterator[list[int]]:
     for once in a while; what is none of ours is about nothing. Raises redis.RedisError."""
     client: Any = connection()
     for name in names:
-        for job_ids in chunks(client.lrange(f"rq:queue:{name}", 0, -1), JOBS_READ_AT_ONCE):
+        waiting: list[bytes] = unless_strange(partial(client.lrange, f"rq:queue:{name}", 0, -1), [])
+        for job_ids in chunks(waiting, JOBS_READ_AT_ONCE):
             pipeline = client.pipeline(transaction=False)
             for job_id in job_ids:
                 pipeline.hgetall(JOB_PREFIX.encode() + job_id)
@@ -284,11 +323,7 @@ def waiting_ids(names: Sequence[str], job_path: str) -> Iterator[list[int]]:
 
 def _ids(stored: Iterable[Any], job_path: str, queue_name: str) -> Iterator[list[int]]:
     for raw in stored:
-        if isinstance(raw, Exception):
-            if not jobcheck.is_wrong_type(raw):
-                raise raw
-            continue
         with suppress(jobcheck.RefusedError):
-            call = jobcheck.checked_call(raw, queue_name)
+            call = jobcheck.checked_call(_known(raw, otherwise={}), queue_name)
             if call[0] == job_path:
                 yield call[2][0]

@@ -9,7 +9,9 @@ Keys, all beside the list itself:
 Every method may raise redis.RedisError. Needs Redis 6.2 or newer (BLMOVE).
 """
 
+import logging
 import os
+import re
 import secrets
 import socket
 from dataclasses import dataclass
@@ -19,7 +21,10 @@ from redis import Redis
 
 from pushes import lanes
 
+log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 10.0
+#: A batch's name; one that is written otherwise was given by nobody of ours.
+_NAME = re.compile(rb"[\w-]{1,64}")
 
 # What needs memory is refused by a full Redis, unless the script has written before: so each begins with a DEL of
 # nothing or a PEXPIRE. Moving a batch makes Redis no fuller, and is the only thing that makes room again.
@@ -35,8 +40,9 @@ return raws
 """
 _TAKE_OVER = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return false end
-if ARGV[2] ~= ARGV[3] and redis.call('EXISTS', KEYS[3]) == 1 then return false end
+if ARGV[2] ~= ARGV[3] and redis.call('PTTL', KEYS[3]) >= 0 then return false end
 redis.call('PEXPIRE', KEYS[4], ARGV[4])
+if redis.call('TYPE', KEYS[2]).ok ~= 'list' then redis.call('DEL', KEYS[2]) end
 redis.call('SET', KEYS[4], '1', 'PX', ARGV[4])
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return redis.call('LRANGE', KEYS[2], 0, -1)
@@ -100,8 +106,20 @@ class RawList:
         Call it only between batches: a batch of one's own in progress would be among them.
         """
         taken = cast("dict[bytes, bytes]", self._client.hgetall(self._registry))
-        found = [self._claim(batch_id.decode(), owner.decode()) for batch_id, owner in taken.items()]
+        if strange := [name for name in taken if not _NAME.fullmatch(name)]:
+            log.error("%s: %s batches with names that are none of ours, forgotten", self._registry, len(strange))
+            self._client.hdel(self._registry, *cast("list[str]", strange))
+        found = [self._claim(name.decode(), owner) for name, owner in taken.items() if name not in strange]
         return [batch for batch in found if batch is not None]
+
+    def clear_keys(self) -> None:
+        """Put aside what is of another type than the list and ours: with it nothing goes on, and nobody can hand over
+        anything."""
+        for key, kind in ((self._name, b"list"), (self._registry, b"hash")):
+            found: Any = self._client.type(key)
+            if found not in (kind, b"none"):
+                log.error("%s: a %s where a %s belongs, renamed to %s:strange", key, found.decode(), kind.decode(), key)
+                self._client.rename(key, f"{key}:strange")
 
     def beat(self) -> None:
         """Say that this owner lives, for another `heartbeat_seconds`."""
@@ -111,12 +129,12 @@ class RawList:
         """This owner ends: what it leaves may be taken over at once."""
         self._client.delete(self._heartbeat_key(self.owner))
 
-    def _claim(self, batch_id: str, owner: str) -> Batch | None:
+    def _claim(self, batch_id: str, owner: bytes) -> Batch | None:
         raws: Any = self._take_over(
             keys=[
                 self._registry,
                 self._batch_key(batch_id),
-                self._heartbeat_key(owner),
+                self._heartbeat_key("").encode() + owner,
                 self._heartbeat_key(self.owner),
             ],
             args=[batch_id, owner, self.owner, self._heartbeat_ms],

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from django.db.models import F
 
 from pushes import clocks, jobcheck, lanes
@@ -21,7 +21,8 @@ def store() -> None:
     taken = jobcheck.take_refused()
     if not taken:
         return
-    close_old_connections()
+    if not connection.in_atomic_block:
+        close_old_connections()
     now = clocks.now()
     for (queue_name, reason), tally in sorted(taken.items()):
         try:

@@ -326,9 +326,8 @@ def _conflicting(found: Timeline, records: list[PushRecord]) -> list[Step]:
 
 
 def _raw_list_now() -> Iterator[Step]:
-    client: Any = queues.connection()
     try:
-        waiting, taken = client.llen(lanes.RAW_LIST), client.hlen(f"{lanes.RAW_LIST}:taken")
+        waiting, taken = queues.raw_messages(), queues.raw_batches()
     except RedisError:
         return
     if waiting or taken:

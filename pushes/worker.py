@@ -26,7 +26,7 @@ from rq.registry import BaseRegistry
 from rq.utils import as_text, current_timestamp, now
 from rq.worker import WorkerStatus
 
-from pushes import jobcheck, lanes, pulse, refused_jobs
+from pushes import jobcheck, lanes, litter, pulse, refused_jobs
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,8 @@ class ShardWorker(SimpleWorker):
             self._empty_looks += 1
             return burst and self._empty_looks >= MOST_EMPTY_LOOKS
         self._empty_looks = 0
-        self.heartbeat()
+        if not self._is_flooded():
+            self.heartbeat()
         if time.monotonic() - self.cleaned_at >= self.maintenance_interval:
             self.run_maintenance_tasks()
         entry = self._take(found, self._patience(burst))
@@ -173,6 +174,11 @@ class ShardWorker(SimpleWorker):
         if job is not None:
             self.execute_job(job, entry[0])
         return False
+
+    def _is_flooded(self) -> bool:
+        """Whether one job after the other is refused: then this worker need not be heard of each time."""
+        last = self.last_heartbeat
+        return jobcheck.has_refused() and last is not None and (now() - last).total_seconds() < STORE_SECONDS
 
     def _patience(self, burst: bool) -> int | None:
         """How long to wait for a job, in seconds: briefly as long as nobody knows whether Redis is back, or how many
@@ -251,31 +257,25 @@ class ShardWorker(SimpleWorker):
         for queue in self.queues:
             for registry in (queue.finished_job_registry, queue.started_job_registry, queue.failed_job_registry):
                 _clean(registry)
-            worker_registration.clean_worker_registry(queue)
+            try:
+                worker_registration.clean_worker_registry(queue)
+            except UnicodeDecodeError:
+                self._clear_keys()
         self.cleaned_at = time.monotonic()
 
     def _clear_keys(self) -> None:
-        """Remove what is not of the type that RQ and we keep there: with it, nothing goes on."""
-        client: Any = self.connection
-        kinds = {worker_registration.REDIS_WORKER_KEYS: b"set", self.key: b"hash"}
-        for queue in self.queues:
-            kinds |= {queue.key: b"list", worker_registration.WORKERS_BY_QUEUE_KEY % queue.name: b"set"}
-            registries = (queue.finished_job_registry, queue.started_job_registry, queue.failed_job_registry)
-            kinds |= {registry.key: b"zset" for registry in registries}
-        for key, kind in kinds.items():
-            found = client.type(key)
-            if found not in (kind, b"none"):
-                log.error("%s: a %s where a %s belongs, removed", key, found.decode(), kind.decode())
-                client.delete(key)
+        """Take away what is not of the kind that RQ and we keep there: with it, nothing goes on."""
+        litter.clear_type(self.connection, self.key, b"hash")
+        litter.clear(self.queues)
 
 
 def _clean(registry: BaseRegistry) -> None:
     """Forget what has run out; what a killed worker has left becomes a failed job."""
     try:
         registry.cleanup()
-    except RedisError:
-        raise
     except Exception as error:
+        if isinstance(error, RedisError) and not jobcheck.is_wrong_type(error):
+            raise
         log.warning("%s: what has run out cannot be read and is dropped (%s)", registry.key, error)
         registry.connection.zremrangebyscore(registry.key, 0, current_timestamp())
 

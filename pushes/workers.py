@@ -31,15 +31,18 @@ log = logging.getLogger(__name__)
 LEASE_KEY = "higo:shard:{name}"
 PARENT_SECONDS = 1.0
 RELEASE_SECONDS = 3.0
+#: Of any machine of the platform, whatever its settings.
+LONGEST_LEASE_SECONDS = 3_600
 
-# Take the lease when it is free or ours already.
+# Take the lease when it is free or ours already. What has no end, or one in the far future, is nobody's lease.
 _HOLD = """
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
+local holder, left = redis.pcall('GET', KEYS[1]), redis.call('PTTL', KEYS[1])
+local is_lease = type(holder) == 'string' and left >= 0 and left <= tonumber(ARGV[3])
+if is_lease and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
-_LET_GO = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+_LET_GO = "if redis.pcall('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
 class ShardLeases:
@@ -85,14 +88,10 @@ class ShardLeases:
         if self.pulse is not None and not self.pulse.is_well:
             self._give_up()
             return
-        until = time.monotonic() + settings.SHARD_LEASE_SECONDS
-        self._held = {
-            name
-            for name in self.names
-            if self._hold(
-                keys=[LEASE_KEY.format(name=name)], args=[self.holder, int(settings.SHARD_LEASE_SECONDS * 1_000)]
-            )
-        }
+        seconds = settings.SHARD_LEASE_SECONDS
+        until = time.monotonic() + seconds
+        args: list[str | int] = [self.holder, int(seconds * 1_000), int(max(seconds, LONGEST_LEASE_SECONDS) * 1_000)]
+        self._held = {name for name in self.names if self._hold(keys=[LEASE_KEY.format(name=name)], args=args)}
         self._held_until = until
 
     def release(self) -> None:

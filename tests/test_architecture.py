@@ -16,7 +16,14 @@ PACKAGES = ("higo_push", "pushes", "chatscan")
 ONLY_IMPORTERS = {
     # The admin's module puts RQ's own pages behind a permission.
     "django_rq": ("pushes.queues", "pushes.admin.job_queues"),
-    "rq": ("pushes.queues", "pushes.jobcheck", "pushes.worker", "pushes.workers", "pushes.admin.job_queues"),
+    "rq": (
+        "pushes.queues",
+        "pushes.jobcheck",
+        "pushes.litter",
+        "pushes.worker",
+        "pushes.workers",
+        "pushes.admin.job_queues",
+    ),
     "pycurl": ("pushes.providers.http",),
     # Beside the scanners' store: what starts or asks the server, and who plays the chat server in the demo.
     "pymongo": ("chatscan.store", "higo_push.embedded", "higo_push.preflight", "higo_push.demo.*"),

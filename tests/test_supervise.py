@@ -124,6 +124,21 @@ def test_two_commands_at_once_come_one_after_the_other(installation, words):
     assert not any(psutil.pid_exists(pid) for pid in before.values() if pid not in installation.pids().values())
 
 
+def test_a_start_while_the_supervisor_ends_waits_for_its_end(installation):
+    assert installation.run("start").returncode == 0
+    os.kill(int((installation.folder / "run" / "supervisord.pid").read_text()), signal.SIGTERM)
+    started = installation.run("start")
+    assert "already started" not in started.stdout
+    assert started.returncode == 0, started.stdout + started.stderr
+    assert list(installation.pids()) == NAMES
+
+
+def test_a_folder_that_cannot_be_written_is_named(installation):
+    refused = installation.run("start", RUN_FOLDER="/proc/nowhere")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("/proc/nowhere cannot be written: ")
+
+
 def test_a_lock_of_a_killed_command_is_none(installation):
     killed = installation.begin("start")
     wait_until(lambda: (installation.folder / "run" / "supervise.lock").exists())

@@ -84,13 +84,12 @@ def redis_view() -> RedisView | None:
     """None while Redis does not answer."""
     try:
         names = queues.worker_names()
-        client: Any = queues.connection()
         return RedisView(
             lanes=[_lane(lane, names) for lane in lanes.LANES],
             workers=len(names),
             keys=[_key_state(key) for key in AppKey.objects.all()],
-            raw_messages=client.llen(lanes.RAW_LIST),
-            oldest_raw=client.lindex(lanes.RAW_LIST, 0) or b"",
+            raw_messages=queues.raw_messages(),
+            oldest_raw=queues.oldest_raw(),
             refuses=_refuses(),
             unwell=pulse.complaints(),
         )

@@ -10,25 +10,34 @@ from functools import wraps
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.urls import URLPattern, reverse
+from django.urls import NoReverseMatch, URLPattern, reverse
 from django.utils.translation import gettext
 from django_rq.admin import QueueAdmin
 from redis import ResponseError
 from rq.exceptions import NoSuchJobError
 
-from pushes import jobcheck
+from pushes import jobcheck, litter, queues, refused_jobs
 from pushes.admin import rq_words
 
 log = logging.getLogger(__name__)
 PERMISSION = "django_rq.admin"
 #: What the library raises over an address about nothing: a number of no queue, a name that no job or worker can have; a
 #: job or (asserted) a worker that is gone since the list was shown; a page for a package that is not installed; what a
-#: stranger has put into Redis, and nobody can read.
-NOT_THERE = (LookupError, ValueError, OverflowError, NoSuchJobError, AssertionError, ImproperlyConfigured)
+#: stranger has put into Redis, and nobody can read or has an address for.
+NOT_THERE = (
+    LookupError,
+    ValueError,
+    OverflowError,
+    NoSuchJobError,
+    AssertionError,
+    ImproperlyConfigured,
+    NoReverseMatch,
+)
 View = Callable[..., HttpResponseBase]
 Dashboard = apps.get_model("django_rq", "Dashboard")
 
@@ -40,17 +49,33 @@ def only_permitted(view: View) -> View:
             return redirect_to_login(request.get_full_path(), reverse("admin:login"))
         if not request.user.has_perm(PERMISSION):
             raise PermissionDenied
-        try:
-            return _readable(view(request, *args, **kwargs))
-        except NOT_THERE as error:
-            log.info("%s: nothing to show: %r", view.__name__, error)
-            raise Http404 from error
-        except ResponseError as error:
-            if not jobcheck.is_wrong_type(error):
-                raise
-            raise Http404 from error
+        found = _shown(view, request, *args, **kwargs)
+        if found is None and request.method == "GET" and _cleared():
+            found = _shown(view, request, *args, **kwargs)
+        if found is None:
+            raise Http404
+        return found
 
     return guarded
+
+
+def _shown(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase | None:
+    """The page; None when there is nothing to show, or something that nobody can read."""
+    try:
+        return _readable(view(request, *args, **kwargs))
+    except NOT_THERE as error:
+        log.info("%s: nothing to show: %r", view.__name__, error)
+    except ResponseError as error:
+        if not jobcheck.is_wrong_type(error):
+            raise
+    return None
+
+
+def _cleared() -> bool:
+    """Whether there was something in the queues' keys that nobody can read. One such entry hides a whole page."""
+    number = litter.clear([queues.queue(name) for name in settings.RQ_QUEUES])
+    refused_jobs.store()
+    return number > 0
 
 
 def _readable(answer: HttpResponseBase) -> HttpResponseBase:

@@ -13,8 +13,8 @@ from pushes.admin.theme import widgets
 from pushes.models import AppKey
 from pushes.providers import hosts
 
-#: Without these an old secret is of no use, and what the provider said before no longer counts.
-OTHER_CREDENTIALS = {"provider", "access_id", "endpoint_url"}
+#: With others of these an old secret is of no use, and what the provider said before no longer counts.
+OTHER_CREDENTIALS = {"platform", "environment", "provider", "access_id", "endpoint_url"}
 
 
 class AppKeyForm(SwitchForm[AppKey]):
@@ -72,9 +72,9 @@ class AppKeyForm(SwitchForm[AppKey]):
             self.add_error("endpoint_url", fault)
             return ""
         before: AppKey = self.instance
-        if before._state.adding or url == before.endpoint_url or cleaned.get("secret") or "secret" in self.errors:
+        if before._state.adding or cleaned.get("secret") or {"secret", "provider"} & self.errors.keys():
             return ""
-        now_at = keycheck.place(cleaned.get("provider", ""), url)
+        now_at = keycheck.place(cleaned["provider"], url)
         is_elsewhere = now_at is None or now_at != keycheck.place(before.provider, before.endpoint_url)
         return _("Enter the secret again: the key is to be used at another host.") if is_elsewhere else ""
 

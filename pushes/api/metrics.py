@@ -93,12 +93,11 @@ def _queues() -> Iterator[Metric]:
     for lane in lanes.LANES:
         alive.add_metric([lane], queues.serving(lane, names))
     yield alive
-    client: Any = queues.connection()
     waiting = GaugeMetricFamily("higo_raw_messages", "Producers' messages that the intake has not taken yet.")
-    waiting.add_metric([], client.llen(lanes.RAW_LIST))
+    waiting.add_metric([], queues.raw_messages())
     yield waiting
     taken = GaugeMetricFamily("higo_raw_batches", "Batches that an intake has taken and not finished.")
-    taken.add_metric([], client.hlen(f"{lanes.RAW_LIST}:taken"))
+    taken.add_metric([], queues.raw_batches())
     yield taken
     ahead = GaugeMetricFamily(
         "higo_clock_ahead_seconds", "How far this machine's clock is ahead of that server's.", labels=["of"]

@@ -1,6 +1,7 @@
 """deploy/redis-users.acl on a real server: the platform works as its user, and a producer can do nothing else."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -206,6 +207,26 @@ def test_a_producer_may_not(producer: redis.Redis, command: tuple[str, ...]):
 def test_the_platform_may_not(server: GuardedValkey, command: tuple[str, ...]):
     with redis.Redis.from_url(server.url) as client, pytest.raises((NoPermissionError, redis.ResponseError)):
         client.execute_command(*command)
+
+
+class InstalledRedis(GuardedValkey):
+    """The machine's own server: Debian 12 has Redis 7.0, which knows less than today's and does not start with a file
+    that names anything else."""
+
+    def _launch(self, port: int) -> "subprocess.Popen[bytes]":
+        self._binary = Path(shutil.which("redis-server") or "")
+        return super()._launch(port)
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server is installed here")
+def test_an_installed_redis_takes_the_file_as_well(tmp_path: Path):
+    with (
+        embedded.running(InstalledRedis(tmp_path / "redis")) as server,
+        redis.Redis(port=server.port, username=PRODUCER[0], password=PRODUCER[1]) as producer,
+    ):
+        producer.rpush(lanes.RAW_LIST, "x")
+        with pytest.raises(NoPermissionError):
+            producer.rpush("rq:queue:hg_xinge_queue", "job")
 
 
 @pytest.mark.parametrize("password", [None, "", "CHANGE-ME-PLATFORM"])

@@ -101,6 +101,16 @@ def test_a_refused_job_can_be_read_among_the_failed_ones(redis_client: Redis):
     assert "os.system" in row.detail
 
 
+def test_of_a_flood_the_first_are_kept_and_all_are_counted(redis_client: Redis, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(jobcheck, "MOST_FAILED", 3)
+    for _number in range(10):
+        put(redis_client, QUEUE, ["os.system", None, ["true"], {}])
+    make_worker(redis_client).work(burst=True)
+    assert len(failed(redis_client)) == 3
+    assert len(redis_client.keys("rq:job:*")) == 3  # type: ignore[arg-type]
+    assert RefusedJob.objects.get().count == 10
+
+
 def test_put_back_from_the_failed_ones_it_is_refused_again(redis_client: Redis, folder: Path):
     PLANTS["a shell command"](redis_client, QUEUE, folder)
     PLANTS["a success callback"](redis_client, QUEUE, folder)
@@ -131,6 +141,17 @@ def test_a_queue_of_another_type_is_removed(redis_client: Redis, value: Any):
     ids = submit([make_message("nobody")]).record_ids
     make_worker(redis_client).work(burst=True)
     assert redis_client.type(key) == b"none"
+    assert PushRecord.objects.filter(pk__in=ids, status=RecordStatus.DISTRIBUTED).exists()
+
+
+@pytest.mark.parametrize("key", ["rq:workers", f"rq:workers:{QUEUE}", f"rq:wip:{QUEUE}", f"rq:failed:{QUEUE}"])
+def test_names_that_are_none_among_workers_and_jobs_end_no_worker(redis_client: Redis, key: str):
+    names = [b"\xff\xfe", b"", b"rq:worker:gone", b"text:x"]
+    redis_client.set("rq:job:text", "a text")
+    redis_client.sadd(key, *names) if "workers" in key else redis_client.zadd(key, dict.fromkeys(names, 1))
+    ids = submit([make_message("nobody")]).record_ids
+    for _round in range(2):
+        make_worker(redis_client).work(burst=True)
     assert PushRecord.objects.filter(pk__in=ids, status=RecordStatus.DISTRIBUTED).exists()
 
 

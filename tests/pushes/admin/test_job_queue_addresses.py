@@ -2,10 +2,12 @@
 
 import itertools
 import re
+from collections.abc import Callable
 
 import pytest
 from django.contrib import admin
 from django.test import Client
+from django_rq.settings import get_queues_list
 from redis import Redis
 
 from pushes.admin import roles
@@ -83,3 +85,70 @@ def test_jobs_that_are_none_of_ours_do_not_take_the_pages_down(administrator: Cl
 def test_an_address_about_nothing_is_refused_first_to_who_may_not_look(sign_in: SignIn) -> None:
     for address in ("workers/0/abc/", "queues/999/", "queues/0/*/"):
         assert sign_in(roles.OPERATOR).get(BASE + address).status_code == 403
+
+
+#: Of jobs, as nobody of ours names them; the last two are of jobs that say next to nothing.
+STRANGE = (b"\xff", b"", b"a/b", b"..", b"a b", b"?x=1", b"\0", "é".encode(), b"x" * 3_000, b"<script>", b"a:b", b"\n")
+KNOWN = (b"odd", b"bare", b"text")
+REGISTRIES = ("wip", "failed", "finished", "deferred", "scheduled")
+NAME = "hg_message_queue"
+
+
+def plant_jobs(client: Redis) -> None:
+    for job_id in STRANGE:
+        client.hset(b"rq:job:" + job_id, mapping={"data": b"x", "origin": NAME})
+    client.hset("rq:job:odd", mapping={"data": "null", "created_at": "never", "exc_info": b"\xff", "result": b"\x80"})
+    client.hset("rq:job:bare", "x", "y")
+    client.set("rq:job:text", "a text")
+    client.set("rq:results:odd", "a text")
+
+
+def plant_entries(client: Redis, names: tuple[bytes, ...], until: float) -> None:
+    for registry in REGISTRIES:
+        # Of a name alone RQ warns where an execution belongs, and a test takes a warning for an error.
+        entries = [name + b":x" if registry == "wip" else name for name in names]
+        client.zadd(f"rq:{registry}:{NAME}", dict.fromkeys(entries, until))
+
+
+def plant_workers(client: Redis) -> None:
+    fields = {"queues": NAME, "state": "idle", "birth": "2026-01-01T00:00:00.000000Z"}
+    made: dict[bytes, dict[str, str | bytes]] = {
+        b"rq:worker:garbage": {"birth": "never", "last_heartbeat": "x", "pid": "q", "total_working_time": "x"},
+        b"rq:worker:bytes": {"queues": b"\xff"},
+        b"rq:worker:bare": {"x": "y"},
+        b"rq:worker:a/b": {},
+        b"rq:worker:": {},
+        b"rq:worker:\xff": {},
+        b"nothing": {},
+    }
+    for key, more in made.items():
+        client.hset(key, mapping=fields | more)  # type: ignore[arg-type]
+    client.set("rq:worker:text", "a text")
+    for members in ("rq:workers", f"rq:workers:{NAME}"):
+        client.sadd(members, *made, b"rq:worker:text")
+
+
+PLANTED: dict[str, Callable[[Redis], object]] = {
+    "queue": lambda client: client.rpush(f"rq:queue:{NAME}", *STRANGE, *KNOWN),
+    "queue-odd": lambda client: client.rpush(f"rq:queue:{NAME}", "odd"),
+    "queue-bare": lambda client: client.rpush(f"rq:queue:{NAME}", "bare"),
+    "queue-text": lambda client: client.rpush(f"rq:queue:{NAME}", "text"),
+    "registries": lambda client: plant_entries(client, (*STRANGE, *KNOWN), 2e12),
+    "run-out": lambda client: plant_entries(client, (*STRANGE, *KNOWN), 5),
+    "types": lambda client: [client.set(f"rq:{name}:{NAME}", "a text") for name in (*REGISTRIES, "queue", "workers")],
+    "workers": plant_workers,
+    "no-set": lambda client: client.set("rq:workers", "a text"),
+}
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_what_nobody_can_read_hides_no_page(administrator: Client, redis_client: Redis, kind: str) -> None:
+    at = [queue["name"] for queue in get_queues_list()].index(NAME)
+    registries = [
+        f"queues/{at}/{name}/" for name in ("failed", "finished", "started", "deferred", "scheduled", "details")
+    ]
+    for page in ("", f"queues/{at}/", f"workers/{at}/", "stats.json", *registries):
+        redis_client.flushdb()
+        plant_jobs(redis_client)
+        PLANTED[kind](redis_client)
+        assert administrator.get(BASE + page).status_code == 200, page
