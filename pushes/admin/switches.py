@@ -1,5 +1,7 @@
 """The box `is_enabled` of a form: unticked, it asks on a page of its own; untouched, it says nothing."""
 
+from typing import Any
+
 from django.utils.functional import cached_property
 
 from pushes.admin.theme import M, ModelForm
@@ -10,7 +12,7 @@ class SwitchForm(ModelForm[M]):
 
     asks_to_switch_off = False
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "is_enabled" in self.fields:
             # What the box was when the page was made: somebody else may have switched the row off since then.
@@ -26,10 +28,11 @@ class SwitchForm(ModelForm[M]):
         return self.instance._state.adding or bool(is_enabled and not self.initial.get("is_enabled"))
 
     def clean_is_enabled(self) -> bool:
-        is_enabled, was = bool(self.cleaned_data["is_enabled"]), bool(self.instance.is_enabled)
+        row: Any = self.instance
+        is_enabled, was = bool(self.cleaned_data["is_enabled"]), bool(row.is_enabled)
         if self._is_untouched():
             return was
-        self.asks_to_switch_off = not self.instance._state.adding and was and not is_enabled
+        self.asks_to_switch_off = not row._state.adding and was and not is_enabled
         return is_enabled or self.asks_to_switch_off
 
     def _is_untouched(self) -> bool:
