@@ -1,16 +1,13 @@
 """The box `is_enabled` of a form: unticked, it asks on a page of its own; untouched, it says nothing."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 from django.utils.functional import cached_property
 
-from pushes.admin.theme import ModelForm
-from pushes.models import AppKey, PushTypePolicy
-
-Switched = TypeVar("Switched", AppKey, PushTypePolicy)
+from pushes.admin.theme import M, ModelForm
 
 
-class SwitchForm(ModelForm[Switched]):
+class SwitchForm(ModelForm[M]):
     """A row with a box that switches it on. Unticked, the row stays on until the page that asks has its answer."""
 
     asks_to_switch_off = False
@@ -31,10 +28,11 @@ class SwitchForm(ModelForm[Switched]):
         return self.instance._state.adding or bool(is_enabled and not self.initial.get("is_enabled"))
 
     def clean_is_enabled(self) -> bool:
-        is_enabled, was = bool(self.cleaned_data["is_enabled"]), bool(self.instance.is_enabled)
+        row: Any = self.instance
+        is_enabled, was = bool(self.cleaned_data["is_enabled"]), bool(row.is_enabled)
         if self._is_untouched():
             return was
-        self.asks_to_switch_off = not self.instance._state.adding and was and not is_enabled
+        self.asks_to_switch_off = not row._state.adding and was and not is_enabled
         return is_enabled or self.asks_to_switch_off
 
     def _is_untouched(self) -> bool:
