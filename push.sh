@@ -57,15 +57,17 @@ find_python() {
 # The value of variable $1, from the environment or from .env, read as higo_push/env_file.py reads it.
 setting() {
     local value=''
-    local single="^[[:space:]]*'([^']*)'[[:space:]]*(#.*)?$" double='^[[:space:]]*"([^"]*)"[[:space:]]*(#.*)?$'
+    local single="^[[:space:]]*'([^']*)'[[:space:]]*(#.*)?$" double='^[[:space:]]*"(([^"\]|\\.)*)"[[:space:]]*(#.*)?$'
     if [[ -n ${!1+set} ]]; then
         value=${!1}
     elif [[ -f ${ENV_FILE:-.env} ]]; then
         value=$(tr -d '\r' <"${ENV_FILE:-.env}" | sed $'1s/^\xef\xbb\xbf//' |
             sed -n "s/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}$1[[:space:]]*=//p" | tail -n 1)
     fi
-    if [[ $value =~ $single || $value =~ $double ]]; then
+    if [[ $value =~ $single ]]; then
         value=${BASH_REMATCH[1]}
+    elif [[ $value =~ $double ]]; then
+        value=$(sed 's/\\\([^rnt]\)/\1/g' <<<"${BASH_REMATCH[1]}")
     else
         value=${value%%[[:space:]]#*}
         value=${value#"${value%%[![:space:]]*}"}

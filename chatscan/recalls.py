@@ -2,8 +2,9 @@
 `_id` for a window of pushes.
 
 A message is taken back when its document is gone, or says by now what is not pushed: another type (`recall`), no text.
-One that was only edited is pushed as it was read. While MongoDB does not answer, nothing is known and everything
-stands: it is waited for ASK_SECONDS, and then not asked again for PAUSE_SECONDS.
+One that was only edited is pushed as it was read. While MongoDB does not answer, or has no such collection (another
+database, one that was dropped), nothing is known and everything stands: it is waited for ASK_SECONDS, and then
+not asked again for PAUSE_SECONDS.
 """
 
 import os
@@ -27,7 +28,7 @@ PAUSE_SECONDS = 10.0
 
 def taken_back(source: str, messages: Sequence[SourceMessage]) -> set[int]:
     """The record ids of those messages that are not to be pushed any more. Raises ChatStoreError, not at every call
-    while MongoDB is away."""
+    while MongoDB is away, or where its collection is missing."""
     asked = {message.record_id: keys for message in messages if (keys := _ids_of(message))}
     if not settings.MONGO_URL or not asked or _desk.is_paused():
         return set()

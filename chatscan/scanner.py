@@ -25,7 +25,7 @@ from chatscan.models import ScannerPosition
 from chatscan.names import QUIET, Refusal
 from chatscan.store import ChatStore
 from chatscan.watermarks import PositionLostError, Watermark
-from pushes import submit
+from pushes import characters, submit
 from pushes.names import Kind
 from pushes.values import PushMessage
 
@@ -321,7 +321,7 @@ class Scanner:
         value = documents.at(document, path)
         if value is None:
             return Refuse(Refusal.MISSING_FIELD, f"{path} is missing")
-        shown = str(value)[:60]
+        shown = characters.shorten(str(value), 60)
         if instants.scale_of(value) is not None:
             return Refuse(Refusal.FUTURE_TIME, f"{path}={shown}")
         return Refuse(Refusal.BAD_TIME, f"{path}={shown!r} is no creation time")

@@ -14,7 +14,7 @@ import pymongo
 from bson import Int64, ObjectId, json_util
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
-from pymongo import MongoClient
+from pymongo import MongoClient, ReadPreference
 from pymongo.change_stream import CollectionChangeStream
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 from pymongo.monitoring import CommandListener
@@ -179,9 +179,19 @@ class ChatStore:
 
     def current(self, ids: Sequence[Any], fields: Iterable[str], seconds: float) -> list[dict[str, Any]]:
         """The documents with these ids as they are now, in no order. It takes no longer than `seconds`, whatever the
-        server does."""
+        server does. A collection that does not exist is a ChatStoreError: messages came from one that did."""
+        # A secondary may not have yet what was read from another server.
+        current = self._collection.with_options(read_preference=ReadPreference.PRIMARY)
         with _translated(self.name), pymongo.timeout(seconds):
-            return list(self._collection.find({"_id": {"$in": list(ids)}}, _projection(fields)))
+            found = list(current.find({"_id": {"$in": list(ids)}}, _projection(fields)))
+            if not found and not self._exists():
+                raise ChatStoreError(f"{self.name} does not exist: is it the collection that the messages are in?")
+        return found
+
+    def _exists(self) -> bool:
+        """As far as the login may know, without the right to list all collections."""
+        wanted = {"name": self._collection.name}
+        return bool(self._collection.database.list_collection_names(filter=wanted, authorizedCollections=True))
 
     def odd(self, second: int, fields: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Documents that no position reaches: no creation time, or one in or after the Unix second `second`.

@@ -168,7 +168,7 @@ def _host(name: str, word: str) -> str:
 
 def _check_host(name: str, word: str, host: str) -> None:
     """An address that is none would never be met by a call."""
-    is_address = host.startswith("[") or re.fullmatch(r"[0-9.]+", host)
+    is_address = host.startswith("[") or re.fullmatch(r"(.*\.)?([0-9]+|0x[0-9a-f]*)", host)
     try:
         ipaddress.ip_address(host.strip("[]") if is_address else "::1")
     except ValueError:

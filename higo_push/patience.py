@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask
 
 #: A request may pause, and a connection may idle between two, for so long …
@@ -32,6 +33,18 @@ SAFETY = [("X-Content-Type-Options", "nosniff"), ("Content-Security-Policy", "de
 CODES = {413: "too_large", 431: "too_large", 501: "not_implemented"}
 
 
+class Parser(HTTPRequestParser):  # type: ignore[misc]
+    """waitress' own, which ends a connection without an answer over some lines that it cannot read."""
+
+    path = ""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        try:
+            super().parse_header(header_plus)
+        except ValueError:
+            raise ParsingError("The request's head cannot be read.") from None
+
+
 class RefusalTask(ErrorTask):  # type: ignore[misc]
     """What the server itself refuses is told to the API's clients as everything is: in JSON."""
 
@@ -41,7 +54,9 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]
             ("Content-Security-Policy", "default-src 'none'"),
         ]
         error = self.request.error
-        if not str(getattr(self.request, "path", "")).startswith("/api/"):
+        if error.code == 413:
+            error.body = f"A request may have at most {self.channel.adj.max_request_body_size:,} bytes."
+        if not self.request.path.startswith("/api/"):
             super().execute()
             return
         code = CODES.get(error.code, "bad_request" if error.code < 500 else "internal")
@@ -57,7 +72,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     """One connection. The server's own maintenance closes it WAIT_SECONDS after `last_activity`, which here is a moment
     that only moves as fast as a request comes in."""
 
-    error_task_class = RefusalTask
+    parser_class, error_task_class = Parser, RefusalTask
     began = 0.0
     came = 0
     close_when_flushed = False

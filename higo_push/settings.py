@@ -43,9 +43,8 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    # Pages of 300 kB become a tenth. It adds a random length, and Django's form tokens change with every page, so that
-    # the size of an answer tells nobody what is in it.
-    "django.middleware.gzip.GZipMiddleware",
+    # Pages of 300 kB become a tenth.
+    "higo_push.compression.Compression",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -18,12 +18,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
-from pushes import clocks, devices
+from pushes import characters, clocks, devices
 from pushes.claims import Claimed
-from pushes.models import AppKey, Device, SuspectToken
-from pushes.names import Reason
+from pushes.models import AppKey, DeliveryResult, Device, SuspectToken
+from pushes.names import Reason, Status
 from pushes.values import Outcome, Scope, Verdict
 
 #: So many refused tokens for every accepted one are "nearly all". A list that nobody has cleaned for years has half of
@@ -31,6 +31,10 @@ from pushes.values import Outcome, Scope, Verdict
 NEARLY_ALL = 4
 #: Fewer different tokens refused, and none accepted, is chance, or one user's old phones: it pauses no key.
 LEAST_TO_DOUBT = 10
+#: What the last minutes say is asked of the deliveries of these, and of no more than so many; they are looked for among
+#: so many of the newest of all keys, because no index leads from a key to its deliveries.
+LAST_MINUTES = timedelta(minutes=10)
+MOST_ASKED, MOST_READ = 1_000, 20_000
 #: A key whose pushes are so few that this passes without an acceptance asks again with the next push.
 SUSPECT_FOR = timedelta(days=1)
 
@@ -60,7 +64,8 @@ class Weighed(NamedTuple):
 def weigh(key: AppKey, finished: Finished) -> Weighed:
     """Hold what was refused against what was accepted, now and since the oldest suspicion."""
     now = clocks.now()
-    taken = len({row.token for row, outcome in finished if outcome.verdict is Verdict.ACCEPTED and outcome.vouches})
+    accepted = {row.token for row, outcome in finished if outcome.verdict is Verdict.ACCEPTED and outcome.vouches}
+    taken = len(accepted)
     refused = {
         row.token: Suspect(row.token, row.account_id, row.device_id, _words(outcome), taken, now)
         for row, outcome in finished
@@ -73,11 +78,30 @@ def weigh(key: AppKey, finished: Finished) -> Weighed:
     fresh = [one for token, one in refused.items() if token not in {suspect.token for suspect in known}]
     every = [*known, *fresh]
     if every[0].taken * NEARLY_ALL >= len(every):
-        return Weighed(finished, every)
+        doubted_since = _contradicted(key, accepted, every, now)
+        if doubted_since is None:
+            return Weighed(finished, every)
+    else:
+        doubted_since = every[0].created_at if len(every) >= LEAST_TO_DOUBT else None
     _remember(key, taken if known else 0, fresh)
-    if len(every) < LEAST_TO_DOUBT:
+    if doubted_since is None:
         return Weighed(finished)
-    return Weighed([(row, _waits(outcome)) for row, outcome in finished], (), every[0].created_at)
+    return Weighed([(row, _waits(outcome)) for row, outcome in finished], (), doubted_since)
+
+
+def _contradicted(key: AppKey, accepted: set[str], suspects: Sequence[Suspect], now: datetime) -> datetime | None:
+    """Since when the last minutes as a whole say that it is the key; None when they do not. Few suspects at a time are
+    outweighed by one phone that is accepted again and again, until none of the others is left."""
+    if len(accepted) >= LEAST_TO_DOUBT:
+        return None
+    since = max(filter(None, (now - LAST_MINUTES, key.updated_at, key.doubted_until)))
+    newest = DeliveryResult.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    lately = DeliveryResult.objects.filter(id__gt=newest - MOST_READ, app_key_id=key.pk, created_at__gte=since)
+    told = lately.filter(Q(status=Status.ACCEPTED) | Q(status=Status.FAILED, reason=Reason.BAD_TOKEN)).order_by("-id")
+    living, dead = set(accepted), {suspect.token for suspect in suspects}
+    for status, token in told.values_list("status", "token")[:MOST_ASKED]:
+        (living if status == Status.ACCEPTED else dead).add(token)
+    return since if len(dead) >= LEAST_TO_DOUBT and len(living) * NEARLY_ALL < len(dead) else None
 
 
 def act_on(key: AppKey, believed: Sequence[Suspect]) -> None:
@@ -137,4 +161,4 @@ def _waits(outcome: Outcome) -> Outcome:
 
 
 def _words(outcome: Outcome) -> str:
-    return f"{'' if outcome.code is None else outcome.code} {outcome.text}".strip()[:200]
+    return characters.shorten(f"{'' if outcome.code is None else outcome.code} {outcome.text}".strip(), 200)

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, Count, IntegerField, When
 
-from pushes import audiences, canary, clocks, distribute, endings, lanes, queues, tallies, windows
+from pushes import audiences, canary, characters, clocks, distribute, endings, lanes, queues, tallies, windows
 from pushes.directory import DirectoryError
 from pushes.drafts import Pending
 from pushes.models import Broadcast, BroadcastTally, DeliveryResult, PushRecord
@@ -363,7 +363,7 @@ def _moved(broadcast_id: int, allowed: tuple[str, ...], status: BroadcastStatus,
     broadcast = _locked(broadcast_id)
     if broadcast.status not in allowed:
         raise BroadcastStateError(f"broadcast #{broadcast_id} is {broadcast.status}: it cannot become {status.value}")
-    broadcast.status, broadcast.status_reason = status, reason[:200]
+    broadcast.status, broadcast.status_reason = status, characters.shorten(reason, 200)
     broadcast.save(update_fields=["status", "status_reason"])
     return broadcast
 

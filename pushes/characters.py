@@ -14,10 +14,12 @@ ELLIPSIS = "…"
 MAX_MARKS = 8
 #: A cluster of more code points than this is no character that anybody reads, and may be cut apart.
 MAX_CLUSTER = 32
+#: More characters than these before the first that shows something are nobody's layout; they would fill what is cut.
+MAX_LEAD = 32
 
 #: Of these nothing shows: blanks, controls, formats, fillers, and marks that have no letter to stand on.
 _SHOWN = regex.compile(
-    r"[^\p{White_Space}\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cs}\p{M}\u2800\ufffc"
+    r"[^\p{White_Space}\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cs}\p{M}\u2800\ufffc\U0001d159"
     r"[\p{Cf}--\p{Prepended_Concatenation_Mark}]]",
     regex.V1,
 )
@@ -54,6 +56,11 @@ def shown_from(text: str) -> str:
     return text[first.start() :] if first else ""
 
 
+def _without_lead(text: str) -> str:
+    shown = shown_from(text)
+    return text if len(text) - len(shown) <= MAX_LEAD else shown
+
+
 def without_directions(text: str) -> str:
     """`text` without what turns text around: for names, which stand in other people's sentences."""
     return text if _is_plain(text) else _DIRECTIONS.sub("", text)
@@ -63,14 +70,14 @@ def name(text: str) -> str:
     """A name or a title as it may stand anywhere; "" when it shows nothing."""
     if is_blank(text):
         return ""
-    return text if _is_plain(text) else bounded(without_directions(text))
+    return text if _is_plain(text) else bounded(without_directions(_without_lead(text)))
 
 
 def body(text: str) -> str:
     """A text as it may stand before others: what it opens is closed; "" when it shows nothing."""
     if is_blank(text):
         return ""
-    return text if _is_plain(text) else closed(bounded(text))
+    return text if _is_plain(text) else closed(bounded(_without_lead(text)))
 
 
 def bounded(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 #: A cell that begins so is a formula, or may be read as one; also with full-width signs, which some spreadsheets take
 #: for the plain ones.
-_FORMULA_SIGNS = frozenset("=+-@\t\r\n")
+_FORMULA_SIGNS = frozenset("=+-−@\t\r\n")
 _FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from django.db import transaction
 
-from pushes import bulk, clocks, ids, queues, spreadsheets, tags
+from pushes import bulk, characters, clocks, ids, queues, spreadsheets, tags
 from pushes.devices import InvalidDeviceError, Registration, change_of, revive
 from pushes.models import Account, Device, DeviceEvent, mask_token
 from pushes.names import App, DeviceEventKind, Environment, Platform, platform_of
@@ -114,8 +114,9 @@ def _may_be_a_device(cells: Sequence[str]) -> bool:
 
 
 def _row(line: int, columns: Sequence[str], cells: list[str]) -> Row:
-    if spreadsheets.is_total(cells):
-        raise _BadLineError("line", " ".join(filter(None, cells))[:60], spreadsheets.total_advice())
+    account_ids = [cell for name, cell in zip(columns, cells, strict=False) if name == "account_id" and cell]
+    if spreadsheets.is_total([cells[0], *account_ids] if account_ids else cells):
+        raise _BadLineError("line", characters.shorten(" ".join(filter(None, cells)), 60), spreadsheets.total_advice())
     least = max(place for place, name in enumerate(columns) if name in REQUIRED) + 1
     while len(cells) > len(columns) and not cells[-1]:
         cells = cells[:-1]
@@ -124,7 +125,7 @@ def _row(line: int, columns: Sequence[str], cells: list[str]) -> Row:
     given = dict.fromkeys(COLUMNS, "") | dict(zip(columns, cells, strict=False))
     for name in ("account_id", "token"):
         if reason := spreadsheets.spoilt(given[name]):
-            shown = mask_token(given[name]) if name == "token" else given[name][:80]
+            shown = mask_token(given[name]) if name == "token" else characters.shorten(given[name], 80)
             raise _BadLineError(name, shown, reason)
     return Row(
         line,
@@ -139,14 +140,16 @@ def _tags(given: str) -> tuple[str, ...]:
     try:
         return tags.clean_all(tags.words(given))
     except tags.InvalidTagError as error:
-        raise _BadLineError("tags", given[:80], str(error)) from None
+        raise _BadLineError("tags", characters.shorten(given, 80), str(error)) from None
 
 
 def _registration(given: dict[str, str]) -> Registration:
     try:
         platform = platform_of(given["platform"])
     except ValueError:
-        raise _BadLineError("platform", given["platform"][:80], "must be one of android, ios, iphone") from None
+        raise _BadLineError(
+            "platform", characters.shorten(given["platform"], 80), "must be one of android, ios, iphone"
+        ) from None
     try:
         return Registration(
             account_id=given["account_id"],
@@ -156,13 +159,13 @@ def _registration(given: dict[str, str]) -> Registration:
             token=given["token"],
         )
     except InvalidDeviceError as error:
-        value = mask_token(given["token"]) if error.field == "token" else given[error.field][:80]
+        value = mask_token(given["token"]) if error.field == "token" else characters.shorten(given[error.field], 80)
         raise _BadLineError(error.field, value, error.reason) from None
 
 
 def _one_of(name: str, value: str, accepted: dict[str, T]) -> T:
     if value.lower() not in accepted:
-        raise _BadLineError(name, value[:80], f"must be one of {', '.join(filter(None, accepted))}")
+        raise _BadLineError(name, characters.shorten(value, 80), f"must be one of {', '.join(filter(None, accepted))}")
     return accepted[value.lower()]
 
 

@@ -15,6 +15,10 @@ MOST_SECONDS = 259_200
 #: From 2001 on, ten digits are seconds; smaller numbers are no moment that anybody means.
 FIRST_SECOND, LAST_SECOND, FIRST_MILLISECOND = 10**9, 5 * 10**9, 10**12
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,30})?")
+#: Newer versions of Python take a row of digits for a date, too.
+_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}")
+#: A column of MySQL's in which there is no moment.
+_NO_DATE = "0000-00-00"
 _EXAMPLES = "2026-11-27T18:00:00+08:00, 2026-11-27 18:00:00 (in TIME_ZONE) or Unix seconds"
 
 
@@ -54,7 +58,9 @@ def _moment(value: Any) -> datetime | None:
 
 
 def _is_nothing(value: Any) -> bool:
-    return value is None or value is False or (isinstance(value, str) and not value.strip())
+    if isinstance(value, str):
+        return not value.strip() or value.strip().startswith(_NO_DATE)
+    return value is None or value is False
 
 
 def _number(value: Any) -> float | None:
@@ -72,8 +78,10 @@ def _counted(number: float) -> datetime | None:
 
 
 def _written(value: Any) -> datetime | None:
+    if not isinstance(value, str) or not _DATE.match(value.strip()):
+        return None
     try:
-        moment = parse_datetime(value.strip()) if isinstance(value, str) else None
+        moment = parse_datetime(value.strip())
     except ValueError:
         return None
     if moment is None or moment.year <= 2001:

@@ -12,7 +12,7 @@ from pushes import characters
 MAX_ACCOUNT_ID = 64
 #: What shows nothing although Unicode files it under letters, marks or symbols: fillers, variation selectors, joiners.
 _UNSEEN = (
-    r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufffc"
     r"\U0001d159\U0001d173-\U0001d17a\U000e0100-\U000e01ef"
 )
 _UNSEEN_CHARACTER = re.compile(f"[{_UNSEEN}]")

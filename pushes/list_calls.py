@@ -15,12 +15,14 @@ def is_created(outcome: Outcome) -> bool:
 
 
 def not_created(outcome: Outcome) -> Outcome:
-    """Creating pushes nothing, so an unknown fate, or a yes that names no usable id, may simply be tried again."""
+    """Creating pushes nothing, so an unknown fate, or a yes that names no usable id, may simply be tried again. A
+    server's error stays one; that an answer never came would say that the push may have arrived."""
     if outcome.verdict is Verdict.ACCEPTED:
         text = "created with a push id that is too long" if outcome.push_id else "created without a push id"
         return replace(outcome, verdict=Verdict.RETRY, reason=Reason.PROVIDER_BUSY, text=text)
     if outcome.verdict is Verdict.UNKNOWN:
-        return replace(outcome, verdict=Verdict.RETRY, reason=Reason.PROVIDER_BUSY, scope=Scope.KEY)
+        reason = Reason.PROVIDER_BUSY if outcome.reason is Reason.NO_ANSWER else outcome.reason
+        return replace(outcome, verdict=Verdict.RETRY, reason=reason, scope=Scope.KEY)
     return outcome
 
 

@@ -47,12 +47,12 @@ def conversation(value: str) -> str:
     if kind == "private":
         people = rest.split(":")
         if len(people) < 2 or not all(people):
-            raise InvalidEntryError(f"{value[:60]!r} names one side only: write it as {SHAPES}")
+            raise InvalidEntryError(f"{ids.shown(value)} names one side only: write it as {SHAPES}")
         # Both directions are one conversation, whoever is named first.
         rest = ":".join(sorted(map(account, people)) if len(people) == 2 else people)
     named = f"{kind}:{rest}"
     if len(named) > LONGEST_CONVERSATION:
-        raise InvalidEntryError(f"{value[:60]!r} is longer than {LONGEST_CONVERSATION} characters")
+        raise InvalidEntryError(f"{ids.shown(value)} is longer than {LONGEST_CONVERSATION} characters")
     return named
 
 

@@ -131,7 +131,7 @@ def _message_id(value: object) -> str:
     message_id = _scalar(value)
     if not message_id or len(message_id) > MAX_MSG_ID:
         raise OrderError("bad_msg_id", "msg_id", f"{shown(value)} is no id; one has 1 to {MAX_MSG_ID} characters")
-    return "" if _NO_ID.fullmatch(message_id) else message_id
+    return "" if _NO_ID.fullmatch(message_id) or characters.is_blank(message_id) else message_id
 
 
 def _expires_at(fields: Mapping[str, Any], now: datetime) -> datetime | None:

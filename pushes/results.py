@@ -194,7 +194,7 @@ def pause_key(key: AppKey, reason: str, code: str = "", *, doubted_since: dateti
     A key whose credentials have been changed since `key` was read is left alone: what is wrong with the old
     ones says nothing about those that it has now.
     """
-    as_read = {name: getattr(key, name) for name in ("access_id", "secret_encrypted", "endpoint_url")}
+    as_read = {name: getattr(key, name) for name in ("access_id", "secret_encrypted", "endpoint_url", "revision")}
     spell = {"doubted_since": doubted_since, "doubted_until": clocks.now()} if doubted_since else {}
     paused = AppKey.objects.filter(pk=key.pk, paused_at__isnull=True, **as_read).update(
         paused_at=clocks.now(), paused_reason=reason[:200] or "refused by the provider", paused_code=code, **spell

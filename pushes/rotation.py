@@ -10,7 +10,7 @@ was too late. A secret that is left behind is not kept anywhere.
 
 from django.db.models import F, QuerySet
 
-from pushes import clocks, vault
+from pushes import characters, clocks, vault
 from pushes.models import AppKey
 from pushes.models.keys import new_revision
 
@@ -41,7 +41,7 @@ def go_back(key: AppKey) -> bool:
 
 def fall_back(key: AppKey, reason: str) -> bool:
     """The same because the provider has refused the credentials of `key`; it stands as an alert until it is noted."""
-    return _to_old(key, fell_back_at=clocks.now(), fell_back_reason=reason[:200])
+    return _to_old(key, fell_back_at=clocks.now(), fell_back_reason=characters.shorten(reason, 200))
 
 
 def note(key: AppKey) -> bool:

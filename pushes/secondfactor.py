@@ -19,6 +19,7 @@ import segno
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django_otp.oath import TOTP
@@ -27,6 +28,7 @@ from pushes import vault
 from pushes.models import BackupCode, SecondFactor, WrongCode
 
 BACKUP_CODES = 10
+PAPER_BYTES, PAPER_CHARACTERS = 5, 8
 #: How the name of a known browser begins; no address does.
 KNOWN = "browser:"
 NAME = "console"
@@ -58,11 +60,13 @@ class Source(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """`factor` when the code was right; `until`: when the next try is looked at, None: at once."""
+    """`factor` when the code was right; `until`: when the app's next code is looked at, None: at once; `takes_paper`:
+    a backup code is looked at already."""
 
     factor: SecondFactor | None
     was_too_soon: bool = False
     until: datetime | None = None
+    takes_paper: bool = False
 
 
 def has_one(user: Any) -> bool:
@@ -114,7 +118,7 @@ def new_codes(user: User) -> list[str]:
     """Ten backup codes, each good for one login; the old ones are void."""
     factor = SecondFactor.objects.select_for_update().get(user=user)
     codes_key = secrets.token_urlsafe(32)
-    codes = [b32encode(secrets.token_bytes(5)).decode().lower() for _ in range(BACKUP_CODES)]
+    codes = [b32encode(secrets.token_bytes(PAPER_BYTES)).decode().lower() for _ in range(BACKUP_CODES)]
     factor.codes.all().delete()
     SecondFactor.objects.filter(pk=factor.pk).update(codes_key_encrypted=vault.encrypt(codes_key))
     BackupCode.objects.bulk_create(
@@ -130,15 +134,21 @@ def check(user: Any, code: str, source: Source) -> Verdict:
     factor = SecondFactor.objects.select_for_update().filter(user=user).first()
     if factor is None:
         return Verdict(None)
-    until = locked_until(user, source)
+    typed = _bare(code)
+    until = _own_wait(user, source) if _may_be_on_paper(typed) else locked_until(user, source)
     if until is not None:
-        return Verdict(None, was_too_soon=True, until=until)
-    if not _takes(factor, _bare(code)):
+        return _refused(user, source, was_too_soon=True)
+    if not _takes(factor, typed):
         WrongCode.objects.filter(at__lte=timezone.now() - MEMORY).delete()
         WrongCode.objects.create(user=user, source=source.name)
-        return Verdict(None, until=locked_until(user, source))
+        return _refused(user, source)
     WrongCode.objects.filter(user=user, source=source.name).delete()
     return Verdict(factor)
+
+
+def _refused(user: Any, source: Source, *, was_too_soon: bool = False) -> Verdict:
+    until = locked_until(user, source)
+    return Verdict(None, was_too_soon, until, takes_paper=until is not None and _own_wait(user, source) is None)
 
 
 def _takes(factor: SecondFactor, typed: str) -> bool:
@@ -171,22 +181,40 @@ def _is_on_paper(factor: SecondFactor, typed: str) -> bool:
     return bool(found)
 
 
+def _may_be_on_paper(typed: str) -> bool:
+    """Of backup codes there are a million million: guesses from however many places find none, so that strangers need
+    no ceiling together. It is the owner's way in while somebody else uses that up."""
+    return len(typed) == PAPER_CHARACTERS
+
+
 def _bare(code: str) -> str:
     """Without the blanks and dashes that people put in, and in plain digits where an input method made wide ones."""
-    return "".join(unicodedata.normalize("NFKC", code).split()).replace("-", "").lower()
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", code))).lower()
 
 
 def locked_until(user: Any, source: Source) -> datetime | None:
-    """Until when codes from `source` are not looked at after wrong ones. None: it may be tried now."""
-    now = timezone.now()
-    wrong = WrongCode.objects.filter(user=user, at__gt=now - MEMORY).order_by("at").values_list("source", "at")
-    own = [at for name, at in wrong if name == source.name]
-    strangers = [at for name, at in wrong if not name.startswith(KNOWN)]
-    ends = [now, *(last + _wait(len(own)) for last in own[-1:])]
-    if not source.is_known and len(strangers) >= MOST_FROM_STRANGERS:
-        ends.append(strangers[-MOST_FROM_STRANGERS] + MEMORY)
-    until = max(ends)
-    return until if until > now else None
+    """Until when the app's codes from `source` are not looked at after wrong ones. None: it may be tried now."""
+    ends = [_own_wait(user, source), None if source.is_known else _strangers_wait(user)]
+    return max((end for end in ends if end), default=None)
+
+
+def _own_wait(user: Any, source: Source) -> datetime | None:
+    """For the wrong codes that came from `source` itself."""
+    own = _wrong_within_memory(user).filter(source=source.name)
+    last = own.last()
+    until = last.at + _wait(own.count()) if last else None
+    return until if until and until > timezone.now() else None
+
+
+def _strangers_wait(user: Any) -> datetime | None:
+    """For those from all places together that are not known."""
+    strangers = _wrong_within_memory(user).exclude(source__startswith=KNOWN)
+    oldest = strangers.order_by("-at", "-pk")[MOST_FROM_STRANGERS - 1 : MOST_FROM_STRANGERS].first()
+    return oldest.at + MEMORY if oldest else None
+
+
+def _wrong_within_memory(user: Any) -> QuerySet[WrongCode]:
+    return WrongCode.objects.filter(user=user, at__gt=timezone.now() - MEMORY).order_by("at", "pk")
 
 
 def _wait(failures: int) -> timedelta:
@@ -201,8 +229,7 @@ def _wait(failures: int) -> timedelta:
 
 def wrong_elsewhere(user: Any, source: Source) -> int:
     """How many wrong codes were given for `user` from other places within MEMORY, by somebody with the password."""
-    since = timezone.now() - MEMORY
-    return WrongCode.objects.filter(user=user, at__gt=since).exclude(source=source.name).count()
+    return _wrong_within_memory(user).exclude(source=source.name).count()
 
 
 def passed(request: HttpRequest, factor: SecondFactor) -> None:

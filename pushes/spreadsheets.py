@@ -8,7 +8,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 #: How the files of Excel begin (.xlsx, which is a ZIP, and .xls), and UTF-16 text.
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-DELIMITERS = ("\t", ";", "，", "；")
+DELIMITERS = (",", "\t", ";", "，", "；")
 LOOKED_AT = 400
 #: What a column may be headed with; compared in lower case without blanks, dashes and what stands in brackets.
 HEADINGS = {
@@ -39,22 +39,40 @@ HEADINGS = {
 }
 #: In front of many tables stands the number of the row, which is nobody's id.
 ROW_NUMBERS = frozenset(
-    ("", "no", "no.", "number", "#", "row", "rowid", "index", "序号", "编号", "行号", "序", "序號", "編號")
+    ("", "no", "number", "#", "row", "rowid", "index", "序号", "编号", "行号", "序", "序號", "編號")
 )
 _COLUMN_OF = {name: column for column, names in HEADINGS.items() for name in names.split()}
+#: Compared in lower case, in half width and without blanks.
+_UNIT = "(人|名|位|个|個|条|條|行|条记录|users?|rows?|records?|accounts?|members?)"
 _TOTAL = re.compile(
-    r"(合计|总计|小计|共计|汇总|总数|合計|總計|(grand|sub)?-?\s?total|sum)s?\s*[:：]?\s*[\d,.]*\s*[人个個条條行]?",
-    re.IGNORECASE,
+    r"(本页|本頁|全部|全体|累计|用户|账号|会员)?(合计|总计|小计|共计|总共|汇总|总数|总和|总人数|人数|计数|平均值?|合計|總計|小計|共計|總數)"
+    rf"s?[:=]?(\([^()]*\))?[:=]?[\d,.]*{_UNIT}?"
+    r"|((grand|sub|page|overall)?-?totals?|sum|count|average|summe|gesamt|итого|всего)(of(account|user|member|id)\w*|[:=(]?[\d,.]*\)?)"
+    rf"|(共|共有|总共|一共|全部)[\d,.]+{_UNIT}|[\d,.]+(条记录|users|rows|records|accounts|members)"
 )
+_MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _SPOILT = (
     (re.compile(r"[+-]?\d+([.,]\d+)?[eE][+-]\d+|\d+[.,]\d+[eE]\d+"), "rounded"),
-    (re.compile(r"[+-]?\d+\.0*"), "decimals"),
-    (re.compile(r"'\d+"), "apostrophe"),
-    (re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?"), "thousands"),
+    (re.compile(r"[+-]?\d+(\.0*|,0+)"), "decimals"),
+    (re.compile(r"['’‘`]\d+"), "apostrophe"),
+    (re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?|\d{1,3}(\.\d{3})+(,\d+)?"), "thousands"),
+    (
+        re.compile(
+            r"\d{4}([-/.])\d{1,2}\1\d{1,2}([ t]\d{1,2}:\d\d(:\d\d)?)?|\d{1,2}([-/.])\d{1,2}\4\d{4}"
+            rf"|\d{{1,2}}-{_MONTH}(-\d{{2,4}})?|{_MONTH}-\d{{2,4}}|(\d{{2,4}}年)?\d{{1,2}}月(\d{{1,2}}日)?",
+            re.IGNORECASE,
+        ),
+        "date",
+    ),
     (re.compile(r"[=＝].*", re.DOTALL), "formula"),
-    (re.compile(r"#(N/A|REF!|VALUE!|NAME\?|NULL!|DIV/0!|NUM!|#+)"), "error"),
-    (re.compile(r"null|nil|none|nan|undefined|\(null\)|\\n", re.IGNORECASE), "nothing"),
+    (re.compile(r"#(N/A|REF!|VALUE!|NAME\?|NULL!|DIV/0!|NUM!|SPILL!|CALC!|#+)", re.IGNORECASE), "error"),
+    (
+        re.compile(r"null|nil|none|n/?a|nan|undefined|\(?(null|blank|空白|空)\)?|无|無|[-—–]+|\\n", re.IGNORECASE),
+        "nothing",
+    ),
 )
+#: What commas inside a number make of a line on which they part ids: no id begins with so many zeros.
+_TORN = re.compile(r"[+-]?\d+,\d+[eE][+-]?\d+|\d+,0+|\d{1,3}(,\d{3})*,0\d\d(,\d{3})*(\.\d+)?")
 
 
 class SheetError(ValueError):
@@ -73,7 +91,8 @@ def decode(raw: bytes) -> str:
     """A file's text. Raises SheetError."""
     if raw.startswith(WORKBOOKS):
         raise SheetError(_("the file is an Excel workbook: save it as CSV (UTF-8), and upload that"))
-    if raw.startswith(UTF_16) or b"\0" in raw[:LOOKED_AT]:
+    begins = raw[:LOOKED_AT]
+    if raw.startswith(UTF_16) or begins.count(0) > len(begins) // 8:
         return _decoded_utf_16(raw)
     for encoding in ("utf-8", "gb18030"):
         try:
@@ -115,7 +134,9 @@ def rows(text: str) -> list[Row]:
 
 
 def _delimiter(first_line: str) -> str:
-    return next((mark for mark in DELIMITERS if mark in first_line and "," not in first_line), ",")
+    """Whichever stands there most often, quoted text aside."""
+    bare = re.sub('"[^"]*"', "", first_line)
+    return max(DELIMITERS, key=bare.count)
 
 
 def column_of(heading: str) -> str:
@@ -133,12 +154,13 @@ def is_heading(cell: str) -> bool:
 
 def _plain(heading: str) -> str:
     text = re.sub(r"\(.*?\)|\[.*?\]", "", unicodedata.normalize("NFKC", heading).lower())
-    return re.sub(r"[\s_*:\-]", "", text)
+    return re.sub(r"[\s_*:.\-]", "", text)
 
 
-def is_total(cells: Sequence[str]) -> bool:
-    """Whether a line is a spreadsheet's sum, not a row."""
-    return any(_TOTAL.fullmatch(cell) for cell in cells if cell)
+def is_total(cells: Iterable[str]) -> bool:
+    """Whether a line with these cells is a spreadsheet's sum, not a row. Only the first cell and the id are asked for:
+    a nickname or a tag may be any word."""
+    return any(_TOTAL.fullmatch("".join(unicodedata.normalize("NFKC", cell).lower().split())) for cell in cells if cell)
 
 
 def spoilt(cell: str) -> str:
@@ -147,12 +169,18 @@ def spoilt(cell: str) -> str:
     return _advice()[kind] if kind else ""
 
 
+def torn(line: str) -> bool:
+    """Whether commas that part ids would tear a number of a spreadsheet's apart: `1,00086E+15`, `10,086`."""
+    return _TORN.fullmatch(line) is not None
+
+
 def _advice() -> dict[str, str]:
     return {
         "rounded": _("Excel has rounded this number; format the column as text, enter it again and save"),
         "decimals": _("Excel has added decimals; format the column as text and save again"),
         "apostrophe": _("Excel's apostrophe stands in front of it; delete it and save again"),
         "thousands": _("Excel has added thousands separators; format the column as text and save again"),
+        "date": _("Excel has taken this for a date; format the column as text, enter it again and save"),
         "formula": _("this is an Excel formula; paste the column as values and save again"),
         "error": _("this is an error of Excel's; correct the cell and save again"),
         "nothing": _("this stands for an empty cell; delete the row"),
@@ -164,7 +192,6 @@ def total_advice() -> str:
 
 
 def numbered(table: Sequence[Row]) -> bool:
-    """Whether the first of several columns counts the rows: 1, 2, 3 …"""
-    firsts = [row.cells[0] for row in table]
-    counted = len(table) > 1 and all(len(row.cells) > 1 for row in table)
-    return counted and firsts in ([str(n) for n in range(start, start + len(table))] for start in (0, 1))
+    """Whether the first of several columns counts the rows: 1, 2, 3 …, or from 2 where the heading was the first."""
+    firsts = [int(row.cells[0]) for row in table if len(row.cells) > 1 and row.cells[0].isdecimal()]
+    return len(table) == len(firsts) > 1 and firsts in (list(range(start, start + len(table))) for start in range(3))

@@ -127,8 +127,17 @@ def _facts(row: Mapping[str, Any]) -> AccountFacts:
         is_logged_in=is_on(row["login_status"]),
         accepts_pushes=is_on(row["push_status"]),
         muted=_names(row.get("muted_conversations")),
-        blocked=_names(row.get("blocked_accounts")),
+        blocked=_blocked(row.get("blocked_accounts")),
     )
+
+
+def _blocked(value: object) -> frozenset[str]:
+    """The ids in such a list, spelled as those of senders are."""
+    names = _names(value) - {""}
+    for name in names:
+        if not ids.found(name):
+            _say_once(f"blocked accounts are left out: {ids.shown(name)} is no account id: {ids.fault(name)}")
+    return frozenset(filter(None, map(ids.found, names)))
 
 
 def _names(value: object) -> frozenset[str]:
@@ -137,7 +146,8 @@ def _names(value: object) -> frozenset[str]:
     if not shown.startswith("["):
         return frozenset(item.strip() for item in shown.split(",") if item.strip())
     try:
-        return frozenset(str(item).strip() for item in exact_json.loads(shown.encode(errors="replace")))
+        listed = exact_json.loads(shown.encode(errors="replace"))
+        return frozenset(text(item).strip() for item in listed if isinstance(item, str | int | float))
     except exact_json.JsonError:
         _say_once(f"{ACCOUNTS.setting}: a list is no JSON array, and taken as empty: {shown[:60]!r}")
         return frozenset()

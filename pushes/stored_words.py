@@ -118,6 +118,39 @@ _LETTERS: _Sentences = (
     ),
     (r"a text that is not empty is needed", _("a text that is not empty is needed")),
     (r"(?P<value>.+) is no array", _("%(value)s is not an array")),
+    (
+        r"(?P<value>.+) names push #(?P<number>\d+) already, which differs in (?P<fields>.+)",
+        _("%(value)s names push #%(number)s already, which differs in %(fields)s"),
+    ),
+    (
+        r"(?P<value>.+) is no account id; an account id has 1 to (?P<most>\d+) characters",
+        _("%(value)s is not a valid account ID: one has 1 to %(most)s characters"),
+    ),
+    (
+        r"(?P<value>.+) is no account id; (?P<sign>.+) cannot be seen in it: .+",
+        _("%(value)s is not a valid account ID: %(sign)s is in it and does not show"),
+    ),
+    (
+        r"(?P<value>.+) is no account id; (?P<sign>.+) is not the digit or letter that it looks like",
+        _("%(value)s is not a valid account ID: %(sign)s is not the digit or letter that it looks like"),
+    ),
+    (
+        r"(?P<value>.+) is no account id; an account id neither begins nor ends with a slash",
+        _("%(value)s is not a valid account ID: one neither begins nor ends with a slash"),
+    ),
+    (
+        r"(?P<value>.+) is not a duration; write (?P<example>.+)",
+        _("%(value)s is not a valid duration; enter seconds, such as 3600"),
+    ),
+    (
+        r"(?P<value>.+) is not a moment; write (?P<example>.+)",
+        _("%(value)s is not a valid time; enter it like 2026-11-27T18:00:00+08:00, or as Unix seconds"),
+    ),
+    (r"infinity or not-a-number", _("infinity or not-a-number")),
+    (
+        r"(?P<what>an? (?:object|enum case|reference)(?: with its own format| to an object)?) at byte (?P<at>\d+)",
+        _("%(what)s at byte %(at)s"),
+    ),
 )
 
 _LETTER_NOTES: _Sentences = (
@@ -126,7 +159,13 @@ _LETTER_NOTES: _Sentences = (
     (r" \(only the first (?P<n>\d+) bytes are kept\)", _(" (only the first %(n)s bytes are kept)")),
 )
 #: What the parser calls values.
-_PARTS = frozenset({_("a list"), _("an empty array"), _("null"), _("a boolean"), _("a string"), _("a number")})
+_PARTS = frozenset(
+    (
+        *(_("a list"), _("an empty array"), _("null"), _("a boolean"), _("a string"), _("a number")),
+        *(_("an object"), _("an object with its own format"), _("an enum case")),
+        *(_("a reference"), _("a reference to an object")),
+    )
+)
 _INDEX = r"db\.getSiblingDB\(.+?\)\.createIndex\(\{.*?\}\)"
 _SCANNERS: _Sentences = (
     (r"the lane has more jobs than BACKLOG_JOBS", _("the lane has more jobs than BACKLOG_JOBS")),

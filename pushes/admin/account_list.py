@@ -1,5 +1,6 @@
 """A list of accounts, typed or uploaded: all of it is good, or the bad lines are named and none is taken."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ __all__ = ["MOST_ACCOUNTS", "AccountList", "BadLine", "decode", "parse", "parse_
 MOST_ACCOUNTS = 200_000
 #: A column of this name may be anybody's: it counts where no other says that it has accounts.
 WEAK_HEADING = "id"
+#: A heading may stand below so many lines with a title.
+MOST_TITLES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class AccountList:
 def parse(text: str) -> AccountList:
     """One account a line, or several parted by commas, semicolons or blanks. A heading line is skipped; a table, as
     it is pasted from a spreadsheet, is read as one. Raises SheetError."""
-    lines = text.lstrip("\ufeff").splitlines()
+    lines = re.split(r"\r\n?|\n", text.lstrip("\ufeff"))
     first = next((line for line in lines if line.strip()), "")
     if "\t" in first.strip():
         return parse_csv(text)
@@ -48,12 +51,12 @@ def parse(text: str) -> AccountList:
 
 
 def _typed(lines: Sequence[str]) -> Iterable[tuple[int, str]]:
-    for number, line in enumerate(lines, start=1):
-        if spreadsheets.is_total([line.strip()]):
-            yield number, line.strip()
-            continue
-        found = words(line)
-        yield from ((number, word) for word in found if number > 1 or not _is_account_heading(word))
+    given = ((number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip())
+    for place, (number, line) in enumerate(given):
+        if spreadsheets.is_total([line]) or spreadsheets.torn(line):
+            yield number, line
+        elif place or not _is_account_heading(line):
+            yield from ((number, word) for word in words(line) if place or not _is_account_heading(word))
 
 
 def parse_csv(text: str) -> AccountList:
@@ -65,19 +68,30 @@ def parse_csv(text: str) -> AccountList:
     place = _account_column(table)
     if place is None:
         _refuse_unheaded(table)
-        return _listed(_cells(table, 0))
-    return _listed(_cells(table[1:], place))
+        is_torn = all(spreadsheets.torn(",".join(row.cells)) for row in table)
+        return _listed(_cells(table, 0, width=0 if is_torn else len(table[0].cells)))
+    return _listed(_cells(table[1:], place, width=len(table[0].cells)))
 
 
-def _cells(table: Sequence[Row], place: int) -> Iterable[tuple[int, str]]:
+def _cells(table: Sequence[Row], place: int, *, width: int) -> Iterable[tuple[int, str]]:
+    """`width` is how many columns the first line has: what has more may be a number that a comma tore apart."""
     for row in table:
         cell = row.cells[place] if place < len(row.cells) else ""
-        if spreadsheets.is_total(row.cells):
-            yield row.number, next(cell for cell in row.cells if spreadsheets.is_total([cell]))
+        together = ",".join(row.cells[place:])
+        if total := _total(row, cell):
+            yield row.number, total
         elif spreadsheets.spoilt(cell):
             yield row.number, cell
+        elif width < len(row.cells) and spreadsheets.torn(together):
+            yield row.number, together
         else:
             yield from ((row.number, word) for word in words(_bare(cell)))
+
+
+def _total(row: Row, cell: str) -> str:
+    """What says that a row is a sum; "" when nothing does. A nickname beside an id may be any word."""
+    telling = (cell, row.cells[0]) if cell else row.cells
+    return next((one for one in telling if spreadsheets.is_total([one])), "")
 
 
 def _bare(cell: str) -> str:
@@ -102,6 +116,10 @@ def _account_column(table: Sequence[Row]) -> int | None:
 
 def _refuse_unheaded(table: Sequence[Row]) -> None:
     """Raises SheetError when the first line is a heading all the same, or the first column only counts the rows."""
+    if later := next((row for row in table[1:MOST_TITLES] if _account_column([row]) is not None), None):
+        raise SheetError(
+            _("line %(number)s: this is the heading: delete the lines above it") % {"number": later.number}
+        )
     if _is_some_heading(table):
         raise SheetError(
             _("line %(number)s: no column is headed account_id or 账号 (%(names)s): name the right one so")
@@ -147,7 +165,9 @@ def _listed(cells: Iterable[tuple[int, str]]) -> AccountList:
 
 
 def words(line: str) -> list[str]:
-    return line.replace(",", " ").replace(";", " ").replace("，", " ").replace("；", " ").split()
+    """Parted by what is typed between ids. Other white space is part of a word, and then seen to be wrong."""
+    found = re.split(r"[ \t\u3000\r\n,;，；、]+", line)
+    return [word[1:-1] if re.fullmatch('"[^"]+"', word) else word for word in found if word.strip()]
 
 
 def _fault(given: str) -> str:
@@ -158,10 +178,12 @@ def _fault(given: str) -> str:
         return spreadsheets.total_advice()
     if reason := spreadsheets.spoilt(given):
         return reason
+    if _is_account_heading(given):
+        return _("this is a heading; delete the row")
     if len(given.strip()) > ids.MAX_ACCOUNT_ID:
         return _("longer than %(most)s characters") % {"most": ids.MAX_ACCOUNT_ID}
     if ids.unseen(given.strip()):
         return _("holds characters that cannot be seen; paste the column into Excel as plain text and save again")
     if ids.wide(given):
         return _("has full-width digits or letters; write them in half width in Excel and save again")
-    return _("is not an account ID") if ids.fault(given) else ""
+    return _("is not an account ID") if ids.fault(given) or '"' in given else ""

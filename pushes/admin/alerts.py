@@ -153,6 +153,13 @@ def _keys(view: health.RedisView | None) -> Iterator[Alert]:
         }
         advice = _("Fix the cause, verify the key, then resume it: what waited goes out automatically.")
         yield _about_key(key, f"paused-{key.pk}", text.strip(), advice, is_urgent=True)
+    for key, why in attention.refused_endpoints():
+        text = _("The app key %(key)s cannot send; its pushes wait. %(why)s") % {"key": key, "why": why}
+        advice = _(
+            "Correct its endpoint URL, or add the host to PROVIDER_HOSTS on every machine: what waited goes out "
+            "automatically."
+        )
+        yield _about_key(key, f"endpoint-{key.pk}", text, advice, is_urgent=True)
     for key in attention.fallen_back_keys():
         text = _("The provider refused the new secret of %(key)s (%(why)s); sending went back to the old one.") % {
             "key": key,
@@ -215,7 +222,7 @@ def _dead_letters(request: HttpRequest) -> Iterator[Alert]:
     if number:
         text = ngettext("%(n)s new dead letter.", "%(n)s new dead letters.", number) % {"n": attention.shown(number)}
         url = f"{admin_url(DeadLetter, 'changelist')}?status__exact={DeadLetterStatus.NEW}"
-        advice = _("It could not be read or used: correct and replay, or discard.")
+        advice = _("What could not be read or used: correct and replay it, or discard it.")
         yield Alert("dead-letters", text, advice, url, _("Show them"))
 
 

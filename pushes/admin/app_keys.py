@@ -27,7 +27,7 @@ from pushes.models import AppKey
 from pushes.names import App, Environment, Platform
 
 #: Marks a row whose form was sent with its box unticked.
-ASKED = "asks_to_disable"
+ASKED = "asks_to_switch_off"
 #: What a change of the form may write, and what goes with a change of credentials. The rest of the row is the
 #: workers': one may pause the key, or go back to its old secret, while the form is open.
 CREDENTIAL_FIELDS = (
@@ -115,7 +115,7 @@ class AppKeys(RotationPages, RestorePages):
         if change:
             self._save_changes(request, obj, set(form.changed_data))
             # For `response_change`, which is given the row and not the form.
-            setattr(obj, ASKED, form.asks_to_disable)
+            setattr(obj, ASKED, form.asks_to_switch_off)
         else:
             obj.save()
         doubt = accessids.doubt(obj.provider, obj.platform, obj.access_id)

@@ -15,6 +15,7 @@ from pushes.admin import approval
 from pushes.marks import amount
 from pushes.models import AppKey, Broadcast, DeadLetter, PushTypePolicy
 from pushes.names import BroadcastStatus, DeadLetterStatus
+from pushes.providers import hosts
 
 #: A scheduled broadcast that starts within this is about to start: the last moment to look at it.
 SOON = timedelta(hours=1)
@@ -59,6 +60,12 @@ def fallen_back_keys() -> "QuerySet[AppKey]":
     return AppKey.objects.filter(fell_back_at__isnull=False)
 
 
+def refused_endpoints() -> list[tuple[AppKey, str]]:
+    """Enabled keys that this machine may not call, and why: they send nothing until somebody corrects that."""
+    keys = AppKey.objects.filter(is_enabled=True, paused_at__isnull=True).exclude(endpoint_url="")
+    return [(key, fault) for key in keys if (fault := hosts.fault(key.endpoint_url))]
+
+
 def switched_off_types() -> "QuerySet[PushTypePolicy]":
     return PushTypePolicy.objects.filter(is_enabled=False)
 
@@ -83,9 +90,12 @@ def shown(number: int, most: int = MOST_COUNTED) -> str:
 
 
 def _keys() -> int:
-    """`stopped_keys` and `fallen_back_keys` in one question."""
-    found = AppKey.objects.values_list("is_enabled", "paused_at", "fell_back_at")
-    return sum(bool(is_enabled and paused) + bool(fell_back) for is_enabled, paused, fell_back in found)
+    """`stopped_keys`, `fallen_back_keys` and `refused_endpoints` in one question."""
+    found = AppKey.objects.values_list("is_enabled", "paused_at", "fell_back_at", "endpoint_url")
+    return sum(
+        (is_enabled and bool(paused or (url and hosts.fault(url)))) + bool(fell_back)
+        for is_enabled, paused, fell_back, url in found
+    )
 
 
 def at_desk(model: str, user: Any) -> int:

@@ -3,26 +3,24 @@
 from typing import Any
 
 from django import forms
-from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes import keycheck
 from pushes.admin.key_secret import SecretField, secret_fault
-from pushes.admin.theme import ModelForm, widgets
+from pushes.admin.switches import SwitchForm
+from pushes.admin.theme import widgets
 from pushes.models import AppKey
 from pushes.providers import hosts
 
-#: Without these an old secret is of no use, and what the provider said before no longer counts.
-OTHER_CREDENTIALS = {"provider", "access_id", "endpoint_url"}
+#: With others of these an old secret is of no use, and what the provider said before no longer counts.
+OTHER_CREDENTIALS = {"platform", "environment", "provider", "access_id", "endpoint_url"}
 
 
-class AppKeyForm(ModelForm[AppKey]):
+class AppKeyForm(SwitchForm[AppKey]):
     """The secret is typed in and never read back: not into the page, not into the history."""
 
     secret = SecretField(label=gettext_lazy("Secret key"), required=False)
-    #: Unticked, the key stays enabled until the page that asks has its answer.
-    asks_to_disable = False
 
     class Meta:
         model = AppKey
@@ -47,15 +45,6 @@ class AppKeyForm(ModelForm[AppKey]):
                 "“Rotate the secret” checks it first and keeps the old one."
             )
         )
-
-    @cached_property
-    def changed_data(self) -> list[str]:
-        return [name for name in super().changed_data if name != "is_enabled" or not self.asks_to_disable]
-
-    def clean_is_enabled(self) -> bool:
-        is_enabled = bool(self.cleaned_data["is_enabled"])
-        self.asks_to_disable = bool(not self.instance._state.adding and self.instance.is_enabled and not is_enabled)
-        return is_enabled or self.asks_to_disable
 
     def clean_access_id(self) -> int:
         access_id = int(self.cleaned_data["access_id"])
@@ -83,9 +72,9 @@ class AppKeyForm(ModelForm[AppKey]):
             self.add_error("endpoint_url", fault)
             return ""
         before: AppKey = self.instance
-        if before._state.adding or url == before.endpoint_url or cleaned.get("secret") or "secret" in self.errors:
+        if before._state.adding or cleaned.get("secret") or {"secret", "provider"} & self.errors.keys():
             return ""
-        now_at = keycheck.place(cleaned.get("provider", ""), url)
+        now_at = keycheck.place(cleaned["provider"], url)
         is_elsewhere = now_at is None or now_at != keycheck.place(before.provider, before.endpoint_url)
         return _("Enter the secret again: the key is to be used at another host.") if is_elsewhere else ""
 

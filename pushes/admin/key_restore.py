@@ -18,6 +18,7 @@ from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk, page
 from pushes.admin.theme import when, widgets
 from pushes.models import AppKey
+from pushes.names import PauseCode
 
 #: Before the spell was noticed, some tokens of it may have been believed dead.
 MARGIN = timedelta(minutes=10)
@@ -60,7 +61,13 @@ class PeriodForm(forms.Form):
 class RestorePages(Desk[AppKey]):
     """The page of an app key that makes its devices active again."""
 
-    @page(gettext_lazy("Reactivate devices"), permission="pushes.change_appkey", icon="undo")
+    @page(
+        gettext_lazy("Reactivate devices"),
+        permission="pushes.change_appkey",
+        icon="undo",
+        # While its tokens are in doubt, the page of the key says so and has the button beside that.
+        applies=lambda key: key.paused_code != PauseCode.TOKENS_DOUBTED,
+    )
     def restore_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
         """The number first; another period is counted before anything is done."""
         asked = PeriodForm(request.POST if request.method == "POST" else request.GET)

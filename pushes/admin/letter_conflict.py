@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from pushes import deadletters, same_push
+from pushes import characters, deadletters, same_push
 from pushes.admin.theme import when
 from pushes.models import DeadLetter
 from pushes.names import CONFLICT
@@ -55,7 +55,7 @@ def _shown(value: object) -> str:
     if isinstance(value, frozenset):
         return _accounts(sorted(value))
     text = value.decode() if isinstance(value, bytes) else str(value)
-    return text[:SHOWN_CHARACTERS] or "–"
+    return characters.shorten(text, SHOWN_CHARACTERS) or "–"
 
 
 def _accounts(accounts: list[str]) -> str:

@@ -4,11 +4,13 @@ import re
 
 from django.db.models import Q, QuerySet
 
+from pushes import devicetokens
 from pushes.admin.filters import starts_with
 from pushes.models import DeliveryResult, Device
+from pushes.names import Platform
 
 #: The ends of a token with whatever somebody's clipboard or keyboard makes of the sign between them.
-_MASK = re.compile(r"(?P<begins>\S{4}) ?(?:…|⋯|\.{2,6}|\*{2,8}) ?(?P<ends>\S{4})")
+_MASK = re.compile(r"(?P<begins>\S{4})\s*(?:[…⋯‥]{1,3}|\.{2,6}|。{2,6}|\*{2,8})\s*(?P<ends>\S{4})")
 #: Of tokens with the same ends so many are looked up.
 MOST_TOKENS = 200
 
@@ -28,11 +30,20 @@ def of_deliveries(text: str) -> list[str]:
 
 
 def _tokens(text: str, rows: "QuerySet[Device] | QuerySet[DeliveryResult]") -> list[str]:
-    found = _MASK.fullmatch(text.strip())
-    if found is None:
+    mask = _MASK.fullmatch(text.strip())
+    if mask is None:
         return []
-    alike = rows.filter(starts_with("token", found["begins"]) & Q(token__endswith=found["ends"]))
+    begins, ends = mask.groups()
+    found = _with_ends(rows, begins, ends)
+    lower = begins.lower(), ends.lower()
+    if lower != (begins, ends) and devicetokens.apple(begins + ends):
+        found += _with_ends(rows.filter(platform=Platform.IOS), *lower)
+    return found
+
+
+def _with_ends(rows: "QuerySet[Device] | QuerySet[DeliveryResult]", begins: str, ends: str) -> list[str]:
+    alike = rows.filter(starts_with("token", begins) & Q(token__endswith=ends))
     # In the order of the index, so that no database thinks of reading the rows from their newest on.
     tokens = alike.order_by("token").values_list("token", flat=True).distinct()[:MOST_TOKENS]
     # SQLite's LIKE takes small letters for capitals.
-    return [token for token in tokens if token.startswith(found["begins"]) and token.endswith(found["ends"])]
+    return [token for token in tokens if token.startswith(begins) and token.endswith(ends)]

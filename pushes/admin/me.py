@@ -96,9 +96,10 @@ def _refusal(verdict: secondfactor.Verdict | None) -> str:
     if verdict.until is None:
         return _("This code is not right. Wait for the next one; the phone's clock must be right, too.")
     left = {"time": wait(max(verdict.until - timezone.now(), timedelta(seconds=1)))}
+    words = _("This code is not right. Try again in %(time)s.") % left
     if verdict.was_too_soon:
-        return _("Too many wrong codes. Try again in %(time)s.") % left
-    return _("This code is not right. Try again in %(time)s.") % left
+        words = _("Too many wrong codes. Try again in %(time)s.") % left
+    return f"{words} {_('A backup code is taken at once.')}" if verdict.takes_paper else words
 
 
 def _warn_of_guesses(request: HttpRequest, user: User) -> None:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes import muting
+from pushes import characters, muting
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk
 from pushes.admin.theme import widgets
@@ -46,7 +46,7 @@ class LinesField(forms.CharField):
             return self._read(line)
         except InvalidEntryError:
             raise forms.ValidationError(
-                _("%(value)r cannot be used. Nothing was changed.") % {"value": line.strip()[:60]}
+                _("%(value)r cannot be used. Nothing was changed.") % {"value": characters.shorten(line.strip(), 60)}
             ) from None
 
 

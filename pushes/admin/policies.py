@@ -12,7 +12,6 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
-from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -21,7 +20,8 @@ from pushes.admin import attention, keyset
 from pushes.admin.blanks import refuse_blanks
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk, list_page, page
-from pushes.admin.theme import ModelForm, widgets
+from pushes.admin.switches import SwitchForm
+from pushes.admin.theme import widgets
 from pushes.models import PushRecord, PushTypePolicy
 from pushes.names import UnknownPolicy, WindowPolicy
 
@@ -34,20 +34,8 @@ ASKED = "asks_to_switch_off"
 MOST_COUNTED = 100_000
 
 
-class PolicyForm(ModelForm[PushTypePolicy]):
-    """The rows of the table and the page of one type check alike. Neither switches a type off: unticked, it stays on
-    until the page that asks has its answer."""
-
-    asks_to_switch_off = False
-
-    @cached_property
-    def changed_data(self) -> list[str]:
-        return [name for name in super().changed_data if name != "is_enabled" or not self.asks_to_switch_off]
-
-    def clean_is_enabled(self) -> bool:
-        is_enabled = bool(self.cleaned_data["is_enabled"])
-        self.asks_to_switch_off = bool(self.instance.is_enabled and not is_enabled)
-        return is_enabled or self.asks_to_switch_off
+class PolicyForm(SwitchForm[PushTypePolicy]):
+    """The rows of the table and the page of one type check alike."""
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -29,7 +29,9 @@ def readable(raw: bytes) -> Readable:
     """Never raises, whatever the bytes are."""
     shown = raw[:MOST_SHOWN]
     format_, value = _value(raw)
-    return Readable(format_, value[:MOST_SHOWN], _text(shown), _dump(shown), len(raw), len(raw) > len(shown))
+    return Readable(
+        format_, characters.shorten(value, MOST_SHOWN), _text(shown), _dump(shown), len(raw), len(raw) > len(shown)
+    )
 
 
 def whole_value(raw: bytes) -> str:

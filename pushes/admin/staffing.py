@@ -1,6 +1,7 @@
 """A role makes staff: whoever has one may log in, and whoever has lost the last one may not.
 
-It holds at every door: the operator's page, a shell, a seed. What bypasses Django's signals is put right at the login.
+It holds at every door: the operator's page, a shell, a seed. A role given past Django's signals makes staff at the
+login.
 """
 
 from typing import Any

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from pushes import tags
+from pushes import characters, tags
 from pushes.admin import account_list
 from pushes.admin.confirm import Question, RefusedError, ask
 from pushes.admin.desk import Desk
@@ -59,7 +59,7 @@ def _cleaned(word: str) -> str:
     except tags.InvalidTagError:
         raise forms.ValidationError(
             _("“%(tag)s” is no tag: 1 to %(most)s letters, digits, Chinese characters, or _ - . :")
-            % {"tag": word[:60], "most": tags.LONGEST_TAG}
+            % {"tag": characters.shorten(word, 60), "most": tags.LONGEST_TAG}
         ) from None
 
 

@@ -68,11 +68,17 @@ def _ceilings(username: str, address: str, browser: str) -> list[tuple[Q, int]]:
     """Which failures count together, and how many of them are too many."""
     if browser.startswith(KNOWN):
         return [(Q(username=username, user_agent=browser), settings.AXES_FAILURE_LIMIT)]
+    strangers = ~Q(user_agent__startswith=KNOWN)
     return [
-        (Q(username=username, ip_address=address), settings.AXES_FAILURE_LIMIT),
-        (Q(username=username), settings.LOGIN_NAME_FAILURES),
-        (Q(ip_address=address), settings.LOGIN_ADDRESS_FAILURES),
+        (strangers & Q(username=username, ip_address=address), settings.AXES_FAILURE_LIMIT),
+        (strangers & Q(username=username), settings.LOGIN_NAME_FAILURES),
+        (strangers & Q(ip_address=address), settings.LOGIN_ADDRESS_FAILURES),
     ]
+
+
+def _strange(agent: str) -> str:
+    """What a stranger's browser calls itself; never as ours call known ones, which count for themselves alone."""
+    return f"?{agent[:200]}" if agent.lower().startswith(KNOWN) else agent
 
 
 def _full_until(counted: Q, most: int) -> datetime | None:
@@ -102,7 +108,7 @@ class LoginHandler(AxesDatabaseHandler):  # type: ignore[misc]
     def user_login_failed(self, sender: Any, credentials: dict[str, Any], request: Any = None, **more: Any) -> None:
         if request is not None:
             username = get_client_username(request, credentials) or ""
-            request.axes_user_agent = browsers.known(request, username) or request.axes_user_agent
+            request.axes_user_agent = browsers.known(request, username) or _strange(request.axes_user_agent)
         super().user_login_failed(sender, credentials, request, **more)
 
     def reset_user_attempts(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:

@@ -62,10 +62,12 @@ class TokenForm(ModelForm[ApiToken]):
             return None
         if day == self.initial.get("expires_at"):
             return self.instance.expires_at
-        ends = timezone.make_aware(datetime.combine(day, time.max).replace(microsecond=0))
-        if ends <= timezone.now():
+        today = timezone.localdate()
+        if day < today:
             raise forms.ValidationError(_("This day is over."))
-        return ends
+        if day > today + ApiToken.LONGEST:
+            raise forms.ValidationError(_("Choose a day within ten years, or none for a token that never expires."))
+        return timezone.make_aware(datetime.combine(day, time.max).replace(microsecond=0))
 
 
 @admin.register(ApiToken)

@@ -10,13 +10,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db import migrations, models, transaction
-from django.db.models.functions import Lower
+from django.db.models import Case, Value, When
 
 BATCH = 500
 MOST_TAGS, LONGEST_TAG = 20, 32
 LIVE = ("pending", "held", "sending", "retrying")
 HEX = frozenset("0123456789abcdefABCDEF")
 XCODE = str.maketrans("", "", "<> \t\r\n\u00a0")
+#: What is really met of these, and taken away by the database itself.
+WRITTEN = str.maketrans("", "", "<> ")
 
 
 def spelled(token: str) -> str:
@@ -41,62 +43,82 @@ def join_devices(apps: Any, schema_editor: Any) -> None:
 
 
 def _join(apps: Any, connection: Any, odd: list[tuple[str, str]]) -> None:
-    """`odd` are the app and token of devices that are written otherwise than they will be."""
-    model = apps.get_model("pushes", "Device")
+    """`odd` are the app and token of devices that are written otherwise than they will be. However many they are, it
+    takes about a dozen statements."""
+    devices = apps.get_model("pushes", "Device").objects
     tokens = {token for _, token in odd}
     groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for device in model.objects.filter(token__in=tokens | set(map(spelled, tokens))):
+    for device in devices.filter(token__in=tokens | set(map(spelled, tokens))):
         groups[device.app, spelled(device.token)].append(device)
     _respell(connection, "pushes_deliveryresult", tokens)
     _respell(connection, "pushes_resend", tokens)
-    renamed = []
+    pairs: list[tuple[Any, Any]] = []
+    renamed: dict[int, str] = {}
     for app, token in dict.fromkeys((app, spelled(token)) for app, token in odd):
         *older, newest = sorted(groups[app, token], key=lambda device: (device.seen_at, device.pk))
-        for device in older:
-            _take_over(apps, device, newest, token)
-        if newest.token.lower() == token:
-            renamed.append(newest.pk)
-        else:
-            model.objects.filter(pk=newest.pk).update(token=token)
-    model.objects.filter(pk__in=renamed).update(token=Lower("token"))
+        pairs += [(device, newest) for device in older]
+        renamed[newest.pk] = token
+    if pairs:
+        _take_over(apps, pairs, tokens)
+    devices.filter(pk__in=renamed).update(token=_chosen("pk", renamed))
+
+
+def _chosen(field: str, values: dict[int, Any]) -> Case:
+    return Case(*(When(**{field: key}, then=Value(value)) for key, value in values.items()))
 
 
 def _respell(connection: Any, table: str, tokens: Iterable[str]) -> None:
     """A row that would then be the second of its push, account and token stays as it is: it was a call of its own."""
     head = f"UPDATE {'IGNORE' if connection.vendor == 'mysql' else 'OR IGNORE'} {table}"
     only = " AND platform = 'ios'" if table == "pushes_deliveryresult" else ""
-    plain = [token for token in tokens if spelled(token) == token.lower()]
+    plain = [token for token in tokens if spelled(token) == token.translate(WRITTEN).lower()]
     with connection.cursor() as cursor:
         if plain:
             marks = ", ".join(["%s"] * len(plain))
-            cursor.execute(f"{head} SET token = LOWER(token) WHERE token IN ({marks}){only}", plain)
+            bare = "REPLACE(REPLACE(REPLACE(token, '<', ''), '>', ''), ' ', '')"
+            cursor.execute(f"{head} SET token = LOWER({bare}) WHERE token IN ({marks}){only}", plain)
         for token in set(tokens) - set(plain):
             cursor.execute(f"{head} SET token = %s WHERE token = %s{only}", [spelled(token), token])
 
 
-def _take_over(apps: Any, older: Any, newest: Any, token: str) -> None:
-    """What `older` had is `newest`'s from now on. Its waiting deliveries that `newest` has, too, lose their device,
-    and are skipped when their turn comes."""
+def _take_over(apps: Any, pairs: list[tuple[Any, Any]], odd: set[str]) -> None:
+    """What the older of each pair had is the newest's from now on. Its waiting deliveries that the newest has, too,
+    lose their device, and are skipped when their turn comes."""
+    heirs = {older.pk: newest.pk for older, newest in pairs}
     results = apps.get_model("pushes", "DeliveryResult").objects
-    mine = results.filter(token__in={token, older.token}, device_id=older.pk)
-    mine.exclude(token=older.token if older.token != token else "", status__in=LIVE).update(device_id=newest.pk)
-    events = apps.get_model("pushes", "DeviceEvent").objects
-    events.filter(device_id=older.pk).update(device_id=newest.pk)
+    tokens = {older.token for older, _ in pairs} | {spelled(older.token) for older, _ in pairs}
+    mine = results.filter(token__in=tokens, device_id__in=heirs)
+    mine.exclude(token__in=odd, status__in=LIVE).update(device_id=_chosen("device_id", heirs))
+    event = apps.get_model("pushes", "DeviceEvent")
+    event.objects.filter(device_id__in=heirs).update(device_id=_chosen("device_id", heirs))
+    event.objects.bulk_create(
+        event(device_id=newest.pk, event="registered", detail=_detail(older, newest)) for older, newest in pairs
+    )
+    _take_tags(apps, [(older, newest) for older, newest in pairs if older.account_id == newest.account_id])
+    apps.get_model("pushes", "Device").objects.filter(pk__in=heirs).delete()
+
+
+def _detail(older: Any, newest: Any) -> str:
     detail = "joined with the same token in another letter case"
     if older.account_id != newest.account_id:
         detail += f", registered before for {older.account_id}"
-    events.create(device_id=newest.pk, event="registered", detail=detail[:200])
-    if older.account_id == newest.account_id:
-        _take_tags(apps, older, newest)
-    older.delete()
+    return detail[:200]
 
 
-def _take_tags(apps: Any, older: Any, newest: Any) -> None:
-    tags = apps.get_model("pushes", "DeviceTag").objects
-    has = set(tags.filter(device_id=newest.pk).values_list("tag", flat=True))
-    for row in tags.filter(device_id=older.pk).exclude(tag__in=has).order_by("tag")[: max(0, MOST_TAGS - len(has))]:
-        row.device_id = newest.pk
-        row.save(update_fields=["device_id"])
+def _take_tags(apps: Any, pairs: list[tuple[Any, Any]]) -> None:
+    rows = apps.get_model("pushes", "DeviceTag").objects
+    found: dict[int, dict[str, int]] = defaultdict(dict)
+    both = {device.pk for pair in pairs for device in pair}
+    for pk, device_id, tag in rows.filter(device_id__in=both).order_by("tag").values_list("pk", "device_id", "tag"):
+        found[device_id][tag] = pk
+    moved: dict[int, int] = {}
+    for older, newest in pairs:
+        has = found[newest.pk]
+        new = [(tag, pk) for tag, pk in found[older.pk].items() if tag not in has][: max(0, MOST_TAGS - len(has))]
+        has.update(new)
+        moved.update((pk, newest.pk) for _, pk in new)
+    for some in chunks(moved):
+        rows.filter(pk__in=some).update(device_id=_chosen("pk", {pk: moved[pk] for pk in some}))
 
 
 def respell_waiting(apps: Any, schema_editor: Any) -> None:
@@ -148,7 +170,7 @@ class Migration(migrations.Migration):
             name="repeated",
             field=models.PositiveIntegerField(default=0, editable=False),
         ),
-        migrations.RunPython(join_devices, migrations.RunPython.noop),
-        migrations.RunPython(respell_waiting, migrations.RunPython.noop),
-        migrations.RunPython(join_tags, migrations.RunPython.noop),
+        migrations.RunPython(join_devices, migrations.RunPython.noop, atomic=False),
+        migrations.RunPython(respell_waiting, migrations.RunPython.noop, atomic=False),
+        migrations.RunPython(join_tags, migrations.RunPython.noop, atomic=False),
     ]

@@ -42,6 +42,7 @@ class ApiToken(models.Model):
 
     SCOPES = ("push", "read", "devices", "accounts", "presence", "metrics")
     EXPIRY_NOTICE = timedelta(days=14)
+    LONGEST = timedelta(days=3_650)
 
     name = models.CharField(_("name"), max_length=64, unique=True)
     digest = models.CharField(max_length=64, unique=True, editable=False)

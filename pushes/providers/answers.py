@@ -93,7 +93,8 @@ def _without_answer(failure: TransportFailure) -> Outcome:
 
 def _refused(answer: HttpResponse, words: str) -> Outcome:
     verdict, reason, scope = _meaning(answer.status)
-    text = ": ".join(filter(None, (f"HTTP {answer.status} {_phrase(answer.status)}".strip(), words)))[:MOST_TEXT]
+    said = ": ".join(filter(None, (f"HTTP {answer.status} {_phrase(answer.status)}".strip(), words)))
+    text = characters.shorten(said, MOST_TEXT)
     wish = retry_after(answer.headers) if answer.status in (429, 503) else None
     return Outcome(verdict, reason, scope, answer.status, text, retry_after_seconds=wish, http_status=answer.status)
 

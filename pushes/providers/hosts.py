@@ -147,12 +147,22 @@ def _read(sandbox_url: str, listed: Iterable[str]) -> tuple[Place, ...]:
 
 
 def _rule(entry: str) -> Place:
-    """An entry of PROVIDER_HOSTS, which the settings have brought into one form: [scheme://]host[:port]."""
-    scheme, separator, rest = entry.rpartition("://")
+    """An entry of PROVIDER_HOSTS, which the settings have brought into one form: [scheme://]host[:port]. Without a
+    scheme it is for https, and for plain http only where that may be."""
+    scheme, _separator, rest = entry.rpartition("://")
     host, colon, port = rest.rpartition(":")
     if not colon or rest.endswith("]"):
         host, port = rest, "0"
-    return Place(scheme if separator else "", _name(host), int(port))
+    name = _name(host)
+    return Place(scheme or ("" if _may_be_plain(name) else "https"), name, int(port))
+
+
+def _may_be_plain(host: str) -> bool:
+    """Whether a call by plain http needs no word of its own: to this machine, a private address, or a vendor's host
+    that has nothing better."""
+    address = _address(host.strip("[]"))
+    is_inside = host == "localhost" or (address is not None and not address.is_global)
+    return is_inside or any(place_of(url).host == host for url in own_urls() if url.startswith("http:"))
 
 
 def _name(host: str) -> str:

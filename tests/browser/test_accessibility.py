@@ -110,9 +110,14 @@ def rows() -> dict[str, int]:
     FailedLogin.objects.create(pk=1, username="first", ip_address="192.0.2.1", failures_since_start=5)
     User.objects.create_superuser("root", pk=1, password=PASSWORD)
     User.objects.create_user("colleague", pk=2)
+    return places()
+
+
+def conflict() -> int:
+    """A dead letter whose msg_id stands for another push."""
     order = b'{"to_id": "%b", "app": "higo", "message": "%b", "msg_id": "order-7"}'
     store(Batch("batch", [order % (b"100007", "您已付款".encode()), order % (b"100008", "买家已付款".encode() * 20)]))
-    return places() | {"conflict": DeadLetter.objects.get(reason="conflict").pk}
+    return DeadLetter.objects.get(reason="conflict").pk
 
 
 def places() -> dict[str, int]:
@@ -130,7 +135,8 @@ def places() -> dict[str, int]:
         name: model._default_manager.order_by("pk").values_list("pk", flat=True)[0] for name, model in models.items()
     }
     drafts = Broadcast.objects.filter(status=BroadcastStatus.DRAFT)
-    return found | {"draft": drafts.get().pk, "sending": Broadcast.objects.exclude(pk=drafts.get().pk).get().pk}
+    sending = Broadcast.objects.exclude(pk=drafts.get().pk)
+    return found | {"draft": drafts.get().pk, "sending": sending.get().pk, "conflict": conflict()}
 
 
 def faults(page: Page, address: str) -> list[str]:

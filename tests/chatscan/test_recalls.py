@@ -309,6 +309,34 @@ def test_without_mongodb_it_is_sent_and_not_waited_for_again(
     assert time.monotonic() - began < 0.2
 
 
+def test_a_missing_collection_takes_nothing_back(
+    scanner: Scanner, chats: Chats, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+):
+    say(scanner, chats, "first", "second", "third")
+    chats.drop()
+    send_what_waits()
+    assert shown(sandbox)[-1] == "小王等 2 条新消息：third"
+    assert caplog.text.count("does not exist") == 1
+    another = SourceMessage(1, "group", "m", dedupe_key("group", "m"))
+    assert sources.taken_back([another]) == set()
+    assert caplog.text.count("does not exist") == 1
+
+
+def test_an_emptied_collection_is_believed(scanner: Scanner, chats: Chats, sandbox: Sandbox):
+    say(scanner, chats, "first", "second", "third")
+    chats.delete_many({})
+    send_what_waits()
+    assert "third" not in str(shown(sandbox))
+    assert [state[:2] for state in states()[1:]] == [("cancelled", "recalled")] * 2
+
+
+def test_another_database_takes_nothing_back(scanner: Scanner, chats: Chats, sandbox: Sandbox, settings: Settings):
+    say(scanner, chats, "first", "second")
+    settings.CHAT_DATABASE = f"{chats.database.name}_elsewhere"
+    send_what_waits()
+    assert shown(sandbox)[-1] == "小王: second"
+
+
 def test_whatever_goes_wrong_while_asking_costs_no_push(
     scanner: Scanner, chats: Chats, sandbox: Sandbox, settings: Settings, caplog: pytest.LogCaptureFixture
 ):

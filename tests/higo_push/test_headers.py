@@ -82,6 +82,18 @@ def test_long_pages_travel_compressed(browser: Client) -> None:
     assert b"100049" in gzip.decompress(short.content)
 
 
+@pytest.mark.parametrize("encoding", ["gzip;q=0", "br, gzip; q=0.0", "deflate, GZIP ;q=0.000, br", "identity", "br"])
+def test_whoever_takes_no_gzip_gets_none(browser: Client, encoding: str) -> None:
+    answer = browser.get("/admin/me/", headers={"accept-encoding": encoding})
+    assert "Content-Encoding" not in answer
+    assert "Accept-Encoding" in answer["Vary"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip;q=0.1", "br;q=0, gzip", "gzip ; q=1.0, br;q=0"])
+def test_whoever_takes_gzip_too_gets_it(browser: Client, encoding: str) -> None:
+    assert browser.get("/admin/me/", headers={"accept-encoding": encoding})["Content-Encoding"] == "gzip"
+
+
 def test_two_answers_of_the_same_page_differ_in_length(browser: Client) -> None:
     """A length that can be compared tells by and by what is in a page."""
     lengths = {len(browser.get("/admin/me/", headers={"accept-encoding": "gzip"}).content) for _ in range(12)}

@@ -122,11 +122,31 @@ def test_a_body_that_is_too_large_is_a_413_in_json(start_web: StartWeb) -> None:
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
         assert answer.headers["Content-Type"] == "application/json"
     # Beside the API it is no JSON.
+    assert answer.json()["error"]["message"].endswith("A request may have at most 16,777,216 bytes.")
     answer = requests.post(f"{url}/admin/login/", data=b" " * patience.MAX_BODY_BYTES, timeout=20)
     assert (answer.status_code, answer.headers["Content-Type"]) == (413, "text/plain; charset=utf-8")
     assert (
         requests.get(f"{url}/api/v1/x", headers={"X-A": "a" * patience.MAX_HEAD_BYTES}, timeout=20).status_code == 431
     )
+
+
+UNREADABLE = (
+    b"\x00\xff\xfe",
+    b"GET",
+    b"GET http://[::1/healthz HTTP/1.1",
+    POST + b"Content-Length: " + b"9" * 5_000,
+    b"GET /healthz HTTP/1.1\r\n: x",
+)
+
+
+def test_a_head_that_cannot_be_read_is_a_400(start_web: StartWeb, capfd: pytest.CaptureFixture[str]) -> None:
+    url = start_web()
+    for head in UNREADABLE:
+        with connected(url) as client:
+            client.sendall(head + b"\r\n\r\n")
+            answer = client.recv(4_000)
+        assert answer.split(b" ", 2)[1] == b"400", head[:40]
+    assert "uncaptured" not in capfd.readouterr().err
 
 
 def test_a_refusal_is_one_line_in_the_log(start_web: StartWeb, capfd: pytest.CaptureFixture[str]) -> None:

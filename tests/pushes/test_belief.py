@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from pushes import belief, canary, results, rotation, submit
+from pushes import belief, canary, devices, results, rotation, submit
 from pushes.deliver import deliver
 from pushes.models import AppKey, DeliveryResult, Device, DeviceEvent, PushRecord, SuspectToken
 from pushes.names import App, Kind, PauseCode, Platform, ProviderKind, Reason, Status
@@ -90,6 +90,33 @@ def test_a_few_phones_of_developers_that_it_suits_do_not_make_it_right(key: AppK
     found = send(*rows)
     assert (found.count(ACCEPTED), found.count(WAITS)) == (2, 58)
     assert inactive() == set()
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_one_phone_that_is_accepted_again_and_again_does_not_make_it_right(key: AppKey, at_once: int):
+    """Three refused, then the same phone, over and over: one by one, and in windows of four."""
+    phone = make_device(make_account(), platform=key.platform, app=App(key.app))
+    AppKey.objects.filter(pk=key.pk).update(updated_at=timezone.now() - timedelta(hours=1))
+    for _ in range(8):
+        rows = [due(key, bad()) for _ in range(3)]
+        rows.append(make_delivery(make_record(app=key.app), phone, app_key_id=key.pk))
+        for some in (rows[start : start + at_once] for start in range(0, 4, at_once)):
+            send(*some)
+    key.refresh_from_db()
+    assert key.paused_code == PauseCode.TOKENS_DOUBTED
+    assert len(inactive()) < belief.LEAST_TO_DOUBT
+    assert key.doubted_since
+    scope = (key.app, key.platform, key.environment)
+    devices.restore(scope, key.doubted_since, timezone.now(), by="operator")
+    assert inactive() == set()
+
+
+def test_and_once_it_is_right_what_was_said_before_no_longer_counts(key: AppKey):
+    test_one_phone_that_is_accepted_again_and_again_does_not_make_it_right(key, 1)
+    results.resume_key(key)
+    dead = due(key, bad())
+    assert send(dead, due(key)) == [FAILED, ACCEPTED]
+    assert inactive() == {dead.token}
 
 
 def test_of_a_key_that_becomes_wrong_in_the_middle_of_much_traffic_a_window_is_lost_at_most(key: AppKey):

@@ -45,7 +45,7 @@ def clusters(text: str) -> list[str]:
 @pytest.mark.parametrize(
     "character",
     "\u200b\u200c\u200d\ufeff\u2060\u00ad\u3164\u115f\u1160\uffa0\u2800\u00a0\u3000\u034f\u061c\u180e\u17b4\ufe0f"
-    "\U000e0001\U000e0041\U000e007f\U000e0100\u0301\u20e3\u202e\u2069\u206a\x00\x07\x7f\x85\t\n\u2028\U0001d173\ufffc",
+    "\U000e0001\U000e0041\U000e007f\U000e0100\u0301\u20e3\u202e\u2069\u206a\x00\x07\x7f\x85\t\n\u2028\U0001d173\U0001d159\ufffc",
     ids=lambda character: f"U+{ord(character):04X}",
 )
 def test_it_shows_nothing(character: str):
@@ -57,6 +57,15 @@ def test_it_shows_nothing(character: str):
 @pytest.mark.parametrize("text", ["a", "0", "。", "😀", "\U0001fae9", "\ufffd", "\ue000", "\u06dd", "ㅤ.", "ー"])
 def test_it_shows_something(text: str):
     assert not is_blank(text)
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\u3164", "\u2800\n", "\u2067", "\ufeff\u202e"])
+def test_what_shows_nothing_does_not_fill_a_text_or_name(unseen: str):
+    assert body(unseen * 20_000 + "hi") == name(unseen * 20_000 + "hi") == "hi"
+
+
+def test_a_few_unseen_characters_before_a_text_stay():
+    assert body("\u2067שלום\u2069, hi") == "\u2067שלום\u2069, hi"
 
 
 def test_an_empty_text_shows_nothing():

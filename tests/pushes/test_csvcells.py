@@ -18,7 +18,7 @@ SHOW_NOTHING = ("\u200b", "\ufeff", "\xad", "\u2060", "\u200e", "\x00", "\x7f", 
 @pytest.mark.parametrize(
     "cell",
     [
-        *(f"{sign}1" for sign in "=+-@\t\r\n＝＋－＠﹦"),
+        *(f"{sign}1" for sign in "=+-@\t\r\n＝＋－＠﹦−"),
         *(
             f"{before}{FORMULA}"
             for before in (" ", "   ", "\n", "\r\n", "\t", "\x0b", "\xa0", "\u3000", "\u2003", "\u2028")

@@ -329,6 +329,14 @@ def test_credentials_refused_when_the_list_is_created_pause_the_key(sandbox: San
     assert key.is_paused
 
 
+def test_a_servers_error_when_the_list_is_created_is_told_as_such_and_has_pushed_nothing(sandbox: Sandbox):
+    key, record = make_key(sandbox), make_record()
+    sandbox.set_profile("error500", access_id=key.access_id)
+    rows = [due(key, record) for _ in range(3)]
+    assert set(send(*rows)) == {(Status.RETRYING, Reason.PROVIDER_ERROR)}
+    assert {(row.provider_code, row.may_have_arrived) for row in rows} == {(500, False)}
+
+
 def test_a_list_that_could_not_be_created_counts_as_an_attempt(sandbox: Sandbox):
     key, record = make_key(sandbox), make_record()
     sandbox.set_profile("busy503", access_id=key.access_id)

@@ -130,7 +130,7 @@ def test_what_excel_has_made_of_an_id_is_told(account_id: str):
     assert "Excel" in str(line) or account_id in ("１００８６", "NULL")
 
 
-@pytest.mark.parametrize("line", ["合计,2,,,", "总计：2,,,,", "Total,,,,2", ",,,,小计"])
+@pytest.mark.parametrize("line", ["合计,2,,,", "总计：2,,,,", "Total,,,,2", ",,,,小计", "共 2 条,,,,", "总 计,,,,"])
 def test_a_totals_row_is_told(line: str):
     (found,) = deviceimport.parse([GOOD, line]).bad
     assert (found.line, found.field) == (2, "line")
@@ -292,3 +292,20 @@ def test_a_heading_that_is_not_understood_keeps_the_whole_file_out(tmp_path: Pat
 def test_importing_an_iphone_in_another_letter_case_changes_nothing():
     load(f"7,higo,ios,production,{IPHONE}")
     assert load(f"7,higo,ios,production,{IPHONE.upper()}") == {"unchanged": 1}
+
+
+def test_a_tag_may_be_any_word():
+    parsed = deviceimport.parse([f"{GOOD},total|count"])
+    assert (parsed.bad, parsed.rows[0].tags) == ([], ("count", "total"))
+
+
+def test_a_nul_in_a_file_makes_no_other_text_of_it():
+    raw = f"account_id,app,platform,token\n10\x00086,higo,android,{'a' * 40}\n".encode()
+    (bad,) = deviceimport.parse_text(decode(raw)).bad
+    assert (bad.line, bad.field) == (2, "account_id")
+
+
+def test_the_delimiter_is_what_stands_there_most_often():
+    text = f'"account_id";"app";"platform";"token";"tags, parted by |"\n7;higo;android;{"a" * 40};vip\n'
+    with pytest.raises(SheetError, match=r"'tags, parted by \|'"):
+        deviceimport.parse_text(text)

@@ -82,7 +82,7 @@ def test_no_letter_is_larger_than_what_could_be_a_push():
     keep([Letter("intake", "p", b"x" * 200_000, "too_large", "d" * 400)])
     letter = DeadLetter.objects.get()
     assert len(bytes(letter.raw)) == MOST_RAW_BYTES
-    assert letter.detail.endswith("d (only the first 65536 bytes are kept)")
+    assert letter.detail.endswith("d… (only the first 65536 bytes are kept)")
     assert len(letter.detail) == 300
 
 

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 from django.apps import apps
 from django.db import connection
+from django.db.migrations import RunPython
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from pushes import tags
@@ -132,3 +134,23 @@ def test_many_devices_and_a_second_run(monkeypatch: pytest.MonkeyPatch):
     migrate()
     migrate()
     assert set(Device.objects.values_list("token", flat=True)) == {f"{number:060x}beef" for number in range(20)}
+
+
+def test_each_batch_is_a_transaction_of_its_own():
+    """Django would put each step into one transaction, with all of its locks, where the server cannot undo DDL."""
+    steps = [operation for operation in migration.Migration.operations if isinstance(operation, RunPython)]
+    assert [step.atomic for step in steps] == [False] * 3
+
+
+def test_the_statements_of_a_batch_do_not_grow_with_its_pairs():
+    counts = []
+    for pairs in (3, 30):
+        for number in range(pairs):
+            token = f"{pairs}{number:058x}beef"[:64].rjust(64, "0")
+            for spelling in (token, f"<{token.upper()}>"):
+                iphone("7", spelling, hours_ago=1)
+        with CaptureQueriesContext(connection) as caught:
+            migrate()
+        counts.append(len(caught))
+    assert counts[0] == counts[1]
+    assert Device.objects.count() == 33

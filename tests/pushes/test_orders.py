@@ -56,7 +56,26 @@ def test_without_a_msg_id_the_position_identifies_the_message():
 
 
 @pytest.mark.parametrize(
-    "none", [0, "0", "", " ", None, False, 0.0, "00", "0.0", "-0", "null", "undefined", "None", "NaN", "false"]
+    "none",
+    [
+        0,
+        "0",
+        "",
+        " ",
+        None,
+        False,
+        0.0,
+        "00",
+        "0.0",
+        "-0",
+        "null",
+        "undefined",
+        "None",
+        "NaN",
+        "false",
+        "\u200b",
+        "\u3164 ",
+    ],
 )
 def test_a_msg_id_that_names_nothing_is_none(none: Any):
     message = message_of(msg_id=none)

@@ -165,6 +165,20 @@ def test_a_broken_list_is_taken_as_empty(schema: sqlite3.Connection):
     assert SqlDirectory().accounts(["1"])["1"].muted == frozenset()
 
 
+@pytest.mark.parametrize(
+    "stored", [" 7 ,8, 9\u200b ,１０,, 11", '["7", 8.0, "9\u200b", "１０", "", 11, {"id": 12}]', "7\u00a0,8,11"]
+)
+def test_blocked_accounts_are_spelled_as_senders_are(
+    schema: sqlite3.Connection, settings: Settings, stored: str, caplog: pytest.LogCaptureFixture
+):
+    schema.execute("ALTER TABLE hg_user ADD COLUMN blocked TEXT")
+    schema.execute("UPDATE hg_user SET blocked = ? WHERE uid = '1'", (stored,))
+    settings.DIRECTORY_ACCOUNTS_SQL = ACCOUNTS.replace(" FROM", ", blocked AS blocked_accounts FROM")
+    sqldirectory._SAID.clear()
+    assert SqlDirectory().accounts(["1"])["1"].blocked == {"7", "8", "11"}
+    assert ("U+200B" in caplog.text) == ("\u200b" in stored)
+
+
 # --- tokens that the provider refuses ---------------------------------------------------------
 
 

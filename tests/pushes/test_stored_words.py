@@ -34,6 +34,7 @@ MADE = {
         "no bytes at all",
         "no bytes at all (discarded by 小王)",
         "7 bytes, 6 are allowed (only the first 5 bytes are kept)",
+        "msg_id 'order-c' names push #50 already, which differs in to_id, message",
     ],
 }
 
@@ -76,6 +77,7 @@ RAW += [
     b"a:1:{i:0;i:99999999999999999999;}",
     b"[" * 200,
     b'a:1:{s:1:"\xff";i:1;}',
+    *(b'O:1:"a":0:{}', b'C:1:"a":0:{}', b"E:1:x", b"R:1;", b"r:1;", b'{"type": 1e999}', b'{"type": NaN}'),
 ]
 FIELDS: list[dict[str, object]] = [
     {"type": 999},
@@ -86,6 +88,9 @@ FIELDS: list[dict[str, object]] = [
     {"type": 5, "app": "higo", "message": "x", "to_id": 7, "data": "x"},
     {"type": 5, "app": "higo", "message": "x", "to_id": 7, "title": "x" * 999},
     {"type": 5, "app": "higo", "message": "x", "to_id": 7, "msg_id": "x" * 999},
+    *({"type": 5, "app": "higo", "message": "x", "to_id": to} for to in ("x" * 99, "1\u200b0", "\uff11", "/a")),
+    {"type": 5, "app": "higo", "message": "x", "to_id": 7, "ttl": "soon"},
+    {"type": 5, "app": "higo", "message": "x", "to_id": 7, "expires_at": "soon"},
 ]
 
 

@@ -10,6 +10,8 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 
 VARIABLE = "DJANGO_SUPERUSER_PASSWORD"
+#: Which a password must not be like; each may stand in a variable of its own.
+PERSONAL = ("username", "email")
 
 
 class Command(createsuperuser.Command):
@@ -17,7 +19,11 @@ class Command(createsuperuser.Command):
         password = os.environ.get(VARIABLE)
         if not options["interactive"] and password is not None:
             try:
-                validate_password(password, User(username=options["username"] or ""))
+                validate_password(password, User(**{name: _given(options, name) for name in PERSONAL}))
             except ValidationError as error:
                 raise CommandError(f"{VARIABLE}: {' '.join(error.messages)}") from None
         super().handle(*args, **options)
+
+
+def _given(options: dict[str, Any], name: str) -> str:
+    return str(options[name] or os.environ.get(f"DJANGO_SUPERUSER_{name.upper()}", ""))

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from pushes.models import ApiToken
 
-MOST_DAYS = 3_650
+MOST_DAYS = ApiToken.LONGEST.days
 
 
 class Command(BaseCommand):

@@ -156,6 +156,9 @@
       var field = document.getElementById(way.getAttribute("href").slice(1));
       if (field) way.addEventListener("click", function (event) { event.preventDefault(); field.focus(); });
     });
+    // Django's script for a new row, loaded whenever it comes, would give the focus to the first field.
+    var first = note && document.getElementById("django-admin-form-add-constants");
+    if (first) delete first.dataset.modelName;
     if (note) { note.tabIndex = -1; note.focus(); } else if (bad.length) bad[0].focus();
   }
   // Date and time stand under one label that belongs to neither, and the theme shows their links as pictures alone.

@@ -13,7 +13,38 @@ def test_repeated_ids_are_taken_once_and_counted() -> None:
 
 
 def test_a_heading_is_skipped_on_the_first_line_only() -> None:
-    assert parse("account_id\n1\naccount_id").ids == ["1", "account_id"]
+    listed = parse("\n\naccount_id\n1\naccount_id")
+    assert (listed.ids, [str(line) for line in listed.bad]) == (
+        ["1"],
+        ["line 5: this is a heading; delete the row: 'account_id'"],
+    )
+
+
+@pytest.mark.parametrize("heading", ["Account No.", "User ID", '"账号"', " 会员 ID "])
+def test_a_heading_may_be_of_several_words(heading: str) -> None:
+    assert parse(f"{heading}\n7").ids == ["7"]
+
+
+@pytest.mark.parametrize("line", ["10\u00a0086", "10\u202f086", "10\u2028086", "10\u0085086", "10\x0b086"])
+def test_no_character_that_cannot_be_seen_parts_ids(line: str) -> None:
+    for listed in (parse(f"7\n{line}"), parse_csv(f"account_id\n7\n{line}\n")):
+        assert (listed.ids, len(listed.bad)) == (["7"], 1)
+
+
+@pytest.mark.parametrize("line", ["1,00086E15", "1,00086E+15", "10,086", "1,000,086", "10086,00"])
+def test_a_comma_inside_a_number_does_not_part_ids(line: str) -> None:
+    for listed in (parse(f"7\n{line}"), parse_csv(f"account_id\n7\n{line}\n")):
+        assert (listed.ids, len(listed.bad)) == (["7"], 1)
+        assert "Excel" in str(listed.bad[0])
+
+
+def test_a_file_of_torn_numbers_alone_is_told() -> None:
+    assert len(parse_csv("1,00086E+15\n10,086\n").bad) == 2
+    assert parse_csv("10086,12.5\n10010,0\n").ids == ["10086", "10010"]
+
+
+def test_commas_part_ids() -> None:
+    assert parse("100,200,300\n10086, 10010").ids == ["100", "200", "300", "10086", "10010"]
 
 
 def test_a_bad_line_is_kept_with_its_number() -> None:
@@ -117,6 +148,9 @@ def test_a_table_that_is_pasted_is_read_as_one(text: str) -> None:
         ("用户ID,账号\n1,101\n2,102\n", "several columns may hold the account IDs"),
         ("1,101\n2,102\n3,103\n", "row numbers"),
         ("0,101\n1,102\n", "row numbers"),
+        ("2,101\n3,102\n", "row numbers"),
+        ("用户列表,,\n序号,账号,昵称\n1,101,王\n", "line 2: this is the heading"),
+        ("Users of May\naccount_id\n101\n", "line 2: this is the heading"),
     ],
 )
 def test_a_file_whose_heading_is_not_understood_is_refused(text: str, named: str) -> None:
@@ -139,6 +173,19 @@ SPOILT = [
     "合计",
     "总计：2",
     "Total",
+    "合 计",
+    "共 2 人",
+    "本页合计",
+    "合计（人）",
+    "Count: 2",
+    "2 rows",
+    "1,00086E+15",
+    "10086.",
+    "10.086",
+    "2026-11-27",
+    "11/27/2026",
+    "Nov-26",
+    "1月5日",
     "#N/A",
 ]
 
@@ -165,3 +212,7 @@ def test_a_number_with_thousands_separators_is_not_torn() -> None:
 
 def test_the_apostrophe_of_our_own_exports_is_no_part_of_the_id() -> None:
     assert parse_csv("account\n'-7\n").ids == ["-7"]
+
+
+def test_a_nickname_beside_an_id_may_be_any_word() -> None:
+    assert parse_csv("account_id,name\n7,合计\n8,Total\n").ids == ["7", "8"]

@@ -84,7 +84,7 @@ def test_the_secret_is_on_no_page(key_manager: Client) -> None:
 
 def test_an_empty_secret_keeps_the_stored_one(key_manager: Client) -> None:
     secret = make_secret()
-    key = make_app_key(App.HIGO, Platform.IOS, secret=secret)
+    key = make_app_key(App.HIGO, Platform.IOS, secret=secret, provider="xinge_v2")
     key_manager.post(url("appkey_change", key.pk), filled(secret="", access_id=7))
     key.refresh_from_db()
     assert (key.access_id, key.credentials().secret) == (7, secret)

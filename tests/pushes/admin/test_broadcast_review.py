@@ -120,9 +120,34 @@ def test_a_placeholder_is_warned_of_beside_every_other_doubt(operator: Client, s
 
 
 @pytest.mark.parametrize(
+    "form",
+    [
+        *("{% if vip %}", "{user['name']}", "{name|upper}", "{ name }", "{!User.Name}", "{:.2f}", "*|FNAME|*"),
+        *("<name>", "<user_name>", "＜昵称＞", "<用户名>", "[name]", "[First Name]", "[FNAME]", "[姓名]", "[用户昵称]"),
+        *("【昵称】", "【客户姓名】", "【name】", "((name))", "##name##", "#昵称#", "@name@", "$(name)", "\\(name)"),
+        *("$昵称", "$NAME", "%昵称%", "%1$s", "%-10s", "%.2f", "%@", "%ld", "<?= $name ?>", "<<name>>"),
+    ],
+)
+def test_other_forms_of_placeholders_are_found_within_chinese(form: str) -> None:
+    for text in (form, f"您好{form}您的订单", f"Hi {form}, look"):
+        assert placeholders.found(text), text
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "30% off, today only",
+        "【双十一】大促",
+        "【会员】专享，【时间】9月1日",
+        "[限时] 秒杀 [NEW]",
+        "#双十一# #新品#",
+        "<中国>好声音 <3",
+        "100% 棉，100%正品",
+        "30%优惠60%折扣，满50%送50%",
+        "100%silk, 100%s",
+        "$9.9 起，US$9.9，$AAPL，A$AP",
+        "《你的名字》",
+        "https://example.com/?q=%E4%BD%A0%E5%A5%BD%2f%",
         "100 %",
         "$5 off",
         "US$ 20",

@@ -1,13 +1,17 @@
 """Where a key's calls go is chosen by whoever runs the machine; a key manager picks among that, with the secret."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from pushes import checks
+from pushes.admin import attention
+from pushes.admin.alerts import Waiting, raised
 from pushes.models import AppKey
 from pushes.names import App, Platform, ProviderKind
 from tests.make import make_app_key, make_secret
@@ -28,7 +32,12 @@ REFUSED = [
 
 @pytest.fixture(autouse=True)
 def listed(settings: Settings) -> None:
-    settings.PROVIDER_HOSTS = ["gateway.example.com:8443", "127.0.0.1:8790", "xn--fsqu00a.test"]
+    settings.PROVIDER_HOSTS = [
+        "gateway.example.com:8443",
+        "http://gateway.example.com:8443",
+        "127.0.0.1:8790",
+        "xn--fsqu00a.test",
+    ]
 
 
 @pytest.fixture
@@ -90,6 +99,45 @@ def test_only_another_host_asks_for_it(key_manager: Client, key: AppKey, before:
     key_manager.post(url("appkey_change", key.pk), filled(secret="", endpoint_url=after))
     key.refresh_from_db()
     assert key.endpoint_url == (before if is_asked else after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "endpoint", "is_asked"),
+    [
+        (ProviderKind.TPNS, ProviderKind.XINGE_V2, "", True),
+        (ProviderKind.TPNS, ProviderKind.SANDBOX, "", True),
+        (ProviderKind.TPNS, ProviderKind.XINGE_V2, "https://gateway.example.com:8443", False),
+    ],
+)
+def test_another_provider_at_its_own_address_is_another_host(
+    key_manager: Client, key: AppKey, before: str, after: str, endpoint: str, is_asked: bool
+):
+    AppKey.objects.update(provider=before, endpoint_url=endpoint)
+    key_manager.post(url("appkey_change", key.pk), filled(secret="", provider=after, endpoint_url=endpoint))
+    key.refresh_from_db()
+    assert key.provider == (before if is_asked else after)
+
+
+@pytest.mark.parametrize(("field", "value"), [("environment", "local"), ("platform", "android")])
+def test_what_was_said_of_tokens_elsewhere_no_longer_counts(key_manager: Client, key: AppKey, field: str, value: str):
+    key_manager.post(url("appkey_change", key.pk), filled(**{"secret": "", field: value}))
+    changed = AppKey.objects.get(pk=key.pk)
+    assert (getattr(changed, field), changed.revision != key.revision) == (value, True)
+
+
+def test_the_overview_and_the_badge_tell_of_a_key_that_may_not_be_called(key_manager: Client, key: AppKey, rf: Any):
+    request = rf.get("/admin/")
+    request.user = key_manager.get("/admin/").wsgi_request.user
+    AppKey.objects.update(endpoint_url="http://10.0.0.7")
+    [alert] = [one for one in raised(request, None, Waiting(None, None), timezone.now()) if one.name.startswith("end")]
+    assert ("10.0.0.7" in alert.text, "PROVIDER_HOSTS" in alert.advice, alert.is_urgent) == (True, True, True)
+    assert attention.at_desk("appkey", request.user) == 1
+    AppKey.objects.update(is_enabled=False)
+    assert attention.at_desk("appkey", request.user) == 0
+    AppKey.objects.update(is_enabled=True, paused_at=timezone.now())
+    assert attention.at_desk("appkey", request.user) == 1
+    AppKey.objects.update(paused_at=None, endpoint_url="http://127.0.0.1:8790")
+    assert attention.at_desk("appkey", request.user) == 0
 
 
 @pytest.mark.parametrize("endpoint", REFUSED)

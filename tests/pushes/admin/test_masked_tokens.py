@@ -8,12 +8,16 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from pushes.models import DeliveryResult, Device
+from pushes.names import Platform
 from tests.make import make_account, make_delivery, make_device
 from tests.pushes.admin.conftest import url
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 TOKEN = "abcd0123456789efghWXYZ"
-SPELLINGS = ["abcd…WXYZ", " abcd…WXYZ ", "abcd...WXYZ", "abcd..WXYZ", "abcd … WXYZ", "abcd⋯WXYZ", "abcd****WXYZ"]
+SPELLINGS = [
+    *("abcd…WXYZ", " abcd…WXYZ ", "abcd...WXYZ", "abcd..WXYZ", "abcd … WXYZ", "abcd⋯WXYZ", "abcd****WXYZ"),
+    *("abcd……WXYZ", "abcd  ...\u00a0WXYZ", "abcd。。。WXYZ"),
+]
 
 
 def found(client: Client, desk: str, text: str) -> set[object]:
@@ -40,6 +44,16 @@ def test_devices_accounts_and_deliveries_are_found(viewer: Client, device: Devic
     assert found(viewer, "account", text) == {device.account_id}
     assert found(viewer, "deliveryresult", text) == {row.pk}
     assert found(viewer, "deliveryresult", f"token:{text}") == {row.pk}
+
+
+@pytest.mark.parametrize("text", ["0a1b…C2D3", "0A1B…C2D3", "0A1B ... c2d3", "0a1b…c2d3"])
+def test_an_iphone_s_token_is_found_in_either_letter_case(viewer: Client, text: str) -> None:
+    token = "0a1b" + "0" * 56 + "c2d3"
+    device = make_device(token=token, platform=Platform.IOS)
+    row = make_delivery(token=token, platform=Platform.IOS, device_id=device.pk)
+    assert found(viewer, "device", text) == {device.pk}
+    assert found(viewer, "account", text) == {device.account_id}
+    assert found(viewer, "deliveryresult", text) == {row.pk}
 
 
 def test_what_the_page_shows_can_be_pasted(viewer: Client, device: Device) -> None:

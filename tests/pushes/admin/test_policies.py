@@ -1,5 +1,6 @@
 """A push type is switched off by a page that asks, with its traffic and a reason, whichever door was tried."""
 
+import re
 from typing import Any
 
 import pytest
@@ -108,6 +109,53 @@ def test_saving_something_else_leaves_a_type_off(administrator: Client) -> None:
     administrator.post(url("pushtypepolicy_changelist"), table(**{f"form-{place(6)}-ttl_seconds": 60}))
     policy = PushTypePolicy.objects.get(push_type=5)
     assert (policy.is_enabled, policy.disabled_reason) == (False, "x")
+
+
+def as_shown(client: Client, address: str) -> dict[str, Any]:
+    """What a browser sends of a page's form when nothing was touched."""
+    context = client.get(address).context
+    forms = context["cl"].formset.forms if "cl" in context else [context["adminform"].form]
+    sent: dict[str, Any] = {}
+    for one in forms:
+        for box in one:
+            value = box.value()
+            sent |= {} if value is False else {box.html_name: "on" if value is True else value or ""}
+        sent[one["is_enabled"].html_initial_name] = str(one["is_enabled"].value())
+    return sent
+
+
+def test_a_table_that_was_opened_before_a_type_went_off_leaves_it_off(administrator: Client) -> None:
+    opened = table() | as_shown(administrator, url("pushtypepolicy_changelist"))
+    PushTypePolicy.objects.filter(push_type=5).update(is_enabled=False, disabled_reason="x")
+    administrator.post(url("pushtypepolicy_changelist"), opened | {f"form-{place(6)}-ttl_seconds": 61})
+    policy = PushTypePolicy.objects.get(push_type=5)
+    assert (policy.is_enabled, policy.disabled_reason) == (False, "x")
+    assert PushTypePolicy.objects.get(push_type=6).ttl_seconds == 61
+
+
+def test_one_that_was_opened_before_a_type_went_on_asks_nothing(administrator: Client) -> None:
+    PushTypePolicy.objects.filter(push_type=5).update(is_enabled=False)
+    opened = table() | as_shown(administrator, url("pushtypepolicy_changelist"))
+    PushTypePolicy.objects.filter(push_type=5).update(is_enabled=True)
+    opened[f"form-{place(6)}-ttl_seconds"] = 61
+    answer = administrator.post(url("pushtypepolicy_changelist"), opened)
+    assert answer.headers["Location"].endswith(url("pushtypepolicy_changelist"))
+    assert is_on(5)
+
+
+@pytest.mark.parametrize("page", ["pushtypepolicy_changelist", "pushtypepolicy_change"])
+def test_the_page_says_what_the_box_was(administrator: Client, page: str) -> None:
+    shown = page_of(administrator.get(url(page, *([5] if page.endswith("change") else []))))
+    assert re.search(r'name="initial-(form-0-)?is_enabled" value="True"', shown)
+
+
+def test_an_app_key_s_page_that_was_opened_before_it_was_disabled_leaves_it_so(administrator: Client) -> None:
+    key = make_app_key()
+    opened = as_shown(administrator, url("appkey_change", key.pk)) | {"rate_per_second": 7}
+    type(key).objects.update(is_enabled=False)
+    administrator.post(url("appkey_change", key.pk), opened)
+    key.refresh_from_db()
+    assert (key.is_enabled, key.rate_per_second) == (False, 7)
 
 
 def test_nobody_else_may(operator: Client) -> None:

@@ -228,6 +228,32 @@ def test_a_browser_that_was_in_before_waits_for_nobody(operator: User, monkeypat
     assert owner.post(VERIFY, {"code": digits(key, 1)}).status_code == 302
 
 
+def test_a_backup_code_lets_the_owner_in_whatever_strangers_have_guessed(
+    operator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, codes = enrolled(operator)
+    monkeypatch.setattr(secondfactor, "MOST_FROM_STRANGERS", 3)
+    for number in range(4):
+        attacker = signed_in(operator, f"198.51.100.{number}")
+        page = attacker.post(VERIFY, {"code": wrong(key)}).content.decode()
+    assert "Too many wrong codes. Try again in 24 hours. A backup code is taken at once." in page
+    owner = signed_in(operator, "203.0.113.9")
+    assert owner.post(VERIFY, {"code": digits(key)}).status_code == 422
+    assert owner.post(VERIFY, {"code": codes[0]}).status_code == 302
+    # Guesses at those count as all others do: for the place that they come from.
+    pages = [attacker.post(VERIFY, {"code": "aaaaaaaa"}).content.decode() for _ in range(6)]
+    assert "Too many wrong codes. Try again in 15 minutes." not in pages[3]
+    assert "A backup code is taken at once." not in pages[5]
+    assert attacker.post(VERIFY, {"code": codes[1]}).status_code == 422
+
+
+@pytest.mark.parametrize("typed", ["{0}-{1}", "{0} {1}", "{0}–{1}.", "\u200b{0}{1}\ufeff"])
+def test_what_surrounds_a_backup_code_does_not_matter(operator: User, typed: str) -> None:
+    _key, codes = enrolled(operator)
+    code = typed.format(codes[0][:4].upper(), codes[0][4:])
+    assert signed_in(operator).post(VERIFY, {"code": code}).status_code == 302
+
+
 def test_a_known_browser_is_no_way_round_its_own_wrong_codes(operator: User) -> None:
     key, _codes = enrolled(operator)
     client = signed_in(operator)

@@ -135,6 +135,14 @@ def test_a_token_of_yesterday_is_not_issued(key_manager: Client) -> None:
     assert not ApiToken.objects.exists()
 
 
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01"])
+def test_a_token_ends_within_ten_years(key_manager: Client, day: str) -> None:
+    """At the end of all days another zone's clock cannot show it."""
+    sent = {"name": "long", "scopes": ["push"], "expires_at": day}
+    assert ("within ten years" in key_manager.post(url("apitoken_add"), sent).content.decode()) == (day > "1")
+    assert not ApiToken.objects.exists()
+
+
 def test_the_end_of_a_token_is_moved_and_shown(key_manager: Client) -> None:
     token, _ = ApiToken.issue("backend", ["push"], timezone.now() - timedelta(hours=30))
     assert "expired" in key_manager.get(url("apitoken_changelist")).content.decode()

@@ -147,6 +147,20 @@ def test_no_door_takes_a_weak_password(desk: Client, monkeypatch: pytest.MonkeyP
     assert not other.has_usable_password()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("USERNAME", "correcthorsebattery"), ("EMAIL", "correct-horse-battery@example.com")]
+)
+def test_a_password_like_what_other_variables_say_is_weak(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    given = {"USERNAME": "rootroot", "EMAIL": "root@example.com", "PASSWORD": "correct-horse-battery", name: value}
+    for variable, text in given.items():
+        monkeypatch.setenv(f"DJANGO_SUPERUSER_{variable}", text)
+    with pytest.raises(CommandError, match="DJANGO_SUPERUSER_PASSWORD"):
+        call_command("createsuperuser", "--noinput", verbosity=0)
+    assert not User.objects.filter(is_superuser=True).exists()
+
+
 def test_superusers_are_staff_at_every_door(desk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
     call_command("createsuperuser", "--noinput", "--username=first", "--email=", verbosity=0)

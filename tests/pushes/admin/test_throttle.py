@@ -139,6 +139,23 @@ def test_a_known_browser_has_a_limit_of_its_own_wherever_it_is(operator: User) -
     assert "one they have logged in with before" in client.get("/admin/pushes/failedlogin/").content.decode()
 
 
+def test_what_goes_wrong_in_known_browsers_locks_no_others(operator: User) -> None:
+    for client in (known_browser(operator), known_browser(operator)):
+        assert in_browser(client, operator.username, "wrong") == 200
+        FailedLogin.objects.filter(user_agent__startswith="browser:").update(failures_since_start=40)
+    assert log_in(operator.username, "wrong").status_code == 200
+    assert log_in(operator.username, PASSWORD).status_code == 302
+
+
+@pytest.mark.parametrize("agent", ["browser:x", "Browser:{}", "BROWSER:"])
+def test_a_stranger_that_calls_itself_known_is_none(operator: User, agent: str) -> None:
+    answers = [
+        log_in(operator.username, "wrong", f"198.51.100.{number}", **{"User-Agent": agent.format(number)}).status_code
+        for number in range(12)
+    ]
+    assert answers == [200] * 9 + [429] * 3
+
+
 def test_a_known_browser_is_known_for_its_operator_alone(operator: User) -> None:
     attacker = make_operator(roles.VIEWER)
     attacker.set_password(PASSWORD)

@@ -10,7 +10,14 @@ from pushes.providers.hosts import HostRefusedError, guard
 from pushes.providers.http import HttpWindow, call
 from tests.pushes.providers.raw_server import answering, serving
 
-LISTED = ["gateway.example.com", "127.0.0.1:8790", "[::1]:8790", "https://secure.example.com:8443", "10.1.2.3"]
+LISTED = [
+    "gateway.example.com",
+    "http://plain.example.com:8080",
+    "127.0.0.1:8790",
+    "[::1]:8790",
+    "https://secure.example.com:8443",
+    "10.1.2.3",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +35,8 @@ def listed(settings: Settings) -> None:
         "https://api.tpns.sgp.tencent.com/",
         "http://127.0.0.1:8700/v2",
         "https://gateway.example.com/xg",
-        "http://gateway.example.com:8080",
+        "https://gateway.example.com:8080",
+        "http://plain.example.com:8080/xg",
         "HTTPS://Gateway.Example.COM./xg",
         "http://127.0.0.1:8790",
         "http://[::1]:8790",
@@ -58,6 +66,10 @@ def test_the_vendors_the_sandbox_and_the_listed_hosts_may_be_called(url: str):
         "http://[::ffff:127.0.0.1]:8790",
         "http://[::1]",
         "http://169.254.169.254/latest/meta-data/",
+        "http://gateway.example.com",
+        "http://gateway.example.com:443",
+        "https://plain.example.com:8080",
+        "http://plain.example.com",
         "http://secure.example.com:8443",
         "https://secure.example.com",
         "http://10.1.2.4",
@@ -99,6 +111,33 @@ def test_what_could_be_read_in_two_ways_is_no_endpoint(url: str):
 @pytest.mark.parametrize("url", ["http://user:s3cret@gateway.example.com", "https://token@gateway.example.com:8080/x"])
 def test_users_and_passwords_are_refused_and_not_repeated(url: str):
     assert hosts.fault(url) == "An endpoint URL holds no user name and no password."
+
+
+@pytest.mark.parametrize(
+    ("listed", "url", "is_allowed"),
+    [
+        ("8.8.8.8", "http://8.8.8.8", False),
+        ("8.8.8.8", "https://8.8.8.8", True),
+        ("http://8.8.8.8", "http://8.8.8.8", True),
+        ("localhost", "http://localhost:8790", True),
+        ("192.168.0.4:80", "http://192.168.0.4", True),
+        ("[fd00::4]", "http://[fd00::4]:8080", True),
+        ("sandbox:8790", "http://sandbox:8790", False),
+        ("api.tpns.tencent.com", "http://api.tpns.tencent.com", False),
+        ("openapi.xg.qq.com", "http://openapi.xg.qq.com", True),
+    ],
+)
+def test_plain_http_over_open_networks_must_be_listed_as_such(
+    settings: Settings, listed: str, url: str, is_allowed: bool
+):
+    settings.PROVIDER_HOSTS = [listed]
+    assert (hosts.fault(url) == "") is is_allowed
+
+
+def test_a_vendors_name_that_leads_to_a_gateway_of_ours_is_listed(settings: Settings):
+    assert guard("http://openapi.xg.qq.com").fault("10.0.0.8")
+    settings.PROVIDER_HOSTS = ["openapi.xg.qq.com"]
+    assert guard("http://openapi.xg.qq.com").fault("10.0.0.8") == ""
 
 
 def test_without_a_list_the_vendors_and_the_sandbox_are_left(settings: Settings):
