@@ -17,6 +17,10 @@ def _has_php() -> bool:
     return "redis" in listed.stdout.split()
 
 
+def _has_git() -> bool:
+    return shutil.which("git") is not None
+
+
 def _has_chromium() -> bool:
     return shutil.which("chromium") is not None
 
@@ -32,6 +36,7 @@ def _has_mariadbd() -> bool:
 
 THINGS = {
     "php": (_has_php, "php with its redis extension (Debian: php-cli php-redis)"),
+    "git": (_has_git, "git (Debian: git)"),
     "chromium": (_has_chromium, "chromium (Debian: chromium)"),
     "mariadbd": (_has_mariadbd, "MariaDB's server and mysqlclient (Debian: mariadb-server; requirements-mysql.txt)"),
     "mariadb": (_has_mariadb, "MariaDB (DATABASE_URL=mysql://…)"),

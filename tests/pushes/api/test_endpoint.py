@@ -98,7 +98,7 @@ def test_doubled_slashes_lead_nowhere_and_redirect_nobody(path: str):
 
 @pytest.mark.parametrize(("method", "path", "allowed"), [
     ("GET", "/pushes", "POST"), ("PUT", "/pushes", "POST"), ("OPTIONS", "/pushes", "POST"),
-    ("POST", "/pushes/1", "GET"),
+    ("POST", "/pushes/1", "DELETE, GET"),
     ("POST", "/accounts/a/b", "PATCH"), ("POST", "/presence/7", "DELETE, PUT"), ("POST", "/healthz", "GET"),
 ])  # fmt: skip
 def test_a_known_address_says_which_methods_it_has(method: str, path: str, allowed: str):
