@@ -77,6 +77,9 @@ def _cells(table: Sequence[Row], place: int, *, width: int) -> Iterable[tuple[in
     """`width` is how many columns the first line has: what has more may be a number that a comma tore apart."""
     for row in table:
         cell = row.cells[place] if place < len(row.cells) else ""
+        if place == 0 and len(row.cells) <= width and cell.isascii() and cell.isdigit():
+            yield row.number, cell  # most lists are nothing else, and may be long
+            continue
         together = ",".join(row.cells[place:])
         if total := _total(row, cell):
             yield row.number, total
