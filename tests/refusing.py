@@ -117,7 +117,7 @@ REFUSALS: dict[str, Callable[[Valkey], Heal]] = {
 }
 
 
-def _until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
+def _until(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline
