@@ -71,9 +71,9 @@ def cannot_save(server: Valkey) -> Heal:
     """Its disk is gone: snapshots fail, and so it takes no writes."""
     client: Any = _client(server)
     shutil.rmtree(server.folder, ignore_errors=True)
+    client.set("higo:test:unsaved", 1)  # before: the last snapshot may have failed already
     client.config_set("stop-writes-on-bgsave-error", "yes")
     client.config_set("save", "3600 1")
-    client.set("higo:test:unsaved", 1)
     with contextlib.suppress(redis.ResponseError):
         client.bgsave()
     _until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
