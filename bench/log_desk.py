@@ -21,7 +21,7 @@ from django.utils import timezone
 from unfold.sites import UnfoldAdminSite
 
 from higo_push.urls import urlpatterns as ours
-from pushes import blocks
+from pushes.history import rare_rows
 from pushes.models import DeliveryResult
 
 STATEMENT_TIMEOUT = 1969
@@ -103,7 +103,7 @@ def migrate() -> None:
 
 def note_blocks() -> int:
     """All blocks that the sweeper would have noted by now. Returns how many were read."""
-    return blocks.note(timezone.now() + blocks.LEAST_AGE + timedelta(minutes=1), budget_seconds=3_600)
+    return rare_rows.note(timezone.now() + rare_rows.LEAST_AGE + timedelta(minutes=1), budget_seconds=3_600)
 
 
 def token_of(number: int) -> str:

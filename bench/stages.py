@@ -12,11 +12,14 @@ import phpserialize
 from django.utils import timezone
 
 from bench import harness
-from pushes import compose, deliver, distribute, intake, orders, phparray, queues
+from pushes.distribution import distribute
+from pushes.inbound import intake, orders, payload
+from pushes.inbound.raw_list import Batch
 from pushes.models import AppKey, DeliveryResult, PushRecord, policies
 from pushes.providers.registry import provider
-from pushes.rawlist import Batch
+from pushes.sending import compose, job
 from pushes.values import Content
+from pushes.workers import queues
 
 PUSHES, BATCH = 5_000, 500
 T = TypeVar("T")
@@ -42,14 +45,14 @@ def main() -> None:
         )
         for n in range(PUSHES)
     ]
-    measured("parse", lambda: [orders.read(phparray.parse(raw), source="x", identity="x") for raw in raws], rows)
+    measured("parse", lambda: [orders.read(payload.parse(raw), source="x", identity="x") for raw in raws], rows)
     chunks = [raws[start : start + BATCH] for start in range(0, PUSHES, BATCH)]
     measured("intake (parse, store)", lambda: [intake.store(Batch(secrets.token_hex(8), raw)) for raw in chunks], rows)
     record_ids = list(PushRecord.objects.order_by("id").values_list("id", flat=True))
     measured("distribute", lambda: [distribute.distribute(ids) for ids in batches(record_ids)], rows)
     delivery_ids = list(DeliveryResult.objects.order_by("id").values_list("id", flat=True))
     _compose_and_sign(record_ids, rows)
-    measured("deliver (claim … settle)", lambda: [deliver.deliver(ids) for ids in batches(delivery_ids)], rows)
+    measured("deliver (claim … settle)", lambda: [job.deliver(ids) for ids in batches(delivery_ids)], rows)
     queues.connection().flushdb()
     accepted = DeliveryResult.objects.filter(status="accepted").count()
     if accepted != PUSHES:

@@ -18,10 +18,11 @@ from chatscan.models import Rewind, ScannerPosition
 from chatscan.names import Mode, Refusal, Stall
 from chatscan.store import ChatStoreError
 from chatscan.watermarks import PositionLostError
-from pushes import clocks
-from pushes.admin import health, letter_words, refusals
-from pushes.admin.desk import ReadOnlyDesk, admin_url, page
-from pushes.admin.theme import amount, badge, noted, when, widgets
+from pushes.console.delivery_log import dead_letter_reasons, passed_over
+from pushes.console.site.desk import ReadOnlyDesk, admin_url, page
+from pushes.console.site.theme import amount, badge, noted, when, widgets
+from pushes.history import vitals
+from pushes.storage import clocks
 
 SHOWN_REWINDS = 10
 MODE_COLOURS = {
@@ -81,10 +82,12 @@ def alarms() -> Iterator[tuple[str, str]]:
             yield text, admin_url(ScannerPosition, "change", row.pk)
 
 
-health.PANELS.append(health.Panel("console/scanners_panel.html", panel, "chatscan.view_scannerposition"))
-health.ALARMS.append(health.Alarm(alarms, "chatscan.view_scannerposition"))
+vitals.PANELS.append(vitals.Panel("console/scanners_panel.html", panel, "chatscan.view_scannerposition"))
+vitals.ALARMS.append(vitals.Alarm(alarms, "chatscan.view_scannerposition"))
 
-letter_words.REASONS |= {code: words for code, words in Refusal.choices if code not in letter_words.REASONS}
+dead_letter_reasons.REASONS |= {
+    code: words for code, words in Refusal.choices if code not in dead_letter_reasons.REASONS
+}
 
 
 class RewindForm(forms.Form):
@@ -223,7 +226,7 @@ def _panels(row: ScannerPosition) -> dict[str, Any]:
         "stall_advice": ADVICE[wrong] if wrong else "",
         "index_advice": row.advice,
         "rewinds": Rewind.objects.filter(scanner=row).select_related("by")[:SHOWN_REWINDS],
-        "passed_over": refusals.of_kind(row.kind, now),
+        "passed_over": passed_over.of_kind(row.kind, now),
     }
 
 

@@ -8,8 +8,8 @@ from chatscan.config import FULL, HIDDEN, ScanConfig
 from chatscan.documents import MAX_CHARS, ChatMessage, Refuse
 from chatscan.groups import Group
 from chatscan.names import Refusal
-from pushes import characters
 from pushes.names import HIDDEN_TEXT, Kind, PushType
+from pushes.text import characters
 from pushes.values import Audience, PushMessage
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from chatscan import instants, kinds
 from chatscan.config import ScanConfig
 from chatscan.names import Refusal
-from pushes import characters, exact_json, ids
 from pushes.names import App, Kind
+from pushes.text import characters, exact_json, ids
 
 #: Longest text that is kept of a message, in characters; a provider shows far less.
 MAX_CHARS = 2_000
@@ -130,7 +130,7 @@ def without(document: Document, path: str) -> dict[str, Any]:
 
 
 def account_id(value: object) -> str:
-    """An account's or a group's id as text: 7, 7.0 and "7" are one. "" when it is none (see `pushes.ids`)."""
+    """An account's or a group's id as text: 7, 7.0 and "7" are one. "" when it is none (see `pushes.text.ids`)."""
     number = None if isinstance(value, str) else whole(value)
     text = value if isinstance(value, str) else "" if number is None else str(number)
     return ids.found(text, most=LONGEST_ID)

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from chatscan import stalls
 from chatscan.models import ScannerPosition
 from chatscan.names import Mode, Stall
-from pushes import clocks
+from pushes.storage import clocks
 
 
 def read() -> Iterator[Metric]:

@@ -26,7 +26,8 @@ from chatscan.models import Rewind, ScannerPosition
 from chatscan.scanner import Scanner
 from chatscan.store import ChatStore, connect, database_of
 from chatscan.watermarks import PositionLostError
-from pushes import clocks, submit
+from pushes import submit
+from pushes.storage import clocks
 from pushes.values import PushMessage
 
 #: A rehearsal reads at most so many documents of each scale, so that it answers while somebody waits.

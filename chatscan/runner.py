@@ -19,7 +19,8 @@ from chatscan.names import Mode
 from chatscan.scanner import Scanner
 from chatscan.store import BELL_SECONDS, ChatStore, ChatStoreError, Doorbell, DoorbellError
 from chatscan.watermarks import PositionLostError
-from pushes import clocks, submit
+from pushes import submit
+from pushes.storage import clocks
 
 log = logging.getLogger(__name__)
 

@@ -25,8 +25,9 @@ from chatscan.models import ScannerPosition
 from chatscan.names import QUIET, Refusal
 from chatscan.store import ChatStore
 from chatscan.watermarks import PositionLostError, Watermark
-from pushes import characters, submit
+from pushes import submit
 from pushes.names import Kind
+from pushes.text import characters
 from pushes.values import PushMessage
 
 log = logging.getLogger(__name__)

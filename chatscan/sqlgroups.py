@@ -1,4 +1,4 @@
-"""Groups from an existing SQL schema: the second database of `pushes.sqlsource`, and two configured queries."""
+"""Groups from an existing SQL schema: the second database of `pushes.people.sql_source`, and two configured queries."""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -6,16 +6,17 @@ from collections.abc import Collection
 from chatscan.documents import clean_name
 from chatscan.groups import Group
 from chatscan.store import Client
-from pushes import ids, sqlsource
 from pushes.names import App
-from pushes.sqlsource import Query, Row, text
+from pushes.people import sql_source
+from pushes.people.sql_source import Query, Row, text
+from pushes.text import ids
 
 GROUPS = Query("CHAT_GROUPS_SQL", ("ids",), ("group_id", "name", "owner_id"))
 MEMBERS = Query("CHAT_GROUP_MEMBERS_SQL", ("ids",), ("group_id", "account_id"))
 
 
 class SqlGroups:
-    """A group directory (see `chatscan.groups`). Raises pushes.directory.DirectoryError while the database is
+    """A group directory (see `chatscan.groups`). Raises pushes.people.directory.DirectoryError while the database is
     away; the scanner then stays where it is and tries again."""
 
     def __init__(self, _client: Client) -> None:
@@ -24,13 +25,13 @@ class SqlGroups:
     @staticmethod
     def check() -> list[str]:
         """What is wrong with the settings; empty when all is well."""
-        problems = [] if sqlsource.is_configured() else [sqlsource.NO_DATABASE]
-        return problems + sqlsource.problems(GROUPS) + sqlsource.problems(MEMBERS)
+        problems = [] if sql_source.is_configured() else [sql_source.NO_DATABASE]
+        return problems + sql_source.problems(GROUPS) + sql_source.problems(MEMBERS)
 
     def load(self, group_ids: Collection[str]) -> dict[str, Group]:
         if not group_ids:
             return {}
-        rows = sqlsource.ask(GROUPS, {"ids": list(group_ids)})
+        rows = sql_source.ask(GROUPS, {"ids": list(group_ids)})
         if not rows:
             return {}
         members = _members([text(row["group_id"]) for row in rows])
@@ -44,7 +45,7 @@ class SqlGroups:
 def _members(group_ids: list[str]) -> dict[str, dict[str, None]]:
     """The accounts of each group, once each and in the order of the rows."""
     found: dict[str, dict[str, None]] = defaultdict(dict)
-    for row in sqlsource.ask(MEMBERS, {"ids": group_ids}):
+    for row in sql_source.ask(MEMBERS, {"ids": group_ids}):
         if account_id := ids.found(text(row["account_id"])):
             found[text(row["group_id"])][account_id] = None
     return found

@@ -25,7 +25,7 @@ REQUIRED = {
 }
 ANSWER_SECONDS = 5
 MOST_PORT = 65_535
-#: As in `pushes.queues`, which needs Django.
+#: As in `pushes.workers.queues`, which needs Django.
 WRITTEN_KEY = "higo:written"
 OUR_CHECKS = ("pushes.", "chatscan.")
 
@@ -141,7 +141,7 @@ def clock_warnings() -> list[str]:
     if missing() or settings_problem():
         return []
     # By its path: it reads the settings when it is imported.
-    found: dict[str, str] = import_string("pushes.clocks.problems")()
+    found: dict[str, str] = import_string("pushes.storage.clocks.problems")()
     return list(found.values())
 
 

@@ -3,7 +3,8 @@
 from django.conf import settings
 
 from chatscan import store
-from pushes import reach, sqlsource
+from pushes.people import sql_source
+from pushes.storage import probe
 
 TIMEOUT_SECONDS = 1.5
 
@@ -16,4 +17,4 @@ def check_mongodb() -> None:
 
 def check_directory() -> None:
     """Raises django.db.Error when the directory's database does not answer."""
-    reach.ask(sqlsource.ALIAS, seconds=1)
+    probe.ask(sql_source.ALIAS, seconds=1)

@@ -5,9 +5,9 @@ import sys
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from pushes.admin import unavailable
 from pushes.api import endpoint
 from pushes.api.urls import is_api
+from pushes.console.site import unavailable
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:

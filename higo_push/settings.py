@@ -52,11 +52,11 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "pushes.admin.idle.IdleMiddleware",
+    "pushes.console.login.idle.IdleMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "pushes.admin.preferences.PreferencesMiddleware",
-    "pushes.admin.second_factor.SecondFactorMiddleware",
-    "pushes.admin.browsers.KnownBrowserMiddleware",
+    "pushes.console.operators.preferences.PreferencesMiddleware",
+    "pushes.console.login.gatekeeper.SecondFactorMiddleware",
+    "pushes.console.login.browsers.KnownBrowserMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "higo_push.urls"
@@ -115,7 +115,7 @@ LOGIN_REDIRECT_URL = "admin:index"
 # Failed logins are counted in the database, so that every web process sees the same count: of a browser that is known,
 # by itself; else per name and address together, per name, and per address. Tries during a lock neither count nor
 # prolong it.
-AXES_HANDLER = "pushes.admin.throttle.LoginHandler"
+AXES_HANDLER = "pushes.console.login.lockout.LoginHandler"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 LOGIN_NAME_FAILURES = env.integer("LOGIN_NAME_FAILURES", 10, least=1)
 LOGIN_ADDRESS_FAILURES = env.integer("LOGIN_ADDRESS_FAILURES", 20, least=1)
@@ -123,8 +123,8 @@ AXES_FAILURE_LIMIT = env.integer("LOGIN_FAILURES", 5, least=1)
 AXES_COOLOFF_TIME = timedelta(minutes=env.integer("LOGIN_LOCK_MINUTES", 15, least=1))
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_CLIENT_IP_CALLABLE = "pushes.admin.throttle.client_address"
-AXES_LOCKOUT_CALLABLE = "pushes.admin.throttle.refuse"
+AXES_CLIENT_IP_CALLABLE = "pushes.console.login.lockout.client_address"
+AXES_LOCKOUT_CALLABLE = "pushes.console.login.lockout.refuse"
 AXES_SENSITIVE_PARAMETERS = ["username", "password", "code", "csrfmiddlewaretoken"]
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = AXES_VERBOSE = False
@@ -226,8 +226,8 @@ RQ_QUEUES = {
 RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "rq.SimpleWorker"}
 
 # --- who is pushed to, and when ---------------------------------------------------------------
-DIRECTORY = env.text("DIRECTORY", "pushes.directory.TableDirectory")
-# Only for pushes.sqldirectory.SqlDirectory: somebody else's database, which is only read.
+DIRECTORY = env.text("DIRECTORY", "pushes.people.directory.TableDirectory")
+# Only for pushes.people.sql_directory.SqlDirectory: somebody else's database, which is only read.
 if env.text("DIRECTORY_DATABASE_URL"):
     DATABASES["directory"] = env.foreign_database("DIRECTORY_DATABASE_URL")
     READINESS_CHECKS["directory"] = "higo_push.readiness.check_directory"
@@ -299,9 +299,9 @@ UNFOLD = {
     "SITE_URL": None,
     "SHOW_LANGUAGES": True,
     "SHOW_BACK_BUTTON": False,
-    "ENVIRONMENT": "pushes.admin.navigation.environment",
-    "DASHBOARD_CALLBACK": "pushes.admin.landing.context",
-    "ACCOUNT": {"navigation": "pushes.admin.navigation.account"},
+    "ENVIRONMENT": "pushes.console.overview.navigation.environment",
+    "DASHBOARD_CALLBACK": "pushes.console.overview.page.context",
+    "ACCOUNT": {"navigation": "pushes.console.overview.navigation.account"},
     "STYLES": [lambda _request: static("pushes/console.css")],
     "SCRIPTS": [
         lambda _request: static("pushes/console.js"),
@@ -326,5 +326,9 @@ UNFOLD = {
             "950": "#042f2e",
         },
     },
-    "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": "pushes.admin.navigation.sidebar"},
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": "pushes.console.overview.navigation.sidebar",
+    },
 }

@@ -3,10 +3,10 @@ from django.core.checks import Tags, register
 from django.db.models import BigIntegerField, CharField
 from django.utils.translation import gettext_lazy as _
 
-from pushes import jobcheck
 from pushes.checks import check_directory, check_endpoints, check_lease
-from pushes.lookups import Among
 from pushes.server_checks import check_mariadb, check_redis, check_redis_users
+from pushes.storage.among import Among
+from pushes.workers import job_check
 
 
 class PushesConfig(AppConfig):
@@ -14,7 +14,7 @@ class PushesConfig(AppConfig):
     verbose_name = _("Pushes")
 
     def ready(self) -> None:
-        jobcheck.install()
+        job_check.install()
         for keys in (BigIntegerField, CharField):  # a BigAutoField is one of the first
             keys.register_lookup(Among)
         register(check_directory)

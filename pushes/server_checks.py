@@ -15,7 +15,8 @@ from django.db import DatabaseError, connections
 from redis import AuthenticationError, ConnectionPool, Redis, RedisError, ResponseError
 from redis.exceptions import NoPermissionError
 
-from pushes import bulk, queues
+from pushes.storage import bulk
+from pushes.workers import queues
 
 MIB = 2**20
 LEAST_BUFFER_POOL, LEAST_REDO_LOG = 512 * MIB, 256 * MIB

@@ -12,11 +12,15 @@ import orjson
 from django.conf import settings
 from django.db import OperationalError, transaction
 
-from pushes import bulk, characters, clocks, counters, ids, lanes, letterbox, queues, same_push
-from pushes.letterbox import Letter
+from pushes import lanes
+from pushes.ledger import counters, dead_letter_store, same_push
+from pushes.ledger.dead_letter_store import Letter
 from pushes.models import PushRecord, policies
 from pushes.names import App, Kind, PushType
+from pushes.storage import bulk, clocks
+from pushes.text import characters, ids
 from pushes.values import Policy, PushMessage
+from pushes.workers import queues
 
 log = logging.getLogger(__name__)
 
@@ -273,7 +277,7 @@ def _validate_instants(message: PushMessage) -> None:
 
 def dead_letter(source: str, position: str, raw: bytes, reason: str, detail: str) -> None:
     """Keep input that cannot become a push. The same position twice is one row."""
-    letterbox.keep([Letter(source, position, raw, reason, detail)])
+    dead_letter_store.keep([Letter(source, position, raw, reason, detail)])
 
 
 def is_backlogged(kind: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from higo_push import env
-from pushes.sqlsource import ALIAS
+from pushes.people.sql_source import ALIAS
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
-from pushes import tallies
+from pushes.ledger import tallies
 from pushes.models import Account, AppKey, Broadcast, BroadcastTally, DeadLetter, DeliveryResult, Device, PushRecord
 from pushes.names import App, Environment, Kind, Platform, ProviderKind, PushType, RecordStatus, Status
 

@@ -119,7 +119,7 @@ PLANTS: dict[str, Plant] = {
     "code to evaluate": calling(lambda folder: ["builtins.exec", None, [f"open({str(folder / 'x')!r}, 'w')"], {}]),
     "an attribute of the jobs": with_ids([1], path="pushes.jobs.settings.configure"),
     "an import of the jobs": with_ids([1], path="pushes.jobs.queues._enqueue"),
-    "another function of a stage": with_ids([1], path="pushes.deliver.deliver"),
+    "another function of a stage": with_ids([1], path="pushes.sending.job.deliver"),
     "the jobs' module": with_ids([1], path="pushes.jobs"),
     "a name that is none": with_ids([1], path=""),
     "a name of another type": calling(lambda _f: [["os.system"], None, [[1]], {}]),

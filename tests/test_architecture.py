@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 from django.utils.module_loading import import_string
 
-from pushes import queues
+from pushes.workers import queues
 from tests.environment import PROJECT
 
 PACKAGES = ("higo_push", "pushes", "chatscan")
 #: Who may import what opens a connection or belongs to one place. `x.*` stands for a package.
 ONLY_IMPORTERS = {
     # The admin's module puts RQ's own pages behind a permission.
-    "django_rq": ("pushes.queues", "pushes.admin.job_queues"),
+    "django_rq": ("pushes.workers.queues", "pushes.console.job_queues"),
     "rq": (
-        "pushes.queues",
-        "pushes.jobcheck",
-        "pushes.litter",
-        "pushes.worker",
-        "pushes.workers",
-        "pushes.admin.job_queues",
+        "pushes.workers.queues",
+        "pushes.workers.job_check",
+        "pushes.workers.foreign_values",
+        "pushes.workers.worker",
+        "pushes.workers.shards",
+        "pushes.console.job_queues",
     ),
     "pycurl": ("pushes.providers.http",),
     # Beside the scanners' store: what starts or asks the server, and who plays the chat server in the demo.
@@ -31,9 +31,9 @@ ONLY_IMPORTERS = {
     "httptools": ("pushes.sandbox.*",),
     # The provider's low-rate calls, and what asks the sandbox's control API.
     "requests": ("pushes.providers.http", "pushes.management.commands.audit", "higo_push.demo.*"),
-    "axes": ("pushes.admin.throttle", "pushes.models.operators"),
+    "axes": ("pushes.console.login.lockout", "pushes.models.operators"),
     # The desk of the operators takes the library's own pages away.
-    "django_otp": ("pushes.secondfactor", "pushes.models.operators", "pushes.admin.staff"),
+    "django_otp": ("pushes.console.login.second_factor", "pushes.models.operators", "pushes.console.operators.desk"),
     "cryptography": ("higo_push.env", "higo_push.demo.stage", "pushes.vault"),
 }
 #: Of our own modules, these may import no others than the ones named.
@@ -41,20 +41,26 @@ MAY_IMPORT = {
     "pushes.names": (),
     "pushes.lanes": (),
     "pushes.values": ("pushes.names",),
-    "pushes.eligibility": ("pushes.names", "pushes.values"),
-    "pushes.windows": ("pushes.names", "pushes.values"),
-    "pushes.characters": (),
-    "pushes.ids": ("pushes.characters",),
-    "pushes.devicetokens": ("pushes.names",),
-    "pushes.exact_json": (),
-    "pushes.phparray": ("pushes.exact_json",),
-    "pushes.expiry": ("pushes.ids",),
-    "pushes.orders": ("pushes.characters", "pushes.ids", "pushes.names", "pushes.values", "pushes.expiry"),
+    "pushes.distribution.eligibility": ("pushes.names", "pushes.values"),
+    "pushes.distribution.windows": ("pushes.names", "pushes.values"),
+    "pushes.text.characters": (),
+    "pushes.text.ids": ("pushes.text.characters",),
+    "pushes.text.device_tokens": ("pushes.names",),
+    "pushes.text.exact_json": (),
+    "pushes.inbound.payload": ("pushes.text.exact_json",),
+    "pushes.inbound.expiry": ("pushes.text.ids",),
+    "pushes.inbound.orders": (
+        "pushes.text.characters",
+        "pushes.text.ids",
+        "pushes.names",
+        "pushes.values",
+        "pushes.inbound.expiry",
+    ),
     "pushes.providers.*": (
         "pushes.names",
         "pushes.values",
-        "pushes.characters",
-        "pushes.exact_json",
+        "pushes.text.characters",
+        "pushes.text.exact_json",
         "pushes.providers.*",
     ),
     "pushes.vault": (),
@@ -68,14 +74,14 @@ MAY_IMPORT = {
 #: the platform's.
 CHATSCAN_USES = (
     "pushes.submit",
-    "pushes.exact_json",
+    "pushes.text.exact_json",
     "pushes.values",
     "pushes.names",
-    "pushes.characters",
-    "pushes.ids",
-    "pushes.directory",
-    "pushes.sqlsource",
-    "pushes.clocks",
+    "pushes.text.characters",
+    "pushes.text.ids",
+    "pushes.people.directory",
+    "pushes.people.sql_source",
+    "pushes.storage.clocks",
     "pushes.admin.*",
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 from higo_push.demo.crowd import BUYERS, GROUPS, MERCHANTS, PEOPLE
 from higo_push.demo.producers import Surroundings
 from higo_push.demo.scenario import Chat, php
-from pushes import broadcasts
+from pushes.broadcasts import lifecycle
 from pushes.models import Broadcast
 from pushes.names import App, Kind, PushType
 
@@ -76,7 +76,7 @@ class Shopping:
 
     def broadcast(self) -> None:
         made = Broadcast.objects.create(title="限时活动", text="今晚八点，全场包邮", app=App.HIGO)
-        broadcasts.launch(made.pk)
+        lifecycle.launch(made.pk)
         self.counts["broadcasts"] += 1
 
     def _document(self, sender: str) -> dict[str, Any]:

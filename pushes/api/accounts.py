@@ -6,13 +6,16 @@ from typing import Any
 from django.db import transaction
 from django.http import HttpResponse
 
-from pushes import directory, ids, muting, queues, readers
 from pushes.api.endpoint import Call, answer, no_content
 from pushes.api.errors import ApiError, invalid
 from pushes.api.fields import integer, object_of
+from pushes.distribution import grace
+from pushes.inbound.orders import shown
 from pushes.models import Account
-from pushes.muting import InvalidEntryError, ListChange
-from pushes.orders import shown
+from pushes.people import directory, mutes
+from pushes.people.mutes import InvalidEntryError, ListChange
+from pushes.text import ids
+from pushes.workers import queues
 
 MAX_BODY = 256 * 1024
 FLAGS = ("login_status", "push_status")
@@ -31,8 +34,8 @@ def change(call: Call, account_id: str) -> HttpResponse:
     if not body:
         raise ApiError(422, "invalid", f"At least one of {', '.join(FIELDS)} is needed.")
     values: dict[str, Any] = {name: integer(body[name], name, least=0, most=1) for name in FLAGS if name in body}
-    muted = _list_change(body, MUTED, muting.conversation)
-    blocked = _list_change(body, BLOCKED, muting.account)
+    muted = _list_change(body, MUTED, mutes.conversation)
+    blocked = _list_change(body, BLOCKED, mutes.account)
     with transaction.atomic():
         account, _ = Account.objects.update_or_create(account_id=account_id, defaults=values)
         if muted or blocked:
@@ -42,7 +45,7 @@ def change(call: Call, account_id: str) -> HttpResponse:
 
 def _changed(account_id: str, muted: ListChange, blocked: ListChange) -> Account:
     try:
-        return muting.change(account_id, muted, blocked)
+        return mutes.change(account_id, muted, blocked)
     except InvalidEntryError as error:
         raise invalid(MUTED[0] if muted else BLOCKED[0], f"{error}.") from None
 
@@ -59,8 +62,8 @@ def _entries(body: dict[str, Any], name: str, read: Callable[[str], str]) -> tup
     values = body[name]
     if not isinstance(values, list):
         raise invalid(name, f"{shown(values)} is no list.")
-    if len(values) > muting.MOST_ENTRIES:
-        raise invalid(name, f"{len(values)} entries are too many; {muting.MOST_ENTRIES} are accepted.")
+    if len(values) > mutes.MOST_ENTRIES:
+        raise invalid(name, f"{len(values)} entries are too many; {mutes.MOST_ENTRIES} are accepted.")
     return tuple(_entry(value, name, read) for value in values)
 
 
@@ -74,7 +77,7 @@ def _entry(value: Any, name: str, read: Callable[[str], str]) -> str:
 
 
 def _shown(account: Account) -> dict[str, Any]:
-    muted, blocked = muting.lists(account)
+    muted, blocked = mutes.lists(account)
     return {
         "account_id": account.account_id,
         "login_status": account.login_status,
@@ -97,7 +100,7 @@ def leave(_call: Call, account_id: str) -> HttpResponse:
     """The account is offline; saying so twice is fine. Chat pushes that waited for it to read leave now."""
     account_id = _checked(account_id)
     queues.connection().delete(directory.presence_key(account_id))
-    readers.left(account_id)
+    grace.left(account_id)
     return no_content()
 
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 from django.db.models import Q
 from django.http import HttpRequest
 
-from pushes import clocks
 from pushes.api.errors import ApiError
 from pushes.models import ApiToken
+from pushes.storage import clocks
 
 MAX_TOKEN_LENGTH = 256
 USED_AT_MOST_EVERY = timedelta(minutes=1)

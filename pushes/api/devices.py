@@ -4,13 +4,13 @@ from typing import Any
 
 from django.http import HttpResponse
 
-from pushes import devices, tags
 from pushes.api.endpoint import Call, answer, no_content
 from pushes.api.errors import ApiError, invalid, not_found
 from pushes.api.fields import object_of, text
+from pushes.inbound.orders import shown
 from pushes.models import Device
 from pushes.names import App, DeviceEventKind, Environment, platform_of
-from pushes.orders import shown
+from pushes.people import devices, tags
 
 MAX_BODY = 4 * 1024
 FIELDS = ("account_id", "app", "platform", "environment", "tags")

@@ -13,11 +13,11 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from redis import RedisError
 
-from pushes import outages
 from pushes.api import auth
 from pushes.api.errors import ApiError, error_response, json_response
+from pushes.inbound.payload import PayloadError, parse_json
 from pushes.models import ApiToken
-from pushes.phparray import PayloadError, parse_json
+from pushes.storage import outages
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from pushes.api.errors import ApiError, invalid
-from pushes.orders import shown
+from pushes.inbound.orders import shown
 
 MOST_ID = 2**63 - 1
 

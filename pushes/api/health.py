@@ -12,8 +12,10 @@ from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 from redis import Redis
 
-from pushes import lanes, queues, reach
+from pushes import lanes
 from pushes.api.endpoint import Call, answer
+from pushes.storage import probe
+from pushes.workers import queues
 
 TIMEOUT_SECONDS = 2.0
 #: The client counts in whole seconds, for connecting and for the answer each.
@@ -72,7 +74,7 @@ def _result(future: "Future[float]") -> dict[str, Any]:
 
 
 def _ask_database() -> None:
-    reach.ask(seconds=DATABASE_SECONDS)
+    probe.ask(seconds=DATABASE_SECONDS)
 
 
 def _ask_redis() -> None:

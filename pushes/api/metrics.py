@@ -22,12 +22,17 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from redis import RedisError
 
-from pushes import clocks, keygate, lanes, letterbox, pulse, queues, refused_jobs, sweep
+from pushes import lanes
 from pushes.api import auth
 from pushes.api.endpoint import Call
-from pushes.counters import NOT_KEPT
+from pushes.keys import gate
+from pushes.ledger import dead_letter_store
+from pushes.ledger.counters import NOT_KEPT
 from pushes.models import AppKey, Counter, DeadLetter, DeliveryResult, LatencyBucket, Lease, PushRecord
 from pushes.names import CLAIMABLE, DeadLetterStatus, JobRefusal, RecordStatus, Status
+from pushes.storage import clocks
+from pushes.upkeep import sweep
+from pushes.workers import pulse, queues, refused_jobs
 
 RECENT_MINUTES = 5
 #: Counting stops here: "at least so many" is enough for an alarm, and costs the same on any table.
@@ -212,7 +217,7 @@ def _gates() -> Iterator[Metric]:
     tripped = GaugeMetricFamily("higo_app_key_breaker", "1 while the app key's breaker is open.", labels=names)
     shut = GaugeMetricFamily("higo_app_key_shut_seconds", "How long the key still lets nothing through.", labels=names)
     for key in AppKey.objects.filter(is_enabled=True):
-        state = keygate.state(key.pk)
+        state = gate.state(key.pk)
         tripped.add_metric([key.app, key.platform, key.environment], int(state.is_tripped))
         shut.add_metric([key.app, key.platform, key.environment], state.seconds_left)
     yield from (tripped, shut)
@@ -262,7 +267,7 @@ def _dead_letters_not_kept() -> Metric:
         "Dead letters of the last hour that were only counted, as beyond DEAD_LETTERS_PER_HOUR.",
         labels=["reason"],
     )
-    for reason, count in letterbox.not_kept(clocks.now()).items():
+    for reason, count in dead_letter_store.not_kept(clocks.now()).items():
         metric.add_metric([reason], count)
     return metric
 

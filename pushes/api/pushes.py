@@ -8,12 +8,15 @@ from django.db.models import Count
 from django.http import HttpResponse
 from redis import RedisError
 
-from pushes import clocks, orders, submit, withdrawal
+from pushes import submit
 from pushes.api.endpoint import RETRY_SECONDS, Call, answer
 from pushes.api.errors import ApiError, invalid, not_found
 from pushes.api.fields import MOST_ID, moment, object_of, query_integer
+from pushes.distribution import withdrawal
+from pushes.inbound import orders
 from pushes.models import DeliveryResult, PushRecord
 from pushes.names import Kind, Status
+from pushes.storage import clocks
 from pushes.values import PushMessage
 
 SOURCE = "api"

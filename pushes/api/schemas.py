@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pushes import tags
-from pushes.muting import MOST_ENTRIES
 from pushes.names import App, Environment, Kind, Platform, PushType, Reason, RecordStatus, Status
+from pushes.people import tags
+from pushes.people.mutes import MOST_ENTRIES
 
 Schema = dict[str, Any]
 

@@ -18,7 +18,7 @@ def new_revision() -> str:
 class AppKey(models.Model):
     """Provider credentials of one app, platform and environment. Secrets are stored encrypted.
 
-    After a rotation the old secret is kept beside the new one until it is ended (see `pushes.rotation`).
+    After a rotation the old secret is kept beside the new one until it is ended (see `pushes.keys.rotation`).
     """
 
     app = models.CharField(_("app"), max_length=8, choices=App)
@@ -111,7 +111,7 @@ class AppKey(models.Model):
 
 class SuspectToken(models.Model):
     """A device token that the provider refused under one set of credentials, while nothing yet says that these are
-    right: it is deactivated once enough other tokens were accepted, see `pushes.belief`."""
+    right: it is deactivated once enough other tokens were accepted, see `pushes.sending.belief`."""
 
     app_key_id = models.BigIntegerField()
     revision = models.CharField(max_length=16)

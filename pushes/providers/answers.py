@@ -7,9 +7,9 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from pushes import characters, exact_json
 from pushes.names import Reason
 from pushes.providers.base import Answer, HttpResponse, TransportFailure
+from pushes.text import characters, exact_json
 from pushes.values import Outcome, Scope, Verdict
 
 MOST_TEXT = 200

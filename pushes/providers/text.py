@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from pushes import characters
+from pushes.text import characters
 
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.~ -]+")
 

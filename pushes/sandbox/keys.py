@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from pushes.accessids import platform_of
+from pushes.keys.access_ids import platform_of
 from pushes.names import Platform
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pushes import devicetokens
+from pushes.text import device_tokens
 
 SEGMENT = 1024
 DEFAULT_KEEP = 2_000_000
@@ -83,7 +83,7 @@ class Received:
         """The entries with a sequence number above `after`, oldest first, a segment at a time."""
         first = max(0, (after - self._forgotten) // SEGMENT)
         # An iPhone's token may be asked for in either letter case.
-        names = {token, devicetokens.apple(token) or token}
+        names = {token, device_tokens.apple(token) or token}
         wanted = [f'"{name}"'.encode() for name in names if name] or [b""]
         base = self._forgotten
         blobs: list[bytes | None] = [*self._sealed, None]

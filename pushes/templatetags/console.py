@@ -11,9 +11,10 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from pushes import characters, marks
+from pushes.console.site import marks
 from pushes.models import DeliveryResult, Device
 from pushes.names import reason_words
+from pushes.text import characters
 
 register = template.Library()
 

@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
-from pushes.admin import roles
+from pushes.console.operators import roles
 from tests.make import make_operator
 from tests.needs import needs
 

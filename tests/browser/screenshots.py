@@ -26,9 +26,10 @@ from django.utils import timezone
 from playwright.sync_api import Page, sync_playwright
 
 from chatscan.models import ScannerPosition
-from pushes import counters, sweep
+from pushes.ledger import counters
 from pushes.models import Broadcast, Lease, PushRecord
 from pushes.names import App, BroadcastStatus, Environment, Kind, Platform, Reason, Status
+from pushes.upkeep import sweep
 from tests.browser.conftest import FLAGS, PASSWORD, log_in
 from tests.environment import PROJECT
 from tests.make import (

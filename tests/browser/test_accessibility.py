@@ -10,8 +10,9 @@ from django.db.models import Model
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from pushes.admin import roles
-from pushes.intake import store
+from pushes.console.operators import roles
+from pushes.inbound.intake import store
+from pushes.inbound.raw_list import Batch
 from pushes.models import (
     ApiToken,
     AppKey,
@@ -24,7 +25,6 @@ from pushes.models import (
     PushTypePolicy,
 )
 from pushes.names import BroadcastStatus
-from pushes.rawlist import Batch
 from tests.browser.conftest import PASSWORD, SignIn, log_in
 from tests.browser.screenshots import fill
 

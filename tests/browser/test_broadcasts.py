@@ -7,11 +7,11 @@ import pytest
 from playwright.sync_api import Page, expect
 from pytest_django import Settings
 
-from pushes import tags
-from pushes.admin import roles
+from pushes.console.operators import roles
 from pushes.models import AppKey, Broadcast, DeliveryResult, PushRecord
 from pushes.names import App, BroadcastPhase, BroadcastStatus, Platform
-from pushes.sweep import sweep
+from pushes.people import tags
+from pushes.upkeep.sweep import sweep
 from tests.browser.conftest import SignIn, overview_alert
 from tests.make import make_account, make_app_key, make_broadcast, make_device, make_secret, make_token
 from tests.sandbox_process import Sandbox

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from chatscan.models import Rewind, ScannerPosition
 from chatscan.names import Mode
-from pushes.admin import roles
+from pushes.console.operators import roles
 from pushes.models import Account
 from tests.browser.conftest import SignIn, overview_alert
 from tests.chatscan.making import group, group_document

@@ -9,8 +9,9 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from pushes import broadcasts, counters
-from pushes.admin import roles
+from pushes.broadcasts import lifecycle
+from pushes.console.operators import roles
+from pushes.ledger import counters
 from pushes.models import AppKey, Broadcast, DeadLetter, PushRecord
 from pushes.names import App, BroadcastStatus, DeadLetterStatus, Platform, Status
 from tests.browser.conftest import PASSWORD, SignIn, log_in
@@ -102,7 +103,7 @@ def test_a_broadcast_from_composing_to_its_results(
     expect(page.get_by_text("The broadcast is on its way.")).to_be_visible()
     assert PushRecord.objects.count() == 1
     run_jobs()
-    broadcasts.finish_done()
+    lifecycle.finish_done()
     expect(page.get_by_text("finished", exact=True)).to_be_visible()
     expect(page.get_by_text("5 / 5")).to_be_visible()
     page.get_by_role("link", name=re.compile("accepted by the provider")).click()

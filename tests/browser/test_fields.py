@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page, Route, expect
 
 from chatscan.models import ScannerPosition
-from pushes.admin import roles
+from pushes.console.operators import roles
 from pushes.models import OperatorPreferences
 from tests.browser.conftest import SignIn
 

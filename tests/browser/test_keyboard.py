@@ -5,7 +5,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from chatscan.models import ScannerPosition
-from pushes.admin import roles
+from pushes.console.operators import roles
 from tests import djangos_words
 from tests.browser.conftest import SignIn
 from tests.make import make_app_key

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from pushes.admin import roles
-from pushes.deliver import deliver
+from pushes.console.operators import roles
 from pushes.models import AppKey
 from pushes.names import App, Platform, Status
-from pushes.sweep import sweep
+from pushes.sending.job import deliver
+from pushes.upkeep.sweep import sweep
 from tests.browser.conftest import SignIn, overview_alert
 from tests.make import make_account, make_app_key, make_device, make_secret
 from tests.pushes.rows import make_delivery

@@ -8,8 +8,9 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from pushes import exports
-from pushes.admin import export_rows, roles
+from pushes.console.delivery_log import export_rows
+from pushes.console.operators import roles
+from pushes.history import exports
 from pushes.models import DeliveryResult, Export, PushRecord, Resend
 from pushes.names import App, Platform, Reason, Status
 from tests.browser.conftest import SignIn

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django_otp.oath import totp
 from playwright.sync_api import Page, expect
 
-from pushes.admin import roles
+from pushes.console.operators import roles
 from pushes.models import FailedLogin, SecondFactor
 from tests import djangos_words
 from tests.browser.conftest import PASSWORD, SignIn, log_in

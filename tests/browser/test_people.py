@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from pushes.admin import roles
+from pushes.console.operators import roles
 from pushes.models import Device, PushRecord, PushTypePolicy
 from pushes.names import WindowPolicy
 from tests.browser.conftest import SignIn

@@ -10,8 +10,8 @@ from django_rq.settings import get_queues_list
 from playwright.sync_api import Browser, Page
 from rq.job import Job
 
-from pushes import queues
-from pushes.admin import roles
+from pushes.console.operators import roles
+from pushes.workers import queues
 from tests.browser.conftest import SignIn
 from tests.sandbox_process import Sandbox
 

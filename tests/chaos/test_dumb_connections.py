@@ -11,8 +11,9 @@ import redis
 
 from higo_push import embedded, processes
 from higo_push.env import BASE_DIR
-from pushes import lanes, pulse
-from pushes.workers import LEASE_KEY
+from pushes import lanes
+from pushes.workers import pulse
+from pushes.workers.shards import LEASE_KEY
 from tests.chaos.case import Case
 from tests.chaos.conftest import NAME
 from tests.chaos.databases import MariaDb, MariaDbDatabase

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from chatscan.models import Rewind, ScannerPosition
 from chatscan.names import Mode
-from pushes.admin import roles
+from pushes.console.operators import roles
 from tests.make import make_operator
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]

@@ -15,9 +15,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from chatscan.models import ScannerPosition
-from pushes.admin import roles
+from pushes.console.operators import roles
 from pushes.models import DeadLetter, DeliveryResult, PushRecord
-from pushes.sweep import sweep
+from pushes.upkeep.sweep import sweep
 from tests.chatscan.conftest import read_all
 from tests.chatscan.making import group, group_document
 from tests.make import make_account, make_app_key, make_device, make_operator, make_secret

@@ -15,11 +15,12 @@ from pytest_django import Settings
 from chatscan import recalls
 from chatscan.scanner import Scanner
 from higo_push import processes
-from pushes import distribute, resend, sources
-from pushes.deliver import deliver
-from pushes.directory import presence_key
+from pushes.distribution import distribute, message_sources
+from pushes.history import resend
 from pushes.models import Counter, DeliveryResult, PushRecord, PushTypePolicy
-from pushes.sweep import sweep
+from pushes.people.directory import presence_key
+from pushes.sending.job import deliver
+from pushes.upkeep.sweep import sweep
 from pushes.values import SourceMessage, dedupe_key
 from tests.chatscan.conftest import Chats, read_all
 from tests.chatscan.making import group_document, private_document
@@ -305,7 +306,7 @@ def test_without_mongodb_it_is_sent_and_not_waited_for_again(
     assert shown(sandbox)[-1] == "小王: second"
     began = time.monotonic()
     message = SourceMessage(1, "group", "m", dedupe_key("group", "m"))
-    assert sources.taken_back([message]) == set()
+    assert message_sources.taken_back([message]) == set()
     assert time.monotonic() - began < 0.2
 
 
@@ -318,7 +319,7 @@ def test_a_missing_collection_takes_nothing_back(
     assert shown(sandbox)[-1] == "小王等 2 条新消息：third"
     assert caplog.text.count("does not exist") == 1
     another = SourceMessage(1, "group", "m", dedupe_key("group", "m"))
-    assert sources.taken_back([another]) == set()
+    assert message_sources.taken_back([another]) == set()
     assert caplog.text.count("does not exist") == 1
 
 

@@ -11,9 +11,9 @@ from chatscan.checks import check_chat_settings
 from chatscan.groups import Group, group_directory
 from chatscan.sqlgroups import SqlGroups
 from chatscan.store import connect
-from pushes.directory import DirectoryError
 from pushes.models import PushRecord
 from pushes.names import App
+from pushes.people.directory import DirectoryError
 from tests.chatscan.conftest import read_all
 from tests.chatscan.making import group_document
 from tests.foreign import attached

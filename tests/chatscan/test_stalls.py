@@ -18,7 +18,7 @@ from chatscan import stalls
 from chatscan.models import ScannerPosition
 from chatscan.names import Mode, Stall
 from chatscan.stalls import lag_seconds, stall
-from pushes.admin import roles
+from pushes.console.operators import roles
 from tests.chatscan.making import group_document
 from tests.chatscan.processes import running, wait_for
 from tests.chatscan.test_metrics import scrape

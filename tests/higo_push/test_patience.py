@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from higo_push import patience
-from pushes.admin import roles
+from pushes.console.operators import roles
 from pushes.models import ApiToken
 from tests.higo_push.conftest import StartWeb
 from tests.make import make_operator

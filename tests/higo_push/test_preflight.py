@@ -6,7 +6,7 @@ import pytest
 
 from higo_push import preflight
 from higo_push.processes import free_port
-from pushes import queues
+from pushes.workers import queues
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,12 @@ from redis.exceptions import NoPermissionError
 
 from higo_push import embedded
 from higo_push.env import BASE_DIR
-from pushes import lanes, queues, server_checks
+from pushes import lanes, server_checks
 from pushes.models import DeliveryResult
 from pushes.names import Kind, ProviderKind, Status
 from pushes.submit import submit
-from pushes.sweep import sweep
+from pushes.upkeep.sweep import sweep
+from pushes.workers import queues
 from tests.make import make_account, make_app_key, make_device, make_secret
 from tests.planted import SEND, put
 from tests.pushes.rows import make_message

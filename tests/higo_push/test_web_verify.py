@@ -8,10 +8,10 @@ import pytest
 import requests
 from django.test import Client
 
-from pushes.admin import roles
+from pushes.console.operators import roles
 from tests.higo_push.conftest import StartWeb
 from tests.make import make_app_key, make_operator
-from tests.pushes.admin.conftest import url
+from tests.pushes.console.conftest import url
 from tests.pushes.providers.raw_server import Connection, serving
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from higo_push.processes import free_port
-from pushes import drafts
+from pushes.distribution import planned
 from pushes.models import DeliveryResult, Device, PushRecord
 from pushes.names import App, Environment, Kind, Platform, RecordStatus
 from pushes.values import Audience, PushMessage
@@ -61,7 +61,7 @@ def make_delivery(record: PushRecord | None = None, device: Device | None = None
         "account_id": device.account_id if device else f"user{next(_numbers)}",
         "device_id": device.pk if device else None,
         "token": token,
-        "order_key": drafts.order_key(record.conversation, token),
+        "order_key": planned.order_key(record.conversation, token),
         "due_at": timezone.now() - timedelta(seconds=1),
         "expires_at": record.expires_at,
         "created_at": record.created_at,

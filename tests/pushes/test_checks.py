@@ -12,13 +12,16 @@ def test_our_own_directory_needs_nothing():
 
 
 def test_a_directory_that_is_not_there(settings: Settings):
-    settings.DIRECTORY = "pushes.directory.Nowhere"
+    settings.DIRECTORY = "pushes.people.directory.Nowhere"
     [error] = check_directory()
-    assert (error.id, "DIRECTORY='pushes.directory.Nowhere' cannot be imported" in error.msg) == ("pushes.E001", True)
+    assert (error.id, "DIRECTORY='pushes.people.directory.Nowhere' cannot be imported" in error.msg) == (
+        "pushes.E001",
+        True,
+    )
 
 
 def test_a_directory_over_sql_says_what_it_lacks(settings: Settings):
-    settings.DIRECTORY = "pushes.sqldirectory.SqlDirectory"
+    settings.DIRECTORY = "pushes.people.sql_directory.SqlDirectory"
     errors = check_directory()
     assert {error.id for error in errors} == {"pushes.E002"}
     assert [error.msg.split()[0] for error in errors] == [
@@ -29,7 +32,7 @@ def test_a_directory_over_sql_says_what_it_lacks(settings: Settings):
 
 
 def test_manage_py_check_asks_it(settings: Settings):
-    settings.DIRECTORY = "pushes.directory.Nowhere"
+    settings.DIRECTORY = "pushes.people.directory.Nowhere"
     assert "pushes.E001" in {message.id for message in run_checks()}
 
 

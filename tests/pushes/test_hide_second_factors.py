@@ -12,10 +12,10 @@ from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 import pushes.migrations
-from pushes import secondfactor
-from pushes.admin import roles
+from pushes.console.login import second_factor
+from pushes.console.login.second_factor import Source
+from pushes.console.operators import roles
 from pushes.models import BackupCode, SecondFactor
-from pushes.secondfactor import Source
 
 pytestmark = pytest.mark.django_db
 HERE = Source("192.0.2.1")
@@ -43,11 +43,11 @@ def enrolled_formerly(name: str, key: str = KEY, **fields: Any) -> User:
 def test_the_same_app_and_the_same_codes_go_on_working(migration: Any) -> None:
     user = enrolled_formerly("wang")
     migration.hide(apps, None)
-    assert secondfactor.codes_left(user) == 9
-    assert secondfactor.check(user, digits(KEY), HERE).factor
-    assert secondfactor.check(user, "CODE-wa4a", HERE).factor
-    assert not secondfactor.check(user, "codewa4a", HERE).factor
-    assert secondfactor.codes_left(user) == 8
+    assert second_factor.codes_left(user) == 9
+    assert second_factor.check(user, digits(KEY), HERE).factor
+    assert second_factor.check(user, "CODE-wa4a", HERE).factor
+    assert not second_factor.check(user, "codewa4a", HERE).factor
+    assert second_factor.codes_left(user) == 8
 
 
 def test_what_was_used_up_stays_used_up(migration: Any) -> None:
@@ -57,14 +57,14 @@ def test_what_was_used_up_stays_used_up(migration: Any) -> None:
     assert device.verify_token(now)
     StaticToken.objects.filter(token="codewa0a").delete()
     migration.hide(apps, None)
-    assert not secondfactor.check(user, now, HERE).factor
-    assert not secondfactor.check(user, "codewa0a", HERE).factor
+    assert not second_factor.check(user, now, HERE).factor
+    assert not second_factor.check(user, "codewa0a", HERE).factor
 
 
 def test_a_clock_that_was_known_to_be_off_still_is(migration: Any) -> None:
     user = enrolled_formerly("wang", drift=4)
     migration.hide(apps, None)
-    assert secondfactor.check(user, digits(KEY, 4), HERE).factor
+    assert second_factor.check(user, digits(KEY, 4), HERE).factor
 
 
 def test_nothing_readable_is_left(migration: Any) -> None:
@@ -86,8 +86,8 @@ def test_half_a_set_up_and_a_second_device_are_no_second_factor(migration: Any) 
     twice = enrolled_formerly("wang")
     TOTPDevice.objects.create(user=twice, name="other", key="00" * 20, confirmed=True)
     migration.hide(apps, None)
-    assert not secondfactor.has_one(user)
-    assert secondfactor.check(twice, digits(KEY), HERE).factor
+    assert not second_factor.has_one(user)
+    assert second_factor.check(twice, digits(KEY), HERE).factor
 
 
 def test_the_way_back_keeps_the_app(migration: Any) -> None:

@@ -7,10 +7,11 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
-from pushes import distribute, queues
+from pushes.distribution import distribute
 from pushes.models import DeliveryResult, PushRecord
 from pushes.names import App, BroadcastStatus, Kind, RecordStatus, Status
 from pushes.submit import submit
+from pushes.workers import queues
 from tests.make import make_account, make_app_key, make_broadcast, make_device
 from tests.pushes.rows import make_delivery, make_message
 

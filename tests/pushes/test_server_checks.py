@@ -8,7 +8,6 @@ from django.core.checks import run_checks
 from django.db import OperationalError, connection, connections
 from redis import RedisError
 
-from pushes import queues
 from pushes.server_checks import (
     LEAST_BUFFER_POOL,
     LEAST_REDO_LOG,
@@ -19,6 +18,7 @@ from pushes.server_checks import (
     durability,
     sizes,
 )
+from pushes.workers import queues
 from tests.needs import needs
 
 

@@ -9,11 +9,12 @@ from django.utils import timezone as clock
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from redis import Redis, RedisError
 
-from pushes import lanes, queues
+from pushes import lanes
 from pushes.models import DeadLetter, PushRecord, PushTypePolicy
 from pushes.names import App, Kind, Platform, PushType, RecordStatus
 from pushes.submit import InvalidMessageError, dead_letter, is_backlogged, submit, validate
-from pushes.sweep import sweep
+from pushes.upkeep.sweep import sweep
+from pushes.workers import queues
 from tests.pushes.rows import leave_redis, make_message
 from tests.together import together
 

@@ -14,8 +14,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from pushes import audit, clocks
-from pushes.audit import Evidence, Receipt, RecordFact, Report
+from pushes.history import audit
+from pushes.history.audit import Evidence, Receipt, RecordFact, Report
+from pushes.storage import clocks
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 MOST_SECONDS = 3_650 * UNITS["d"]

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from pushes import keycheck
+from pushes.keys import check
 from pushes.models import AppKey
 
 COLUMNS = ("app", "platform", "environment", "provider", "access id", "verdict")
@@ -18,10 +18,10 @@ class Command(BaseCommand):
         if not keys:
             self.stdout.write("There are no app keys: add them in the admin, or with importappkeys.")
             return
-        outcomes = keycheck.check_all(keys)
-        rows = [self._row(key, keycheck.explain(outcome)) for key, outcome in zip(keys, outcomes, strict=True)]
+        outcomes = check.check_all(keys)
+        rows = [self._row(key, check.explain(outcome)) for key, outcome in zip(keys, outcomes, strict=True)]
         self._print([COLUMNS, *rows])
-        bad = sum(not keycheck.is_good(outcome) for outcome in outcomes)
+        bad = sum(not check.is_good(outcome) for outcome in outcomes)
         if bad:
             raise CommandError(f"{bad} of {len(keys)} app keys were not accepted.")
 

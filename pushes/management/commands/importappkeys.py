@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import URLValidator
 
-from pushes import legacy_ini
+from pushes.keys import ini
 from pushes.names import ProviderKind
 from pushes.providers import hosts
 
@@ -24,17 +24,17 @@ class Command(BaseCommand):
         text = _text_of(file)
         endpoint = _checked_endpoint(endpoint)
         kind = ProviderKind(provider) if provider else None
-        entries = legacy_ini.preview(text, endpoint_url=endpoint, provider=kind)
+        entries = ini.preview(text, endpoint_url=endpoint, provider=kind)
         self._show(entries)
-        if any(entry.state == legacy_ini.ERROR for entry in entries):
+        if any(entry.state == ini.ERROR for entry in entries):
             raise CommandError("Nothing was imported. Correct the lines above first.")
         if dry_run:
             self.stdout.write("Nothing was imported: this was a dry run.")
             return
-        legacy_ini.apply(text, endpoint_url=endpoint, provider=kind)
+        ini.apply(text, endpoint_url=endpoint, provider=kind)
         self.stdout.write("Imported. Check every key with: manage.py checkappkeys")
 
-    def _show(self, entries: list[legacy_ini.Entry]) -> None:
+    def _show(self, entries: list[ini.Entry]) -> None:
         self.stdout.write(f"{'app key':28} {'access id':>12}  {'state':8} detail")
         for entry in entries:
             self.stdout.write(

@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError
 
-from pushes import deviceimport
-from pushes.spreadsheets import SheetError, decode
+from pushes.people import device_csv
+from pushes.text.spreadsheets import SheetError, decode
 
 MOST_SHOWN = 50
 
@@ -30,7 +30,7 @@ class Command(BaseCommand):
                 f"{len(parsed.bad)} bad lines: nothing was imported. Correct them, or leave them out with --skip-bad."
             )
         try:
-            counts = deviceimport.store(parsed.rows)
+            counts = device_csv.store(parsed.rows)
         except IntegrityError as error:
             raise CommandError(
                 f"Nothing was imported, because some of these devices registered meanwhile. Run it again. ({error})"
@@ -41,9 +41,9 @@ class Command(BaseCommand):
             f"{counts['tagged']} devices tagged anew, {len(parsed.bad)} bad lines left out"
         )
 
-    def _parse(self, file: str) -> deviceimport.Parsed:
+    def _parse(self, file: str) -> device_csv.Parsed:
         try:
-            return deviceimport.parse_text(_text(file))
+            return device_csv.parse_text(_text(file))
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}") from error
         except SheetError as error:
@@ -51,7 +51,7 @@ class Command(BaseCommand):
                 f"{'standard input' if file == '-' else file}: {error}. Nothing was imported."
             ) from error
 
-    def _show(self, bad: list[deviceimport.BadLine]) -> None:
+    def _show(self, bad: list[device_csv.BadLine]) -> None:
         for line in bad[:MOST_SHOWN]:
             self.stderr.write(str(line))
         if len(bad) > MOST_SHOWN:

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from pushes import secondfactor
+from pushes.console.login import second_factor
 
 
 class Command(BaseCommand):
@@ -18,6 +18,6 @@ class Command(BaseCommand):
         user = User.objects.filter(username=username).first()
         if user is None:
             raise CommandError(f"There is no operator named {username!r}.")
-        if not secondfactor.remove(user):
+        if not second_factor.remove(user):
             raise CommandError(f"{username!r} has no second factor.")
         self.stdout.write(f"The second factor of {username} is taken away; the password alone logs in now.")

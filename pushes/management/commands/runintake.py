@@ -7,9 +7,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from redis import Redis, RedisError
 
-from pushes import clocks, memory, pulse
-from pushes.intake import Intake, connect
-from pushes.rawlist import RawList
+from pushes.inbound.intake import Intake, connect
+from pushes.inbound.raw_list import RawList
+from pushes.storage import clocks
+from pushes.workers import garbage, pulse
 
 
 class Command(BaseCommand):
@@ -35,7 +36,7 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: intake.stop())
         clocks.warn()
-        memory.settle()
+        garbage.settle()
         if not once:
             with pulse.watched("intake"):
                 intake.run()

@@ -13,8 +13,10 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from redis import RedisError
 
-from pushes import clocks, pulse, readers
-from pushes.sweep import sweep
+from pushes.distribution import grace
+from pushes.storage import clocks
+from pushes.upkeep.sweep import sweep
+from pushes.workers import pulse
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ def _rest(stop: threading.Event) -> None:
         if time.monotonic() >= over_at:
             return
         try:
-            readers.wake_gone()
+            grace.wake_gone()
         except (RedisError, DatabaseError) as error:
             # The next round says so, and tries everything again.
             log.debug("nobody could be asked whether readers have gone: %s", error)

@@ -6,7 +6,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from pushes import clocks, lanes, workers
+from pushes import lanes
+from pushes.storage import clocks
+from pushes.workers import shards
 
 
 class Command(BaseCommand):
@@ -29,4 +31,4 @@ class Command(BaseCommand):
         if not settings.REDIS_URL:
             raise CommandError("REDIS_URL is not set: workers need the Redis server that holds the queues.")
         clocks.warn()
-        workers.run(names, processes=options["processes"], burst=options["burst"])
+        shards.run(names, processes=options["processes"], burst=options["burst"])

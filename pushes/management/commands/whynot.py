@@ -7,9 +7,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from pushes import ids
-from pushes.around import around
-from pushes.timeline import Timeline, timeline
+from pushes.history.around import around
+from pushes.history.timeline import Timeline, timeline
+from pushes.text import ids
 
 
 class Command(BaseCommand):

@@ -4,8 +4,8 @@ import pytest
 from pytest_django import Settings
 
 from higo_push import processes
-from pushes import directory
 from pushes.models import Account
+from pushes.people import directory
 from tests.make import make_account
 from tests.pushes.api.conftest import Api
 

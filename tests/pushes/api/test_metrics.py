@@ -13,9 +13,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
 from higo_push import processes
-from pushes import counters, keygate, lanes, queues, submit, sweep
+from pushes import lanes, submit
+from pushes.keys import gate
+from pushes.ledger import counters
 from pushes.models import AppKey, Lease, PushRecord, RefusedJob
 from pushes.names import Platform
+from pushes.upkeep import sweep
+from pushes.workers import queues
 from tests.make import make_app_key
 from tests.pushes.api.conftest import Api
 from tests.pushes.api.test_pushes import make_delivery
@@ -131,7 +135,7 @@ def test_how_long_recent_pushes_took(redis_client: Any):
 def test_an_open_breaker(redis_client: Any, settings: Settings):
     settings.BREAKER_FAILURES = 3
     key, other = make_app_key(), make_app_key(platform=Platform.IOS)
-    keygate.report(key.pk, answered=0, failed=3)
+    gate.report(key.pk, answered=0, failed=3)
     values = scrape()
     assert values["higo_app_key_breaker", "higo", "production", "android"] == 1
     assert 0 < values["higo_app_key_shut_seconds", "higo", "production", "android"] <= settings.BREAKER_BASE_SECONDS

@@ -7,7 +7,7 @@ from pytest_django import Settings
 
 from higo_push import processes
 from pushes import lanes
-from pushes.distribute import distribute
+from pushes.distribution.distribute import distribute
 from pushes.models import DeliveryResult, PushRecord
 from tests.make import make_broadcast
 from tests.pushes.api.conftest import Api

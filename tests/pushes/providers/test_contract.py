@@ -13,7 +13,7 @@ from pushes.names import Environment, Platform, ProviderKind, Reason, Status, Un
 from pushes.providers.base import HttpRequest, Provider
 from pushes.providers.http import HttpWindow
 from pushes.providers.registry import provider
-from pushes.retry import Attempt, Schedule, next_state
+from pushes.sending.retry import Attempt, Schedule, next_state
 from pushes.values import Credentials, Notification, Outcome, Scope, Verdict
 from tests.pushes.providers.raw_server import Connection, serving
 from tests.sandbox_process import Sandbox

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pushes.characters import closed
 from pushes.providers.text import clean, encoded_size, fit, quote_plus, to_json
+from pushes.text.characters import closed
 
 FAMILY = "👨\u200d👩\u200d👧"
 

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from pushes.accessids import platform_of
+from pushes.keys.access_ids import platform_of
 from pushes.names import Platform
 from pushes.sandbox.keys import KeyRing
 

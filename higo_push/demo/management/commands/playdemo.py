@@ -13,7 +13,7 @@ from chatscan.models import ScannerPosition
 from higo_push.demo import crowd, evidence, report, scenario, shoppers
 from higo_push.demo.producers import Surroundings
 from higo_push.demo.seed import OPERATOR, seed_keys, seed_operator, seed_people
-from pushes import broadcasts
+from pushes.broadcasts import lifecycle
 from pushes.models import Broadcast
 
 READY_SECONDS = 60
@@ -95,7 +95,7 @@ def feed(surroundings: Surroundings) -> None:
         surroundings.say(chat)
     push = scenario.BROADCAST
     made = Broadcast.objects.create(title="活动", text=push.shows, app=push.app, push_type=push.push_type)
-    broadcasts.launch(made.pk)
+    lifecycle.launch(made.pk)
 
 
 def answers(url: str) -> bool:

@@ -1,0 +1,130 @@
+"""Who a broadcast is for: how many devices that is, and the audience itself, page by page.
+
+A page is read by the directory's own cursor, so that nobody is listed twice and nobody who is there all the time
+is left out, however long the listing takes and however often it is interrupted.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pushes.models import Broadcast
+from pushes.names import App
+from pushes.people.directory import UnlistableError, directory
+from pushes.submit import InvalidMessageError
+from pushes.values import DeviceTarget, Recipient
+from pushes.workers import queues
+
+EXPAND_DEVICES = 2_000
+EXPAND_ACCOUNTS = 1_000
+
+
+class Member(NamedTuple):
+    """One of an audience: a device, or an account of a list, whose devices are looked up later."""
+
+    account_id: str
+    device: DeviceTarget | None = None
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others."""
+        return self.device.token if self.device else self.account_id
+
+
+class Page(NamedTuple):
+    """Some of the audience, where the next page begins, and whether there is none."""
+
+    members: list[Member]
+    cursor: int
+    is_last: bool
+
+
+def estimate(broadcast: Broadcast) -> int:
+    """How many active devices the audience has right now, in all its apps. Raises like `estimates`."""
+    return sum(estimates(broadcast).values())
+
+
+def estimates(broadcast: Broadcast) -> dict[App, int]:
+    """The same by app. Raises submit.InvalidMessageError when the directory cannot list that audience, and
+    directory.DirectoryError when it is away."""
+    return {app: _estimate(broadcast, app) for app in broadcast.apps}
+
+
+def _estimate(broadcast: Broadcast, app: App) -> int:
+    known = directory()
+    if broadcast.audience_kind != Broadcast.AudienceKind.ACCOUNTS:
+        _check_tag(broadcast)
+        try:
+            return known.count(app, broadcast.platform, **_tag(broadcast))
+        except UnlistableError as error:
+            raise InvalidMessageError("audience_kind", broadcast.audience_kind, str(error)) from None
+    return sum(
+        _is_meant(broadcast, device)
+        for chunk in queues.chunks(_listed(broadcast), EXPAND_ACCOUNTS)
+        for devices in known.devices(chunk, app).values()
+        for device in devices
+    )
+
+
+def next_page(broadcast: Broadcast, app: App, *, pages: int = 1) -> Page:
+    """What of one app's audience comes after the broadcast's cursor; `pages` at once where only a part of it will
+    be used. Raises directory.UnlistableError."""
+    if broadcast.audience_kind == Broadcast.AudienceKind.ACCOUNTS:
+        ids = _listed(broadcast)
+        cursor = min(len(ids), broadcast.cursor + EXPAND_ACCOUNTS * pages)
+        return Page([Member(pk) for pk in ids[broadcast.cursor : cursor]], cursor, cursor >= len(ids))
+    limit = EXPAND_DEVICES * pages
+    found = directory().page(app, broadcast.platform, after=broadcast.cursor, limit=limit, **_tag(broadcast))
+    return Page([Member(device.account_id, device) for device in found.devices], found.cursor, found.is_last)
+
+
+def recipients(broadcast: Broadcast, app: App, members: Sequence[Member]) -> list[Recipient]:
+    """The members with what the verdict needs in one app, looked up at once.
+
+    An account of a list for both apps is left out of the app in which it has no device, unless it has none in
+    either: then the first app says so, once.
+    """
+    if not members:
+        return []
+    known = directory()
+    ids = list(dict.fromkeys(member.account_id for member in members))
+    facts = known.accounts(ids)
+    if broadcast.audience_kind != Broadcast.AudienceKind.ACCOUNTS:
+        return [Recipient(m.account_id, facts.get(m.account_id), False, (m.device,)) for m in members if m.device]
+    devices = known.devices(ids, app)
+    elsewhere = _without_a_device_here(broadcast, app, ids, devices)
+    return [Recipient(pk, facts.get(pk), False, tuple(devices.get(pk, ()))) for pk in ids if pk not in elsewhere]
+
+
+def _without_a_device_here(
+    broadcast: Broadcast, app: App, ids: Sequence[str], devices: Mapping[str, Sequence[DeviceTarget]]
+) -> set[str]:
+    """Those whose word is another app's."""
+    missing = [pk for pk in ids if not any(_is_meant(broadcast, device) for device in devices.get(pk, ()))]
+    first, *others = broadcast.apps
+    if app != first or not missing:
+        return set(missing)
+    known = directory()
+    return {
+        pk
+        for other in others
+        for pk, found in known.devices(missing, other).items()
+        if any(_is_meant(broadcast, device) for device in found)
+    }
+
+
+def _is_meant(broadcast: Broadcast, device: DeviceTarget) -> bool:
+    return not broadcast.platform or device.platform == broadcast.platform
+
+
+def _listed(broadcast: Broadcast) -> list[str]:
+    return list(dict.fromkeys(str(account_id) for account_id in broadcast.accounts))
+
+
+def _check_tag(broadcast: Broadcast) -> None:
+    if broadcast.audience_kind == Broadcast.AudienceKind.TAG and not broadcast.tag:
+        raise InvalidMessageError("tag", broadcast.tag, "without a tag it would go to every device of the app")
+
+
+def _tag(broadcast: Broadcast) -> dict[str, str]:
+    """A directory of somebody's own that knows no tags need not know the word either."""
+    return {"tag": broadcast.tag} if broadcast.audience_kind == Broadcast.AudienceKind.TAG else {}

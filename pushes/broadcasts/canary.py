@@ -1,0 +1,266 @@
+"""The canary: a part of an audience that gets a broadcast first. Who belongs to it, and what its outcomes say; and,
+by the same measure, what those of the last minute say of a broadcast that is on its way to everybody.
+
+Whoever belongs to it is chosen by a hash of the broadcast and the member: spread over the whole audience, another
+part in every broadcast, and the same part whenever it is asked. The rest is then listed from the beginning, and
+leaves out those of the part that have their rows already: nobody is sent it twice, and nobody who came or moved
+meanwhile is lost. The canary is sent device by device (`PushRecord.one_by_one`), since Xinge drops the dead tokens
+of a list without a word.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from math import ceil
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db.models import Count, Max
+
+from pushes.broadcasts.audiences import Member
+from pushes.ledger import tallies
+from pushes.models import Broadcast, BroadcastTally, DeliveryResult
+from pushes.names import CLAIMABLE, BroadcastPhase, Reason, Status
+
+WHOLE = 10_000
+#: A rate of fewer devices than this means little, so a small share is raised to about so many.
+LEAST_DEVICES = 50
+#: So many answers are enough to halt before all of them are in.
+LEAST_ANSWERS = 20
+#: Of the answers of a while, on the way to everybody, less than this is no spike: so many of them, of so many.
+LEAST_SPIKE, LEAST_RECENT_ANSWERS = 10, 50
+#: What somebody has let pass halts it again only when it gets this much worse.
+WORSE = 1.5
+ERRORS, BAD_TOKENS, SILENCE = "errors", "bad_tokens", "silence"
+#: Waiting for another attempt because of these is no trouble of the message's or the tokens'.
+NO_TROUBLE = (Reason.THROTTLED, Reason.OUTSIDE_WINDOW, Reason.BROADCAST_PAUSED)
+
+
+def share(broadcast: Broadcast, size: int | None) -> int:
+    """The canary's part of an audience of `size` devices (None: unknown, so taken as large), in 10,000ths."""
+    percent = broadcast.canary_percent
+    if percent is None:
+        is_large = size is None or size > settings.BROADCAST_CANARY_ABOVE
+        percent = settings.BROADCAST_CANARY_PERCENT if is_large else 0
+    if not percent or size == 0:
+        return 0
+    least = ceil(LEAST_DEVICES * WHOLE / size) if size else 0
+    return int(min(WHOLE // 2, max(percent * WHOLE // 100, least)))
+
+
+def is_part(broadcast: Broadcast, member: Member) -> bool:
+    digest = blake2b(f"{broadcast.pk}:{member.name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % WHOLE < broadcast.canary_share
+
+
+def pages_at_once(broadcast: Broadcast) -> int:
+    """Of a page only the canary's share is used, so several are read together."""
+    return max(1, min(10, WHOLE // broadcast.canary_share)) if broadcast.phase == BroadcastPhase.CANARY else 1
+
+
+def members(broadcast: Broadcast, record_id: int, found: Sequence[Member]) -> list[Member]:
+    """Those of a page of the audience whose turn it is in the broadcast's phase."""
+    if not broadcast.phase:
+        return list(found)
+    part = {member.name for member in found if is_part(broadcast, member)}
+    if broadcast.phase == BroadcastPhase.CANARY:
+        return [member for member in found if member.name in part]
+    done = _done(record_id, [member for member in found if member.name in part])
+    return [member for member in found if member not in done]
+
+
+def _done(record_id: int, chosen: Sequence[Member]) -> set[Member]:
+    """Those who have a row: of the device itself, or of the account when it was refused as a whole."""
+    if not chosen:
+        return set()
+    rows = DeliveryResult.objects.filter(record_id=record_id)
+    tokens = {member.device.token for member in chosen if member.device}
+    accounts = {member.account_id for member in chosen}
+    sent = set(rows.filter(token__in=tokens).values_list("token", flat=True)) if tokens else set()
+    of_accounts = set(rows.filter(account_id__in=accounts).values_list("account_id", "token"))
+    refused = {account_id for account_id, token in of_accounts if not token}
+    listed = {account_id for account_id, _ in of_accounts}
+    return {
+        member
+        for member in chosen
+        if (
+            member.account_id in listed
+            if member.device is None
+            else member.device.token in sent or member.account_id in refused
+        )
+    }
+
+
+def is_waiting(broadcast: Broadcast) -> bool:
+    """Whether all of the canary has been listed, and the rest waits for its outcomes."""
+    return broadcast.phase == BroadcastPhase.CANARY and broadcast.canary_listed_at is not None
+
+
+# --- what the outcomes say -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The canary's deliveries. `errors` failed or are unknown for another reason than a bad token; `troubled`
+    wait for another attempt after an error; `waiting` wait for something else, or are being sent; `silent`
+    were refused by us, have expired or were cancelled, and say nothing."""
+
+    accepted: int = 0
+    errors: int = 0
+    bad_tokens: int = 0
+    troubled: int = 0
+    waiting: int = 0
+    silent: int = 0
+
+    @property
+    def answered(self) -> int:
+        return self.accepted + self.errors + self.bad_tokens
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.troubled and not self.waiting
+
+    @property
+    def error_percent(self) -> float:
+        return _percent(self.errors, self.answered)
+
+    @property
+    def bad_token_percent(self) -> float:
+        return _percent(self.bad_tokens, self.answered)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Per cent of the answers above which it halts."""
+
+    error_percent: float
+    bad_token_percent: float
+
+
+def limits(broadcast: Broadcast | None = None) -> Limits:
+    """The settings', or what of `broadcast` somebody has let pass, where that is more."""
+    passed = broadcast.tolerated if broadcast else {}
+    return Limits(
+        max(settings.BROADCAST_CANARY_ERROR_PERCENT, WORSE * passed.get(ERRORS, 0.0)),
+        max(settings.BROADCAST_CANARY_BAD_TOKEN_PERCENT, WORSE * passed.get(BAD_TOKENS, 0.0)),
+    )
+
+
+class Objection(NamedTuple):
+    """Why the rest must not be sent: `why` is `errors`, `bad_tokens` or `silence`. Of the canary, or else of the
+    answers of the last `seconds`."""
+
+    why: str
+    number: int
+    answered: int
+    most_percent: float
+    seconds: int = 0
+
+    @property
+    def percent(self) -> float:
+        return _percent(self.number, self.answered)
+
+    @classmethod
+    def read(cls, stored: dict[str, Any]) -> "Objection | None":
+        """As it is stored with a broadcast; None when another version of the platform wrote it."""
+        try:
+            return cls(**stored)
+        except TypeError:
+            return None
+
+    def __str__(self) -> str:
+        if self.why == SILENCE:
+            return f"none of {self.number} devices of the canary has an outcome"
+        what = "failed" if self.why == ERRORS else "have invalid tokens"
+        whose = f"{self.answered} devices of the last {self.seconds} s"
+        if not self.seconds:
+            whose = f"the canary's {self.answered} answered devices"
+        return f"{self.number} of {whose} {what}: {self.percent:.1f} %, the limit is {self.most_percent:g} %"
+
+
+def objection(tally: Tally, most: Limits, *, is_over: bool) -> Objection | None:
+    """What speaks against the rest, if anything does. `is_over` when no more outcomes are waited for: what still
+    waits for another attempt then counts as an error, and no answer at all is an objection of its own.
+
+    Before that, a few errors among a few answers say nothing yet. One error among several answers never does.
+    """
+    if is_over:
+        tally = Tally(tally.accepted, tally.errors + tally.troubled, tally.bad_tokens, 0, tally.waiting, tally.silent)
+        if not tally.answered and tally.waiting:
+            return Objection(SILENCE, tally.waiting, 0, 0.0)
+    elif tally.answered < LEAST_ANSWERS:
+        return None
+    return _too_many(tally, most, least=min(2, tally.answered))
+
+
+def spike(broadcast: Broadcast, now: datetime) -> Objection | None:
+    """What the outcomes of the last BROADCAST_HALT_WINDOW_SECONDS say against sending on. Only outcomes count: what
+    the provider or the key's own rate asks to wait, waits, and says nothing. Nor do a handful of failures."""
+    seconds = settings.BROADCAST_HALT_WINDOW_SECONDS
+    since = tallies.seconds_ago(now, seconds)
+    ends = tallies.ends(broadcast.pk, since=max(since, broadcast.watched_from or since))
+    found = _of(ends)
+    # Once its tokens are in doubt its key is paused, and no more answers come.
+    is_doubted = any(event == BroadcastTally.DOUBTED for event, _ in ends)
+    if found.answered < LEAST_RECENT_ANSWERS and not is_doubted:
+        return None
+    objected = _too_many(found, limits(broadcast), least=LEAST_SPIKE)
+    return objected._replace(seconds=round(seconds)) if objected else None
+
+
+def _too_many(tally: Tally, most: Limits, *, least: int) -> Objection | None:
+    if tally.errors >= least and tally.error_percent > most.error_percent:
+        return Objection(ERRORS, tally.errors, tally.answered, most.error_percent)
+    if tally.bad_tokens >= least and tally.bad_token_percent > most.bad_token_percent:
+        return Objection(BAD_TOKENS, tally.bad_tokens, tally.answered, most.bad_token_percent)
+    return None
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100 * part / whole if whole else 0.0
+
+
+def recent(broadcast_id: int, since: datetime | None = None) -> Tally:
+    """Of what has ended, ever or since: what only waits is not in it."""
+    ends = tallies.ends(broadcast_id, since=since)
+    return _of({key: number for key, number in ends.items() if key[0] != BroadcastTally.DOUBTED})
+
+
+def _of(ends: Mapping[tuple[str, str], int]) -> Tally:
+    counted: dict[str, int] = dict.fromkeys(Tally.__slots__, 0)
+    for (event, reason), number in ends.items():
+        if event != BroadcastTally.MADE:
+            counted[_column(event, reason)] += number
+    return Tally(**counted)
+
+
+def tally(record_ids: Sequence[int]) -> Tally:
+    """Of all rows of the records: before the rest is listed, these are the canary's."""
+    counted: dict[str, int] = dict.fromkeys(Tally.__slots__, 0)
+    rows = DeliveryResult.objects.filter(record_id__in=record_ids).order_by().values_list("status", "reason")
+    for status, reason, number in rows.annotate(number=Count("id")):
+        counted[_column(status, reason)] += number
+    return Tally(**counted)
+
+
+def _column(status: str, reason: str) -> str:
+    if status == Status.ACCEPTED:
+        return "accepted"
+    if status in (Status.FAILED, Status.UNKNOWN):
+        return "bad_tokens" if reason == Reason.BAD_TOKEN else "errors"
+    if reason == Reason.TOKENS_DOUBTED and status in (Status.RETRYING, BroadcastTally.DOUBTED):
+        return "bad_tokens"
+    if status == Status.RETRYING and reason not in NO_TROUBLE:
+        return "troubled"
+    return "waiting" if status in (*CLAIMABLE, Status.SENDING) else "silent"
+
+
+def waits_until(listed_at: datetime, record_ids: Sequence[int]) -> datetime:
+    """When no more outcomes are waited for. The time begins when the last one could be sent: what is held for
+    the delivery window has not been slow to answer."""
+    states = (Status.PENDING, Status.HELD, Status.SENDING)
+    live = DeliveryResult.objects.filter(record_id__in=record_ids, status__in=states)
+    sendable_at = live.aggregate(at=Max("due_at"))["at"]
+    begins_at: datetime = max(listed_at, sendable_at) if sendable_at else listed_at
+    return begins_at + timedelta(seconds=settings.BROADCAST_CANARY_WAIT_SECONDS)

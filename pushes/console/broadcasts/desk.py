@@ -1,0 +1,384 @@
+"""Broadcasts: compose, review, send, watch, stop, copy."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from pushes.broadcasts import approval, audiences, lifecycle, watch
+from pushes.console.broadcasts import canary_words, progress, review, steps, trial_send, words
+from pushes.console.broadcasts.accounts import UnknownAccountsPage
+from pushes.console.broadcasts.form import MOST_TYPED, MOST_TYPED_BYTES, PROVIDER_BYTES, BroadcastForm
+from pushes.console.delivery_log.pushes import deliveries_url
+from pushes.console.site.confirm import Question, RefusedError, ask
+from pushes.console.site.desk import Desk, page
+from pushes.console.site.theme import ChoicesDropdownFilter, link, status_badge, when
+from pushes.models import Broadcast
+from pushes.names import App, BroadcastStatus, Platform
+from pushes.people import tags
+from pushes.people.directory import DirectoryError
+from pushes.submit import InvalidMessageError
+
+EDITABLE = (BroadcastStatus.DRAFT,)
+SENDABLE = (BroadcastStatus.DRAFT, BroadcastStatus.WAITING)
+OVER = (BroadcastStatus.FINISHED, BroadcastStatus.CANCELLED)
+COPIED = (
+    "title",
+    "text",
+    "app",
+    "platform",
+    "audience_kind",
+    "tag",
+    "push_type",
+    "data",
+    "window_policy",
+    "canary_percent",
+)
+#: The name of the button that goes on to the review.
+REVIEW = "_review"
+
+
+def in_state(*states: str) -> Callable[[Broadcast], bool]:
+    return lambda broadcast: broadcast.status in states
+
+
+@admin.register(Broadcast)
+class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
+    form = BroadcastForm
+    change_form_template = "console/broadcast_form.html"
+    list_display = ("headline", "state", "audience", "devices", "by", "started")
+    list_display_links = None
+    list_filter = (("status", ChoicesDropdownFilter), ("app", ChoicesDropdownFilter))
+    list_select_related = ("created_by",)
+    search_fields = ("title__startswith",)
+    search_help_text = gettext_lazy("Beginning of the title")
+    sortable_by = ()
+    ordering = ("-id",)
+    actions = None
+    actions_detail = (
+        "progress_page",
+        "send_page",
+        "test_page",
+        "pause_page",
+        "resume_page",
+        "go_on_page",
+        "cancel_page",
+        "deliveries_page",
+        "copy_page",
+        "unknown_page",
+    )
+    fieldsets = (
+        (gettext_lazy("Message"), {"fields": ("title", "text")}),
+        (
+            gettext_lazy("Audience"),
+            {"fields": (("app", "platform"), "audience_kind", "tag", "accounts_typed", "accounts_file")},
+        ),
+        (gettext_lazy("When"), {"fields": ("scheduled_at", "expires_at", "window_policy", "canary_percent")}),
+        (gettext_lazy("In the app"), {"fields": ("push_type", "data")}),
+    )
+    sent_fieldsets = (
+        (gettext_lazy("Message"), {"fields": ("title", "text", ("push_type", "data"))}),
+        (gettext_lazy("Audience"), {"fields": (("app", "platform"), "audience")}),
+        (
+            gettext_lazy("When"),
+            {
+                "fields": (
+                    ("scheduled_at", "expires_at"),
+                    ("started_at", "finished_at"),
+                    ("window_policy", "canary_percent", "phase"),
+                )
+            },
+        ),
+        (gettext_lazy("Who"), {"fields": (("by", "approved_by"), ("status", "because"))}),
+    )
+    empty_title = gettext_lazy("No broadcasts yet")
+    empty_text = gettext_lazy("Compose one: it stays a draft until you have seen its size and confirmed it.")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Broadcast]:
+        broadcasts_ = super().get_queryset(request)
+        # A list of accounts may be megabytes; the table shows none of it.
+        is_list = (
+            request.resolver_match is not None and request.resolver_match.url_name == "pushes_broadcast_changelist"
+        )
+        return broadcasts_.defer("accounts", "data") if is_list else broadcasts_
+
+    def get_fieldsets(self, request: HttpRequest, obj: Broadcast | None = None) -> Any:
+        return self.fieldsets if obj is None or obj.status in EDITABLE else self.sent_fieldsets
+
+    def has_change_permission(self, request: HttpRequest, obj: Broadcast | None = None) -> bool:
+        permitted = super().has_change_permission(request, obj)
+        return permitted and (obj is None or obj.status in EDITABLE)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Broadcast | None = None) -> bool:
+        permitted = super().has_delete_permission(request, obj)
+        return permitted and (obj is None or obj.status in EDITABLE)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        source = request.GET.get("copy_of", "")
+        original = Broadcast.objects.filter(pk=int(source)).first() if source.isdecimal() else None
+        if original is None:
+            return dict(super().get_changeform_initial_data(request))
+        copied: dict[str, Any] = {name: getattr(original, name) for name in COPIED}
+        if len(original.accounts) > MOST_TYPED:
+            return copied | {"accounts_of": original.pk}
+        return copied | {"accounts_typed": "\n".join(original.accounts)}
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        context |= {
+            "provider_bytes": PROVIDER_BYTES,
+            "most_typed_bytes": MOST_TYPED_BYTES,
+            "most_typed_mb": MOST_TYPED_BYTES // 1_000_000,
+            "known_tags": sorted({t for app in App for t in tags.known(app)}),
+            "preview_apps": App.values,
+            "preview_platforms": Platform.choices,
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Broadcast, form: Any, change: bool) -> None:
+        if not change:
+            obj.created_by_id = request.user.pk
+        super().save_model(request, obj, form, change)
+
+    def response_add(self, request: HttpRequest, obj: Broadcast, post_url_continue: str | None = None) -> HttpResponse:
+        return self._to_review(request, obj) or super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request: HttpRequest, obj: Broadcast) -> HttpResponse:
+        return self._to_review(request, obj) or super().response_change(request, obj)
+
+    def _to_review(self, request: HttpRequest, obj: Broadcast) -> HttpResponse | None:
+        return HttpResponseRedirect(self.url("send_page", obj.pk)) if REVIEW in request.POST else None
+
+    # --- what can be done with one ---------------------------------------------------------------
+
+    @page(
+        gettext_lazy("Progress"),
+        permission="pushes.view_broadcast",
+        icon="monitoring",
+        applies=lambda row: row.status not in EDITABLE,
+    )
+    def progress_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        """The page; asked by the page itself (`?part`), only the figures."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Progress"),
+            "opts": self.opts,
+            "original": broadcast,
+            "broadcast": broadcast,
+            "because": words.sentence(broadcast.status_reason),
+            "figures": progress.figures(broadcast),
+            "canary": canary_words.view(broadcast),
+            "halted": canary_words.halted(broadcast),
+            "is_over": broadcast.status in (*OVER, BroadcastStatus.DRAFT),
+            "actions_detail": self._offered(request, broadcast),
+        }
+        if "part" not in request.GET:
+            return TemplateResponse(request, "console/broadcast_progress.html", context)
+        # The buttons above the figures belong to the state: when it has changed, the whole page is asked again.
+        has_moved = request.GET["part"] != broadcast.status
+        headers = {"HX-Refresh": "true"} if has_moved else {}
+        return TemplateResponse(request, "console/broadcast_figures.html", context, headers=headers)
+
+    def _offered(self, request: HttpRequest, broadcast: Broadcast) -> Any:
+        offered = self.get_actions_detail(request, str(broadcast.pk))
+        names = [name for name in self.actions_detail if name != "progress_page"]
+        return self._get_actions_navigation(names, offered, str(broadcast.pk))  # type: ignore[attr-defined]
+
+    @page(
+        gettext_lazy("Review and send"),
+        permission="pushes.send_broadcast",
+        icon="send",
+        variant="primary",
+        applies=in_state(*SENDABLE),
+    )
+    def send_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        back = self.url("progress_page", broadcast.pk)
+        if broadcast.status not in SENDABLE:
+            messages.info(request, _("It was launched already. Nothing is sent twice."))
+            return HttpResponseRedirect(back)
+        try:
+            sizes = audiences.estimates(broadcast)
+        except (InvalidMessageError, DirectoryError) as error:
+            messages.error(request, words.sentence(str(error)))
+            return HttpResponseRedirect(self.url("change", broadcast.pk))
+        if approval.is_needed(broadcast, sum(sizes.values()), request.user):
+            return self._ask_for_approval(request, broadcast, sizes)
+        question = review.launch_question(broadcast, sizes, **self._review(request, broadcast))
+        edit = self.url("change", broadcast.pk)
+        return ask(
+            self,
+            request,
+            question,
+            lambda _data: steps.launch(broadcast, request.user),
+            row=broadcast,
+            back=back,
+            cancel=edit,
+        )
+
+    def _ask_for_approval(self, request: HttpRequest, broadcast: Broadcast, sizes: dict[App, int]) -> HttpResponse:
+        back = self.url("progress_page", broadcast.pk)
+        if broadcast.status == BroadcastStatus.WAITING:
+            messages.info(
+                request, _("It waits for the approval of someone else than its author and whoever asked for it.")
+            )
+            return HttpResponseRedirect(back)
+        question = review.approval_question(broadcast, sizes, **self._review(request, broadcast))
+
+        def act(_data: dict[str, Any]) -> str:
+            if not approval.ask(broadcast, request.user):
+                raise RefusedError(_("It was launched already. Nothing is sent twice."))
+            return _("The broadcast waits for approval.")
+
+        edit = self.url("change", broadcast.pk)
+        return ask(self, request, question, act, row=broadcast, back=back, cancel=edit)
+
+    def _review(self, request: HttpRequest, broadcast: Broadcast) -> dict[str, Any]:
+        """What both questions have below them, and what an answer to them is about."""
+        seen = {"seen": review.fingerprint(broadcast)}
+        if not trial_send.is_offered(broadcast, request.user):
+            return seen
+        return seen | {
+            "panel": trial_send.TEMPLATE,
+            "panel_context": trial_send.panel(self, broadcast),
+        }
+
+    @page(
+        gettext_lazy("Test send"),
+        permission=trial_send.PERMISSION,
+        icon="phonelink_ring",
+        applies=in_state(*trial_send.TESTABLE),
+    )
+    def test_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        return trial_send.answer(self, request, broadcast)
+
+    @page(
+        gettext_lazy("Pause"),
+        permission="pushes.send_broadcast",
+        icon="pause",
+        variant="warning",
+        applies=in_state(BroadcastStatus.SENDING),
+    )
+    def pause_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        question = Question(
+            title=_("Pause “%(title)s”?") % {"title": broadcast.title},
+            text=_("Unsent pushes wait until you resume. What is being sent this moment still goes."),
+            button=_("Pause"),
+        )
+        return self._step(request, broadcast, question, lifecycle.pause, _("Paused."))
+
+    @page(
+        gettext_lazy("Resume"),
+        permission="pushes.send_broadcast",
+        icon="play_arrow",
+        variant="primary",
+        applies=lambda row: row.status == BroadcastStatus.PAUSED and not row.has_halted,
+    )
+    def resume_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        question = Question(
+            title=_("Resume “%(title)s”?") % {"title": broadcast.title},
+            text=_("It goes on where it stopped. Nobody gets it a second time."),
+            button=_("Resume"),
+        )
+        return self._step(request, broadcast, question, lifecycle.resume, _("Resumed."))
+
+    @page(
+        gettext_lazy("Continue anyway"),
+        permission="pushes.send_broadcast",
+        icon="play_arrow",
+        variant="warning",
+        applies=lambda row: row.has_halted,
+    )
+    def go_on_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        question = Question(
+            title=_("Send “%(title)s” to everyone else anyway?") % {"title": broadcast.title},
+            text=_(
+                "It was stopped automatically. If you continue, it is still watched, and stops again for another "
+                "reason, or when this one has become half as bad again."
+            ),
+            button=_("Continue anyway"),
+            warning=canary_words.halted(broadcast),
+            seen=review.digest(broadcast.objection),
+            is_dangerous=True,
+        )
+        done = _("Continued after an automatic stop: %(why)s") % {"why": canary_words.halted(broadcast)}
+        return self._step(request, broadcast, question, watch.go_on, done)
+
+    @page(
+        gettext_lazy("Cancel"),
+        permission="pushes.send_broadcast",
+        icon="cancel",
+        variant="danger",
+        applies=lambda row: row.status not in (*OVER, *EDITABLE),
+    )
+    def cancel_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        question = Question(
+            title=_("Cancel “%(title)s” for good?") % {"title": broadcast.title},
+            text=_(
+                "Anything not yet sent will not be sent. This cannot be undone; you can copy it as a new broadcast."
+            ),
+            button=_("Cancel the broadcast"),
+            keep=_("Keep it"),
+            is_dangerous=True,
+        )
+        return self._step(request, broadcast, question, lifecycle.cancel, _("Cancelled."))
+
+    def _step(
+        self,
+        request: HttpRequest,
+        broadcast: Broadcast,
+        question: Question,
+        step: Callable[..., Broadcast],
+        done: str,
+    ) -> HttpResponse:
+        def act(_data: dict[str, Any]) -> str:
+            steps.move(step, broadcast, request.user)
+            return done
+
+        return ask(self, request, question, act, row=broadcast, back=self.url("progress_page", broadcast.pk))
+
+    @page(gettext_lazy("Results"), permission="pushes.view_deliveryresult", icon="list", applies=lambda b: b.started_at)
+    def deliveries_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        return HttpResponseRedirect(deliveries_url(broadcast=broadcast.pk))
+
+    @page(gettext_lazy("Copy as new"), permission="pushes.add_broadcast", icon="content_copy")
+    def copy_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+        """The empty form filled with this one's message; nothing is stored before it is saved."""
+        return HttpResponseRedirect(f"{self.url('add')}?{urlencode({'copy_of': broadcast.pk})}")
+
+    # --- columns ---------------------------------------------------------------------------------
+
+    @admin.display(description=gettext_lazy("broadcast"))
+    def headline(self, row: Broadcast) -> SafeString:
+        name = "change" if row.status in EDITABLE else "progress_page"
+        return link(self.url(name, row.pk), f"#{row.pk} {row.title}")
+
+    @admin.display(description=gettext_lazy("status"))
+    def state(self, row: Broadcast) -> SafeString:
+        shown = _("stopped automatically") if row.has_halted else row.get_status_display()
+        return status_badge(row.status, shown)
+
+    @admin.display(description=gettext_lazy("audience"))
+    def audience(self, row: Broadcast) -> str:
+        return review.audience(row)
+
+    @admin.display(description=gettext_lazy("devices"))
+    def devices(self, row: Broadcast) -> str:
+        return "–" if row.estimate is None else f"{row.estimate:,}"
+
+    @admin.display(description=gettext_lazy("by"))
+    def by(self, row: Broadcast) -> str:
+        return str(row.created_by or "–")
+
+    @admin.display(description=gettext_lazy("because"))
+    def because(self, row: Broadcast) -> str:
+        return words.because(row) or "–"
+
+    @admin.display(description=gettext_lazy("started"))
+    def started(self, row: Broadcast) -> Any:
+        return when(row.started_at or row.scheduled_at)

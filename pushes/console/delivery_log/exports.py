@@ -1,0 +1,221 @@
+"""Exports of the delivery log: ask for one, watch it, fetch the file, cancel it."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.models import ADDITION, LogEntry
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext_lazy
+from django.utils.translation import gettext as _
+
+from pushes.console.delivery_log.export_rows import PERMISSION, changelist, frozen, head
+from pushes.console.site.confirm import Question, RefusedError, ask
+from pushes.console.site.desk import Desk, ReadOnlyDesk, admin_url, page
+from pushes.console.site.theme import link, status_badge, when, widgets
+from pushes.history import exports
+from pushes.models import DeliveryResult, Export
+from pushes.names import ExportStatus
+
+SEES_ALL = "pushes.see_every_export"
+REVEALS = "pushes.reveal_device"
+
+
+class ExportForm(forms.Form):
+    shows_tokens = forms.BooleanField(
+        label=gettext_lazy("With whole device tokens"),
+        required=False,
+        widget=widgets.UnfoldBooleanSwitchWidget(),
+        help_text=gettext_lazy("Otherwise only their ends. Whoever has a token can push to that phone."),
+    )
+
+
+def ask_for(desk: Desk[DeliveryResult], request: HttpRequest) -> HttpResponse:
+    """The page of the log that asks what is to be exported; its address holds the list's filters and search."""
+    query = frozen(request.GET)
+    understood = shown(request, query)
+    back = f"{desk.url('changelist')}?{query}"
+    may_reveal = request.user.has_perm(REVEALS)
+    question = Question(
+        title=_("Export these deliveries as CSV?"),
+        text=_(
+            "The file is written in the background, newest rows first, at most %(most)s of them, and is kept for "
+            "%(days)s days. Rows that come later are not in it."
+        )
+        % {"most": f"{exports.MOST_ROWS:,}", "days": exports.KEPT.days},
+        button=_("Export"),
+        facts=understood or [(_("Filters"), _("none: the whole log"))],
+        form=ExportForm if may_reveal else forms.Form,
+        warning=_("The log may be longer than a file may be: narrow it by time, status or kind.") if not query else "",
+    )
+    made: list[Export] = []
+
+    def act(data: dict[str, Any]) -> str:
+        export = Export(
+            created_by_id=request.user.pk or 0,
+            query=query,
+            understood=", ".join(f"{label}: {value}" for label, value in understood)[:300],
+            language=get_language() or "en",
+            shows_tokens=bool(may_reveal and data.get("shows_tokens")),
+        )
+        try:
+            made.append(exports.order(export))
+        except exports.TooManyError:
+            most = exports.MOST_WAITING
+            raise RefusedError(
+                _("You have %(n)s exports under way: wait for one, or cancel one.") % {"n": most}
+            ) from None
+        LogEntry.objects.log_actions(request.user.pk or 0, [export], ADDITION, _("Asked for."), single_object=True)
+        return _("The export is on its way.")
+
+    answer = ask(desk, request, question, act, back=back)
+    return HttpResponseRedirect(admin_url(Export, "change", made[0].pk)) if made else answer
+
+
+def shown(request: HttpRequest, query: str) -> list[tuple[str, str]]:
+    """The filters and the search in words."""
+    found = changelist(request.user, query)
+    words = [(_("Search"), found.query)] if found.query else []
+    for spec in found.filter_specs:
+        value = _chosen(spec, found)
+        if value:
+            words.append((str(spec.title), value))
+    return words
+
+
+def _chosen(spec: Any, found: Any) -> str:
+    """What a filter is set to: the words of its choice, or the text that was typed."""
+    given = [str(found.params[name]) for name in spec.expected_parameters() if found.params.get(name)]
+    if not given:
+        return ""
+    choices = dict(getattr(spec, "lookup_choices", ()) or getattr(getattr(spec, "field", None), "flatchoices", ()))
+    words = {str(value): str(label) for value, label in choices.items()}
+    return ", ".join(words.get(value, value) for value in given)
+
+
+@admin.register(Export)
+class Exports(ReadOnlyDesk[Export]):
+    """A person's own exports; an administrator's, everybody's."""
+
+    list_display = ("created", "filters_shown", "state", "rows_shown", "by", "file")
+    list_display_links = ("created",)
+    sortable_by = ()
+    actions_detail = ("cancel_page", "download_page")
+    empty_title = gettext_lazy("No exports")
+    empty_text = gettext_lazy("In the delivery log, narrow the list to what you need and choose “Export these rows”.")
+
+    def has_view_permission(self, request: HttpRequest, obj: Export | None = None) -> bool:
+        return request.user.has_perm(PERMISSION)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(PERMISSION)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Export]:
+        every = super().get_queryset(request).select_related("created_by").order_by("-pk")
+        return every if request.user.has_perm(SEES_ALL) else every.filter(created_by=request.user.pk)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """How far it is; with `?part=1` that alone, for the page to refresh itself."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        export = self.get_object(request, object_id)
+        if export is None:
+            raise Http404
+        is_part = "part" in request.GET
+        context = {
+            **({} if is_part else self.admin_site.each_context(request)),
+            "title": _("Export #%(id)s") % {"id": export.pk},
+            "opts": self.opts,
+            "export": export,
+            "is_live": export.status in exports.LIVE,
+            "is_done": export.status == ExportStatus.DONE,
+            "ends_at": export.created_at + exports.KEPT,
+            "most": exports.MOST_ROWS,
+            "log_url": f"{admin_url(DeliveryResult, 'changelist')}?{export.query}",
+        }
+        template = "console/export_progress.html" if is_part else "console/export.html"
+        return TemplateResponse(request, template, context)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        # Django looks for the row first, and here other people's rows are not found.
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return super().history_view(request, object_id, extra_context)
+
+    @page(
+        gettext_lazy("Cancel"),
+        permission=PERMISSION,
+        icon="close",
+        variant="danger",
+        applies=lambda export: export.status in exports.LIVE,
+    )
+    def cancel_page(self, request: HttpRequest, export: Export) -> HttpResponse:
+        question = Question(
+            title=_("Cancel the export #%(id)s?") % {"id": export.pk},
+            text=_("What has been written is dropped."),
+            button=_("Cancel the export"),
+            keep=_("Keep it"),
+            is_dangerous=True,
+        )
+
+        def act(_data: dict[str, Any]) -> str:
+            if not exports.cancel(export.pk, by=_("by %(user)s") % {"user": request.user}):
+                raise RefusedError(_("It was over already."))
+            return _("The export is cancelled.")
+
+        return ask(self, request, question, act, row=export)
+
+    @page(
+        gettext_lazy("Download"),
+        permission=PERMISSION,
+        icon="download",
+        variant="primary",
+        applies=lambda export: export.status == ExportStatus.DONE,
+    )
+    def download_page(self, request: HttpRequest, export: Export) -> Any:
+        if export.shows_tokens and not request.user.has_perm(REVEALS):
+            raise PermissionDenied(_("It holds whole device tokens, which you may not see."))
+        if export.status != ExportStatus.DONE:
+            messages.error(request, _("There is no file: the export is not ready."))
+            return HttpResponseRedirect(self.url("change", export.pk))
+        self.audit(request, export, _("Downloaded."))
+        name = f"deliveries-{timezone.localtime(export.created_at):%Y%m%d-%H%M}-{export.pk}.csv"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store, private"}
+        file = exports.content(export, head(export.language))
+        return StreamingHttpResponse(file, content_type="text/csv; charset=utf-8", headers=headers)
+
+    @admin.display(description=gettext_lazy("asked for"))
+    def created(self, row: Export) -> Any:
+        return when(row.created_at)
+
+    @admin.display(description=gettext_lazy("filters"))
+    def filters_shown(self, row: Export) -> str:
+        return row.understood or _("none: the whole log")
+
+    @admin.display(description=gettext_lazy("status"))
+    def state(self, row: Export) -> SafeString:
+        percent = f" {row.percent:.0f} %" if row.status in exports.LIVE else ""
+        return format_html("{}{}", status_badge(row.status, row.get_status_display()), percent)
+
+    @admin.display(description=gettext_lazy("rows"))
+    def rows_shown(self, row: Export) -> str:
+        return f"{row.rows:,}"
+
+    @admin.display(description=gettext_lazy("by"))
+    def by(self, row: Export) -> str:
+        return str(row.created_by)
+
+    @admin.display(description=gettext_lazy("file"))
+    def file(self, row: Export) -> SafeString | str:
+        is_there = row.status == ExportStatus.DONE
+        return link(self.url("download_page", row.pk), _("download")) if is_there else "–"

@@ -1,0 +1,46 @@
+"""Which recipients of one kind of push were passed over, and why: from the counters, never from the log."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Sum
+
+from pushes.console.delivery_log.pushes import deliveries_url
+from pushes.console.site.filters import NO_REASON, ended_between
+from pushes.models import Counter
+from pushes.names import Status, reason_words
+
+HOURS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """`url` leads to these rows of the delivery log."""
+
+    reason: str
+    meaning: str
+    count: int
+    url: str
+
+
+def of_kind(kind: str, now: datetime) -> list[Refused]:
+    """The last HOURS hours' skipped deliveries of one kind by reason, the most frequent first."""
+    begins = (now - timedelta(hours=HOURS)).replace(second=0, microsecond=0) + timedelta(minutes=1)
+    rows = Counter.objects.filter(
+        granularity=Counter.Granularity.MINUTE,
+        bucket_at__gte=begins,
+        kind=kind,
+        event=Status.SKIPPED,
+    )
+    found = rows.order_by().values_list("reason").annotate(total=Sum("count"))
+    return [
+        Refused(
+            reason,
+            reason_words(Status.SKIPPED, reason),
+            total,
+            deliveries_url(
+                kind__exact=kind, status__exact=Status.SKIPPED, reason=reason or NO_REASON, **ended_between(begins, now)
+            ),
+        )
+        for reason, total in sorted(found, key=lambda row: -row[1])
+    ]

@@ -1,0 +1,126 @@
+"""The page that answers: why did this account get, or not get, this message? Or: what did it get around then?"""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from pushes.console.site.desk import Desk, admin_url
+from pushes.console.site.filters import FromFilter
+from pushes.console.site.marks import STATUS_COLOURS
+from pushes.console.site.theme import widgets
+from pushes.history.around import around
+from pushes.history.timeline import Timeline, timeline
+from pushes.models import DeliveryResult
+from pushes.names import RecordStatus, Status
+from pushes.text import ids
+
+#: The answers that are the state of no push and of no delivery.
+_OTHER_OUTCOMES: dict[str, Any] = {
+    "key_paused": gettext_lazy("its app key is paused"),
+    "waiting": gettext_lazy("waiting for distribution"),
+    "no_delivery": gettext_lazy("no delivery was made"),
+    "not_for_account": gettext_lazy("meant for others"),
+    "dead_letter": gettext_lazy("dead letter"),
+    "conflict": gettext_lazy("another push has the same msg_id"),
+    "never_received": gettext_lazy("never received"),
+    "several": gettext_lazy("several messages"),
+    "nothing": gettext_lazy("no message"),
+}
+
+
+class WhyForm(forms.Form):
+    account = forms.CharField(
+        label=gettext_lazy("Account"),
+        max_length=64,
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"autofocus": True}),
+    )
+    message = forms.CharField(
+        label=gettext_lazy("Message"),
+        max_length=128,
+        required=False,
+        widget=widgets.UnfoldAdminTextInputWidget(),
+        help_text=gettext_lazy("The producer's or the chat's message id, or a push as #123."),
+    )
+    at = forms.CharField(
+        label=gettext_lazy("or about when"),
+        max_length=32,
+        required=False,
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"placeholder": "2026-05-01 08:00"}),
+        help_text=gettext_lazy("Everything for the account from half an hour before until half an hour after."),
+    )
+
+    def clean_account(self) -> str:
+        account = ids.typed(self.cleaned_data["account"])
+        if not account:
+            raise forms.ValidationError(_("Enter an account ID."))
+        return account
+
+    def clean_at(self) -> datetime | None:
+        value = self.cleaned_data["at"].strip()
+        moment = FromFilter.parsed(value)
+        if value and moment is None:
+            raise forms.ValidationError(
+                _("%(value)r is no time: write it as 2026-05-01 08:00.") % {"value": value[:40]}
+            )
+        return moment
+
+    def clean(self) -> dict[str, Any]:
+        found: dict[str, Any] = super().clean() or {}
+        if "message" in found and "at" in found and not found["message"] and not found["at"]:
+            self.add_error("message", _("A message or a time is needed."))
+        return found
+
+    def answer(self) -> Timeline | None:
+        """None while the question is not whole. A message says more than a time."""
+        if not self.is_valid():
+            return None
+        asked = self.cleaned_data
+        return (
+            timeline(asked["account"], asked["message"]) if asked["message"] else around(asked["account"], asked["at"])
+        )
+
+
+def url(account: str, message: str) -> str:
+    query = urlencode({"account": account, "message": message})
+    return f"{admin_url(DeliveryResult, 'why_page')}?{query}"
+
+
+def page(desk: Desk[Any], request: HttpRequest) -> HttpResponse:
+    """The form, and below it the answer; with `format=json` the answer alone, for programs."""
+    is_asked = bool({"account", "message", "at"} & set(request.GET))
+    form = WhyForm(request.GET if is_asked else None)
+    found = form.answer()
+    if request.GET.get("format") == "json":
+        return _as_json(found, form)
+    context = {
+        "title": _("Why / why not"),
+        "form": form,
+        "found": found,
+        "outcome": _outcome(found),
+        "colour": _colour(found),
+        "json_url": f"{request.get_full_path()}&format=json" if found else "",
+    }
+    return desk.show(request, "console/why.html", context)
+
+
+def _as_json(found: Timeline | None, form: WhyForm) -> JsonResponse:
+    if found is None:
+        return JsonResponse({"error": {"code": "invalid", "message": form.errors.as_text()}}, status=422)
+    return JsonResponse(found.as_dict(), json_dumps_params={"ensure_ascii": False})
+
+
+def _outcome(found: Timeline | None) -> str:
+    """The answer's code in words."""
+    if found is None:
+        return ""
+    words = _OTHER_OUTCOMES | dict(RecordStatus.choices) | dict(Status.choices)
+    return str(words.get(found.outcome, found.outcome))
+
+
+def _colour(found: Timeline | None) -> str:
+    return STATUS_COLOURS.get(found.outcome, "warning") if found else ""

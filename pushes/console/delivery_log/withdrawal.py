@@ -1,0 +1,49 @@
+"""The page that stands before the withdrawal of a push: how far it has got, and what can still be taken back."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from pushes.console.site.confirm import Question, RefusedError, ask
+from pushes.console.site.desk import Desk
+from pushes.distribution import withdrawal
+from pushes.distribution.withdrawal import Withdrawal
+from pushes.models import PushRecord
+
+
+def ask_for(desk: Desk[PushRecord], request: HttpRequest, row: PushRecord) -> HttpResponse:
+    """A GET asks, a POST withdraws; the history of the push keeps by whom."""
+    so_far = withdrawal.counted(row)
+    question = Question(
+        title=_("Withdraw push %(push)s?") % {"push": row},
+        text=_("What has not left is never sent, not even as a retry. What has left cannot be called back."),
+        button=_("Withdraw the push"),
+        facts=[
+            (_("Status"), row.get_status_display()),
+            (_("Not sent yet"), so_far.under_way),
+            (_("Already sent"), so_far.already_sent),
+        ],
+        is_dangerous=True,
+    )
+
+    def act(_data: dict[str, Any]) -> str:
+        if not withdrawal.is_possible(row):
+            raise RefusedError(_("Nothing of this push is left to withdraw."))
+        return told(withdrawal.withdraw(row.pk, by=request.user.get_username()))
+
+    return ask(desk, request, question, act, row=row)
+
+
+def told(done: Withdrawal) -> str:
+    """What the operator is told, and the history of the push."""
+    text = ngettext("%(n)s delivery was withdrawn.", "%(n)s deliveries were withdrawn.", done.withdrawn)
+    parts = [text % {"n": done.withdrawn}]
+    if done.already_sent:
+        text = ngettext("%(n)s had been sent already.", "%(n)s had been sent already.", done.already_sent)
+        parts.append(text % {"n": done.already_sent})
+    if done.under_way:
+        text = ngettext("%(n)s was being sent just then.", "%(n)s were being sent just then.", done.under_way)
+        parts.append(text % {"n": done.under_way})
+    return " ".join(parts)

@@ -1,0 +1,95 @@
+"""Do the app keys match what the client apps were built with? Asked before going live; it stores nothing."""
+
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from pushes.console.site.account_list import decode
+from pushes.console.site.desk import Desk
+from pushes.console.site.theme import widgets
+from pushes.keys import access_ids, client_list
+from pushes.keys.client_list import Line, Match
+from pushes.models import AppKey
+
+LARGEST_LIST = 64 * 1024
+COLOURS = {Match.SAME: "success", Match.DIFFERENT: "danger", Match.NOT_HERE: "danger", Match.NOT_THERE: "warning"}
+
+
+class MatchForm(forms.Form):
+    listed = forms.CharField(
+        label=gettext_lazy("What the client apps were built with"),
+        required=False,
+        max_length=LARGEST_LIST,
+        widget=widgets.UnfoldAdminTextareaWidget(
+            attrs={
+                "rows": 8,
+                "spellcheck": "false",
+                "placeholder": "higo android production 2100047733\nandroid_higirl_appid = 2100052867",
+            }
+        ),
+        help_text=gettext_lazy(
+            "One line for each build: app, platform, environment (none: production) and access id; or lines of the old "
+            "ini. Secrets in it are passed over and never stored."
+        ),
+    )
+    file = forms.FileField(
+        label=gettext_lazy("Or a file"),
+        required=False,
+        widget=widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".ini,.txt,.csv,.conf,text/plain,text/csv"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        text, upload = cleaned.get("listed", ""), cleaned.get("file")
+        if upload is not None:
+            text = f"{text}\n{self._text_of(upload)}"
+        if not self.errors and not text.strip():
+            self.add_error("listed", _("Paste the list, or choose a file."))
+        return {**cleaned, "text": text}
+
+    def _text_of(self, upload: Any) -> str:
+        if upload.size > LARGEST_LIST:
+            words = {"kb": LARGEST_LIST // 1024}
+            self.add_error("file", _("The file is larger than %(kb)s KB.") % words)
+            return ""
+        try:
+            return decode(upload.read())
+        except ValueError as error:
+            self.add_error("file", str(error))
+            return ""
+
+
+def page(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:
+    """A GET shows the form, a POST the comparison. Nothing is changed or kept, whatever was sent."""
+    form = MatchForm(request.POST or None, request.FILES or None) if request.method == "POST" else MatchForm()
+    if request.method != "POST" or not form.is_valid():
+        if form.is_bound:
+            # What was pasted is shown again, without the secrets in it.
+            form.data = {"listed": client_list.scrub(request.POST.get("listed", ""))}
+        return _show(desk, request, {"form": form}, status=422 if form.errors else 200)
+    found = client_list.compare(client_list.read(form.cleaned_data["text"]))
+    lines = [(line, COLOURS[line.match], _remarks(line)) for line in found.lines]
+    return _show(desk, request, {"found": found, "lines": lines})
+
+
+def _remarks(line: Line) -> list[str]:
+    """What an operator should know of this line besides whether it matches."""
+    remarks = [line.hint]
+    if line.key is not None:
+        remarks.append(access_ids.doubt(line.key.provider, line.key.platform, line.key.access_id))
+        remarks.append("" if line.key.is_enabled else _("The key is disabled: its devices get nothing."))
+        remarks.append(_("The key is paused: its pushes wait.") if line.key.is_paused and line.key.is_enabled else "")
+    return [remark for remark in remarks if remark]
+
+
+def _show(desk: Desk[AppKey], request: HttpRequest, more: dict[str, Any], status: int = 200) -> HttpResponse:
+    context = {
+        "title": _("Do the keys match the client apps?"),
+        "back": desk.url("changelist"),
+        "again": desk.url("match_page"),
+        **more,
+    }
+    return desk.show(request, "console/key_match.html", context, status=status, is_private=True)

@@ -1,0 +1,322 @@
+"""App keys: the grid, the write-only secret, verify, pause and resume, enable and disable."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from redis import RedisError
+
+from pushes.console.keys import client_match, ini_import
+from pushes.console.keys.device_restore import RestorePages
+from pushes.console.keys.form import OTHER_CREDENTIALS, AppKeyForm, PauseForm
+from pushes.console.keys.rotation import RotationPages, ask_provider, secret_facts, secret_marks
+from pushes.console.site.confirm import Question, RefusedError, ask
+from pushes.console.site.desk import list_page, page
+from pushes.console.site.theme import badge, when
+from pushes.history import stored_words
+from pushes.keys import access_ids, check
+from pushes.models import AppKey
+from pushes.names import App, Environment, Platform
+from pushes.sending import outcomes
+from pushes.storage import clocks
+
+#: Marks a row whose form was sent with its box unticked.
+ASKED = "asks_to_switch_off"
+#: What a change of the form may write, and what goes with a change of credentials. The rest of the row is the
+#: workers': one may pause the key, or go back to its old secret, while the form is open.
+CREDENTIAL_FIELDS = (
+    "secret_encrypted",
+    "secret_since",
+    "revision",
+    "old_secret_encrypted",
+    "fell_back_at",
+    "fell_back_reason",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One place of the grid: a key, or the gap where one is missing."""
+
+    app: App
+    platform: Platform
+    environment: Environment
+    key: AppKey | None
+    url: str
+
+    @property
+    def state(self) -> SafeString:
+        if self.key is None:
+            return badge(_("missing"), "warning")
+        return format_html_join(" ", "{}", ((mark,) for mark in (key_state(self.key), *secret_marks(self.key))))
+
+    @property
+    def doubt(self) -> str:
+        return access_ids.doubt(self.key.provider, self.key.platform, self.key.access_id) if self.key else ""
+
+
+def key_state(key: AppKey) -> SafeString:
+    if not key.is_enabled:
+        return badge(_("disabled"))
+    if key.is_paused:
+        return badge(_("paused"), "danger", stored_words.words(key.pause_words, "key"))
+    return badge(_("in use"), "success")
+
+
+@admin.register(AppKey)
+class AppKeys(RotationPages, RestorePages):
+    form = AppKeyForm
+    change_list_template = "console/app_keys.html"
+    list_display = ("__str__", "provider", "state", "updated")
+    sortable_by = ()
+    actions = None
+    actions_list = ("match_page", "import_page")
+    actions_detail = (
+        "verify_page",
+        "rotate_page",
+        "end_old_page",
+        "go_back_page",
+        "note_page",
+        "pause_page",
+        "resume_page",
+        "disable_page",
+        "enable_page",
+        "restore_page",
+    )
+    change_form_before_template = "console/key_notice.html"
+    fieldsets = (
+        (gettext_lazy("For"), {"fields": (("app", "platform", "environment"),)}),
+        (
+            gettext_lazy("Provider"),
+            {"fields": (("provider", "access_id"), "secret", "endpoint_url", ("rate_per_second", "is_enabled"))},
+        ),
+        (gettext_lazy("State"), {"fields": (("state", "updated"), ("secret_since_shown", "old_secret_shown"))}),
+    )
+    readonly_fields = ("state", "updated", "secret_since_shown", "old_secret_shown")
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name == "endpoint_url":
+            kwargs["assume_scheme"] = "https"
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: AppKey | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if not self.has_change_permission(request, obj):
+            return _without(fieldsets, "secret")
+        return fieldsets if obj else fieldsets[:2]
+
+    def save_model(self, request: HttpRequest, obj: AppKey, form: Any, change: bool) -> None:
+        if change:
+            self._save_changes(request, obj, set(form.changed_data))
+            # For `response_change`, which is given the row and not the form.
+            setattr(obj, ASKED, form.asks_to_switch_off)
+        else:
+            obj.save()
+        doubt = access_ids.doubt(obj.provider, obj.platform, obj.access_id)
+        if doubt:
+            messages.warning(request, doubt)
+
+    def _save_changes(self, request: HttpRequest, key: AppKey, changed: set[str]) -> None:
+        fields = {"updated_at", *changed - {"secret"}}
+        if changed & {"secret", *OTHER_CREDENTIALS}:
+            fields |= set(CREDENTIAL_FIELDS)
+            if AppKey.objects.filter(pk=key.pk).exclude(old_secret_encrypted="").exists():
+                messages.info(request, _("With this change the old secret is ended."))
+        key.save(update_fields=fields)
+
+    def response_change(self, request: HttpRequest, obj: AppKey) -> HttpResponse:
+        if getattr(obj, ASKED, False):
+            return HttpResponseRedirect(self.url("disable_page", obj.pk))
+        return super().response_change(request, obj)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        key = self.get_object(request, object_id)
+        doubt = access_ids.doubt(key.provider, key.platform, key.access_id) if key else ""
+        fault = check.endpoint_fault(key) if key else ""
+        context = {"key": key, "doubt": doubt, "endpoint_fault": fault, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        context = {"grid": self._grid(), "title": _("App keys")}
+        return super().changelist_view(request, context | (extra_context or {}))
+
+    def _grid(self) -> list[list[Cell]]:
+        """A row for each app and platform, a column for each environment."""
+        keys = {(key.app, key.platform, key.environment): key for key in AppKey.objects.all()}
+        return [
+            [self._cell(keys, app, platform, environment) for environment in Environment] for app, platform in _scopes()
+        ]
+
+    def _cell(self, keys: Any, app: App, platform: Platform, environment: Environment) -> Cell:
+        key = keys.get((app, platform, environment))
+        if key is not None:
+            return Cell(app, platform, environment, key, self.url("change", key.pk))
+        scope = {"app": app.value, "platform": platform.value, "environment": environment.value}
+        return Cell(app, platform, environment, None, f"{self.url('add')}?{urlencode(scope)}")
+
+    @list_page(gettext_lazy("Import the old ini"), permission="pushes.add_appkey", icon="upload_file")
+    def import_page(self, request: HttpRequest) -> HttpResponse:
+        """Upload, look at what would change, confirm. It changes keys too, so both permissions are needed."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        return ini_import.page(self, request)
+
+    @list_page(gettext_lazy("Match the client apps"), permission="pushes.view_appkey", icon="rule")
+    def match_page(self, request: HttpRequest) -> HttpResponse:
+        """Compare the access ids with what the client apps were built with."""
+        return client_match.page(self, request)
+
+    @page(gettext_lazy("Verify now"), permission="pushes.verify_appkey", icon="verified_user")
+    def verify_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
+        """One signed call that changes nothing and pushes nothing; its verdict goes to the key's history."""
+        question = Question(
+            title=_("Ask the provider about %(key)s?") % {"key": key},
+            text=_("One signed, harmless call is made with this key. No push is sent."),
+            button=_("Verify now"),
+            facts=[
+                (_("Provider"), key.get_provider_display()),
+                (_("Endpoint"), key.endpoint_url or _("the provider's own")),
+                (_("Access id"), key.access_id),
+                *secret_facts(key),
+            ],
+        )
+
+        def act(_data: dict[str, Any]) -> str:
+            outcome = ask_provider(partial(check.check, key))
+            verdict = check.explain(outcome)
+            if not check.is_good(outcome):
+                self.audit(request, key, verdict)
+                raise RefusedError(verdict)
+            return _("The provider has %(verdict)s.") % {"verdict": verdict}
+
+        return ask(self, request, question, act, row=key)
+
+    @page(
+        gettext_lazy("Pause"),
+        permission="pushes.change_appkey",
+        icon="pause",
+        variant="warning",
+        applies=lambda key: not key.is_paused,
+    )
+    def pause_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
+        question = Question(
+            title=_("Pause %(key)s?") % {"key": key},
+            text=_("Its pushes wait, they are not lost. No other key is affected."),
+            button=_("Pause the key"),
+            form=PauseForm,
+        )
+
+        def act(data: dict[str, Any]) -> str:
+            if not outcomes.pause_key(key, data["reason"]):
+                raise RefusedError(
+                    _("The key was paused already: %(reason)s")
+                    % {"reason": stored_words.words(key.pause_words, "key") or "–"}
+                )
+            return _("The key is paused: %(reason)s") % {"reason": data["reason"]}
+
+        return ask(self, request, question, act, row=key)
+
+    @page(
+        gettext_lazy("Resume"),
+        permission="pushes.change_appkey",
+        icon="play_arrow",
+        variant="primary",
+        applies=lambda key: bool(key.is_paused),
+    )
+    def resume_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
+        question = Question(
+            title=_("Resume %(key)s?") % {"key": key},
+            text=_("What has waited is sent now, unless it has expired meanwhile."),
+            button=_("Resume the key"),
+            facts=[
+                (_("Paused"), when(key.paused_at)),
+                (_("Reason"), stored_words.words(key.pause_words, "key") or "–"),
+            ],
+        )
+
+        def act(_data: dict[str, Any]) -> str:
+            if not key.is_paused:
+                raise RefusedError(_("The key was not paused."))
+            try:
+                outcomes.resume_key(key)
+            except RedisError:
+                return _("The key is resumed. Redis does not answer: what waits goes out once it is back.")
+            return _("The key is resumed.")
+
+        return ask(self, request, question, act, row=key)
+
+    @page(
+        gettext_lazy("Disable"),
+        permission="pushes.change_appkey",
+        icon="block",
+        variant="danger",
+        applies=lambda key: bool(key.is_enabled),
+    )
+    def disable_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
+        question = Question(
+            title=_("Disable %(key)s?") % {"key": key},
+            text=_(
+                "Pushes to its devices are then skipped (no_app_key), they do not wait. To make them wait, pause it."
+            ),
+            button=_("Disable the key"),
+            is_dangerous=True,
+        )
+        return ask(self, request, question, lambda _d: _switch(key, on=False), row=key)
+
+    @page(
+        gettext_lazy("Enable"),
+        permission="pushes.change_appkey",
+        icon="check",
+        applies=lambda key: not key.is_enabled,
+    )
+    def enable_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
+        question = Question(
+            title=_("Enable %(key)s?") % {"key": key},
+            text=_("New pushes go out under it at once."),
+            button=_("Enable the key"),
+        )
+        return ask(self, request, question, lambda _d: _switch(key, on=True), row=key)
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, row: AppKey) -> SafeString:
+        return key_state(row)
+
+    @admin.display(description=gettext_lazy("secret in use since"))
+    def secret_since_shown(self, row: AppKey) -> Any:
+        return when(row.secret_since) if row.secret_since else _("not recorded")
+
+    @admin.display(description=gettext_lazy("old secret"))
+    def old_secret_shown(self, row: AppKey) -> Any:
+        return badge(_("kept, to go back to"), "info") if row.has_old_secret else _("none kept")
+
+    @admin.display(description=gettext_lazy("last changed"))
+    def updated(self, row: AppKey) -> Any:
+        return when(row.updated_at)
+
+
+def _scopes() -> Iterator[tuple[App, Platform]]:
+    return ((app, platform) for app in App for platform in Platform)
+
+
+def _switch(key: AppKey, *, on: bool) -> str:
+    if not AppKey.objects.filter(pk=key.pk, is_enabled=not on).update(is_enabled=on, updated_at=clocks.now()):
+        raise RefusedError(_("The key was enabled already.") if on else _("The key was disabled already."))
+    return _("The key is enabled.") if on else _("The key is disabled.")
+
+
+def _without(fieldsets: Any, name: str) -> list[Any]:
+    def kept(fields: Any) -> list[Any]:
+        return [field for field in fields if field != name]
+
+    return [(title, {**options, "fields": kept(options["fields"])}) for title, options in fieldsets]

@@ -1,0 +1,129 @@
+"""The way back for devices that a key took for dead while it was wrong: those of its own scope, by time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from pushes.console.site.confirm import Question, RefusedError, ask
+from pushes.console.site.desk import Desk, page
+from pushes.console.site.theme import when, widgets
+from pushes.models import AppKey
+from pushes.names import PauseCode
+from pushes.people import devices
+from pushes.storage import clocks
+
+#: Before the spell was noticed, some tokens of it may have been believed dead.
+MARGIN = timedelta(minutes=10)
+#: For a key that was never in doubt: what to look at first.
+LATELY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From when until when devices were deactivated."""
+
+    since: datetime
+    until: datetime
+
+    def as_text(self) -> dict[str, str]:
+        """In the operator's zone, as its fields show it."""
+        both = {"since": self.since, "until": self.until}
+        return {name: f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" for name, at in both.items()}
+
+
+class PeriodForm(forms.Form):
+    """Empty: the last spell in which nearly all tokens of the key were refused."""
+
+    since = forms.DateTimeField(label=gettext_lazy("From"), required=False, widget=widgets.UnfoldAdminTextInputWidget())
+    until = forms.DateTimeField(
+        label=gettext_lazy("To"),
+        required=False,
+        widget=widgets.UnfoldAdminTextInputWidget(),
+        help_text=gettext_lazy("In your time zone, like 2026-05-01 08:00."),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        since, until = cleaned.get("since"), cleaned.get("until")
+        if since and until and since >= until:
+            self.add_error("until", _("The end must lie after the beginning."))
+        return cleaned
+
+
+class RestorePages(Desk[AppKey]):
+    """The page of an app key that makes its devices active again."""
+
+    @page(
+        gettext_lazy("Reactivate devices"),
+        permission="pushes.change_appkey",
+        icon="undo",
+        # While its tokens are in doubt, the page of the key says so and has the button beside that.
+        applies=lambda key: key.paused_code != PauseCode.TOKENS_DOUBTED,
+    )
+    def restore_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
+        """The number first; another period is counted before anything is done."""
+        asked = PeriodForm(request.POST if request.method == "POST" else request.GET)
+        period = _period(key, asked.cleaned_data if asked.is_valid() else {})
+        number = devices.refused_in(_scope(key), period.since, period.until).count()
+        seen = urlencode(period.as_text())
+        if request.method == "POST" and asked.is_valid() and request.POST.get("seen", seen) != seen:
+            messages.info(request, _("The period was changed: look at the number, then confirm."))
+            return HttpResponseRedirect(f"{request.path}?{seen}")
+        question = Question(
+            title=_("Reactivate the devices of %(key)s?") % {"key": key},
+            text=_(
+                "Devices that were deactivated in this period because the provider did not know their tokens get "
+                "pushes again. A token that is refused again under a healthy key is deactivated again."
+            ),
+            button=_("Reactivate the devices"),
+            facts=[
+                (_("Devices"), f"{number:,}"),
+                (_("From"), when(period.since)),
+                (_("To"), when(period.until)),
+                *_spell(key),
+            ],
+            form=PeriodForm,
+            initial=period.as_text(),
+            seen=seen,
+        )
+
+        def act(_data: dict[str, Any]) -> str:
+            done = devices.restore(_scope(key), period.since, period.until, by=str(request.user))
+            if not done:
+                raise RefusedError(_("No device was deactivated for this reason in this period."))
+            words = {"n": f"{done:,}", **period.as_text()}
+            text = ngettext(
+                "%(n)s device is active again (deactivated from %(since)s to %(until)s).",
+                "%(n)s devices are active again (deactivated from %(since)s to %(until)s).",
+                done,
+            )
+            return text % words
+
+        return ask(self, request, question, act, row=key)
+
+
+def _scope(key: AppKey) -> tuple[str, str, str]:
+    return key.app, key.platform, key.environment
+
+
+def _period(key: AppKey, asked: Mapping[str, datetime | None]) -> Period:
+    """What was asked for, to the second; the key's last spell, or the last day, where nothing was."""
+    now = clocks.now()
+    since = asked.get("since") or (key.doubted_since - MARGIN if key.doubted_since else now - LATELY)
+    until = asked.get("until") or (key.doubted_until + MARGIN if key.doubted_until else now)
+    return Period(
+        since.replace(microsecond=0), until.replace(microsecond=0) + timedelta(seconds=1 if until.microsecond else 0)
+    )
+
+
+def _spell(key: AppKey) -> list[tuple[str, Any]]:
+    return [(_("Tokens in doubt since"), when(key.doubted_since))] if key.doubted_since else []

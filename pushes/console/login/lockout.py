@@ -1,0 +1,221 @@
+"""Failed logins: who has to wait, what they are told, and the desk on which an administrator lifts a lock.
+
+The counting is django-axes', in the database. A browser that the operator has logged in with before is counted by
+itself. Everybody else is counted three times over: by name and address together, by name (guesses at one name from
+many addresses), and by address (many names from one). Every page that asks for a password asks here.
+"""
+
+import ipaddress
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+from axes.handlers.database import AxesDatabaseHandler
+from axes.helpers import get_client_username
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_in
+from django.db.models import Q, Sum
+from django.dispatch import receiver
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from pushes.console.login import browsers, second_factor
+from pushes.console.login.second_factor import KNOWN, Source
+from pushes.console.site.confirm import Question, RefusedError, ask
+from pushes.console.site.desk import ReadOnlyDesk, page
+from pushes.console.site.theme import badge, when
+from pushes.models import FailedLogin
+
+#: Stands for the address of who comes through a socket file, or from where nobody knows.
+NO_ADDRESS = "0.0.0.0"
+#: Whoever has one IPv6 address has all of its network of this size.
+IPV6_NETWORK = 64
+
+
+def client_address(request: HttpRequest) -> str:
+    """The peer's address, of IPv6 the network. The web server has put the one behind a trusted proxy there
+    (BEHIND_PROXY); whatever the client writes into X-Forwarded-For is never read here."""
+    try:
+        address = ipaddress.ip_address(str(request.META.get("REMOTE_ADDR", "")).partition("%")[0])
+    except ValueError:
+        return NO_ADDRESS
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, IPV6_NETWORK), strict=False).network_address)
+
+
+def source(request: HttpRequest, username: str) -> Source:
+    """Where a login as `username` comes from."""
+    return Source(browsers.known(request, username) or client_address(request))
+
+
+def locked_until(username: str, address: str, browser: str = "") -> datetime | None:
+    """When enough failures will have aged for another try; None: it is not locked. `browser`: a known one's name."""
+    ends = [_full_until(counted, most) for counted, most in _ceilings(username, address, browser)]
+    return max((end for end in ends if end), default=None)
+
+
+def _ceilings(username: str, address: str, browser: str) -> list[tuple[Q, int]]:
+    """Which failures count together, and how many of them are too many."""
+    if browser.startswith(KNOWN):
+        return [(Q(username=username, user_agent=browser), settings.AXES_FAILURE_LIMIT)]
+    strangers = ~Q(user_agent__startswith=KNOWN)
+    return [
+        (strangers & Q(username=username, ip_address=address), settings.AXES_FAILURE_LIMIT),
+        (strangers & Q(username=username), settings.LOGIN_NAME_FAILURES),
+        (strangers & Q(ip_address=address), settings.LOGIN_ADDRESS_FAILURES),
+    ]
+
+
+def _strange(agent: str) -> str:
+    """What a stranger's browser calls itself; never as ours call known ones, which count for themselves alone."""
+    return f"?{agent[:200]}" if agent.lower().startswith(KNOWN) else agent
+
+
+def _full_until(counted: Q, most: int) -> datetime | None:
+    """Rows hold the failures of one browser at one name, and age together."""
+    since = timezone.now() - settings.AXES_COOLOFF_TIME
+    rows = FailedLogin.objects.filter(counted, attempt_time__gte=since)
+    left = rows.aggregate(n=Sum("failures_since_start"))["n"] or 0
+    until = None
+    if left >= most:
+        for failures, at in rows.order_by("attempt_time").values_list("failures_since_start", "attempt_time"):
+            if left < most:
+                break
+            left -= failures
+            until = at + settings.AXES_COOLOFF_TIME
+    return until
+
+
+class LoginHandler(AxesDatabaseHandler):  # type: ignore[misc]
+    """django-axes' counting in the database, with our ceilings."""
+
+    def get_failures(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
+        """As many as lock (AXES_FAILURE_LIMIT), or none."""
+        username = get_client_username(request, credentials) or ""
+        is_locked = locked_until(username, client_address(request), browsers.known(request, username))
+        return int(settings.AXES_FAILURE_LIMIT) if is_locked else 0
+
+    def user_login_failed(self, sender: Any, credentials: dict[str, Any], request: Any = None, **more: Any) -> None:
+        if request is not None:
+            username = get_client_username(request, credentials) or ""
+            request.axes_user_agent = browsers.known(request, username) or _strange(request.axes_user_agent)
+        super().user_login_failed(sender, credentials, request, **more)
+
+    def reset_user_attempts(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
+        """The right password forgets the wrong ones from the same place, and no others."""
+        username = get_client_username(request, credentials) or ""
+        address, browser = client_address(request), browsers.known(request, username)
+        counted, _most = _ceilings(username, address, browser)[0]
+        gone, _each = FailedLogin.objects.filter(counted).delete()
+        return int(gone)
+
+
+@receiver(user_logged_in, dispatch_uid="pushes.console.login.lockout.remember")
+def remember(request: HttpRequest, user: Any, **_signal: Any) -> None:
+    """A browser is known from the password on where that is all; else from the second factor on."""
+    if settings.TWO_FACTOR == "off" or not second_factor.has_one(user):
+        browsers.remember(request, user.get_username())
+
+
+def refuse(request: HttpRequest, _response: HttpResponse | None, credentials: dict[str, Any] | None) -> HttpResponse:
+    """django-axes' answer to a login that is locked: 429, with the time left. It says the same for a name that
+    does not exist."""
+    username = get_client_username(request, credentials) or ""
+    until = locked_until(username, client_address(request), browsers.known(request, username))
+    left = max(until - timezone.now(), timedelta(seconds=1)) if until else settings.AXES_COOLOFF_TIME
+    context = {
+        **admin.site.each_context(request),
+        "title": _("Too many failed logins"),
+        "username": username,
+        "wait": wait(left),
+    }
+    headers = {"Retry-After": str(math.ceil(left.total_seconds()))}
+    return TemplateResponse(request, "console/locked.html", context, status=429, headers=headers).render()
+
+
+def wait(span: timedelta) -> str:
+    """`span` in words, rounded up: nobody tries a moment too early."""
+    seconds = math.ceil(span.total_seconds())
+    if seconds < 60:
+        return ngettext("%(n)d second", "%(n)d seconds", seconds) % {"n": seconds}
+    minutes = math.ceil(seconds / 60)
+    if minutes > 120:
+        hours = math.ceil(minutes / 60)
+        return ngettext("%(n)d hour", "%(n)d hours", hours) % {"n": hours}
+    return ngettext("%(n)d minute", "%(n)d minutes", minutes) % {"n": minutes}
+
+
+@admin.register(FailedLogin)
+class FailedLogins(ReadOnlyDesk[FailedLogin]):
+    list_display = ("user_name", "address", "failures", "last_try", "state", "browser")
+    fields = ("user_name", "address", "failures", "last_try", "state", "browser")
+    readonly_fields = fields
+    sortable_by = ()
+    ordering = ("-attempt_time",)
+    actions_detail = ("lift_page",)
+    empty_title = gettext_lazy("No failed logins")
+    empty_text = gettext_lazy("Wrong passwords are counted by name and by address; too many lock either for a while.")
+
+    @page(
+        gettext_lazy("Lift the lock"),
+        permission="pushes.delete_failedlogin",
+        icon="lock_open",
+        variant="primary",
+    )
+    def lift_page(self, request: HttpRequest, row: Any) -> HttpResponse:
+        question = Question(
+            title=_("Let “%(name)s” try again from %(address)s?") % {"name": row.username, "address": row.ip_address},
+            text=_("The failed logins of this name, and those from this address, are forgotten. Lift a lock only for "
+                   "somebody whom you have spoken to."),
+            button=_("Lift the lock"),
+        )  # fmt: skip
+        operator = User.objects.filter(username=row.username).first()
+
+        def lift(_data: dict[str, Any]) -> str:
+            counted = Q(username=row.username) | Q(ip_address=row.ip_address)
+            gone, _each = FailedLogin.objects.filter(counted).delete()
+            if not gone:
+                raise RefusedError(_("There is no lock any more."))
+            return _("%(name)s may log in from %(address)s again.") % {
+                "name": row.username,
+                "address": row.ip_address,
+            }
+
+        return ask(self, request, question, lift, row=operator or row, back=self.url("changelist"))
+
+    @admin.display(description=gettext_lazy("user name"))
+    def user_name(self, row: Any) -> str:
+        return str(row.username or "–")
+
+    @admin.display(description=gettext_lazy("address"))
+    def address(self, row: Any) -> str:
+        return str(row.ip_address or "–")
+
+    @admin.display(description=gettext_lazy("failed logins"))
+    def failures(self, row: Any) -> int:
+        return int(row.failures_since_start)
+
+    @admin.display(description=gettext_lazy("last try"))
+    def last_try(self, row: Any) -> SafeString | str:
+        return when(row.attempt_time)
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, row: Any) -> SafeString:
+        until = locked_until(row.username, row.ip_address, row.user_agent)
+        if until is None:
+            return badge(_("may try"))
+        return badge(_("locked for %(time)s") % {"time": wait(until - timezone.now())}, "danger")
+
+    @admin.display(description=gettext_lazy("browser"))
+    def browser(self, row: Any) -> str:
+        agent = str(row.user_agent or "–")
+        return _("one they have logged in with before") if agent.startswith(KNOWN) else agent[:100]

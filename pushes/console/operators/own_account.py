@@ -1,0 +1,270 @@
+"""The pages of one's own account: preferences, and the second factor from setting it up to turning it off."""
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import User
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+
+from pushes import vault
+from pushes.console.login import browsers, gatekeeper
+from pushes.console.login import second_factor as secondfactor
+from pushes.console.login.lockout import source, wait
+from pushes.console.login.own_password import CodeForm, PasswordForm, SetUpForm
+from pushes.console.operators import permissions
+from pushes.console.operators.preferences import PreferencesForm
+from pushes.console.site.desk import NEVER_STORED
+from pushes.models import OperatorPreferences, SecondFactor
+
+log = logging.getLogger(__name__)
+#: The key of an app that is being set up waits here, in the session and encrypted, until a code proves that the app has
+#: it.
+KEY_IN_SESSION = "second_factor_key"
+
+
+@never_cache
+def account(request: HttpRequest) -> HttpResponse:
+    """Language and time zone, and the way to everything else of one's own."""
+    user = _user(request)
+    own = OperatorPreferences.objects.filter(user=user).first() or OperatorPreferences(user=user)
+    form = PreferencesForm(request.POST if request.method == "POST" else None, instance=own)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        _audit(request, _("Preferences changed."))
+        messages.success(request, _("Your preferences are saved."))
+        return HttpResponseRedirect(reverse("console:account"))
+    context = {
+        "form": form,
+        "two_factor": settings.TWO_FACTOR,
+        "has_second_factor": secondfactor.has_one(user),
+        "codes_left": secondfactor.codes_left(user),
+        "roles": [permissions.role_name(group) for group in user.groups.order_by("name")],
+    }
+    return _page(request, "console/account_own.html", _("My account"), context, status=422 if form.errors else 200)
+
+
+@never_cache
+def verify(request: HttpRequest) -> HttpResponse:
+    """After the password: the code from the app, or a backup code."""
+    user = _user(request)
+    if gatekeeper.missing_step(request) != gatekeeper.VERIFY:
+        return HttpResponseRedirect(_next(request))
+    form = CodeForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        verdict = _verdict(request, user, form.cleaned_data["code"])
+        if verdict and verdict.factor:
+            return _let_in(request, user, verdict.factor)
+        form.add_error("code", _refusal(verdict))
+    context = {"form": form, "next": _next(request), "app_path": request.get_full_path()}
+    return _page(request, "console/verify.html", _("Second factor"), context, status=422 if form.errors else 200)
+
+
+def _verdict(request: HttpRequest, user: User, code: str) -> secondfactor.Verdict | None:
+    """None: the stored key cannot be read."""
+    try:
+        return secondfactor.check(user, code, source(request, user.get_username()))
+    except vault.SecretUnreadableError:
+        log.exception("The second factor of operator %s cannot be checked", user.pk)
+        return None
+
+
+def _let_in(request: HttpRequest, user: User, factor: SecondFactor) -> HttpResponse:
+    secondfactor.passed(request, factor)
+    _warn_of_guesses(request, user)
+    _warn_of_few_codes(request, user)
+    browsers.remember(request, user.get_username())
+    return HttpResponseRedirect(_next(request))
+
+
+def _refusal(verdict: secondfactor.Verdict | None) -> str:
+    if verdict is None:
+        return _(
+            "Codes cannot be checked: ENCRYPTION_KEYS lacks the key that yours is stored under. Tell an administrator."
+        )
+    if verdict.until is None:
+        return _("This code is not right. Wait for the next one; the phone's clock must be right, too.")
+    left = {"time": wait(max(verdict.until - timezone.now(), timedelta(seconds=1)))}
+    words = _("This code is not right. Try again in %(time)s.") % left
+    if verdict.was_too_soon:
+        words = _("Too many wrong codes. Try again in %(time)s.") % left
+    return f"{words} {_('A backup code is taken at once.')}" if verdict.takes_paper else words
+
+
+def _warn_of_guesses(request: HttpRequest, user: User) -> None:
+    """Only who has the password gets as far as a code."""
+    guesses = secondfactor.wrong_elsewhere(user, source(request, user.get_username()))
+    if guesses:
+        words = ngettext(
+            "%(n)d wrong code was entered after your password elsewhere within a day. If it was not you, change "
+            "your password now.",
+            "%(n)d wrong codes were entered after your password elsewhere within a day. If it was not you, change "
+            "your password now.",
+            guesses,
+        )
+        messages.warning(request, words % {"n": guesses})
+
+
+def _warn_of_few_codes(request: HttpRequest, user: User) -> None:
+    left = secondfactor.codes_left(user)
+    if left < 3:
+        messages.warning(
+            request, _("You have %(n)d backup codes left. Make new ones under “My account”.") % {"n": left}
+        )
+
+
+@never_cache
+def set_up(request: HttpRequest) -> HttpResponse:
+    """Show a key to scan; store it once a code proves that it was; show the backup codes, this once."""
+    user = _user(request)
+    if secondfactor.has_one(user):
+        return _is_set_up(request)
+    key = _key_being_set_up(request)
+    form = SetUpForm(request, *([request.POST] if request.method == "POST" else []))
+    if request.method == "POST" and form.is_valid():
+        try:
+            codes = secondfactor.enrol(user, key, form.cleaned_data["code"])
+        except secondfactor.EnrolledError:
+            return _is_set_up(request)
+        if codes is not None:
+            del request.session[KEY_IN_SESSION]
+            secondfactor.passed(request, secondfactor.factor_of(user))
+            _audit(request, _("Second factor set up."))
+            return _codes_page(request, codes)
+        form.add_error(
+            "code", _("This code is not right. Wait for the next one; the phone's clock must be right, too.")
+        )
+    context = {
+        "form": form,
+        "key": secondfactor.spaced(key),
+        # Made of our own key and the user's name, which the library escapes into a URL.
+        "qr": mark_safe(secondfactor.qr_svg(user, key)),
+        "is_required": settings.TWO_FACTOR == "required",
+    }
+    answer = _page(
+        request, "console/set_up.html", _("Set up the second factor"), context, status=422 if form.errors else 200
+    )
+    answer["Cache-Control"] = NEVER_STORED
+    return answer
+
+
+def _key_being_set_up(request: HttpRequest) -> str:
+    """The same one until it is set up: who has scanned it need not do so again after a wrong code."""
+    try:
+        return vault.decrypt(request.session.get(KEY_IN_SESSION, ""))
+    except vault.SecretUnreadableError:
+        key = secondfactor.new_key()
+        request.session[KEY_IN_SESSION] = vault.encrypt(key)
+        return key
+
+
+def _is_set_up(request: HttpRequest) -> HttpResponse:
+    messages.info(request, _("Your second factor is set up."))
+    return HttpResponseRedirect(reverse("console:account"))
+
+
+@never_cache
+def codes(request: HttpRequest) -> HttpResponse:
+    """New backup codes in place of the old, for the password."""
+
+    def renew(user: User) -> HttpResponse:
+        fresh = secondfactor.new_codes(user)
+        _audit(request, _("New backup codes made."))
+        return _codes_page(request, fresh)
+
+    return _for_password(
+        request,
+        renew,
+        title=_("New backup codes"),
+        text=_("The old codes are void from then on."),
+        button=_("Make new codes"),
+    )
+
+
+@never_cache
+def turn_off(request: HttpRequest) -> HttpResponse:
+    """Without a second factor from now on, for the password."""
+
+    def remove(user: User) -> HttpResponse:
+        secondfactor.remove(user)
+        _audit(request, _("Second factor turned off."))
+        messages.success(request, _("Your second factor is turned off."))
+        return HttpResponseRedirect(reverse("console:account"))
+
+    text = _("From then on your password alone opens this console. The app's entry and the backup codes are void.")
+    if settings.TWO_FACTOR == "required":
+        text += " " + _("It is required here: you will set up another one right away.")
+    return _for_password(
+        request, remove, title=_("Turn off the second factor"), text=text, button=_("Turn it off"), is_dangerous=True
+    )
+
+
+def _for_password(
+    request: HttpRequest, act: Callable[[User], HttpResponse], *, is_dangerous: bool = False, **words: str
+) -> HttpResponse:
+    user = _user(request)
+    if not secondfactor.has_one(user):
+        messages.info(request, _("You have no second factor."))
+        return HttpResponseRedirect(reverse("console:account"))
+    form = PasswordForm(request, *([request.POST] if request.method == "POST" else []))
+    if request.method == "POST" and form.is_valid():
+        return act(user)
+    context = {**words, "form": form, "is_dangerous": is_dangerous, "back": reverse("console:account")}
+    return _page(request, "console/for_password.html", words["title"], context, status=422 if form.errors else 200)
+
+
+def _codes_page(request: HttpRequest, codes: list[str]) -> HttpResponse:
+    answer = _page(request, "console/backup_codes.html", _("Your backup codes"), {"codes": codes})
+    answer["Cache-Control"] = NEVER_STORED
+    return answer
+
+
+def _page(
+    request: HttpRequest, template: str, title: str, context: dict[str, Any], *, status: int = 200
+) -> TemplateResponse:
+    return TemplateResponse(
+        request, template, {**admin.site.each_context(request), "title": title, **context}, status=status
+    )
+
+
+def _user(request: HttpRequest) -> User:
+    """Who is logged in: behind admin_view nobody else comes here."""
+    user: Any = request.user
+    return cast(User, user)
+
+
+def _audit(request: HttpRequest, message: str) -> None:
+    user = _user(request)
+    LogEntry.objects.log_actions(user.pk, [user], CHANGE, message, single_object=True)
+
+
+def _next(request: HttpRequest) -> str:
+    """Where they were heading: only ever to this site."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    is_ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return wanted if is_ours else reverse("admin:index")
+
+
+def only_where_used(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """There are no pages of the second factor where the platform has turned it off."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if settings.TWO_FACTOR == "off":
+            raise Http404(_("The second factor is turned off on this platform."))
+        return view(request, *args, **kwargs)
+
+    return guarded

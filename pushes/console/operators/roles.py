@@ -1,0 +1,112 @@
+"""The five roles and what each may do. `migrate` (post_migrate) sets them; the code is the definition.
+
+A role's permissions are set back to these with every release: for another set, make a group of your own.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models.signals import post_migrate
+from django.dispatch import receiver
+from django.utils.translation import gettext_noop as _
+
+#: Permissions beyond Django's add, change, delete and view: codename, model, name.
+EXTRA_PERMISSIONS = (
+    ("send_broadcast", "broadcast", _("Can send, pause, resume and cancel broadcasts")),
+    ("approve_broadcast", "broadcast", _("Can approve a large broadcast of someone else")),
+    ("withdraw_pushrecord", "pushrecord", _("Can withdraw pushes that have not left")),
+    ("resend_deliveryresult", "deliveryresult", _("Can send failed pushes again")),
+    ("export_deliveryresult", "deliveryresult", _("Can export the delivery log")),
+    ("see_every_export", "export", _("Can see and fetch everybody's exports")),
+    ("reveal_device", "device", _("Can see whole device tokens")),
+    ("test_device", "device", _("Can send a test push to a device")),
+    ("verify_appkey", "appkey", _("Can have the provider check an app key")),
+)
+
+VIEWER, OPERATOR, APPROVER = _("viewer"), _("operator"), _("approver")
+KEY_MANAGER, ADMINISTRATOR = _("key manager"), _("administrator")
+
+_READ = (
+    "pushes.view_appkey",
+    "pushes.view_account",
+    "pushes.view_device",
+    "pushes.view_deviceevent",
+    "pushes.view_pushtypepolicy",
+    "pushes.view_broadcast",
+    "pushes.view_pushrecord",
+    "pushes.view_deliveryresult",
+    "pushes.view_deadletter",
+    "chatscan.view_*",
+)
+_OPERATE = (
+    "pushes.add_broadcast",
+    "pushes.change_broadcast",
+    "pushes.delete_broadcast",
+    "pushes.send_broadcast",
+    "pushes.change_account",
+    "pushes.change_device",
+    "pushes.test_device",
+    # Whole tokens and the keys' secrets, together enough to push past the platform, are never one role's.
+    "pushes.reveal_device",
+    "pushes.change_deadletter",
+    "pushes.withdraw_pushrecord",
+    "pushes.resend_deliveryresult",
+    "pushes.export_deliveryresult",
+)
+_KEYS = (
+    "pushes.add_appkey",
+    "pushes.change_appkey",
+    "pushes.delete_appkey",
+    "pushes.verify_appkey",
+    "pushes.view_apitoken",
+    "pushes.add_apitoken",
+    "pushes.change_apitoken",
+)
+#: Role → permissions; `*` stands for every one with that beginning.
+ROLES: dict[str, tuple[str, ...]] = {
+    VIEWER: _READ,
+    OPERATOR: _READ + _OPERATE,
+    APPROVER: (*_READ, "pushes.approve_broadcast", "pushes.send_broadcast"),
+    KEY_MANAGER: _READ + _KEYS,
+    ADMINISTRATOR: ("pushes.*", "chatscan.*", "auth.*", "django_rq.*", "admin.view_logentry"),
+}
+
+
+@receiver(post_migrate, dispatch_uid="pushes.console.operators.roles")
+def install(app_config: Any, using: str = DEFAULT_DB_ALIAS, **_signal: Any) -> None:
+    """A post_migrate receiver: once, after the last app, when every model's permissions exist."""
+    last = [config for config in apps.get_app_configs() if config.models_module is not None][-1]
+    if app_config.label != last.label or using != DEFAULT_DB_ALIAS:
+        return
+    # Django's own receiver of this signal may come after this one.
+    create_permissions(app_config, verbosity=0, using=using)
+    _add_extra_permissions()
+    every = {f"{p.content_type.app_label}.{p.codename}": p for p in Permission.objects.select_related("content_type")}
+    for name, wanted in ROLES.items():
+        role, _created = Group.objects.get_or_create(name=name)
+        role.permissions.set(every[full_name] for full_name in matching(every, wanted))
+
+
+def _add_extra_permissions() -> None:
+    for codename, model, name in EXTRA_PERMISSIONS:
+        content_type = ContentType.objects.get_for_model(apps.get_model("pushes", model))
+        Permission.objects.get_or_create(codename=codename, content_type=content_type, defaults={"name": name})
+
+
+def matching(every: Iterable[str], wanted: Iterable[str]) -> set[str]:
+    """The permissions that `wanted` names. A name that is no permission at all raises KeyError."""
+    names = set(every)
+    found: set[str] = set()
+    for pattern in wanted:
+        if pattern.endswith("*"):
+            found |= {name for name in names if name.startswith(pattern[:-1])}
+        elif pattern in names:
+            found.add(pattern)
+        else:
+            raise KeyError(f"a role names the permission {pattern!r}, which no model has")
+    return found

@@ -1,0 +1,200 @@
+"""Devices: found by token or account, with their history; deactivated and reactivated with a reason; their token
+shown whole to those who may, and that written down."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from pushes.console.people import tags as tagging
+from pushes.console.site.confirm import Question, RefusedError, ask
+from pushes.console.site.desk import ReadOnlyDesk, admin_url, page
+from pushes.console.site.filters import exists, has_token, token_begins
+from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
+from pushes.console.site.theme import ChoicesDropdownFilter, badge, device_badge, link, when, widgets
+from pushes.models import Account, DeliveryResult, Device
+from pushes.people import devices, tags, token_search
+from pushes.text import ids
+
+SHORTEST_TOKEN_PREFIX = 6
+SHOWN_DELIVERIES = 10
+SHOWN_EVENTS = 50
+
+
+class DeactivateForm(forms.Form):
+    why = forms.CharField(
+        label=gettext_lazy("Why"),
+        max_length=120,
+        widget=widgets.UnfoldAdminTextInputWidget(),
+        help_text=gettext_lazy("It stands in the device's history."),
+    )
+
+
+@admin.register(Device)
+class Devices(ReadOnlyDesk[Device]):
+    list_display = ("token_shown", "owner", "app", "platform", "environment", "state", "seen")
+    list_display_links = ("token_shown",)
+    list_filter = (
+        ("app", ChoicesDropdownFilter),
+        ("platform", ChoicesDropdownFilter),
+        ("environment", ChoicesDropdownFilter),
+        "is_active",
+        tagging.TagFilter,
+    )
+    search_fields = ("token",)
+    search_help_text = gettext_lazy("Account, token, or a token's first 6 characters")
+    sortable_by = ()
+    change_list_template = TEMPLATE
+    actions_detail = ("test_page", "tags_page", "reveal_page", "deactivate_page", "reactivate_page")
+    change_form_outer_after_template = "console/device.html"
+    empty_title = gettext_lazy("No devices here")
+    empty_text = gettext_lazy("Devices are registered by the apps through the API, or by manage.py importdevices.")
+    fieldsets = (
+        (None, {"fields": (("token_shown", "owner"), ("app", "platform", "environment"), ("state", "tags_shown"))}),
+        (gettext_lazy("Times"), {"fields": (("registered", "seen", "deactivated"),)}),
+    )
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        return KeysetChangeList
+
+    def is_indexed(self, changelist: KeysetChangeList) -> bool:
+        return bool(changelist.query or changelist.params.get("tag"))
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        text = search_term.strip()
+        if not text:
+            return queryset, False
+        account = Q(account_id__in={text, ids.typed(text)})
+        if exists(Device, account):
+            return queryset.filter(account), False
+        if token_search.is_mask(text):
+            return queryset.filter(token__in=token_search.of_devices(text)), False
+        if len(text) < SHORTEST_TOKEN_PREFIX:
+            return queryset.filter(has_token(text)), False
+        return queryset.filter(token_begins(text)), False
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        device = self.get_object(request, object_id)
+        context = {"show_close": True, **(_panels(device) if device else {}), **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    @page(
+        gettext_lazy("Send a test push"),
+        permission="pushes.test_device",
+        icon="send",
+        applies=lambda device: bool(device.is_active),
+    )
+    def test_page(self, request: HttpRequest, device: Device) -> HttpResponse:
+        """Pushes are for accounts: the account's page asks, with this device picked."""
+        query = urlencode({"device": device.pk})
+        return HttpResponseRedirect(f"{admin_url(Account, 'test_page', device.account_id)}?{query}")
+
+    @page(gettext_lazy("Tags"), permission="pushes.change_device", icon="sell")
+    def tags_page(self, request: HttpRequest, device: Device) -> HttpResponse:
+        return tagging.of_device(self, request, device)
+
+    @page(gettext_lazy("Show token"), permission="pushes.reveal_device", icon="visibility")
+    def reveal_page(self, request: HttpRequest, device: Device) -> HttpResponse:
+        """A POST shows it, on a page that no cache keeps; the history has who looked, and not the token."""
+        if request.method != "POST":
+            question = Question(
+                title=_("Show the whole token of %(token)s?") % {"token": device.masked_token},
+                text=_("To copy it into the provider's console, for example. It is written down that you looked."),
+                button=_("Show the token"),
+                facts=[(_("Account"), device.account_id), (_("App"), f"{device.app} {device.get_platform_display()}")],
+            )
+            return ask(self, request, question, lambda _data: "", row=device)
+        self.audit(request, device, _("Looked at the whole token."))
+        context = {"title": _("Device token"), "device": device, "back": self.url("change", device.pk)}
+        return self.show(request, "console/token_revealed.html", context, row=device, is_private=True)
+
+    @page(
+        gettext_lazy("Deactivate"),
+        permission="pushes.change_device",
+        icon="block",
+        variant="danger",
+        applies=lambda device: bool(device.is_active),
+    )
+    def deactivate_page(self, request: HttpRequest, device: Device) -> HttpResponse:
+        question = Question(
+            title=_("Deactivate the device %(token)s?") % {"token": device.masked_token},
+            text=_("It gets no more pushes until you reactivate it, or the app registers again."),
+            button=_("Deactivate"),
+            facts=[(_("Account"), device.account_id), (_("App"), f"{device.app} {device.get_platform_display()}")],
+            is_dangerous=True,
+            form=DeactivateForm,
+        )
+
+        def act(data: dict[str, Any]) -> str:
+            if not devices.deactivate([device.pk], None, f"by {request.user}: {data['why']}"):
+                raise RefusedError(_("The device was inactive already."))
+            return _("The device is deactivated: %(why)s") % {"why": data["why"]}
+
+        return ask(self, request, question, act, row=device)
+
+    @page(
+        gettext_lazy("Reactivate"),
+        permission="pushes.change_device",
+        icon="undo",
+        variant="primary",
+        applies=lambda device: not device.is_active,
+    )
+    def reactivate_page(self, request: HttpRequest, device: Device) -> HttpResponse:
+        question = Question(
+            title=_("Reactivate the device %(token)s?") % {"token": device.masked_token},
+            text=_("It gets pushes again. If the provider still refuses its token, it is deactivated again."),
+            button=_("Reactivate"),
+            facts=[(_("Deactivated because"), device.get_deactivated_reason_display() or _("see its history"))],
+        )
+
+        def act(_data: dict[str, Any]) -> str:
+            if not devices.reactivate(device, by=str(request.user)):
+                raise RefusedError(_("The device was active already."))
+            return _("The device is active again.")
+
+        return ask(self, request, question, act, row=device)
+
+    @admin.display(description=gettext_lazy("token"))
+    def token_shown(self, row: Device) -> SafeString:
+        return format_html("<code>{}</code>", row.masked_token)
+
+    @admin.display(description=gettext_lazy("account"))
+    def owner(self, row: Device) -> SafeString:
+        return link(admin_url(Account, "change", row.account_id), row.account_id)
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, row: Device) -> SafeString:
+        return device_badge(row.is_active, row.get_deactivated_reason_display())
+
+    @admin.display(description=gettext_lazy("tags"))
+    def tags_shown(self, row: Device) -> SafeString | str:
+        return format_html_join(" ", "{}", ((badge(tag),) for tag in tags.of_device(row.pk))) or "–"
+
+    @admin.display(description=gettext_lazy("last registered"))
+    def seen(self, row: Device) -> Any:
+        return when(row.seen_at)
+
+    @admin.display(description=gettext_lazy("first registered"))
+    def registered(self, row: Device) -> Any:
+        return when(row.created_at)
+
+    @admin.display(description=gettext_lazy("deactivated"))
+    def deactivated(self, row: Device) -> Any:
+        return when(row.deactivated_at)
+
+
+def _panels(device: Device) -> dict[str, Any]:
+    sent = DeliveryResult.objects.filter(token=device.token, app=device.app).prefetch_related("record")
+    return {
+        "events": device.events.order_by("-id")[:SHOWN_EVENTS],
+        "deliveries": sent.order_by("-id")[:SHOWN_DELIVERIES],
+    }

@@ -1,0 +1,122 @@
+"""The page on which an operator mutes conversations or blocks senders for one account."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from pushes.console.site.confirm import Question, RefusedError, ask
+from pushes.console.site.desk import Desk
+from pushes.console.site.theme import widgets
+from pushes.models import Account
+from pushes.people import mutes
+from pushes.people.mutes import InvalidEntryError, ListChange
+from pushes.text import characters
+
+OWN_DIRECTORY = "pushes.people.directory.TableDirectory"
+ROWS = 5
+#: The history names so many entries; the page of the account shows all.
+SHOWN_ENTRIES = 5
+
+
+class LinesField(forms.CharField):
+    """One entry a line; the cleaned value is the entries, each once, in `read`'s spelling."""
+
+    widget = widgets.UnfoldAdminTextareaWidget
+
+    def __init__(self, read: Callable[[str], str], **more: Any) -> None:
+        super().__init__(required=False, max_length=mutes.MOST_ENTRIES * 160, **more)
+        self.widget.attrs["rows"] = ROWS
+        self._read = read
+
+    def clean(self, value: Any) -> Any:
+        lines = [line for line in super().clean(value).splitlines() if line.strip()]
+        if len(lines) > mutes.MOST_ENTRIES:
+            raise forms.ValidationError(
+                _("%(n)s lines are too many: an account may have %(most)s.")
+                % {"n": len(lines), "most": mutes.MOST_ENTRIES}
+            )
+        return tuple(dict.fromkeys(map(self._entry, lines)))
+
+    def _entry(self, line: str) -> str:
+        try:
+            return self._read(line)
+        except InvalidEntryError:
+            raise forms.ValidationError(
+                _("%(value)r cannot be used. Nothing was changed.") % {"value": characters.shorten(line.strip(), 60)}
+            ) from None
+
+
+class PreferencesForm(forms.Form):
+    muted = LinesField(
+        mutes.conversation,
+        label=gettext_lazy("Muted conversations"),
+        help_text=gettext_lazy("One a line: group:7 for a group, private:12:34 for the chat of two accounts."),
+    )
+    blocked = LinesField(
+        mutes.account,
+        label=gettext_lazy("Blocked accounts"),
+        help_text=gettext_lazy("One account id a line: their messages are not pushed to this account."),
+    )
+
+
+def edit(desk: Desk[Any], request: HttpRequest, row: Account, *, back: str) -> HttpResponse:
+    """Show both lists and store what was made of them."""
+    muted, blocked = mutes.lists(row)
+    question = Question(
+        title=_("What is %(account)s to be spared?") % {"account": row.account_id},
+        text=_(
+            "Chat pushes of a muted conversation, or from a blocked account, are skipped with that reason; "
+            "what is said can still be read in the app. Orders and payments are not affected."
+        ),
+        button=_("Save"),
+        form=PreferencesForm,
+        initial={"muted": "\n".join(muted), "blocked": "\n".join(blocked)},
+        warning=_foreign_warning(),
+    )
+
+    def act(data: dict[str, Any]) -> str:
+        # What the page showed is what the operator changed: entries that came meanwhile stay.
+        changes = (_difference(muted, data["muted"]), _difference(blocked, data["blocked"]))
+        if not any(changes):
+            raise RefusedError(_("Nothing was changed."))
+        try:
+            mutes.change(row.pk, *changes)
+        except InvalidEntryError as error:
+            raise RefusedError(str(error)) from None
+        return _said(*changes)
+
+    return ask(desk, request, question, act, row=row, back=back)
+
+
+def _foreign_warning() -> str:
+    if settings.DIRECTORY == OWN_DIRECTORY:
+        return ""
+    return _("Accounts are read from another database (DIRECTORY): what is saved here is not asked for.")
+
+
+def _difference(before: Any, after: Any) -> ListChange:
+    return ListChange(
+        add=tuple(entry for entry in after if entry not in before),
+        remove=tuple(entry for entry in before if entry not in after),
+    )
+
+
+def _said(muted: ListChange, blocked: ListChange) -> str:
+    parts = (
+        (_("muted: %(list)s"), muted.add),
+        (_("no longer muted: %(list)s"), muted.remove),
+        (_("blocked: %(list)s"), blocked.add),
+        (_("no longer blocked: %(list)s"), blocked.remove),
+    )
+    return "; ".join(text % {"list": _listed(entries)} for text, entries in parts if entries)
+
+
+def _listed(entries: tuple[str, ...]) -> str:
+    more = len(entries) - SHOWN_ENTRIES
+    shown = ", ".join(entries[:SHOWN_ENTRIES])
+    return _("%(list)s and %(n)s more") % {"list": shown, "n": more} if more > 0 else shown

@@ -1,0 +1,120 @@
+"""The page on which an operator gives devices tags and takes them away: of one device, or all of an account's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from pushes.console.site import account_list
+from pushes.console.site.confirm import Question, RefusedError, ask
+from pushes.console.site.desk import Desk
+from pushes.console.site.theme import TextFilter, widgets
+from pushes.models import Account, Device, DeviceTag
+from pushes.names import App
+from pushes.people import tags
+from pushes.text import characters
+
+LONGEST_TYPED = 1_000
+
+
+class TagsForm(forms.Form):
+    """`has` are the tags that there are to take away."""
+
+    add = forms.CharField(
+        label=gettext_lazy("Add"),
+        required=False,
+        max_length=LONGEST_TYPED,
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        help_text=gettext_lazy("Tags, parted by blanks or commas: letters, digits, Chinese characters, or _ - . :"),
+    )
+    remove = forms.MultipleChoiceField(
+        label=gettext_lazy("Take away"), required=False, widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget
+    )
+
+    def __init__(self, *args: Any, has: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        remove: Any = self.fields["remove"]
+        remove.choices = [(tag, tag) for tag in has]
+        if not has:
+            del self.fields["remove"]
+
+    def clean_add(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(_cleaned(word) for word in account_list.words(self.cleaned_data["add"])))
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        both = set(cleaned.get("add", ())) & set(cleaned.get("remove", ()))
+        if both:
+            self.add_error("add", _("“%(tag)s” is to be added and taken away.") % {"tag": sorted(both)[0]})
+        elif not self.errors and not (cleaned["add"] or cleaned.get("remove")):
+            self.add_error("add", _("Name a tag to add, or choose one to take away."))
+        return cleaned
+
+
+def _cleaned(word: str) -> str:
+    try:
+        return tags.clean(word)
+    except tags.InvalidTagError:
+        raise forms.ValidationError(
+            _("“%(tag)s” is no tag: 1 to %(most)s letters, digits, Chinese characters, or _ - . :")
+            % {"tag": characters.shorten(word, 60), "most": tags.LONGEST_TAG}
+        ) from None
+
+
+def of_device(desk: Desk[Device], request: HttpRequest, device: Device) -> HttpResponse:
+    title = _("Tags of the device %(token)s") % {"token": device.masked_token}
+    return _page(desk, request, device, [device.pk], title)
+
+
+def of_account(desk: Desk[Account], request: HttpRequest, account: Account) -> HttpResponse:
+    active = list(account.devices.filter(is_active=True).order_by("pk").values_list("pk", flat=True))
+    title = _("Tags of all active devices of %(account)s") % {"account": account}
+    return _page(desk, request, account, active, title)
+
+
+def _page(desk: Desk[Any], request: HttpRequest, row: Any, device_ids: Sequence[int], title: str) -> HttpResponse:
+    found = DeviceTag.objects.filter(device_id__in=device_ids).order_by("tag").values_list("tag", flat=True)
+    has = list(dict.fromkeys(found))
+    question = Question(
+        title=title,
+        text=_("Broadcasts can be addressed to a tag. Another tag of a device is left as it is."),
+        button=_("Save"),
+        facts=[(_("Devices"), len(device_ids)), (_("Tags"), ", ".join(has) or "–")],
+        form=lambda *args, **kwargs: TagsForm(*args, has=has, **kwargs),
+    )
+
+    def act(data: dict[str, Any]) -> str:
+        return _change(device_ids, data["add"], data.get("remove", ()))
+
+    return ask(desk, request, question, act, row=row, back=desk.url("change", row.pk))
+
+
+def _change(device_ids: Sequence[int], added: Sequence[str], removed: Sequence[str]) -> str:
+    try:
+        changed = tags.change(device_ids, add=added, remove=removed)
+    except tags.InvalidTagError as error:
+        raise RefusedError(str(error)) from None
+    if not changed:
+        raise RefusedError(_("Nothing was done: the tags are like that already."))
+    done = ngettext(
+        "Tags of %(n)s device changed. Added: %(added)s. Taken away: %(removed)s.",
+        "Tags of %(n)s devices changed. Added: %(added)s. Taken away: %(removed)s.",
+        changed,
+    )
+    return done % {"n": changed, "added": ", ".join(added) or "–", "removed": ", ".join(removed) or "–"}
+
+
+class TagFilter(TextFilter):
+    """Devices with this tag, by the index of every app's tags."""
+
+    title = gettext_lazy("tag")
+    parameter_name = "tag"
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        tag = tags.spelled(self.value() or "")
+        if not tag:
+            return None
+        return queryset.filter(pk__in=DeviceTag.objects.filter(app__in=App.values, tag=tag).values("device_id"))

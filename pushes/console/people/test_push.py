@@ -1,0 +1,191 @@
+"""A test push to devices of one account: real pushes, judged, logged and sent like any other, and watched as they go.
+
+The form carries a number of its own, which names the push: a double click or a reload sends it once.
+"""
+
+import secrets
+from collections import defaultdict
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from pushes.broadcasts import trial_send
+from pushes.console.delivery_log import why
+from pushes.console.site.blanks import refuse_blanks
+from pushes.console.site.confirm import Question, RefusedError, ask
+from pushes.console.site.desk import Desk
+from pushes.console.site.theme import widgets
+from pushes.distribution import windows
+from pushes.models import Account, DeliveryResult, PushRecord, mask_token, policies
+from pushes.names import TERMINAL, App, Kind, PushType
+from pushes.people.directory import DirectoryError, directory
+from pushes.storage import clocks
+from pushes.submit import InvalidMessageError
+from pushes.values import Audience, DeviceTarget, PushMessage
+
+SOURCE = "console-test"
+LONGEST_TEXT = 500
+SHOWN = 50
+#: What a device is called in the form, which shows nobody a whole token, → its app and itself.
+Choices = dict[str, tuple[App, DeviceTarget]]
+
+
+class TrialForm(forms.Form):
+    devices = forms.MultipleChoiceField(
+        label=gettext_lazy("Devices"), widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget
+    )
+    title = forms.CharField(label=gettext_lazy("Title"), max_length=128, widget=widgets.UnfoldAdminTextInputWidget())
+    text = forms.CharField(
+        label=gettext_lazy("Text"),
+        max_length=LONGEST_TEXT,
+        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+    )
+    nonce = forms.RegexField(r"\A[0-9a-f]{16}\Z", widget=forms.HiddenInput())
+
+    def __init__(self, *args: Any, choices: Choices, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        devices: Any = self.fields["devices"]
+        devices.choices = [(name, _described(app, device)) for name, (app, device) in choices.items()]
+        self._choices = choices
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        refuse_blanks(self, "title", "text")
+        return cleaned
+
+    def clean_devices(self) -> dict[App, list[DeviceTarget]]:
+        picked: defaultdict[App, list[DeviceTarget]] = defaultdict(list)
+        for name in self.cleaned_data["devices"]:
+            app, device = self._choices[name]
+            picked[app].append(device)
+        if sum(map(len, picked.values())) > trial_send.MOST_NAMES:
+            raise forms.ValidationError(
+                _("These are %(n)s devices: a test goes to at most %(most)s.")
+                % {"n": len(self.cleaned_data["devices"]), "most": trial_send.MOST_NAMES}
+            )
+        return dict(picked)
+
+
+def page(desk: Desk[Account], request: HttpRequest, account: Account) -> HttpResponse:
+    """A GET shows the form, a POST sends and leads to the page that watches the push. `?device` is the id of one of
+    ours that is picked already."""
+    change = desk.url("change", account.pk)
+    choices, fault = _choices(account)
+    asked_for = request.GET.get("device", "")
+    picked = [name for name, (_app, device) in choices.items() if str(device.device_id) == asked_for]
+    question = Question(
+        title=_("Send a test push to %(account)s?") % {"account": account},
+        text=_(
+            "It is a real push of the default type: it goes to the devices that you pick, is judged by the same rules, "
+            "and stands in the delivery log. Not sent within ten minutes, it expires."
+        ),
+        button=_("Send the test push"),
+        facts=[(_("Login"), account.get_login_status_display()), (_("Pushes"), account.get_push_status_display())],
+        form=lambda *args, **kwargs: TrialForm(*args, choices=choices, **kwargs),
+        initial={
+            "title": _("Test push"),
+            "text": _("Sent by an operator to try this device."),
+            "nonce": secrets.token_hex(8),
+            "devices": picked or (list(choices) if len(choices) == 1 else []),
+        },
+        warning=fault or _window_warning(),
+    )
+    nonce = request.POST.get("nonce", "")
+    back = result_url(desk, account, nonce) if nonce else change
+
+    def act(data: dict[str, Any]) -> str:
+        try:
+            is_new = trial_send.send(lambda app: _message(account, app, data), data["devices"])
+        except (InvalidMessageError, DirectoryError) as error:
+            raise RefusedError(str(error)) from None
+        if not is_new:
+            raise RefusedError(_("This test push was sent already: here is what became of it."))
+        number = sum(map(len, data["devices"].values()))
+        return ngettext("A test was sent to %(n)s device.", "A test was sent to %(n)s devices.", number) % {"n": number}
+
+    return ask(desk, request, question, act, row=account, back=back, cancel=change)
+
+
+def result_page(desk: Desk[Account], request: HttpRequest, account: Account) -> HttpResponse:
+    """What has become of a test push so far; with `part` the figures alone, for the page's own refresh."""
+    nonce = request.GET.get("test", "")
+    records = list(PushRecord.objects.filter(message_id=message_id(nonce), source=SOURCE).order_by("id"))
+    if not records or account.pk not in records[0].accounts:
+        raise Http404
+    record = records[0]
+    deliveries = list(
+        DeliveryResult.objects.filter(record__in=records).prefetch_related("record").order_by("id")[:SHOWN]
+    )
+    is_over = all(row.status in TERMINAL for row in deliveries)
+    context = {
+        **desk.admin_site.each_context(request),
+        "title": _("Test push to %(account)s") % {"account": account},
+        "opts": desk.opts,
+        "original": account,
+        "record": record,
+        "deliveries": deliveries,
+        "is_over": is_over or record.expires_at < clocks.now(),
+        "part_url": "?" + urlencode({"test": nonce, "part": "1"}),
+        "why_url": why.url(account.pk, record.message_id),
+        "again": desk.url("test_page", account.pk),
+        "back": desk.url("change", account.pk),
+    }
+    template = "console/test_push_part.html" if "part" in request.GET else "console/test_push.html"
+    return TemplateResponse(request, template, context)
+
+
+def result_url(desk: Desk[Account], account: Account, nonce: str) -> str:
+    return f"{desk.url('tested_page', account.pk)}?{urlencode({'test': nonce})}"
+
+
+def message_id(nonce: str) -> str:
+    return f"test-{nonce}"
+
+
+def _message(account: Account, app: App, data: dict[str, Any]) -> PushMessage:
+    return PushMessage(
+        kind=Kind.SYSTEM,
+        app=app,
+        audience=Audience((account.pk,)),
+        title=data["title"],
+        text=data["text"],
+        source=SOURCE,
+        identity=f"{account.pk}:{data['nonce']}:{app}",
+        push_type=PushType.DEFAULT,
+        message_id=message_id(data["nonce"]),
+    )
+
+
+def _choices(account: Account) -> tuple[Choices, str]:
+    """The account's active devices, and what stands against a test."""
+    found: Choices = {}
+    for app in App:
+        try:
+            devices = directory().devices([account.pk], app).get(account.pk, [])
+        except DirectoryError:
+            return {}, _("The directory does not answer: no device can be picked just now.")
+        found |= {blake2b(f"{app}:{d.token}".encode(), digest_size=8).hexdigest(): (app, d) for d in devices}
+    return found, "" if found else _("This account has no active device.")
+
+
+def _described(app: App, device: DeviceTarget) -> str:
+    return f"{app} {device.platform.label} {mask_token(device.token)} ({device.environment.label})"
+
+
+def _window_warning() -> str:
+    """At night a push of this type may wait for the morning, which a test does not live to see."""
+    policy = policies()[PushType.DEFAULT]
+    decision = windows.decide(policy.window_policy, policy.window, clocks.now(), ZoneInfo(settings.TIME_ZONE))
+    if decision == windows.SEND_NOW:
+        return ""
+    return _("The delivery window of this push type (%(window)s) is closed now: the test push will not be sent.") % {
+        "window": policy.window
+    }

@@ -1,0 +1,192 @@
+"""A list of accounts, typed or uploaded: all of it is good, or the bad lines are named and none is taken."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from pushes.text import csv_cells, ids, spreadsheets
+from pushes.text.spreadsheets import Row, SheetError, decode
+
+__all__ = ["MOST_ACCOUNTS", "AccountList", "BadLine", "decode", "parse", "parse_csv", "words"]
+MOST_ACCOUNTS = 200_000
+#: A column of this name may be anybody's: it counts where no other says that it has accounts.
+WEAK_HEADING = "id"
+#: A heading may stand below so many lines with a title.
+MOST_TITLES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    number: int
+    text: str
+    reason: str
+
+    def __str__(self) -> str:
+        return _("line %(number)s: %(reason)s: %(text)s") % {
+            "number": self.number,
+            "reason": self.reason,
+            "text": ids.shown(self.text),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AccountList:
+    """Distinct account ids in the order given; `repeated` counts the ones left out."""
+
+    ids: list[str]
+    bad: list[BadLine]
+    repeated: int
+
+
+def parse(text: str) -> AccountList:
+    """One account a line, or several parted by commas, semicolons or blanks. A heading line is skipped; a table, as
+    it is pasted from a spreadsheet, is read as one. Raises SheetError."""
+    lines = re.split(r"\r\n?|\n", text.lstrip("\ufeff"))
+    first = next((line for line in lines if line.strip()), "")
+    if "\t" in first.strip():
+        return parse_csv(text)
+    return _listed(_typed(lines))
+
+
+def _typed(lines: Sequence[str]) -> Iterable[tuple[int, str]]:
+    given = ((number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip())
+    for place, (number, line) in enumerate(given):
+        if spreadsheets.is_total([line]) or spreadsheets.torn(line):
+            yield number, line
+        elif place or not _is_account_heading(line):
+            yield from ((number, word) for word in words(line) if place or not _is_account_heading(word))
+
+
+def parse_csv(text: str) -> AccountList:
+    """The column of a table that its heading says has the accounts; without a heading the first one. Raises
+    SheetError for what is no table, or whose heading names no accounts."""
+    table = spreadsheets.rows(text)
+    if not table:
+        return AccountList([], [], 0)
+    place = _account_column(table)
+    if place is None:
+        _refuse_unheaded(table)
+        is_torn = all(spreadsheets.torn(",".join(row.cells)) for row in table)
+        return _listed(_cells(table, 0, width=0 if is_torn else len(table[0].cells)))
+    return _listed(_cells(table[1:], place, width=len(table[0].cells)))
+
+
+def _cells(table: Sequence[Row], place: int, *, width: int) -> Iterable[tuple[int, str]]:
+    """`width` is how many columns the first line has: what has more may be a number that a comma tore apart."""
+    for row in table:
+        cell = row.cells[place] if place < len(row.cells) else ""
+        if place == 0 and len(row.cells) <= width and cell.isascii() and cell.isdigit():
+            yield row.number, cell  # most lists are nothing else, and may be long
+            continue
+        together = ",".join(row.cells[place:])
+        if total := _total(row, cell):
+            yield row.number, total
+        elif spreadsheets.spoilt(cell):
+            yield row.number, cell
+        elif width < len(row.cells) and spreadsheets.torn(together):
+            yield row.number, together
+        else:
+            yield from ((row.number, word) for word in words(_bare(cell)))
+
+
+def _total(row: Row, cell: str) -> str:
+    """What says that a row is a sum; "" when nothing does. A nickname beside an id may be any word."""
+    telling = (cell, row.cells[0]) if cell else row.cells
+    return next((one for one in telling if spreadsheets.is_total([one])), "")
+
+
+def _bare(cell: str) -> str:
+    """Without the apostrophe that our own exports put in front of what a spreadsheet would run as a formula."""
+    return cell[1:] if cell.startswith("'") and csv_cells.harmless(cell[1:]) == cell else cell
+
+
+def _account_column(table: Sequence[Row]) -> int | None:
+    """Where the first line says that the accounts stand; None when it does not. Raises SheetError when it says so of
+    several columns."""
+    heading = table[0].cells
+    strong = [place for place, cell in enumerate(heading) if spreadsheets.column_of(cell) == "account_id"]
+    exact = [place for place in strong if heading[place].lower() == "account_id"]
+    if len(exact or strong) > 1:
+        raise SheetError(
+            _("line %(number)s: several columns may hold the account IDs (%(names)s): leave one of them")
+            % {"number": table[0].number, "names": ", ".join(heading[place] for place in strong)}
+        )
+    weak = [place for place, cell in enumerate(heading) if cell.lower() == WEAK_HEADING]
+    return next(iter(exact or strong or weak), None)
+
+
+def _refuse_unheaded(table: Sequence[Row]) -> None:
+    """Raises SheetError when the first line is a heading all the same, or the first column only counts the rows."""
+    if later := next((row for row in table[1:MOST_TITLES] if _account_column([row]) is not None), None):
+        raise SheetError(
+            _("line %(number)s: this is the heading: delete the lines above it") % {"number": later.number}
+        )
+    if _is_some_heading(table):
+        raise SheetError(
+            _("line %(number)s: no column is headed account_id or 账号 (%(names)s): name the right one so")
+            % {"number": table[0].number, "names": ", ".join(map(_shown, table[0].cells))}
+        )
+    if spreadsheets.numbered(table):
+        raise SheetError(
+            _("The first column holds row numbers: delete it in Excel, or head the right column account_id")
+        )
+
+
+def _is_some_heading(table: Sequence[Row]) -> bool:
+    first, *later = table
+    if any(map(spreadsheets.is_heading, first.cells)):
+        return True
+    # Ids without any digit are rare: above rows that all have one, such a line is a heading in other words.
+    return bool(later) and not _has_digit(first.cells) and all(_has_digit(row.cells[:1]) for row in later)
+
+
+def _has_digit(cells: Sequence[str]) -> bool:
+    return any(character.isdigit() for cell in cells for character in cell)
+
+
+def _is_account_heading(word: str) -> bool:
+    return spreadsheets.column_of(word) == "account_id" or word.lower() == WEAK_HEADING
+
+
+def _shown(cell: str) -> str:
+    return ids.shown(cell, most=30)
+
+
+def _listed(cells: Iterable[tuple[int, str]]) -> AccountList:
+    found: dict[str, None] = {}
+    bad: list[BadLine] = []
+    seen = 0
+    for number, given in cells:
+        if reason := _fault(given):
+            bad.append(BadLine(number, given, reason))
+            continue
+        seen += 1
+        found[given.strip()] = None
+    return AccountList(list(found), bad, seen - len(found))
+
+
+def words(line: str) -> list[str]:
+    """Parted by what is typed between ids. Other white space is part of a word, and then seen to be wrong."""
+    found = re.split(r"[ \t\u3000\r\n,;，；、]+", line)
+    return [word[1:-1] if re.fullmatch('"[^"]+"', word) else word for word in found if word.strip()]
+
+
+def _fault(given: str) -> str:
+    """Why this is no account id, in the operator's language; "" when it is one."""
+    if given.isascii() and given.isdigit() and len(given) <= ids.MAX_ACCOUNT_ID:
+        return ""
+    if spreadsheets.is_total([given]):
+        return spreadsheets.total_advice()
+    if reason := spreadsheets.spoilt(given):
+        return reason
+    if _is_account_heading(given):
+        return _("this is a heading; delete the row")
+    if len(given.strip()) > ids.MAX_ACCOUNT_ID:
+        return _("longer than %(most)s characters") % {"most": ids.MAX_ACCOUNT_ID}
+    if ids.unseen(given.strip()):
+        return _("holds characters that cannot be seen; paste the column into Excel as plain text and save again")
+    if ids.wide(given):
+        return _("has full-width digits or letters; write them in half width in Excel and save again")
+    return _("is not an account ID") if ids.fault(given) or '"' in given else ""

@@ -1,0 +1,109 @@
+"""What waits for a person, by desk: what the overview's alerts tell and the menu's badges count, so that they agree.
+
+Every question is for a small table or for the first entries of an index, because the menu is on every page.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from pushes.broadcasts import approval
+from pushes.console.site.marks import amount
+from pushes.models import AppKey, Broadcast, DeadLetter, PushTypePolicy
+from pushes.names import BroadcastStatus, DeadLetterStatus
+from pushes.providers import hosts
+
+#: A scheduled broadcast that starts within this is about to start: the last moment to look at it.
+SOON = timedelta(hours=1)
+#: More new dead letters than this are not counted.
+MOST_COUNTED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcasts:
+    """Those that wait for this user's approval, that stand still, and that start within SOON."""
+
+    approvals: list[Broadcast] = field(default_factory=list)
+    paused: list[Broadcast] = field(default_factory=list)
+    starting: list[Broadcast] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.approvals) + len(self.paused) + len(self.starting)
+
+
+def broadcasts(user: Any, now: datetime) -> Broadcasts:
+    """Of waiting ones those that `user` may approve: not what they wrote or have asked approval for."""
+    starting = Q(status=BroadcastStatus.SCHEDULED, scheduled_at__lte=now + SOON)
+    wanted = Broadcast.objects.filter(Q(status__in=(BroadcastStatus.WAITING, BroadcastStatus.PAUSED)) | starting)
+    found = Broadcasts()
+    for broadcast in wanted.select_related("created_by", "asked_by").defer("accounts", "data").order_by("id"):
+        if broadcast.status == BroadcastStatus.PAUSED:
+            found.paused.append(broadcast)
+        elif broadcast.status == BroadcastStatus.SCHEDULED:
+            found.starting.append(broadcast)
+        elif approval.may_approve(broadcast, user):
+            found.approvals.append(broadcast)
+    return found
+
+
+def stopped_keys() -> "QuerySet[AppKey]":
+    """Enabled keys that send nothing until somebody resumes them, whatever the reason."""
+    return AppKey.objects.filter(paused_at__isnull=False, is_enabled=True)
+
+
+def fallen_back_keys() -> "QuerySet[AppKey]":
+    """Keys that went back to their old secret, until somebody takes note."""
+    return AppKey.objects.filter(fell_back_at__isnull=False)
+
+
+def refused_endpoints() -> list[tuple[AppKey, str]]:
+    """Enabled keys that this machine may not call, and why: they send nothing until somebody corrects that."""
+    keys = AppKey.objects.filter(is_enabled=True, paused_at__isnull=True).exclude(endpoint_url="")
+    return [(key, fault) for key in keys if (fault := hosts.fault(key.endpoint_url))]
+
+
+def switched_off_types() -> "QuerySet[PushTypePolicy]":
+    return PushTypePolicy.objects.filter(is_enabled=False)
+
+
+def off_because(policy: PushTypePolicy) -> str:
+    """Since when a push type is off, who switched it off and why; "" when nobody wrote that down."""
+    if policy.disabled_at is None:
+        return ""
+    words = {"time": amount(timezone.now() - policy.disabled_at), "by": policy.disabled_by or "–"}
+    since = _("Switched off %(time)s ago by %(by)s") % words
+    return f"{since}: {policy.disabled_reason}" if policy.disabled_reason else f"{since}."
+
+
+def new_dead_letters() -> int:
+    """New ones, counted up to MOST_COUNTED and one more."""
+    return DeadLetter.objects.filter(status=DeadLetterStatus.NEW).order_by()[: MOST_COUNTED + 1].count()
+
+
+def shown(number: int, most: int = MOST_COUNTED) -> str:
+    """A number that was counted no further than `most`: `1,000+`."""
+    return f"{number:,}" if number <= most else f"{most:,}+"
+
+
+def _keys() -> int:
+    """`stopped_keys`, `fallen_back_keys` and `refused_endpoints` in one question."""
+    found = AppKey.objects.values_list("is_enabled", "paused_at", "fell_back_at", "endpoint_url")
+    return sum(
+        (is_enabled and bool(paused or (url and hosts.fault(url)))) + bool(fell_back)
+        for is_enabled, paused, fell_back, url in found
+    )
+
+
+def at_desk(model: str, user: Any) -> int:
+    """How many matters wait at the desk of `model` (its name in lower case), for the badge beside the desk's name."""
+    counted: dict[str, Any] = {
+        "broadcast": lambda: len(broadcasts(user, timezone.now())),
+        "deadletter": new_dead_letters,
+        "appkey": _keys,
+        "pushtypepolicy": lambda: switched_off_types().count(),
+    }
+    return int(counted[model]()) if model in counted else 0

@@ -1,0 +1,206 @@
+"""What all desks have in common: audit, permissions, pages beside the form, and no surprises.
+
+A desk is the admin page set of one model. Nothing is changed by a GET: whatever acts has a page of
+its own, made by `confirm.ask`, and is done by its POST.
+"""
+
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, wraps
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import get_script_prefix, get_urlconf, reverse
+from django.utils.http import RFC3986_SUBDELIMS
+from django.utils.text import capfirst
+
+from pushes.console.site.theme import ActionVariant, ModelAdmin
+
+M = TypeVar("M", bound=Model)
+Page = Callable[..., HttpResponse]
+#: The Cache-Control of a page that shows a secret.
+NEVER_STORED = "no-store, private"
+#: Stands for a row's key while an address is looked up; no part of any path.
+ANY_KEY = "any-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """When a page is offered: with which permission, and for which rows."""
+
+    permission: str
+    applies: Callable[[Any], bool]
+
+
+def page(
+    title: Any,
+    *,
+    permission: str,
+    icon: str = "",
+    variant: str = "default",
+    applies: Callable[[Any], bool] = lambda _row: True,
+) -> Callable[[Page], Page]:
+    """Make a method `(desk, request, row)` a page of one row, with a button above its form.
+
+    Without `permission` (as `pushes.change_device`) it answers 403, for an unknown row 404. The button
+    is hidden while `applies(row)` is false; a POST that comes all the same is for the method to refuse.
+    """
+
+    def decorate(method: Page) -> Page:
+        @wraps(method)
+        def view(desk: "Desk[Any]", request: HttpRequest, object_id: str) -> HttpResponse:
+            if not request.user.has_perm(permission):
+                raise PermissionDenied
+            row = desk.get_object(request, object_id)
+            if row is None:
+                raise Http404
+            return method(desk, request, row)
+
+        return _mark(view, title, Offer(permission, applies), icon, variant)
+
+    return decorate
+
+
+def list_page(title: Any, *, permission: str, icon: str = "", variant: str = "default") -> Callable[[Page], Page]:
+    """Make a method `(desk, request)` a page of the whole desk, with a button above its list."""
+
+    def decorate(method: Page) -> Page:
+        @wraps(method)
+        def view(desk: "Desk[Any]", request: HttpRequest) -> HttpResponse:
+            if not request.user.has_perm(permission):
+                raise PermissionDenied
+            return method(desk, request)
+
+        return _mark(view, title, Offer(permission, lambda _row: True), icon, variant)
+
+    return decorate
+
+
+def _mark(view: Page, title: Any, offer: Offer, icon: str, variant: str) -> Page:
+    """What the theme reads off the methods that it makes pages of."""
+    marks = {
+        "short_description": title,
+        "offer": offer,
+        "icon": icon,
+        "variant": ActionVariant(variant),
+        "attrs": {},
+        "original_function_name": view.__name__,
+        "url_path": view.__name__.replace("_page", "").replace("_", "-"),
+    }
+    for name, value in marks.items():
+        setattr(view, name, value)
+    return view
+
+
+class Desk(ModelAdmin[M]):
+    """A ModelAdmin with the console's habits."""
+
+    list_per_page = 50
+    show_facets = admin.ShowFacets.NEVER
+    list_filter_submit = True
+    warn_unsaved_form = True
+    compressed_fields = False
+    empty_value_display = "–"
+    #: Shown in place of the table while it is empty.
+    empty_title: Any = ""
+    empty_text: Any = ""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        context = {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
+        return super().changelist_view(request, context)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """The pages of this row that this user may open and that make sense now."""
+        row = self.get_object(request, str(object_id))
+        if row is None:
+            return []
+        every = super()._get_base_actions_detail()  # type: ignore[misc]
+        offers = [(action, action.method.offer) for action in every]
+        return [action for action, offer in offers if request.user.has_perm(offer.permission) and offer.applies(row)]
+
+    def get_actions_list(self, request: HttpRequest) -> list[Any]:
+        every = super()._get_base_actions_list()  # type: ignore[misc]
+        return [action for action in every if request.user.has_perm(action.method.offer.permission)]
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[Any], Any, set[str], list[str]]:
+        """Without the rows that only tie two others together (`User_groups object (3)`)."""
+        deleted, counts, missing, protected = super().get_deleted_objects(objs, request)
+        both: list[Any] = [field.remote_field for field in self.opts.many_to_many] + list(self.opts.related_objects)
+        ties = [relation.through for relation in both if getattr(relation, "through", None)]
+        names = {str(tie._meta.verbose_name_plural) for tie in ties}
+        beginnings = tuple(f"{capfirst(tie._meta.verbose_name)}: " for tie in ties)
+        shown = {name: number for name, number in counts.items() if str(name) not in names}
+        return _without(deleted, beginnings), shown, missing, protected
+
+    def audit(self, request: HttpRequest, row: Model, message: str) -> None:
+        """Who did what to `row`, for the history page. Never put a secret or a whole token in `message`."""
+        if request.user.pk is None:
+            raise PermissionDenied
+        LogEntry.objects.log_actions(request.user.pk, [row], CHANGE, message, single_object=True)
+
+    def show(
+        self,
+        request: HttpRequest,
+        template: str,
+        context: dict[str, Any],
+        *,
+        row: Model | None = None,
+        status: int = 200,
+        is_private: bool = False,
+    ) -> TemplateResponse:
+        """A page of this desk beside its list and forms: of one row, if one is given. A private one holds a secret, or
+        a form that one was typed into: no cache keeps it."""
+        common = {**self.admin_site.each_context(request), "opts": self.opts, "original": row}
+        headers = {"Cache-Control": NEVER_STORED} if is_private else None
+        return TemplateResponse(request, template, {**common, **context}, status=status, headers=headers)
+
+    def url(self, name: str, *args: Any) -> str:
+        """The address of this desk's `changelist`, `change` or other page."""
+        return admin_url(self.model, name, *args)
+
+
+def _without(nested: list[Any], beginnings: tuple[str, ...]) -> list[Any]:
+    """`nested`, a list of sentences and lists of them, without the sentences that begin so."""
+    kept = [_without(item, beginnings) if isinstance(item, list) else item for item in nested]
+    return [item for item in kept if item and not (isinstance(item, str) and item.startswith(beginnings))]
+
+
+class ReadOnlyDesk(Desk[M]):
+    """Rows that machines write: to be looked at."""
+
+    actions: Any = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+
+def admin_url(model: type[Model], name: str, *args: object) -> str:
+    """The address of a page of this model; at most one argument, the row's key.
+
+    A page of fifty rows asks for two hundred: each page's pattern is looked up once in the process's life.
+    """
+    meta = model._meta
+    full = f"admin:{meta.app_label}_{meta.model_name}_{name}"
+    before, after = _around_key(full, len(args), get_urlconf() or settings.ROOT_URLCONF, get_script_prefix())
+    # As `reverse` escapes it.
+    return before + "".join(urllib.parse.quote(str(arg), safe=f"{RFC3986_SUBDELIMS}/~:@") for arg in args) + after
+
+
+@lru_cache(maxsize=256)
+def _around_key(name: str, keys: int, urlconf: str, _prefix: str) -> tuple[str, str]:
+    """What stands before and after the key in the address of a page."""
+    before, _key, after = reverse(name, urlconf, args=[ANY_KEY] * keys).partition(ANY_KEY)
+    return before, after

@@ -1,0 +1,61 @@
+"""Chat pushes that wait for a reader who is online (see GROUP_GRACE_SECONDS): who goes offline gets them at once.
+
+The API says so in the moment in which somebody leaves; the sweeper notices those whose presence ran out, or who
+were taken from Redis by others.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import QuerySet
+
+from pushes.distribution import distribute
+from pushes.models import DeliveryResult
+from pushes.names import Reason, Status
+from pushes.people.directory import directory
+from pushes.storage import clocks
+from pushes.workers import queues
+
+MOST_ROWS = 20_000
+CHUNK = 5_000
+
+
+def has_grace() -> bool:
+    """Whether any kind of push waits for readers."""
+    return any(settings.GRACE_SECONDS.values())
+
+
+def left(account_id: str, *, now: datetime | None = None) -> int:
+    """This account has just gone offline. Returns how many pushes were woken."""
+    if not has_grace():
+        return 0
+    now = now or clocks.now()
+    return _wake(list(_waiting(now).filter(account_id=account_id).values_list("id", flat=True)[:MOST_ROWS]), now)
+
+
+def wake_gone(now: datetime | None = None) -> int:
+    """Wake the pushes of everybody who is not online any more. Returns how many. Raises redis.RedisError."""
+    if not has_grace():
+        return 0
+    now = now or clocks.now()
+    rows = list(_waiting(now).order_by("due_at").values_list("id", "account_id")[:MOST_ROWS])
+    online = directory().online(list(dict.fromkeys(account_id for _, account_id in rows)))
+    return _wake([pk for pk, account_id in rows if account_id not in online], now)
+
+
+def _waiting(now: datetime) -> "QuerySet[DeliveryResult]":
+    return DeliveryResult.objects.filter(status=Status.HELD, reason=Reason.ONLINE, due_at__gt=now)
+
+
+def _wake(ids: Sequence[int], now: datetime) -> int:
+    """Make the rows pending, and have them sent with whatever waits behind them in their conversations."""
+    woken = 0
+    for chunk in queues.chunks(ids, CHUNK):
+        woken += _waiting(now).filter(id__among=chunk).update(status=Status.PENDING, reason="", due_at=now)
+        keys = DeliveryResult.objects.filter(id__among=chunk, order_key__isnull=False).values_list(
+            "order_key", flat=True
+        )
+        ready = DeliveryResult.objects.filter(order_key__in=set(keys), status=Status.PENDING, due_at__lte=now)
+        distribute.enqueue_by_key(ready.order_by("id").values_list("kind", "shard", "app_key_id", "id"))
+    return woken

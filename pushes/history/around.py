@@ -1,0 +1,119 @@
+"""What happened to one account around one moment: for whoever knows when, but not which message."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from pushes.history.timeline import Step, Timeline, account_now, record_answer
+from pushes.models import DeliveryResult, PushRecord
+from pushes.names import RecordStatus, Status
+
+SPAN = timedelta(minutes=30)
+#: Messages that are told one by one; of more, the nearest to the moment.
+MOST_RECORDS = 20
+MOST_DELIVERIES = 500
+#: Pushes without any delivery have no index by account: so many of the span are looked through.
+MOST_LOOKED_THROUGH = 2_000
+#: Deliveries are made a while after the message was accepted.
+CLOCK_SLACK = timedelta(seconds=120)
+#: Rows are inserted in batches, so their ids run along with time only roughly.
+ID_SLACK = 20_000
+UNDELIVERED = (RecordStatus.PENDING, RecordStatus.EXPIRED, RecordStatus.FAILED, RecordStatus.CANCELLED)
+
+
+def around(account_id: str, at: datetime) -> Timeline:
+    """Everything known about `account_id` from half an hour before `at` until half an hour after.
+
+    The outcome is that of the only message, or `several` or `nothing`. Raises DatabaseError only.
+    """
+    account_id = account_id.strip()
+    found = Timeline(account_id, "")
+    deliveries = _deliveries(account_id, at)
+    records = _records(account_id, at, {row.record_id for row in deliveries})
+    answers: list[tuple[str, str]] = []
+    told: list[tuple[datetime, Step]] = []
+    for record in records:
+        answers.append(record_answer(found, record))
+        told += _placed(found.steps, record)
+        found.steps = []
+    found.record_ids = list(dict.fromkeys([*(record.pk for record in records), *found.record_ids]))
+    found.steps = [step for _moment, step in sorted(told, key=lambda placed: placed[0])]
+    _summarise(found, answers, at)
+    if not records:
+        found.steps.append(Step(None, "nothing", found.summary))
+    found.steps += account_now(account_id)
+    return found
+
+
+def _placed(steps: Iterable[Step], record: PushRecord) -> Iterator[tuple[datetime, Step]]:
+    """Each step, with the message it is about named in it, since several are told together; and its place among
+    theirs: what has no time of its own stays behind the step before it."""
+    name, moment = f"#{record.pk} {record.message_id}".strip(), record.created_at
+    for step in steps:
+        moment = step.at or moment
+        yield moment, Step(step.at, step.code, f"{name}: {step.text}", step.reason)
+
+
+def _summarise(found: Timeline, answers: list[tuple[str, str]], at: datetime) -> None:
+    span = {
+        "account": found.account_id,
+        "from": _local(at - SPAN),
+        "until": _local(at + SPAN),
+        "count": len(answers),
+    }
+    if not answers:
+        found.outcome = "nothing"
+        found.summary = _("Nothing was meant for %(account)s between %(from)s and %(until)s.") % span
+        found.next_step = _("Try another time, or ask the producer whether and when it sent something.")
+        return
+    codes = Counter(code for code, _next in answers)
+    words = ", ".join(f"{count} {_word(code)}" for code, count in codes.most_common())
+    text = _("%(count)s messages for %(account)s between %(from)s and %(until)s: %(words)s.")
+    found.summary = text % {**span, "words": words}
+    found.outcome = answers[0][0] if len(answers) == 1 else "several"
+    found.next_step = answers[0][1] if len(answers) == 1 else _("Look up one of the messages for its own next step.")
+
+
+def _word(code: str) -> str:
+    return str(Status(code).label) if code in Status.values else code.replace("_", " ")
+
+
+def _deliveries(account_id: str, at: datetime) -> list[DeliveryResult]:
+    """The account's deliveries of the span, by ids that run along with time, because those are in its index."""
+    first = _edge(at - SPAN - CLOCK_SLACK, "created_at")
+    last = _edge(at + SPAN + CLOCK_SLACK, "-created_at")
+    if first is None or last is None:
+        return []
+    rows = DeliveryResult.objects.filter(account_id=account_id, pk__gte=first - ID_SLACK, pk__lte=last + ID_SLACK)
+    found = rows.order_by("-pk")[:MOST_DELIVERIES]
+    return [row for row in found if at - SPAN <= row.created_at <= at + SPAN]
+
+
+def _edge(moment: datetime, order: str) -> int | None:
+    """The id of the first row at or after the moment, or of the last at or before it."""
+    side = Q(created_at__lte=moment) if order.startswith("-") else Q(created_at__gte=moment)
+    return DeliveryResult.objects.filter(side).order_by(order).values_list("pk", flat=True).first()
+
+
+def _records(account_id: str, at: datetime, ids: set[int]) -> list[PushRecord]:
+    """The pushes of the deliveries, and those that were for the account but made none; those nearest to `at`."""
+    found = list(PushRecord.objects.defer("text", "data").filter(pk__in=ids))
+    found += [record for record in _undelivered(at) if record.pk not in ids and account_id in record.accounts]
+    found.sort(key=lambda record: abs(record.created_at - at))
+    return sorted(found[:MOST_RECORDS], key=lambda record: record.pk)
+
+
+def _undelivered(at: datetime) -> Iterator[PushRecord]:
+    for status in UNDELIVERED:
+        rows = PushRecord.objects.defer("text", "data").filter(
+            status=status, created_at__gte=at - SPAN, created_at__lte=at + SPAN
+        )
+        yield from rows.order_by("-created_at")[:MOST_LOOKED_THROUGH]
+
+
+def _local(moment: datetime) -> str:
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M}"

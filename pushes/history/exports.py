@@ -1,0 +1,181 @@
+"""The delivery log as a CSV file, written in the background, a piece at a time.
+
+An export is a row: what was asked for, how far it has come, and its finished pieces. A job in a queue of its own
+writes for about a second, then queues itself again, so that the pushes that share its worker wait no longer than
+that. Whatever dies, the sweeper wakes the next job, which goes on behind the last piece that was stored.
+"""
+
+import logging
+import secrets
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from pushes import lanes
+from pushes.models import DeliveryResult, Export, ExportPiece
+from pushes.names import ExportStatus
+from pushes.storage import clocks
+from pushes.text import csv_cells
+from pushes.workers import queues
+
+log = logging.getLogger(__name__)
+
+#: The file ends here, and says so. A spreadsheet shows 1,048,576 lines.
+MOST_ROWS = 500_000
+PIECE_ROWS = 2_000
+SLICE_SECONDS = 1.0
+LEASE = timedelta(seconds=60)
+KEPT = timedelta(days=3)
+#: One person's exports that may be under way at the same time.
+MOST_WAITING = 3
+#: What makes a spreadsheet read UTF-8 as UTF-8.
+BOM = b"\xef\xbb\xbf"
+LIVE = (ExportStatus.WAITING, ExportStatus.RUNNING)
+
+
+class Piece(NamedTuple):
+    """The next rows of an export, newest first, and the id that all of them are at or above."""
+
+    rows: Sequence[DeliveryResult]
+    cursor: int
+    is_last: bool
+
+
+#: Finds the next piece of an export: its conditions are the console's own.
+Reader = Callable[[Export, int, float], Piece]
+#: Makes the cells of some rows.
+Writer = Callable[[Export, Sequence[DeliveryResult]], Iterator[Sequence[Any]]]
+
+
+class TooManyError(Exception):
+    """The person has as many exports under way as one may have."""
+
+
+def order(export: Export) -> Export:
+    """Store the export and have it written. Raises TooManyError."""
+    with transaction.atomic():
+        mine = Export.objects.filter(created_by_id=export.created_by_id, status__in=LIVE)
+        if mine.count() >= MOST_WAITING:
+            raise TooManyError
+        ids = DeliveryResult.objects.order_by("pk").values_list("pk", flat=True)
+        export.oldest_id, export.newest_id = ids.first() or 0, ids.last() or 0
+        export.cursor = export.newest_id + 1
+        export.save()
+        queues.enqueue_export(export.pk)
+    return export
+
+
+def write(export_id: int, read: Reader, lines: Writer, *, slice_seconds: float = SLICE_SECONDS) -> bool:
+    """Write a piece, and more of them for a while, and queue the rest. False when there was nothing to do: it is over,
+    or somebody else is at it. Any error that does not pass by itself ends the export and stands on its page."""
+    export = _claimed(export_id)
+    if export is None:
+        return False
+    ends_at = monotonic() + slice_seconds
+    try:
+        while True:
+            wanted = min(PIECE_ROWS, MOST_ROWS - export.rows)
+            stored = _store(export, read(export, wanted, ends_at - monotonic()), lines)
+            if stored is None or stored.status != ExportStatus.RUNNING or monotonic() > ends_at:
+                break
+            export = stored
+    except Exception as error:
+        if queues.passes(error):
+            raise
+        log.exception("export #%s cannot be written", export_id)
+        _finish(export_id, ExportStatus.FAILED, f"{type(error).__name__}: {error}"[:300])
+        return True
+    if stored is not None and stored.status == ExportStatus.RUNNING:
+        Export.objects.filter(pk=export_id, holder=stored.holder).update(holder="", lease_until=None)
+        queues.enqueue_export(export_id)
+    return True
+
+
+def _claimed(export_id: int) -> Export | None:
+    """The export, if it is not over and nobody is at it."""
+    now, holder = clocks.now(), secrets.token_hex(8)
+    taken = Export.objects.filter(_is_free(now), pk=export_id, status__in=LIVE).update(
+        status=ExportStatus.RUNNING, holder=holder, lease_until=now + LEASE
+    )
+    return Export.objects.get(pk=export_id) if taken else None
+
+
+def _is_free(now: datetime) -> Q:
+    """A lease of longer than its length was written by a clock that was ahead, and is none."""
+    return Q(lease_until__isnull=True) | Q(lease_until__lte=now) | Q(lease_until__gt=now + 2 * LEASE)
+
+
+@transaction.atomic
+def _store(export: Export, piece: Piece, lines: Writer) -> Export | None:
+    """Store the piece and move on, together; None when the export is no longer ours (it was cancelled, or took so
+    long that somebody else went on)."""
+    mine = Export.objects.select_for_update().filter(pk=export.pk, holder=export.holder, status=ExportStatus.RUNNING)
+    current = mine.first()
+    if current is None:
+        return None
+    if piece.rows:
+        data = csv_cells.lines(lines(current, piece.rows))
+        number = ExportPiece.objects.filter(export=current).count()
+        ExportPiece.objects.create(export=current, number=number, data=zlib.compress(data, 6))
+        current.rows += len(piece.rows)
+        current.size += len(data)
+    current.cursor, current.lease_until = piece.cursor, clocks.now() + LEASE
+    current.is_cut = current.rows >= MOST_ROWS and not piece.is_last
+    if piece.is_last or current.is_cut:
+        current.status, current.finished_at, current.holder, current.lease_until = (
+            ExportStatus.DONE,
+            clocks.now(),
+            "",
+            None,
+        )
+    current.save()
+    return current
+
+
+def cancel(export_id: int, *, by: str) -> bool:
+    """End it and drop what was written; False when it was over already."""
+    return _finish(export_id, ExportStatus.CANCELLED, by[:300])
+
+
+@transaction.atomic
+def _finish(export_id: int, status: ExportStatus, detail: str) -> bool:
+    ended = Export.objects.filter(pk=export_id, status__in=LIVE).update(
+        status=status, detail=detail, finished_at=clocks.now(), holder="", lease_until=None
+    )
+    if ended:
+        ExportPiece.objects.filter(export_id=export_id).delete()
+    return bool(ended)
+
+
+def content(export: Export, head: Sequence[str]) -> Iterator[bytes]:
+    """The file, a piece at a time."""
+    yield BOM + csv_cells.lines([head])
+    numbers = ExportPiece.objects.filter(export=export).order_by("number").values_list("pk", flat=True)
+    for pk in list(numbers):
+        yield zlib.decompress(bytes(ExportPiece.objects.values_list("data", flat=True).get(pk=pk)))
+
+
+def put_back(now: datetime) -> None:
+    """Wake exports whose job is gone. Raises redis.RedisError."""
+    if queues.depths([lanes.EXPORT_QUEUE])[lanes.EXPORT_QUEUE]:
+        return
+    stuck = now - timedelta(seconds=settings.STUCK_SECONDS)
+    for pk in Export.objects.filter(_is_free(now), status__in=LIVE, created_at__lte=stuck).values_list("pk", flat=True)[
+        :20
+    ]:
+        queues.enqueue_export(pk)
+
+
+def clean_up(now: datetime) -> int:
+    """Delete exports, and their files, that are older than KEPT. Returns how many."""
+    old = Export.objects.filter(created_at__lt=now - KEPT).exclude(status__in=LIVE)
+    ids = list(old.order_by("pk").values_list("pk", flat=True)[:50])
+    for pk in ids:
+        ExportPiece.objects.filter(export_id=pk).delete()
+    return Export.objects.filter(pk__in=ids).delete()[0] if ids else 0

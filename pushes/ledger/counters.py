@@ -1,0 +1,79 @@
+"""Counters per minute, added to by the stages in one statement a batch; charts never read the log."""
+
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from django.db import connection, models, transaction
+from django.db.models import Sum
+from django.db.models.functions import TruncHour
+
+from pushes.models import Counter, LatencyBucket
+from pushes.storage import bulk
+
+SUBMITTED = "submitted"
+#: A dead letter beyond DEAD_LETTERS_PER_HOUR.
+NOT_KEPT = "not_kept"
+MINUTES_KEPT = timedelta(hours=25)
+#: (kind, event, reason, app key id or 0) → how many.
+Events = Mapping[tuple[str, str, str, int], int]
+
+EVENT_FIELDS = ("granularity", "bucket_at", "kind", "event", "reason", "app_key_id", "count")
+LATENCY_FIELDS = ("granularity", "bucket_at", "kind", "le_ms", "count")
+
+
+def add(events: Events, now: datetime) -> None:
+    """Count `events` in the minute of `now`. Make it a transaction's last statement: the rows are hot."""
+    minute = bulk.db_datetime(now.replace(second=0, microsecond=0))
+    # In one order everywhere, so that two batches never wait for each other crosswise.
+    rows = [("minute", minute, *key, count) for key, count in sorted(events.items()) if count]
+    upsert(Counter, EVENT_FIELDS, rows)
+
+
+def add_latencies(seconds_by_kind: Iterable[tuple[str, float]], now: datetime) -> None:
+    """Count (kind, seconds from accepted record to provider's yes) pairs in the minute of `now`."""
+    tally = Tally((kind, bound_of(seconds)) for kind, seconds in seconds_by_kind)
+    minute = bulk.db_datetime(now.replace(second=0, microsecond=0))
+    upsert(LatencyBucket, LATENCY_FIELDS, [("minute", minute, *key, count) for key, count in sorted(tally.items())])
+
+
+def bound_of(seconds: float) -> int:
+    """The histogram bound in milliseconds that `seconds` falls under; 0 beyond the last."""
+    position = bisect_left(LatencyBucket.BOUNDS_MS, seconds * 1_000)
+    return LatencyBucket.BOUNDS_MS[position] if position < len(LatencyBucket.BOUNDS_MS) else 0
+
+
+def upsert(model: type[models.Model], fields: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    """Insert the rows, or add their last field, the count, to those that there are under the same other fields."""
+    if not rows:
+        return
+    table, columns = model._meta.db_table, ", ".join(f"{connection.ops.quote_name(name)}" for name in fields)
+    marks = ", ".join(["%s"] * len(fields))
+    count = connection.ops.quote_name("count")
+    upsert = (
+        f"ON DUPLICATE KEY UPDATE {count} = {count} + VALUES({count})"
+        if connection.vendor == "mysql"
+        else f"ON CONFLICT ({', '.join(fields[:-1])}) DO UPDATE SET {count} = {table}.{count} + excluded.{count}"
+    )
+    with connection.cursor() as cursor:
+        cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}) {upsert}", rows)
+
+
+def roll_up(now: datetime) -> int:
+    """Turn minutes older than MINUTES_KEPT into hours. Returns how many minute rows went."""
+    oldest = (now - MINUTES_KEPT).replace(minute=0, second=0, microsecond=0)
+    return _roll_up(Counter, EVENT_FIELDS, oldest) + _roll_up(LatencyBucket, LATENCY_FIELDS, oldest)
+
+
+@transaction.atomic
+def _roll_up(model: type[models.Model], fields: tuple[str, ...], oldest: datetime) -> int:
+    minutes = model._default_manager.filter(granularity="minute", bucket_at__lt=oldest)
+    names = fields[2:-1]
+    # In UTC, which a MariaDB without its time zone tables knows too.
+    hours = minutes.annotate(hour=TruncHour("bucket_at", tzinfo=timezone.utc))
+    sums = hours.values_list("hour", *names).annotate(total=Sum("count"))
+    rows = [("hour", bulk.db_datetime(hour), *rest) for hour, *rest in sums]
+    upsert(model, fields, rows)
+    return minutes.delete()[0]

@@ -1,0 +1,49 @@
+"""Deliveries that end without being sent: too late, given up, refused. Counted like every other end."""
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from pushes.ledger import counters, tallies
+from pushes.models import DeliveryResult
+from pushes.names import Kind, Reason, Status
+from pushes.workers import queues
+
+CHUNK = 5_000
+
+
+def end(
+    rows: "QuerySet[DeliveryResult]",
+    status: Status,
+    reason: Reason,
+    *,
+    now: datetime,
+    most: int | None = None,
+    **changes: Any,
+) -> int:
+    """Give `rows`, `most` of them at most, a terminal status. Returns how many.
+
+    Their conditions are asked again under a lock, a chunk at a time: a row that somebody has moved on meanwhile
+    stays as it is, and none is counted twice.
+    """
+    ids = list(rows.order_by("id").values_list("id", flat=True)[:most])
+    return sum(_end(rows.filter(id__in=chunk), status, reason, now, changes) for chunk in queues.chunks(ids, CHUNK))
+
+
+@transaction.atomic
+def _end(
+    rows: "QuerySet[DeliveryResult]", status: Status, reason: Reason, now: datetime, changes: dict[str, Any]
+) -> int:
+    locked = list(rows.select_for_update().order_by("id").values_list("id", "kind", "app_key_id", "record_id"))
+    if not locked:
+        return 0
+    ended = DeliveryResult.objects.filter(id__in=[row[0] for row in locked]).update(
+        status=status, reason=reason, claim="", lease_until=None, order_key=None, finished_at=now, **changes
+    )
+    counters.add(Counter((kind, status.value, reason.value, key_id or 0) for _, kind, key_id, _ in locked), now)
+    records = Counter(record_id for _, kind, _, record_id in locked if kind == Kind.BROADCAST)
+    tallies.add({(pk, status.value, reason.value): number for pk, number in records.items()}, now)
+    return ended

@@ -1,0 +1,164 @@
+"""Account ids → what is known of them, in bulk. Replace it by the DIRECTORY setting (a dotted path)."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
+
+from django.conf import settings
+from django.db import OperationalError
+from django.db.models import QuerySet
+from django.utils.module_loading import import_string
+
+from pushes.models import Account, Device, DeviceTag
+from pushes.names import Environment, Platform
+from pushes.values import AccountFacts, DeviceTarget
+from pushes.workers import queues
+
+# An enum's own call costs ten look-ups, and a large group asks twenty thousand times.
+_PLATFORMS = {member.value: member for member in Platform}
+_ENVIRONMENTS = {member.value: member for member in Environment}
+
+
+class DirectoryError(OperationalError):
+    """A directory of its own cannot answer now. That says nothing about the pushes: they wait."""
+
+    #: See `pushes.storage.outages`.
+    passes = True
+
+
+class UnlistableError(Exception):
+    """The directory cannot list the devices asked for (it knows devices by account only, or no tags); says what
+    to do."""
+
+
+class DevicePage(NamedTuple):
+    """Some of an app's devices, and where the next page begins."""
+
+    devices: list[DeviceTarget]
+    cursor: int
+    is_last: bool
+
+
+class Directory(Protocol):
+    """Every method takes all ids of a batch at once. An unknown account is absent from the answer.
+
+    A directory over a database of its own raises DirectoryError when that is away.
+    """
+
+    def accounts(self, account_ids: Sequence[str]) -> dict[str, AccountFacts]: ...
+
+    def devices(self, account_ids: Sequence[str], app: str) -> dict[str, list[DeviceTarget]]:
+        """The active devices of each account in `app`."""
+        ...
+
+    def online(self, account_ids: Sequence[str]) -> set[str]:
+        """Who is online at this moment."""
+        ...
+
+    def page(self, app: str, platform: str, *, after: int, limit: int, tag: str = "") -> DevicePage:
+        """The next active devices of `app` (and of `platform` and with `tag`, unless ""); `after` is the last
+        page's cursor, 0 at first. Raises UnlistableError."""
+        ...
+
+    def count(self, app: str, platform: str, *, tag: str = "") -> int:
+        """About how many devices all pages have. Raises UnlistableError."""
+        ...
+
+
+def presence_key(account_id: str) -> str:
+    return str(settings.PRESENCE_KEY.format(account_id=account_id))
+
+
+def online(account_ids: Sequence[str]) -> set[str]:
+    """Presence from Redis: an account is online while its key exists. Raises redis.RedisError."""
+    if not account_ids:
+        return set()
+    values: Any = queues.connection().mget([presence_key(account_id) for account_id in account_ids])
+    return {account_id for account_id, value in zip(account_ids, values, strict=True) if value is not None}
+
+
+def read_positions(asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
+    """How far (account, conversation) pairs have read, by READ_POSITION_KEY: the greatest sequence number that
+    the account has seen. A pair without a position, or with one that is no number, is absent. Raises
+    redis.RedisError."""
+    template = settings.READ_POSITION_KEY
+    if not template or not asked:
+        return {}
+    keys = [template.format(account_id=account_id, conversation=conversation) for account_id, conversation in asked]
+    values: Any = queues.connection().mget(keys)
+    found: dict[tuple[str, str], float] = {}
+    for pair, value in zip(asked, values, strict=True):
+        with suppress(TypeError, ValueError):
+            found[pair] = float(value)
+    return {pair: position for pair, position in found.items() if math.isfinite(position)}
+
+
+class TableDirectory:
+    """Accounts and devices from this platform's own tables, presence from Redis."""
+
+    def accounts(self, account_ids: Sequence[str]) -> dict[str, AccountFacts]:
+        rows = Account.objects.filter(account_id__among=account_ids).values_list(
+            "account_id", "login_status", "push_status", "muted_conversations", "blocked_accounts"
+        )
+        return {
+            account_id: AccountFacts(
+                account_id, login == 1, push == 1, frozenset(muted or ()), frozenset(map(str, blocked or ()))
+            )
+            for account_id, login, push, muted, blocked in rows
+        }
+
+    def devices(self, account_ids: Sequence[str], app: str) -> dict[str, list[DeviceTarget]]:
+        rows = Device.objects.filter(account__account_id__among=account_ids, app=app, is_active=True).values_list(
+            "id", "account_id", "platform", "environment", "token"
+        )
+        found: dict[str, list[DeviceTarget]] = defaultdict(list)
+        for device_id, account_id, platform, environment, token in rows:
+            found[account_id].append(
+                DeviceTarget(device_id, account_id, _PLATFORMS[platform], _ENVIRONMENTS[environment], token)
+            )
+        return found
+
+    def online(self, account_ids: Sequence[str]) -> set[str]:
+        return online(account_ids)
+
+    def page(self, app: str, platform: str, *, after: int, limit: int, tag: str = "") -> DevicePage:
+        columns = ("account_id", "platform", "environment", "token")
+        if tag:
+            # The index on (app, tag, device) has them in order already, however few of the devices they are.
+            tagged = _tagged(app, platform, tag).filter(device_id__gt=after).order_by("device_id")
+            rows = list(tagged.values_list("device_id", *(f"device__{name}" for name in columns))[:limit])
+        else:
+            every = _of_app(app, platform).filter(id__gt=after).order_by("id")
+            rows = list(every.values_list("id", *columns)[:limit])
+        found = [
+            DeviceTarget(device_id, account_id, _PLATFORMS[platform], _ENVIRONMENTS[environment], token)
+            for device_id, account_id, platform, environment, token in rows
+        ]
+        return DevicePage(found, rows[-1][0] if rows else after, len(rows) < limit)
+
+    def count(self, app: str, platform: str, *, tag: str = "") -> int:
+        return _tagged(app, platform, tag).count() if tag else _of_app(app, platform).count()
+
+
+def _of_app(app: str, platform: str) -> "QuerySet[Device]":
+    found = Device.objects.filter(app=app, is_active=True)
+    return found.filter(platform=platform) if platform else found
+
+
+def _tagged(app: str, platform: str, tag: str) -> "QuerySet[DeviceTag]":
+    found = DeviceTag.objects.filter(app=app, tag=tag, device__is_active=True)
+    return found.filter(device__platform=platform) if platform else found
+
+
+@lru_cache(maxsize=4)
+def _load(path: str) -> Directory:
+    loaded: Directory = import_string(path)()
+    return loaded
+
+
+def directory() -> Directory:
+    """The configured directory; one instance per process."""
+    return _load(settings.DIRECTORY)

@@ -1,0 +1,215 @@
+"""Accounts and devices read from an existing SQL schema, so that nobody has to copy a user table.
+
+DIRECTORY_DATABASE_URL is the second database, which is only read; the DIRECTORY_…_SQL settings are its queries.
+docs/directory.md lists their places and columns.
+"""
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db.models import QuerySet
+
+from pushes.models import Device
+from pushes.names import Environment, Platform, platform_of
+from pushes.people import sql_source
+from pushes.people.directory import DevicePage, DirectoryError, UnlistableError, online
+from pushes.people.sql_source import Places, Query, is_on, text
+from pushes.text import device_tokens, exact_json, ids
+from pushes.values import AccountFacts, DeviceTarget
+
+log = logging.getLogger(__name__)
+#: What the log has said, and how many different things it says at most: ids and values come from rows.
+_SAID: set[str] = set()
+MOST_PROBLEMS = 200
+
+ACCOUNTS = Query("DIRECTORY_ACCOUNTS_SQL", ("ids",), ("account_id", "login_status", "push_status"))
+DEVICES = Query("DIRECTORY_DEVICES_SQL", ("ids",), ("account_id", "platform", "token"), optional=("app",))
+ALL_DEVICES = Query(
+    "DIRECTORY_ALL_DEVICES_SQL",
+    ("after", "limit"),
+    ("row_id", "account_id", "platform", "token"),
+    optional=("app",),
+)
+#: Asked for as a page's size when the pages are only counted.
+ALL_ROWS = 2**31 - 1
+
+
+class SqlDirectory:
+    """A directory (see `pushes.people.directory`) over the `directory` database.
+
+    Tokens that a provider has refused stay refused: they are remembered as inactive devices of our own,
+    since we do not write to a database that is not ours. A device that cannot be pushed to (an unknown
+    platform, no token or an impossible one) is left out, and the log says so once, with how many these were.
+    """
+
+    @staticmethod
+    def check() -> list[str]:
+        return check()
+
+    def accounts(self, account_ids: Sequence[str]) -> dict[str, AccountFacts]:
+        if not account_ids:
+            return {}
+        rows = sql_source.ask(ACCOUNTS, {"ids": account_ids})
+        return {facts.account_id: facts for facts in map(_facts, rows) if facts.account_id}
+
+    def devices(self, account_ids: Sequence[str], app: str) -> dict[str, list[DeviceTarget]]:
+        if not account_ids:
+            return {}
+        found: dict[str, list[DeviceTarget]] = defaultdict(list)
+        for device in _usable(sql_source.ask(DEVICES, {"ids": account_ids, "app": [app]}), app):
+            found[device.account_id].append(device)
+        return found
+
+    def online(self, account_ids: Sequence[str]) -> set[str]:
+        return online(account_ids)
+
+    def page(self, app: str, platform: str, *, after: int, limit: int, tag: str = "") -> DevicePage:
+        _refuse_tag(tag)
+        _refuse_without_query()
+        rows = sql_source.ask(ALL_DEVICES, {"app": [app], "after": [after], "limit": [limit]})
+        found = [device for device in _usable(rows, app) if not platform or device.platform == platform]
+        return DevicePage(found, _last_position(rows, after), len(rows) < limit)
+
+    def count(self, app: str, platform: str, *, tag: str = "") -> int:
+        """Refused tokens of the whole app are subtracted, so that it never counts the dead."""
+        _refuse_tag(tag)
+        _refuse_without_query()
+        places: Places = {"app": [app], "after": [0], "limit": [ALL_ROWS]}
+        found = sql_source.count_by(ALL_DEVICES, "platform", places)
+        wanted = [number for value, number in found if (known := _platform(text(value))) and platform in ("", known)]
+        refused = _refused(app).filter(platform=platform) if platform else _refused(app)
+        return max(0, sum(wanted) - refused.count())
+
+
+def check() -> list[str]:
+    """What is wrong with the settings of this directory, for the system check; empty when all is well."""
+    problems = [] if sql_source.is_configured() else [sql_source.NO_DATABASE]
+    for query in (ACCOUNTS, DEVICES):
+        problems += sql_source.problems(query)
+    if ALL_DEVICES.text:
+        problems += sql_source.problems(ALL_DEVICES)
+    return problems
+
+
+def _refuse_tag(tag: str) -> None:
+    if tag:
+        raise UnlistableError(
+            f"the devices are in another database, which knows no tags: “{tag}” would reach nobody. "
+            "Send to a list of accounts instead"
+        )
+
+
+def _refuse_without_query() -> None:
+    if not ALL_DEVICES.text:
+        raise UnlistableError(
+            f"the devices are in another database, and {ALL_DEVICES.setting} is not set: without that query "
+            "“every device of the app” would reach nobody"
+        )
+
+
+def _last_position(rows: Sequence[Mapping[str, Any]], after: int) -> int:
+    """Where the next page begins. Raises DirectoryError when the query does not move on in order."""
+    for row in rows:
+        position = row["row_id"]
+        if not isinstance(position, int) or position <= after:
+            raise DirectoryError(
+                f"{ALL_DEVICES.setting}: row_id {position!r} comes after {after}: it must be a whole number that "
+                "rises from row to row (WHERE … > {after} ORDER BY …)"
+            )
+        after = position
+    return after
+
+
+def _facts(row: Mapping[str, Any]) -> AccountFacts:
+    return AccountFacts(
+        account_id=_account_id(row),
+        is_logged_in=is_on(row["login_status"]),
+        accepts_pushes=is_on(row["push_status"]),
+        muted=_names(row.get("muted_conversations")),
+        blocked=_blocked(row.get("blocked_accounts")),
+    )
+
+
+def _blocked(value: object) -> frozenset[str]:
+    """The ids in such a list, spelled as those of senders are."""
+    names = _names(value) - {""}
+    for name in names:
+        if not ids.found(name):
+            _say_once(f"blocked accounts are left out: {ids.shown(name)} is no account id: {ids.fault(name)}")
+    return frozenset(filter(None, map(ids.found, names)))
+
+
+def _names(value: object) -> frozenset[str]:
+    """A JSON array or a list with commas; nothing for NULL, and for what is no JSON after all."""
+    shown = text(value).strip()
+    if not shown.startswith("["):
+        return frozenset(item.strip() for item in shown.split(",") if item.strip())
+    try:
+        listed = exact_json.loads(shown.encode(errors="replace"))
+        return frozenset(text(item).strip() for item in listed if isinstance(item, str | int | float))
+    except exact_json.JsonError:
+        _say_once(f"{ACCOUNTS.setting}: a list is no JSON array, and taken as empty: {shown[:60]!r}")
+        return frozenset()
+
+
+def _usable(rows: Sequence[Mapping[str, Any]], app: str) -> list[DeviceTarget]:
+    """The devices that can be pushed to, each once, without those that a provider has refused."""
+    impossible: Counter[str] = Counter()
+    found = [device for row in rows if (device := _target(row, impossible))]
+    for reason, number in impossible.items():
+        _say_once(f"devices are left out: {reason}", number)
+    tokens = [device.token for device in found]
+    refused = set(_refused(app).filter(token__in=tokens).values_list("token", flat=True))
+    return list(dict.fromkeys(device for device in found if device.token not in refused))
+
+
+def _target(row: Mapping[str, Any], impossible: Counter[str]) -> DeviceTarget | None:
+    """None for a row without a device; `impossible` counts those whose token cannot be one, by the reason."""
+    token, account_id = text(row["token"]).strip(), _account_id(row)
+    platform = _platform(text(row["platform"]))
+    environment = _environment(text(row.get("environment")))
+    if not (token and account_id and platform and environment):
+        return None
+    try:
+        return DeviceTarget(None, account_id, platform, environment, device_tokens.spelled(token, platform))
+    except device_tokens.InvalidTokenError as error:
+        impossible[f"the token of an {platform.label} device cannot be one: {error}"] += 1
+        return None
+
+
+def _account_id(row: Mapping[str, Any]) -> str:
+    given = text(row["account_id"])
+    found = ids.found(given)
+    if given and not found:
+        _say_once(f"accounts are left out: {ids.shown(given)} is no account id: {ids.fault(given)}")
+    return found
+
+
+def _platform(value: str) -> Platform | None:
+    try:
+        return platform_of(value)
+    except ValueError as error:
+        _say_once(f"devices of a platform are left out: {error}")
+        return None
+
+
+def _environment(value: str) -> Environment | None:
+    try:
+        return Environment(value or Environment.PRODUCTION)
+    except ValueError:
+        _say_once(f"devices of environment {value!r} are left out: it must be one of {', '.join(Environment.values)}")
+        return None
+
+
+def _say_once(problem: str, number: int = 1) -> None:
+    """Once per process, with how many rows the first of its queries had: the same column says the same of a
+    million rows."""
+    if problem not in _SAID and len(_SAID) < MOST_PROBLEMS:
+        _SAID.add(problem)
+        log.warning("directory: %s%s", problem, f" ({number} in one query)" if number > 1 else "")
+
+
+def _refused(app: str) -> "QuerySet[Device]":
+    return Device.objects.filter(app=app, is_active=False)

@@ -1,0 +1,49 @@
+"""Masked tokens as pages and exports show them (`abcd…wxyz`), found again: by the index of the tokens' beginnings."""
+
+import re
+
+from django.db.models import Q, QuerySet
+
+from pushes.console.site.filters import starts_with
+from pushes.models import DeliveryResult, Device
+from pushes.names import Platform
+from pushes.text import device_tokens
+
+#: The ends of a token with whatever somebody's clipboard or keyboard makes of the sign between them.
+_MASK = re.compile(r"(?P<begins>\S{4})\s*(?:[…⋯‥]{1,3}|\.{2,6}|。{2,6}|\*{2,8})\s*(?P<ends>\S{4})")
+#: Of tokens with the same ends so many are looked up.
+MOST_TOKENS = 200
+
+
+def is_mask(text: str) -> bool:
+    return _MASK.fullmatch(text.strip()) is not None
+
+
+def of_devices(text: str) -> list[str]:
+    """The tokens of our devices that are masked so."""
+    return _tokens(text, Device.objects.all())
+
+
+def of_deliveries(text: str) -> list[str]:
+    """The same of the log, whose devices another directory may keep, or nobody any more."""
+    return of_devices(text) or _tokens(text, DeliveryResult.objects.all())
+
+
+def _tokens(text: str, rows: "QuerySet[Device] | QuerySet[DeliveryResult]") -> list[str]:
+    mask = _MASK.fullmatch(text.strip())
+    if mask is None:
+        return []
+    begins, ends = mask.groups()
+    found = _with_ends(rows, begins, ends)
+    lower = begins.lower(), ends.lower()
+    if lower != (begins, ends) and device_tokens.apple(begins + ends):
+        found += _with_ends(rows.filter(platform=Platform.IOS), *lower)
+    return found
+
+
+def _with_ends(rows: "QuerySet[Device] | QuerySet[DeliveryResult]", begins: str, ends: str) -> list[str]:
+    alike = rows.filter(starts_with("token", begins) & Q(token__endswith=ends))
+    # In the order of the index, so that no database thinks of reading the rows from their newest on.
+    tokens = alike.order_by("token").values_list("token", flat=True).distinct()[:MOST_TOKENS]
+    # SQLite's LIKE takes small letters for capitals.
+    return [token for token in tokens if token.startswith(begins) and token.endswith(ends)]

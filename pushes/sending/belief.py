@@ -1,0 +1,166 @@
+"""Whether a provider is believed when it says that it does not know a device token.
+
+Such an answer means a phone without the app, or a key of the wrong environment or app: then every token is "unknown".
+So a refused token is under suspicion until other tokens of the same key are accepted:
+
+    refused ──▶ suspect ──enough others accepted──▶ deactivated
+                   │ └──as many suspects as say that it is the key──▶ the key is paused, its pushes wait
+                   └──a day without either──▶ forgotten: its next push asks again
+
+Mostly the answers of one window hold both, and a dead token is deactivated in the moment that it is refused. All of
+it is in the database, so that workers and machines judge by the same.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+
+from django.db.models import F, Q, QuerySet
+
+from pushes.ledger.claims import Claimed
+from pushes.models import AppKey, DeliveryResult, Device, SuspectToken
+from pushes.names import Reason, Status
+from pushes.people import devices
+from pushes.storage import clocks
+from pushes.text import characters
+from pushes.values import Outcome, Scope, Verdict
+
+#: So many refused tokens for every accepted one are "nearly all". A list that nobody has cleaned for years has half of
+#: its tokens dead; a key of the wrong environment has all, but for a few phones of developers.
+NEARLY_ALL = 4
+#: Fewer different tokens refused, and none accepted, is chance, or one user's old phones: it pauses no key.
+LEAST_TO_DOUBT = 10
+#: What the last minutes say is asked of the deliveries of these, and of no more than so many; they are looked for among
+#: so many of the newest of all keys, because no index leads from a key to its deliveries.
+LAST_MINUTES = timedelta(minutes=10)
+MOST_ASKED, MOST_READ = 1_000, 20_000
+#: A key whose pushes are so few that this passes without an acceptance asks again with the next push.
+SUSPECT_FOR = timedelta(days=1)
+
+Finished = Sequence[tuple[Claimed, Outcome]]
+
+
+class Suspect(NamedTuple):
+    """A refused token and how many others were accepted since."""
+
+    token: str
+    account_id: str
+    device_id: int | None
+    detail: str
+    taken: int
+    created_at: datetime
+
+
+class Weighed(NamedTuple):
+    """What a window's answers come to. `finished` is what is to be written: where nobody believes that tokens are
+    dead, their pushes wait for the key. `doubted_since` is set when the key must be paused."""
+
+    finished: Finished
+    believed: Sequence[Suspect] = ()
+    doubted_since: datetime | None = None
+
+
+def weigh(key: AppKey, finished: Finished) -> Weighed:
+    """Hold what was refused against what was accepted, now and since the oldest suspicion."""
+    now = clocks.now()
+    accepted = {row.token for row, outcome in finished if outcome.verdict is Verdict.ACCEPTED and outcome.vouches}
+    taken = len(accepted)
+    refused = {
+        row.token: Suspect(row.token, row.account_id, row.device_id, _words(outcome), taken, now)
+        for row, outcome in finished
+        if outcome.verdict is Verdict.BAD_TARGET
+    }
+    earlier = list(_suspects(key).order_by("id").values_list(*Suspect._fields))
+    if not refused and not (earlier and taken):
+        return Weighed(finished)
+    known = [Suspect(*row)._replace(taken=row[4] + taken) for row in earlier]
+    fresh = [one for token, one in refused.items() if token not in {suspect.token for suspect in known}]
+    every = [*known, *fresh]
+    if every[0].taken * NEARLY_ALL >= len(every):
+        doubted_since = _contradicted(key, accepted, every, now)
+        if doubted_since is None:
+            return Weighed(finished, every)
+    else:
+        doubted_since = every[0].created_at if len(every) >= LEAST_TO_DOUBT else None
+    _remember(key, taken if known else 0, fresh)
+    if doubted_since is None:
+        return Weighed(finished)
+    return Weighed([(row, _waits(outcome)) for row, outcome in finished], (), doubted_since)
+
+
+def _contradicted(key: AppKey, accepted: set[str], suspects: Sequence[Suspect], now: datetime) -> datetime | None:
+    """Since when the last minutes as a whole say that it is the key; None when they do not. Few suspects at a time are
+    outweighed by one phone that is accepted again and again, until none of the others is left."""
+    if len(accepted) >= LEAST_TO_DOUBT:
+        return None
+    since = max(filter(None, (now - LAST_MINUTES, key.updated_at, key.doubted_until)))
+    newest = DeliveryResult.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    lately = DeliveryResult.objects.filter(id__gt=newest - MOST_READ, app_key_id=key.pk, created_at__gte=since)
+    told = lately.filter(Q(status=Status.ACCEPTED) | Q(status=Status.FAILED, reason=Reason.BAD_TOKEN)).order_by("-id")
+    living, dead = set(accepted), {suspect.token for suspect in suspects}
+    for status, token in told.values_list("status", "token")[:MOST_ASKED]:
+        (living if status == Status.ACCEPTED else dead).add(token)
+    return since if len(dead) >= LEAST_TO_DOUBT and len(living) * NEARLY_ALL < len(dead) else None
+
+
+def act_on(key: AppKey, believed: Sequence[Suspect]) -> None:
+    """Deactivate these, each with the provider's words: our devices, and those that another directory keeps. One that
+    was registered again since it was refused is another phone's, or alive."""
+    renewed = _renewed(believed)
+    by_answer: dict[str, list[Suspect]] = defaultdict(list)
+    for suspect in believed:
+        if suspect.token not in renewed:
+            by_answer[suspect.detail].append(suspect)
+    for detail, suspects in by_answer.items():
+        ours = [suspect.device_id for suspect in suspects if suspect.device_id is not None]
+        others = {suspect.token: suspect.account_id for suspect in suspects if suspect.device_id is None}
+        if ours:
+            devices.deactivate(ours, Reason.BAD_TOKEN, detail)
+        if others:
+            devices.refuse(others, key.app, key.platform, key.environment, Reason.BAD_TOKEN, detail)
+    _suspects(key).filter(token__in=[suspect.token for suspect in believed]).delete()
+
+
+def forget(key_id: int) -> None:
+    """Nothing is suspected under this key any more: somebody says that it is right now."""
+    SuspectToken.objects.filter(app_key_id=key_id).delete()
+
+
+def forget_old(now: datetime) -> int:
+    """Drop suspicions that nothing has confirmed. Returns how many there were."""
+    return SuspectToken.objects.filter(created_at__lt=now - SUSPECT_FOR).delete()[0]
+
+
+def _suspects(key: AppKey) -> "QuerySet[SuspectToken]":
+    """Those of the credentials that `key` was read with: what others were refused says nothing about these."""
+    return SuspectToken.objects.filter(app_key_id=key.pk, revision=key.revision)
+
+
+def _remember(key: AppKey, taken: int, fresh: Iterable[Suspect]) -> None:
+    if taken:
+        _suspects(key).update(taken=F("taken") + taken)
+    made = partial(SuspectToken, app_key_id=key.pk, revision=key.revision)
+    SuspectToken.objects.bulk_create([made(**one._asdict()) for one in fresh], ignore_conflicts=True)
+
+
+def _renewed(suspects: Sequence[Suspect]) -> set[str]:
+    """The tokens that were registered after they were refused."""
+    refused_at = {suspect.device_id: suspect for suspect in suspects if suspect.device_id is not None}
+    seen: Mapping[int, datetime] = dict(
+        Device.objects.filter(pk__among=set(refused_at)).values_list("pk", "seen_at") if refused_at else ()
+    )
+    return {one.token for pk, one in refused_at.items() if pk in seen and seen[pk] > one.created_at}
+
+
+def _waits(outcome: Outcome) -> Outcome:
+    """Nothing is wrong with the token, as far as anybody knows: the push waits until the key is right."""
+    if outcome.verdict is not Verdict.BAD_TARGET:
+        return outcome
+    return replace(outcome, verdict=Verdict.FAILED, reason=Reason.TOKENS_DOUBTED, scope=Scope.KEY)
+
+
+def _words(outcome: Outcome) -> str:
+    return characters.shorten(f"{'' if outcome.code is None else outcome.code} {outcome.text}".strip(), 200)

@@ -1,0 +1,58 @@
+"""Push type policy + record → the provider-neutral notification. Pure."""
+
+from datetime import datetime
+from typing import Any
+
+from pushes.names import HIDDEN_TEXT
+from pushes.providers.reserved import moved_aside
+from pushes.text import characters
+from pushes.values import Content, Notification, Policy
+
+MAX_PROVIDER_SECONDS = 259_200  # Xinge keeps a message for at most three days
+LEAST_PROVIDER_SECONDS = 60
+#: What the client app finds under these names is the platform's: the push type, and the id to replace by.
+RESERVED = frozenset({"type", "n_id"})
+
+
+def compose(content: Content, policy: Policy, now: datetime, *, stands_for: int = 1) -> Notification:
+    """The notification for every device of a record.
+
+    The client app finds the number of the push type as `type` and the producer's data beside it; what the producer
+    himself calls `type` or `n_id` is `custom_type` and `custom_n_id` there. The replace id is the record's own, so
+    that a second delivery of it replaces the first on Android. What shows nothing counts as none, and no text turns
+    what stands around it. The text is cut to the provider's size limit by the provider, which knows its own format.
+    `stands_for` counts the messages of a burst: above one, the count comes before the last message's text.
+    """
+    seconds_left = int((content.expires_at - now).total_seconds())
+    return Notification(
+        title=_title(content, policy),
+        content=_text(content, policy, stands_for),
+        custom=_custom(content),
+        expire_seconds=max(LEAST_PROVIDER_SECONDS, min(seconds_left, MAX_PROVIDER_SECONDS)),
+        replace_id=content.id % 2_147_483_647 or 1,
+    )
+
+
+def _title(content: Content, policy: Policy) -> str:
+    return characters.name(content.title) or characters.name(policy.default_title)
+
+
+def _custom(content: Content) -> dict[str, Any]:
+    data = content.data
+    if str(data.get("type")) == str(content.push_type):
+        # The push type once more, as in every chat push: nothing of the producer's own is lost.
+        data = {name: value for name, value in data.items() if name != "type"}
+    return {**moved_aside(data, RESERVED), "type": content.push_type}
+
+
+def _text(content: Content, policy: Policy, stands_for: int) -> str:
+    text = characters.body(content.text) or _title(content, policy)
+    if stands_for == 1:
+        return text
+    if content.text == HIDDEN_TEXT:
+        return f"你收到 {stands_for} 条新消息"
+    sender = characters.name(content.sender_name)
+    if not sender:
+        return f"{stands_for} 条新消息：{text}"
+    # A group's texts begin with their sender, who is named before the count already.
+    return f"{sender}等 {stands_for} 条新消息：{text.removeprefix(f'{sender}: ')}"

@@ -1,0 +1,170 @@
+"""Whose clock counts: the database's. Due times, expiries and leases are shared by all machines, so they are written
+and judged by one clock, whatever a machine's own says.
+
+`now` is this machine's own time as long as it agrees with the database's, and else the database's, measured over a
+connection of its own every few seconds and carried on by the monotonic clock, which nobody sets. `database_time` is for
+statements. With SQLite there is one machine, and its clock.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.db.models import DateTimeField
+from django.db.models.expressions import RawSQL
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from redis import RedisError
+
+from pushes.storage import probe
+from pushes.workers import queues
+
+log = logging.getLogger(__name__)
+
+#: More than this is told as a problem. Pushes become due, late and old by so much too early or too late.
+MOST_SKEW_SECONDS = 2.0
+#: Clocks that differ by less agree: measuring is no better.
+AGREE = timedelta(seconds=0.5)
+#: A reading of the database's clock is good for so long; while the clocks disagree, for the shorter time.
+READING_SECONDS, DOUBTED_SECONDS, ASK_SECONDS = 60.0, 5.0, 2
+
+
+class Reading(NamedTuple):
+    """The database's time, and the monotonic clock's at that moment."""
+
+    there: datetime
+    monotonic: float
+
+    @property
+    def now(self) -> datetime:
+        return self.there + timedelta(seconds=self.age)
+
+    @property
+    def age(self) -> float:
+        return time.monotonic() - self.monotonic
+
+
+class _Process:
+    """The latest reading of this process, and the lock of whoever makes the next one."""
+
+    reading: Reading | None = None
+    tried_at = float("-inf")
+    lock = threading.Lock()
+
+
+def now() -> datetime:
+    """The time that all machines share."""
+    own = timezone.now()
+    if connection.vendor != "mysql":
+        return own
+    reading = _Process.reading
+    is_doubted = reading is None or abs(reading.now - own) > AGREE
+    if reading is None or reading.age > (DOUBTED_SECONDS if is_doubted else READING_SECONDS):
+        reading = _read_again()
+    return own if reading is None or abs(reading.now - own) <= AGREE else reading.now
+
+
+def _read_again() -> Reading | None:
+    """A new reading, if nobody else makes one just now and the last attempt is a while ago; else the latest."""
+    if time.monotonic() - _Process.tried_at > DOUBTED_SECONDS and _Process.lock.acquire(blocking=False):
+        try:
+            _Process.tried_at = time.monotonic()
+            ask_database(seconds=ASK_SECONDS)
+        except DatabaseError as error:
+            log.debug("the database's clock cannot be read: %s", error)
+        finally:
+            _Process.lock.release()
+    return _Process.reading
+
+
+def ask_database(*, seconds: int) -> None:
+    """Ask the database for its time over a connection of its own, and remember it. Raises django.db.Error when it does
+    not answer within about `seconds`."""
+    if connection.vendor != "mysql":
+        probe.ask(seconds=seconds)
+        return
+    with probe.cursor(seconds=seconds) as cursor:
+        before = time.monotonic()
+        there = _asked(cursor)
+        _Process.reading = Reading(there, (before + time.monotonic()) / 2)
+
+
+def database_time(now: datetime, *, seconds: float = 0.0) -> Any:
+    """`seconds` from now by the database's clock, for a statement. SQLite's is the machine's own: from `now`, then."""
+    if connection.vendor != "mysql":
+        return now + timedelta(seconds=seconds)
+    microseconds = int(seconds * 1_000_000)
+    return RawSQL("UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND", (microseconds,), output_field=DateTimeField())
+
+
+def seconds_ahead() -> dict[str, float]:
+    """How far this machine's clock is ahead of the database server's and of Redis's (negative: behind), for certain:
+    the time that asking took is not counted. One that does not answer is absent, and so is SQLite."""
+    found: dict[str, float] = {}
+    for name, ask in (("database", _database_clock), ("redis", _redis_clock)):
+        try:
+            ahead = _ahead_of(ask)
+        except (DatabaseError, RedisError):
+            continue
+        if ahead is not None:
+            found[name] = ahead
+    return found
+
+
+def problems() -> dict[str, str]:
+    """A sentence for every clock that differs too much, by whose it is."""
+    names = {"database": _("the database server"), "redis": _("the Redis server")}
+    return {
+        name: _("The clock of this machine differs by %(seconds)s s from that of %(server)s: set both by NTP.")
+        % {"seconds": f"{ahead:+.1f}", "server": names[name]}
+        for name, ahead in seconds_ahead().items()
+        if abs(ahead) > MOST_SKEW_SECONDS
+    }
+
+
+def is_wrong() -> bool:
+    """Whether this machine's own clock is known to be wrong: by the database's, or where that is the machine's own or
+    does not answer, by Redis's."""
+    found = seconds_ahead()
+    return abs(found.get("database", found.get("redis", 0.0))) > MOST_SKEW_SECONDS
+
+
+def warn() -> None:
+    """Say so in the log; for the start of a process."""
+    for text in problems().values():
+        log.warning("%s", text)
+
+
+def _ahead_of(ask: Callable[[], float | None]) -> float | None:
+    before = time.time()
+    there = ask()
+    after = time.time()
+    if there is None:
+        return None
+    # Theirs was read at some moment in between.
+    return before - there if there < before else min(0.0, after - there)
+
+
+def _database_clock() -> float | None:
+    if connection.vendor != "mysql":
+        return None
+    with connection.cursor() as cursor:
+        return _asked(cursor).timestamp()
+
+
+def _asked(cursor: Any) -> datetime:
+    # As text: what becomes of an instant on the way is the connection's business.
+    cursor.execute("SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)")
+    (text,) = cursor.fetchone()
+    return datetime.fromisoformat(f"{text}+00:00")
+
+
+def _redis_clock() -> float:
+    client: Any = queues.connection()
+    seconds, microseconds = client.time()
+    return float(seconds + microseconds / 1e6)

@@ -1,0 +1,101 @@
+"""What an account id is, for every door: the API, the producers' list, files, other databases, chats and the console.
+
+An id is compared by its characters, so one that only looks right matches nothing. White space around it is an
+accident of copying and taken off; whatever else does not show is refused where it is written, and named by its code.
+"""
+
+import re
+import unicodedata
+
+from pushes.text import characters
+
+MAX_ACCOUNT_ID = 64
+#: What shows nothing although Unicode files it under letters, marks or symbols: fillers, variation selectors, joiners.
+_UNSEEN = (
+    r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufffc"
+    r"\U0001d159\U0001d173-\U0001d17a\U000e0100-\U000e01ef"
+)
+_UNSEEN_CHARACTER = re.compile(f"[{_UNSEEN}]")
+#: How such a code is written in an error.
+_SHORT_CODE = 0x10000
+
+
+class InvalidIdError(ValueError):
+    """Why a value is no account id. `shown` is the value with what cannot be seen written as escapes."""
+
+    def __init__(self, value: object, reason: str) -> None:
+        self.shown, self.reason = shown(value), reason
+        super().__init__(f"{self.shown}: {reason}")
+
+
+def account_id(value: str, *, most: int = MAX_ACCOUNT_ID) -> str:
+    """The one way to write this id. Raises InvalidIdError."""
+    if value.isascii() and value.isalnum() and len(value) <= most:
+        return value
+    if reason := fault(value, most=most):
+        raise InvalidIdError(value, reason)
+    return value.strip()
+
+
+def fault(value: str, *, most: int = MAX_ACCOUNT_ID) -> str:
+    """Why `value` is no account id, or ""."""
+    named = value.strip()
+    if not named or len(named) > most:
+        return f"an account id has 1 to {most} characters"
+    if hidden := unseen(named):
+        return f"{_code(hidden)} cannot be seen in it: an account id has visible characters only"
+    if other := wide(named):
+        return f"{_code(other)} is not the digit or letter that it looks like"
+    if named[0] == "/" or named[-1] == "/":
+        return "an account id neither begins nor ends with a slash"
+    return ""
+
+
+def found(value: str, *, most: int = MAX_ACCOUNT_ID) -> str:
+    """The id that `value` is, or "" where it is none: for what is read and not ours to refuse."""
+    try:
+        return account_id(value, most=most)
+    except InvalidIdError:
+        return ""
+
+
+def typed(value: str) -> str:
+    """`value` as somebody looks for it: without what cannot be seen, since no id has that."""
+    return "".join(character for character in value if not unseen(character)).strip()
+
+
+def unseen(text: str) -> str:
+    """The first character that does not show (a plain blank does), or ""."""
+    if text.isascii() and text.isprintable():
+        return ""
+    return next((character for character in text if _is_unseen(character)), "")
+
+
+def wide(text: str) -> str:
+    """The first digit of another alphabet, or full-width digit or letter of a Chinese keyboard, or ""."""
+    if text.isascii():
+        return ""
+    return next(
+        (c for c in text if not c.isascii() and (c.isdecimal() or (c.isalpha() and "\uff21" <= c <= "\uff5a"))), ""
+    )
+
+
+def shown(value: object, *, most: int = 60) -> str:
+    """`value` for an error message: short, in quotes, with escapes for what would not show."""
+    if not isinstance(value, str | int | float | None):
+        return f"a {type(value).__name__}"
+    return characters.shorten(_UNSEEN_CHARACTER.sub(lambda match: _escaped(match[0]), repr(value)), most)
+
+
+def _is_unseen(character: str) -> bool:
+    return not character.isprintable() or _UNSEEN_CHARACTER.match(character) is not None
+
+
+def _code(character: str) -> str:
+    name = unicodedata.name(character, "")
+    return f"U+{ord(character):04X}{f' ({name})' if name else ''}"
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code < _SHORT_CODE else f"\\U{code:08x}"

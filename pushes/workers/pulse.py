@@ -1,0 +1,238 @@
+"""Whether this process can do its work: its database answers, and its threads move. A thread of its own looks.
+
+What others would take over from a process that is gone (its shards, a batch of the intake's) is kept by leases that
+a thread renews. So that a process which merely lives does not keep them, they are renewed only while it is well; and
+one that is not says so in Redis, where the console and /metrics find it.
+"""
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+from redis import RedisError
+
+from pushes.storage import clocks
+from pushes.workers import queues
+
+log = logging.getLogger(__name__)
+
+#: The names of the processes that are not well, and what each of them says, which runs out by itself.
+NAMES_KEY, TEXT_KEY = "higo:unwell", "higo:unwell:{name}"
+SAID_SECONDS = 60
+#: So many are read at once, and so much of each: more has been said by nobody of ours.
+MOST_COMPLAINTS, MOST_SAID_BYTES = 500, 900
+ASK_SECONDS = 5
+DATABASE, CLOCK, STANDSTILL = "database", "clock", "standstill"
+#: That a provider has refused what this machine signs, for all of its worker processes, also those of tomorrow.
+CLOCK_KEY = "higo:clock-refused:{host}"
+CLOCK_SECONDS = 3_600
+#: A busy machine may take a while to ask.
+LEAST_SILENT_SECONDS = 10.0
+#: RQ waits for a job for 10 s, and looks after its registries: a loop that is still for no longer may be well.
+LEAST_STILL_SECONDS = 30.0
+_threads: dict[int, float] = {}
+
+_WORDS = {
+    DATABASE: "the database does not answer",
+    CLOCK: "the machine's clock is wrong",
+    STANDSTILL: "a thread does not move",
+}
+
+
+class _Process:
+    """Since when (by the monotonic clock) this process has not been sending, because its machine's clock is wrong."""
+
+    clock_refused_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """`what` is DATABASE (it does not answer), CLOCK (the machine's is wrong, and a provider has refused its time) or
+    STANDSTILL (a thread does not move); `seconds`: for how long."""
+
+    process: str
+    host: str
+    what: str
+    seconds: int
+
+
+def moved() -> None:
+    """The calling thread says that it moves. It is missed when it does not say so again in time, until `rested`."""
+    _threads[threading.get_ident()] = time.monotonic()
+
+
+def moves_on() -> None:
+    """The same, of a thread that is being watched already; others are none of a pulse's."""
+    if threading.get_ident() in _threads:
+        moved()
+
+
+def rested() -> None:
+    """The calling thread has nothing to do: it need not move."""
+    _threads.pop(threading.get_ident(), None)
+
+
+def stop_sending() -> None:
+    """A provider has refused the time of this machine's calls, and its clock is known to be wrong: no worker of the
+    machine takes jobs until the clock is right. The others' shards and the other machines go on."""
+    if _Process.clock_refused_at is None:
+        log.error("a provider refuses the time of this machine's calls, and its clock is wrong: sending stops")
+        _Process.clock_refused_at = time.monotonic()
+    _quietly(lambda: queues.connection().set(CLOCK_KEY.format(host=socket.gethostname()), 1, ex=CLOCK_SECONDS))
+
+
+def may_send() -> bool:
+    """Whether this machine's clock lets this process send. Once it has not, the clock is asked again each time."""
+    if _Process.clock_refused_at is not None:
+        _quietly(_look_at_clock)
+    return _Process.clock_refused_at is None
+
+
+def _look_at_clock() -> None:
+    """Go on sending once the clock is right; stop when another process of this machine has had to. Raises
+    redis.RedisError."""
+    key = CLOCK_KEY.format(host=socket.gethostname())
+    if _Process.clock_refused_at is None and not queues.connection().exists(key):
+        return
+    if clocks.is_wrong():
+        stop_sending()
+        return
+    log.warning("the clock of this machine is right again: sending goes on")
+    _Process.clock_refused_at = None
+    queues.connection().delete(key)
+
+
+def _quietly(tell: Callable[[], object]) -> None:
+    try:
+        tell()
+    except RedisError as error:
+        log.debug("nobody could be told how this process is: %s", error)
+
+
+class Pulse:
+    """Of the process `name`. The database may be silent for a shard's lease, threads may be still for a claim's; one
+    that `sends` needs a clock that providers accept."""
+
+    def __init__(self, name: str, ask: Callable[[], None] | None = None, *, sends: bool = False) -> None:
+        self._name, self._host, self._sends = name, socket.gethostname(), sends
+        self._ask = ask or (lambda: clocks.ask_database(seconds=ASK_SECONDS))
+        self._answered_at: float | None = None
+        self._started_at = time.monotonic()
+        self._stop = threading.Event()
+        self._said = ""
+        self._thread = threading.Thread(target=self._watch, name="pulse", daemon=True)
+
+    def start(self) -> None:
+        """Ask the database once, here and now, and from then on in the background."""
+        self._look()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """What it has said stands, and runs out: who ends because it is unwell has a successor that says the same."""
+        self._stop.set()
+        self._thread.join(timeout=ASK_SECONDS)
+
+    def complaint(self) -> Complaint | None:
+        """What is wrong; None while the process is well. One that has never had an answer is not."""
+        now = time.monotonic()
+        silent = now - (self._answered_at or self._started_at)
+        if self._answered_at is None or silent > max(LEAST_SILENT_SECONDS, settings.SHARD_LEASE_SECONDS):
+            return Complaint(self._name, self._host, DATABASE, int(silent))
+        if self._sends and _Process.clock_refused_at is not None:
+            return Complaint(self._name, self._host, CLOCK, int(now - _Process.clock_refused_at))
+        still = now - min(list(_threads.values()), default=now)
+        if still > max(LEAST_STILL_SECONDS, settings.LEASE_SECONDS):
+            return Complaint(self._name, self._host, STANDSTILL, int(still))
+        return None
+
+    @property
+    def is_well(self) -> bool:
+        return self.complaint() is None
+
+    def _watch(self) -> None:
+        while not self._stop.wait(settings.SHARD_LEASE_SECONDS / 6):
+            self._look()
+            connection.close()  # this thread's, if it has asked for the clock
+
+    def _look(self) -> None:
+        try:
+            self._ask()
+        except DatabaseError as error:
+            log.debug("the database does not answer: %s", error)
+        else:
+            self._answered_at = time.monotonic()
+        if self._sends:
+            _quietly(_look_at_clock)
+        found = self.complaint()
+        if found is not None:
+            _quietly(lambda: self._say(found))
+        elif self._said:
+            _quietly(self._unsay)
+
+    def _say(self, found: Complaint) -> None:
+        if found.what != self._said:
+            log.error("%s: %s (for %s s): it gives up what it holds", self._name, _WORDS[found.what], found.seconds)
+        self._said = found.what
+        pipeline = queues.connection().pipeline(transaction=False)
+        pipeline.sadd(NAMES_KEY, self._key)
+        pipeline.set(TEXT_KEY.format(name=self._key), json.dumps(asdict(found)), ex=SAID_SECONDS)
+        pipeline.execute()
+
+    def _unsay(self) -> None:
+        log.warning("%s: well again", self._name)
+        self._said = ""
+        pipeline = queues.connection().pipeline(transaction=False)
+        pipeline.srem(NAMES_KEY, self._key)
+        pipeline.delete(TEXT_KEY.format(name=self._key))
+        pipeline.execute()
+
+    @property
+    def _key(self) -> str:
+        return f"{self._host}:{self._name}"
+
+
+@contextmanager
+def watched(name: str, *, sends: bool = False) -> Iterator[Pulse]:
+    """A pulse that is looked at while the body runs."""
+    pulse = Pulse(name, sends=sends)
+    pulse.start()
+    try:
+        yield pulse
+    finally:
+        pulse.stop()
+
+
+def complaints() -> list[Complaint]:
+    """What processes of all machines have said within the last minute. Raises redis.RedisError."""
+    client: Any = queues.connection()
+    names = queues.unless_strange(lambda: sorted(client.smembers(NAMES_KEY))[:MOST_COMPLAINTS], None)
+    if names is None:
+        client.delete(NAMES_KEY)  # so that there is a place for the next
+    if not names:
+        return []
+    prefix = TEXT_KEY.format(name="").encode()
+    found = [_read(text) for text in client.mget([prefix + name for name in names])]
+    # Well again without a word, or gone; or none of ours.
+    if gone := [name for name, complaint in zip(names, found, strict=True) if complaint is None]:
+        client.srem(NAMES_KEY, *gone)
+    return [complaint for complaint in found if complaint is not None]
+
+
+def _read(text: bytes | None) -> Complaint | None:
+    """None for what nobody of ours has said: it is shown on pages."""
+    try:
+        found = Complaint(**json.loads((text or b"null")[:MOST_SAID_BYTES]))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    are_names = all(isinstance(one, str) and one.isprintable() for one in (found.process, found.host))
+    is_known = isinstance(found.what, str) and found.what in _WORDS
+    return found if are_names and is_known and type(found.seconds) is int and 0 <= found.seconds < 10**9 else None

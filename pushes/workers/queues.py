@@ -1,0 +1,331 @@
+"""The only importer of django_rq: queue objects, and jobs that are enqueued after commit, always.
+
+A job carries row ids and nothing else. When Redis cannot be reached after a commit, that is logged and
+the sweeper enqueues the rows later: an accepted push never depends on Redis.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
+from functools import lru_cache, partial
+from itertools import islice
+from typing import Any, TypeVar
+
+import django_rq
+from django.conf import settings
+from django.db import transaction
+from redis import Redis, RedisError, ResponseError
+from rq import Queue, get_current_job
+from rq.timeouts import JobTimeoutException
+from rq.utils import utcparse
+
+from pushes import lanes
+from pushes.storage import outages
+from pushes.workers import job_check
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+DISTRIBUTE_JOB, SEND_JOB = job_check.DISTRIBUTE_JOB, job_check.SEND_JOB
+EXPAND_JOB, EXPORT_JOB = job_check.EXPAND_JOB, job_check.EXPORT_JOB
+JOB_PATHS = job_check.JOB_PATHS
+#: Raised in the middle of a job that takes longer than its time-out.
+JobTimeout: type[Exception] = JobTimeoutException
+#: More would keep rows from a lane's other processes for longer than a moment.
+BATCHES_A_RUN = 4
+JOBS_READ_AT_ONCE = 20
+#: RQ's own names: the set of workers that have registered, and a key for each that lives.
+WORKERS_KEY = "rq:workers"
+WORKER_PREFIX, JOB_PREFIX = "rq:worker:", job_check.JOB_PREFIX
+#: Written to see whether Redis takes anything.
+WRITTEN_KEY, WRITTEN_SECONDS = "higo:written", 60
+#: Since when a job waits that does not say so, and when none waits.
+EARLIEST, LATEST = datetime.min.replace(tzinfo=timezone.utc), datetime.max.replace(tzinfo=timezone.utc)
+
+
+class _Told:
+    """Whether this process has said that Redis takes no jobs."""
+
+    is_away = False
+
+
+@lru_cache(maxsize=4)
+def _client(url: str) -> Redis:
+    return Redis.from_url(url, socket_timeout=5, socket_connect_timeout=3)
+
+
+def connection() -> Redis:
+    """The process's Redis client, for short commands. Every command may raise `redis.RedisError`."""
+    return _client(settings.RQ_QUEUES[lanes.send_queue(lanes.SYSTEM)]["URL"])
+
+
+@lru_cache(maxsize=512)
+def _queue(name: str, url: str) -> Queue:
+    found: Queue = django_rq.get_queue(name, connection=_client(url))
+    return found
+
+
+def queue(name: str) -> Queue:
+    return _queue(name, settings.RQ_QUEUES[name]["URL"])
+
+
+def passes(error: BaseException) -> bool:
+    """Whether a job's error says nothing about its work: it may go through the next time."""
+    return isinstance(error, RedisError | JobTimeout) or outages.passes(error)
+
+
+def must_wait(error: BaseException) -> bool:
+    """Whether the work is not to blame for its error: that passes, or an operator has to put the tables right."""
+    return passes(error) or outages.concerns_everything(error)
+
+
+def current_queue() -> str:
+    """The name of the queue that the running job came from; "" outside jobs."""
+    job = get_current_job()
+    return job.origin if job is not None else ""
+
+
+def current_app_key() -> int | None:
+    """The app key of the running send job's deliveries; None outside jobs and for jobs that do not say."""
+    job = get_current_job()
+    return job.meta.get("app_key_id") if job is not None else None
+
+
+def enqueue_distribute(lane: str, shard: int, record_ids: Sequence[int], *, is_urgent: bool = False) -> None:
+    """Have these records distributed once the current transaction has committed; urgent ones before whatever waits in
+    the queue."""
+    _after_commit(lanes.distribute_queue(lane, shard), DISTRIBUTE_JOB, record_ids, is_urgent=is_urgent)
+
+
+def enqueue_send(
+    lane: str, shard: int, delivery_ids: Sequence[int], *, app_key_id: int | None = None, is_urgent: bool = False
+) -> None:
+    """Have these deliveries, all of one app key, sent once the current transaction has committed; urgent ones
+    before whatever waits in the queue."""
+    _after_commit(lanes.send_queue(lane, shard), SEND_JOB, delivery_ids, app_key_id, is_urgent)
+
+
+def enqueue_expansion(broadcast_id: int) -> None:
+    """Have a launched broadcast's audience turned into deliveries, a chunk at a time."""
+    transaction.on_commit(
+        partial(_enqueue, lanes.distribute_queue(lanes.BROADCAST), EXPAND_JOB, [broadcast_id], split=False)
+    )
+
+
+def enqueue_export(export_id: int) -> None:
+    """Have the next piece of an export written."""
+    transaction.on_commit(partial(_enqueue, lanes.EXPORT_QUEUE, EXPORT_JOB, [export_id], split=False))
+
+
+def absorb_waiting(ids: Sequence[int]) -> list[list[int]]:
+    """`ids` of the running job and those of the jobs of the same kind and app key that wait next in its queue, as
+    batches of at most JOB_SIZE, BATCHES_A_RUN of them at most.
+
+    RQ spends some 75 commands on a job, whether it is about one row or hundreds, and here a following job costs
+    three. So under load small jobs become one batch, and full ones are run together. A crash in here loses jobs,
+    not rows: the sweeper has them enqueued again. Raises redis.RedisError."""
+    batches, job = [list(ids)], get_current_job()
+    if job is None:
+        return batches
+    source = queue(job.origin)
+    client: Any = connection()
+    while (job_id := client.lpop(source.key)) is not None:
+        following = job_check.fetch(source, job_id)
+        if following is None:
+            continue
+        is_alike = (following.func_name, following.meta) == (job.func_name, job.meta)
+        if not is_alike or not _taken_in(batches, following.args[0]):
+            client.lpush(source.key, job_id)
+            break
+        client.delete(following.key)
+    return batches
+
+
+def _taken_in(batches: list[list[int]], ids: list[int]) -> bool:
+    """Add `ids` to the last batch, or as a new one; False when there is no room for either."""
+    if len(batches[-1]) + len(ids) <= settings.JOB_SIZE:
+        batches[-1] += ids
+        return True
+    if len(batches) < BATCHES_A_RUN:
+        batches.append(list(ids))
+        return True
+    return False
+
+
+def _after_commit(
+    queue_name: str, job_path: str, ids: Sequence[int], app_key_id: int | None = None, is_urgent: bool = False
+) -> None:
+    if ids:
+        enqueue = partial(_enqueue, queue_name, job_path, list(ids), app_key_id=app_key_id, is_urgent=is_urgent)
+        transaction.on_commit(enqueue)
+
+
+def _enqueue(
+    queue_name: str,
+    job_path: str,
+    ids: list[int],
+    *,
+    app_key_id: int | None = None,
+    split: bool = True,
+    is_urgent: bool = False,
+) -> None:
+    target = queue(queue_name)
+    try:
+        if not split:
+            target.enqueue(job_path, *ids, description=job_path, failure_ttl=job_check.FAILURE_SECONDS)
+            _Told.is_away = False
+            return
+        jobs = [
+            Queue.prepare_data(
+                job_path,
+                (chunk,),
+                description=f"{job_path} {len(chunk)}",
+                meta={"app_key_id": app_key_id},
+                result_ttl=60,
+                failure_ttl=job_check.FAILURE_SECONDS,
+                timeout=600,
+                at_front=is_urgent,
+            )
+            for chunk in chunks(ids, settings.JOB_SIZE)
+        ]
+        target.enqueue_many(jobs)
+    except RedisError as error:
+        # Once in an outage: the sweeper tries all that waits again in every round.
+        level = logging.DEBUG if _Told.is_away else logging.WARNING
+        log.log(level, "%s: not enqueued, the sweeper will do it (%s)", queue_name, error)
+        _Told.is_away = True
+    else:
+        _Told.is_away = False
+
+
+def chunks(ids: Iterable[T], size: int) -> Iterator[list[T]]:
+    """`ids` in lists of at most `size`."""
+    rest = iter(ids)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def unless_strange(read: Callable[[], T], otherwise: T) -> T:
+    """What `read` finds in Redis; `otherwise` when somebody else has put a value of another type there. Raises
+    redis.RedisError."""
+    try:
+        return read()
+    except ResponseError as error:
+        if not job_check.is_wrong_type(error):
+            raise
+        return otherwise
+
+
+def depths(names: Sequence[str]) -> dict[str, int]:
+    """Jobs waiting in each of the named queues. Raises redis.RedisError."""
+    pipeline = connection().pipeline(transaction=False)
+    for name in names:
+        pipeline.llen(f"rq:queue:{name}")
+    return {
+        name: _known(found, otherwise=0)
+        for name, found in zip(names, pipeline.execute(raise_on_error=False), strict=True)
+    }
+
+
+def _known(found: Any, *, otherwise: Any) -> Any:
+    """One answer of several: `otherwise` for that about a value of another type than ours."""
+    if not isinstance(found, Exception):
+        return found
+    if not job_check.is_wrong_type(found):
+        raise found
+    return otherwise
+
+
+def raw_messages() -> int:
+    """Producers' messages that the intake has not taken yet. Raises redis.RedisError."""
+    client: Any = connection()
+    return unless_strange(lambda: int(client.llen(lanes.RAW_LIST)), 0)
+
+
+def raw_batches() -> int:
+    """Batches that an intake has taken and not finished. Raises redis.RedisError."""
+    client: Any = connection()
+    return unless_strange(lambda: int(client.hlen(f"{lanes.RAW_LIST}:taken")), 0)
+
+
+def oldest_raw() -> bytes:
+    """The message that the intake takes next; empty when there is none. Raises redis.RedisError."""
+    client: Any = connection()
+    return unless_strange(lambda: client.lindex(lanes.RAW_LIST, 0) or b"", b"")
+
+
+def try_to_write(client: Redis | None = None) -> None:
+    """Have Redis write something that it forgets by itself: one that answers may still take nothing. Raises
+    redis.RedisError."""
+    (client or connection()).set(WRITTEN_KEY, b"1", ex=WRITTEN_SECONDS)
+
+
+def word_for(error: BaseException) -> str:
+    """What kind of error it is, without what it says: messages name hosts and users. A server's own code, such as
+    MISCONF, is told."""
+    code = str(error).partition(" ")[0]
+    is_bare = type(error) is ResponseError and code.isascii() and code.isalpha() and code.isupper()
+    return code if is_bare else type(error).__name__
+
+
+def lane_depth(lane: str) -> int:
+    """Jobs waiting in all queues of a lane. Raises redis.RedisError."""
+    return sum(depths(lanes.queue_names(lane, settings.QUEUE_MAX)).values())
+
+
+def worker_names() -> list[str]:
+    """RQ's names of the workers that live; each begins with its lane. Raises redis.RedisError."""
+    client: Any = connection()
+    keys: list[bytes] = unless_strange(lambda: sorted(client.smembers(WORKERS_KEY)), [])
+    pipeline = client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.exists(key)
+    # A killed one stays in the set, but its key expires.
+    lives = pipeline.execute() if keys else []
+    names = [key.decode(errors="replace") for key, is_there in zip(keys, lives, strict=True) if is_there]
+    return [name.removeprefix(WORKER_PREFIX) for name in names]
+
+
+def serving(lane: str, workers: Sequence[str]) -> int:
+    """How many of the workers of these names serve the lane."""
+    return sum(name.startswith(f"{lane}-") for name in workers)
+
+
+def waiting_since(names: Sequence[str]) -> datetime:
+    """When the oldest job that waits in the named queues was enqueued: the beginning of time when nobody knows, the
+    end of it when none waits. Raises redis.RedisError."""
+    client: Any = connection()
+    heads = [unless_strange(partial(client.lindex, f"rq:queue:{name}", 0), None) for name in names]
+    return min((_enqueued_at(client, head) for head in heads if head is not None), default=LATEST)
+
+
+def _enqueued_at(client: Any, job_id: bytes) -> datetime:
+    """EARLIEST when the job does not say so, or is none of ours."""
+    at: bytes | None = unless_strange(lambda: client.hget(JOB_PREFIX.encode() + job_id, "enqueued_at"), None)
+    try:
+        return utcparse(at.decode()) if at else EARLIEST
+    except ValueError:
+        log.debug("the job %r was enqueued at no time", job_id)
+    return EARLIEST
+
+
+def waiting_ids(names: Sequence[str], job_path: str) -> Iterator[list[int]]:
+    """What each job of this kind that waits in the named queues is about. Reads all of them, a few at a time, so it is
+    for once in a while; what is none of ours is about nothing. Raises redis.RedisError."""
+    client: Any = connection()
+    for name in names:
+        waiting: list[bytes] = unless_strange(partial(client.lrange, f"rq:queue:{name}", 0, -1), [])
+        for job_ids in chunks(waiting, JOBS_READ_AT_ONCE):
+            pipeline = client.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipeline.hgetall(JOB_PREFIX.encode() + job_id)
+            yield from _ids(pipeline.execute(raise_on_error=False), job_path, name)
+
+
+def _ids(stored: Iterable[Any], job_path: str, queue_name: str) -> Iterator[list[int]]:
+    for raw in stored:
+        with suppress(job_check.RefusedError):
+            call = job_check.checked_call(_known(raw, otherwise={}), queue_name)
+            if call[0] == job_path:
+                yield call[2][0]

@@ -1,0 +1,196 @@
+"""Who belongs to the canary, and what its outcomes say."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from pushes.broadcasts import canary
+from pushes.broadcasts.audiences import Member
+from pushes.broadcasts.canary import Limits, Tally, objection, share
+from pushes.models import Broadcast
+from pushes.names import App, BroadcastPhase, Environment, Platform, Reason, Status
+from pushes.values import DeviceTarget
+from tests.make import make_broadcast, make_delivery, make_record
+
+LIMITS = Limits(error_percent=5.0, bad_token_percent=20.0)
+
+
+@pytest.mark.parametrize(
+    ("percent", "size", "parts"),
+    [
+        (None, 5_000, 0),  # as large as goes without
+        (None, 5_001, 100),
+        (None, 1_000_000, 100),
+        (None, None, 100),  # the directory was away: taken as large
+        (0, 1_000_000, 0),
+        (10, 1_000_000, 1_000),
+        (10, 100, 5_000),  # ten devices mean little: about fifty, but never more than half
+        (1, 2_000, 250),
+        (1, 0, 0),
+        (50, None, 5_000),
+    ],
+)
+def test_the_share_is_the_percentage_but_enough_devices_to_mean_something(
+    percent: int | None, size: int | None, parts: int
+):
+    assert share(Broadcast(canary_percent=percent), size) == parts
+
+
+def test_the_default_share_is_a_setting(settings: Settings):
+    settings.BROADCAST_CANARY_PERCENT, settings.BROADCAST_CANARY_ABOVE = 20, 10
+    assert share(Broadcast(), 1_000) == 2_000
+    settings.BROADCAST_CANARY_PERCENT = 0
+    assert share(Broadcast(), 1_000) == 0
+
+
+def member(number: int, account_id: str = "") -> Member:
+    target = DeviceTarget(number, f"a{number}", Platform.ANDROID, Environment.PRODUCTION, f"token{number:040}")
+    return Member(account_id or f"a{number}", None if account_id else target)
+
+
+def test_a_part_is_about_the_share_always_the_same_and_another_in_every_broadcast():
+    one, two = Broadcast(pk=1, canary_share=1_000), Broadcast(pk=2, canary_share=1_000)
+    everybody = [member(number) for number in range(10_000)]
+    first, second = ({m for m in everybody if canary.is_part(b, m)} for b in (one, two))
+    assert first == {m for m in everybody if canary.is_part(one, m)}
+    assert 850 < len(first) < 1_150
+    assert len(first & second) < 200
+
+
+@pytest.mark.parametrize(("parts", "pages"), [(100, 10), (1_000, 10), (5_000, 2)])
+def test_several_pages_are_read_at_once_for_the_canary_only(parts: int, pages: int):
+    assert canary.pages_at_once(Broadcast(canary_share=parts, phase=BroadcastPhase.CANARY)) == pages
+    assert canary.pages_at_once(Broadcast(canary_share=parts, phase=BroadcastPhase.REST)) == 1
+    assert canary.pages_at_once(Broadcast()) == 1
+
+
+@pytest.fixture
+def record(db: None) -> Any:
+    return make_record()
+
+
+def test_without_a_canary_everybody_s_turn_has_come(record: Any):
+    everybody = [member(1), member(2)]
+    assert canary.members(Broadcast(pk=1), record.pk, everybody) == everybody
+
+
+def test_the_two_phases_have_everybody_once(record: Any):
+    broadcast = Broadcast(pk=1, canary_share=3_000, phase=BroadcastPhase.CANARY)
+    everybody = [member(number) for number in range(100)]
+    first = canary.members(broadcast, record.pk, everybody)
+    for chosen in first:
+        assert chosen.device
+        make_delivery(record, account_id=chosen.account_id, token=chosen.device.token)
+    broadcast.phase = BroadcastPhase.REST
+    rest = canary.members(broadcast, record.pk, everybody)
+    assert first
+    assert sorted(m.name for m in [*first, *rest]) == [m.name for m in everybody]
+
+
+def test_who_came_to_the_part_after_it_was_listed_belongs_to_the_rest(record: Any):
+    broadcast = Broadcast(pk=1, canary_share=5_000, phase=BroadcastPhase.REST)
+    everybody = [member(number) for number in range(20)]
+    assert canary.members(broadcast, record.pk, everybody) == everybody
+
+
+def test_a_phone_that_changed_hands_in_between_is_not_sent_it_twice(record: Any):
+    broadcast = Broadcast(pk=1, canary_share=10_000, phase=BroadcastPhase.REST)
+    moved = member(1)
+    assert moved.device
+    make_delivery(record, account_id="its former owner", token=moved.device.token)
+    assert canary.members(broadcast, record.pk, [moved]) == []
+
+
+def test_who_was_refused_as_an_account_is_not_asked_again(record: Any):
+    broadcast = Broadcast(pk=1, canary_share=10_000, phase=BroadcastPhase.REST)
+    make_delivery(record, account_id="a1", token="", status=Status.SKIPPED, reason=Reason.LOGGED_OUT)
+    make_delivery(record, account_id="listed", token="sent to one of its phones")
+    assert canary.members(broadcast, record.pk, [member(1), member(2), member(3, "listed")]) == [member(2)]
+
+
+def test_rows_of_another_push_say_nothing(record: Any):
+    broadcast = Broadcast(pk=1, canary_share=10_000, phase=BroadcastPhase.REST)
+    chosen = member(1)
+    assert chosen.device
+    make_delivery(make_record(), account_id="a1", token=chosen.device.token)
+    assert canary.members(broadcast, record.pk, [chosen]) == [chosen]
+
+
+# --- outcomes ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "column"),
+    [
+        (Status.ACCEPTED, "", "accepted"),
+        (Status.FAILED, Reason.BAD_TOKEN, "bad_tokens"),
+        (Status.FAILED, Reason.BAD_PAYLOAD, "errors"),
+        (Status.FAILED, Reason.TOO_MANY_ATTEMPTS, "errors"),
+        (Status.UNKNOWN, Reason.NO_ANSWER, "errors"),
+        (Status.RETRYING, Reason.PROVIDER_BUSY, "troubled"),
+        (Status.RETRYING, Reason.KEY_PAUSED, "troubled"),
+        (Status.RETRYING, Reason.BAD_CREDENTIALS, "troubled"),
+        (Status.RETRYING, Reason.THROTTLED, "waiting"),
+        (Status.HELD, Reason.OUTSIDE_WINDOW, "waiting"),
+        (Status.PENDING, "", "waiting"),
+        (Status.SENDING, "", "waiting"),
+        (Status.SKIPPED, Reason.LOGGED_OUT, "silent"),
+        (Status.EXPIRED, Reason.TOO_LATE, "silent"),
+        (Status.CANCELLED, Reason.CANCELLED, "silent"),
+    ],
+)
+def test_every_state_of_a_delivery_counts_as_one_thing(record: Any, status: str, reason: str, column: str):
+    make_delivery(record, status=status, reason=reason)
+    make_delivery(make_record(), status=Status.FAILED)
+    assert canary.tally([record.pk]) == Tally(**{column: 1})
+
+
+@pytest.mark.parametrize(
+    ("tally", "is_over", "why"),
+    [
+        (Tally(accepted=100), True, ""),
+        (Tally(accepted=95, errors=5), True, ""),  # at the limit is not above it
+        (Tally(accepted=94, errors=6), True, "6 of the canary's 100 answered devices failed: 6.0 %, the limit is 5 %"),
+        (Tally(accepted=80, bad_tokens=20), True, ""),
+        (Tally(accepted=78, bad_tokens=22), True, "have invalid tokens: 22.0 %, the limit is 20 %"),
+        (Tally(accepted=9, errors=1), True, ""),  # one alone among several
+        (Tally(accepted=8, errors=2), True, "failed"),
+        (Tally(errors=1), True, "failed"),  # all there is
+        (Tally(silent=50), True, ""),  # nobody was to get it: nothing speaks against the rest
+        (Tally(), True, ""),
+        (Tally(waiting=7), True, "none of 7 devices of the canary has an outcome"),
+        (Tally(troubled=7), True, "7 of the canary's 7 answered devices failed"),
+        (Tally(accepted=90, troubled=10), True, "failed: 10.0 %"),
+        (Tally(accepted=50, waiting=50), True, ""),
+        (Tally(accepted=10, errors=9), False, ""),  # too few answers to halt before the end
+        (Tally(accepted=10, errors=10), False, "failed: 50.0 %"),
+        (Tally(accepted=10, bad_tokens=10), False, "invalid tokens"),
+        (Tally(accepted=20, troubled=100), False, ""),  # they may still succeed
+    ],
+)
+def test_what_speaks_against_the_rest(tally: Tally, is_over: bool, why: str):
+    found = objection(tally, LIMITS, is_over=is_over)
+    assert why in str(found) if why else found is None
+
+
+def test_the_wait_begins_when_the_last_of_it_could_be_sent(record: Any, settings: Settings):
+    settings.BROADCAST_CANARY_WAIT_SECONDS = 60.0
+    now = timezone.now()
+    make_delivery(record, status=Status.ACCEPTED, due_at=now + timedelta(days=1))
+    make_delivery(record, status=Status.RETRYING, due_at=now + timedelta(days=1))
+    assert canary.waits_until(now, [record.pk]) == now + timedelta(seconds=60)
+    opens = now + timedelta(hours=8)
+    make_delivery(record, status=Status.HELD, reason=Reason.OUTSIDE_WINDOW, due_at=opens)
+    assert canary.waits_until(now, [record.pk]) == opens + timedelta(seconds=60)
+
+
+def test_only_a_listed_canary_makes_the_rest_wait(db: None):
+    broadcast = make_broadcast(app=App.HIGO, phase=BroadcastPhase.CANARY)
+    assert not canary.is_waiting(broadcast)
+    broadcast.canary_listed_at = timezone.now()
+    assert canary.is_waiting(broadcast)
+    broadcast.phase = BroadcastPhase.REST
+    assert not canary.is_waiting(broadcast)

@@ -1,0 +1,138 @@
+"""What a wrong key made inactive becomes active again with one click: its own devices, of that time, and no others."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.utils import timezone
+
+from pushes.console.overview.alerts import Waiting, raised
+from pushes.models import AppKey, Device, DeviceEvent
+from pushes.names import App, Environment, PauseCode, Platform, Reason
+from pushes.people import devices
+from tests.make import make_account, make_app_key, make_device
+from tests.pushes.console.conftest import url
+
+pytestmark = pytest.mark.django_db
+NOW = timezone.now()
+
+
+@pytest.fixture
+def key() -> AppKey:
+    """In doubt for three minutes, some days ago, and resumed since."""
+    at = NOW - timedelta(days=5)
+    return make_app_key(doubted_since=at, doubted_until=at + timedelta(minutes=3))
+
+
+def gone(at: datetime, *, reason: Any = Reason.BAD_TOKEN, **fields: Any) -> Device:
+    device = make_device(make_account(), **fields)
+    devices.deactivate([device.pk], reason, "40 token does not exist")
+    Device.objects.filter(pk=device.pk).update(deactivated_at=at)
+    return device
+
+
+def active() -> set[int]:
+    return set(Device.objects.filter(is_active=True).values_list("pk", flat=True))
+
+
+def test_the_devices_of_the_last_spell_are_counted_and_then_active_again(key_manager: Client, key: AppKey):
+    assert key.doubted_since
+    mine = {gone(key.doubted_since + timedelta(seconds=second)).pk for second in range(60)}
+    page = key_manager.get(url("appkey_restore_page", key.pk))
+    assert ("Devices", "60") in page.context["question"].facts
+    assert active() == set()
+    done = key_manager.post(url("appkey_restore_page", key.pk), follow=True).content.decode()
+    assert "60 devices are active again" in done
+    assert active() == mine
+    device = Device.objects.get(pk=min(mine))
+    assert (device.deactivated_reason, device.deactivated_at) == ("", None)
+    events = DeviceEvent.objects.filter(event="reactivated")
+    assert events.count() == 60
+    assert events.filter(detail__startswith="by operator").count() == 60
+    assert "60 devices are active again" in LogEntry.objects.get().change_message
+
+
+def test_no_others_are_touched(key_manager: Client, key: AppKey):
+    at = key.doubted_since
+    assert at
+    mine = gone(at)
+    gone(at, app=App.HIGIRL)
+    gone(at, platform=Platform.IOS)
+    gone(at, environment=Environment.LOCAL)
+    gone(at, reason=None)  # by an operator, or by the app itself
+    gone(at - timedelta(hours=1))
+    gone(at + timedelta(hours=1))
+    key_manager.post(url("appkey_restore_page", key.pk))
+    assert active() == {mine.pk}
+
+
+def test_another_period_is_counted_before_anything_is_done(key_manager: Client, key: AppKey):
+    at = timezone.localtime(NOW - timedelta(days=9))
+    old = gone(at)
+    page = key_manager.get(url("appkey_restore_page", key.pk))
+    period = {
+        "seen": page.context["question"].seen,
+        "since": f"{at - timedelta(hours=1):%Y-%m-%d %H:%M}",
+        "until": f"{at + timedelta(hours=1):%Y-%m-%d %H:%M}",
+    }
+    again = key_manager.post(url("appkey_restore_page", key.pk), period, follow=True)
+    assert "look at the number" in again.content.decode()
+    assert ("Devices", "1") in again.context["question"].facts
+    assert active() == set()
+    address = again.redirect_chain[-1][0]
+    key_manager.post(address, period | {"seen": again.context["question"].seen})
+    assert active() == {old.pk}
+
+
+@pytest.mark.parametrize("period", [{"since": "yesterday"}, {"since": "2026-05-02 08:00", "until": "2026-05-01 08:00"}])
+def test_what_is_no_period_is_said_beside_it(key_manager: Client, key: AppKey, period: dict[str, str]):
+    assert key.doubted_since
+    gone(key.doubted_since)
+    answer = key_manager.post(url("appkey_restore_page", key.pk), period)
+    assert answer.status_code == 422
+    assert active() == set()
+
+
+def test_a_key_that_was_never_in_doubt_shows_the_last_day(key_manager: Client):
+    recent = gone(NOW - timedelta(hours=3))
+    gone(NOW - timedelta(hours=30))
+    key_manager.post(url("appkey_restore_page", make_app_key().pk))
+    assert active() == {recent.pk}
+
+
+def test_nothing_to_undo_is_said(key_manager: Client, key: AppKey):
+    done = key_manager.post(url("appkey_restore_page", key.pk), follow=True).content.decode()
+    assert "No device was deactivated for this reason in this period" in done
+    assert not LogEntry.objects.exists()
+
+
+def test_many_take_several_transactions(key: AppKey, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(devices, "RESTORE_CHUNK", 7)
+    for _ in range(20):
+        gone(NOW)
+    scope = (key.app, key.platform, key.environment)
+    assert devices.restore(scope, NOW - timedelta(seconds=1), NOW + timedelta(seconds=1), by="test") == 20
+    assert len(active()) == 20
+
+
+def test_a_device_that_a_directory_of_its_own_keeps_is_pushed_to_again(key_manager: Client, key: AppKey):
+    at = key.doubted_since
+    devices.refuse({"token-of-7": "7"}, key.app, key.platform, key.environment, Reason.BAD_TOKEN)
+    Device.objects.update(deactivated_at=at)
+    key_manager.post(url("appkey_restore_page", key.pk))
+    assert len(active()) == 1
+
+
+def test_the_overview_and_the_keys_page_say_what_is_wrong_in_the_readers_language(key_manager: Client, rf: Any):
+    key = make_app_key(paused_at=NOW, paused_code=PauseCode.TOKENS_DOUBTED, paused_reason="internal words")
+    request = rf.get("/admin/")
+    request.user = key_manager.get("/admin/").wsgi_request.user
+    [alert] = [one for one in raised(request, None, Waiting(None, None), NOW) if one.name == f"paused-{key.pk}"]
+    assert alert.is_urgent
+    assert "refuses nearly every device token" in alert.text
+    page = key_manager.get(url("appkey_change", key.pk)).content.decode()
+    assert "refuses nearly every device token" in page
+    assert url("appkey_restore_page", key.pk) in page
+    assert "internal words" not in page

@@ -1,0 +1,193 @@
+"""An app key's change of secret: what may follow what, and that of two steps at once one is done."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from pushes.keys import rotation
+from pushes.models import AppKey, DeliveryResult
+from pushes.names import Reason, Status
+from pushes.sending import outcomes
+from pushes.sending.job import deliver
+from pushes.upkeep.sweep import sweep
+from pushes.values import Outcome, Scope, Verdict
+from tests.make import make_account, make_app_key, make_device, make_secret
+from tests.pushes.rows import make_delivery
+from tests.sandbox_process import Sandbox
+
+pytestmark = pytest.mark.django_db
+OLD, NEW = make_secret(), make_secret()
+
+
+def refusal(code: int = -103, text: str = "sign error") -> Outcome:
+    return Outcome(Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, code, text)
+
+
+@pytest.fixture
+def key() -> AppKey:
+    return make_app_key(secret=OLD)
+
+
+@pytest.fixture
+def rotated(key: AppKey) -> AppKey:
+    assert rotation.rotate(key, NEW)
+    return again(key)
+
+
+def again(key: AppKey) -> AppKey:
+    return AppKey.objects.get(pk=key.pk)
+
+
+def in_use(key: AppKey) -> str:
+    return again(key).credentials().secret
+
+
+def judged(key: AppKey, outcome: Outcome) -> AppKey:
+    """The key after a worker that holds `key` was answered so."""
+    outcomes._answer_refusal(key, outcome)
+    return again(key)
+
+
+def test_a_new_secret_is_used_and_the_old_one_kept(rotated: AppKey):
+    assert (rotated.credentials().secret, rotated.old_credentials().secret) == (NEW, OLD)
+    assert rotated.secret_since is not None
+    assert timezone.now() - rotated.secret_since < timedelta(minutes=1)
+
+
+def test_no_secret_is_stored_in_clear(rotated: AppKey):
+    stored = str(AppKey.objects.values().get())
+    assert OLD not in stored
+    assert NEW not in stored
+
+
+def test_while_an_old_secret_is_kept_there_is_no_next_one(rotated: AppKey):
+    assert not rotation.rotate(rotated, make_secret())
+    assert in_use(rotated) == NEW
+
+
+def test_a_key_that_has_changed_meanwhile_is_not_rotated(key: AppKey):
+    other = again(key)
+    other.set_secret(make_secret())
+    other.save()
+    assert not rotation.rotate(key, NEW)
+    assert in_use(key) == other.credentials().secret
+
+
+def test_ending_the_old_secret_leaves_no_way_back(rotated: AppKey):
+    assert rotation.end_old(rotated)
+    assert in_use(rotated) == NEW
+    assert not again(rotated).has_old_secret
+    assert not rotation.end_old(rotated)
+    assert not rotation.go_back(rotated)
+
+
+def test_an_operator_goes_back_without_an_alert(rotated: AppKey):
+    assert rotation.go_back(rotated)
+    found = again(rotated)
+    assert (found.credentials().secret, found.has_old_secret, found.fell_back_at) == (OLD, False, None)
+
+
+def test_without_an_old_secret_there_is_no_way_back(key: AppKey):
+    assert not rotation.go_back(key)
+    assert not rotation.fall_back(key, "refused")
+    assert in_use(key) == OLD
+
+
+def test_an_alert_is_noted_once(rotated: AppKey):
+    rotation.fall_back(rotated, "-103 sign error")
+    assert rotation.note(rotated)
+    assert not rotation.note(rotated)
+    assert (again(rotated).fell_back_at, again(rotated).fell_back_reason) == (None, "")
+
+
+def test_the_next_rotation_ends_the_alert(rotated: AppKey):
+    rotation.fall_back(rotated, "-103 sign error")
+    assert rotation.rotate(again(rotated), make_secret())
+    assert again(rotated).fell_back_at is None
+
+
+def test_another_secret_typed_over_ends_the_old_one(rotated: AppKey):
+    rotated.set_secret(OLD)
+    rotated.save()
+    assert not again(rotated).has_old_secret
+
+
+def test_a_long_answer_is_cut(rotated: AppKey):
+    rotation.fall_back(rotated, "错" * 500)
+    assert len(again(rotated).fell_back_reason) == 200
+
+
+# --- what the provider's answer leads to ------------------------------------------------------
+
+
+def test_a_refused_new_secret_gives_way_to_the_old_one(rotated: AppKey, caplog: pytest.LogCaptureFixture):
+    found = judged(rotated, refusal())
+    assert (found.credentials().secret, found.has_old_secret, found.is_paused) == (OLD, False, False)
+    assert (found.fell_back_reason, found.fell_back_at is not None) == ("-103 sign error", True)
+    assert "goes back to the old one" in caplog.text
+    assert NEW not in caplog.text
+
+
+def test_when_the_old_secret_is_refused_too_the_key_is_paused(rotated: AppKey):
+    found = judged(judged(rotated, refusal()), refusal(text="still no"))
+    assert (found.is_paused, found.paused_reason) == (True, "-103 still no")
+
+
+@pytest.mark.parametrize("code", [-2, -102, 100, -106, 1008023, 1008030, 1008031, 1010001])
+def test_what_no_secret_can_help_against_pauses_and_keeps_both(rotated: AppKey, code: int):
+    found = judged(rotated, refusal(code))
+    assert (found.is_paused, found.has_old_secret) == (True, True)
+    assert in_use(found) == NEW
+
+
+def test_of_two_workers_one_falls_back_and_the_other_does_nothing(rotated: AppKey):
+    other = again(rotated)
+    judged(rotated, refusal())
+    found = judged(other, refusal())
+    assert (found.is_paused, found.credentials().secret) == (False, OLD)
+
+
+def test_an_answer_to_former_credentials_pauses_nothing(key: AppKey):
+    slow_worker = again(key)
+    key.set_secret(NEW)
+    key.save()
+    assert not judged(slow_worker, refusal()).is_paused
+
+
+def test_an_answer_after_the_old_secret_was_ended_pauses(rotated: AppKey):
+    worker = again(rotated)
+    rotation.end_old(rotated)
+    assert judged(worker, refusal()).is_paused
+
+
+# --- against the sandbox ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(sandbox: Sandbox, redis_client: object) -> AppKey:
+    """A rotated key whose new secret the provider has taken away again."""
+    key = make_app_key(secret=OLD, endpoint_url=sandbox.url)
+    assert rotation.rotate(key, NEW)
+    sandbox.add_key(key.access_id, OLD)
+    return again(key)
+
+
+def states(rows: list[DeliveryResult]) -> set[tuple[str, str]]:
+    return {(row.status, row.reason) for row in DeliveryResult.objects.filter(pk__in=[row.pk for row in rows])}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_pushes_refused_with_the_new_secret_go_out_with_the_old_one(
+    served: AppKey, sandbox: Sandbox, run_jobs: Callable[..., int]
+):
+    rows = [make_delivery(None, make_device(make_account()), app_key_id=served.pk) for _ in range(150)]
+    deliver([row.pk for row in rows])
+    assert states(rows) == {(Status.RETRYING, Reason.BAD_CREDENTIALS)}
+    assert not again(served).is_paused
+    sweep()
+    run_jobs()
+    assert states(rows) == {(Status.ACCEPTED, "")}
+    assert len(sandbox.received()) == len(rows)
+    assert again(served).fell_back_at is not None

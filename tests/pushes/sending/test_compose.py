@@ -1,0 +1,92 @@
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pushes.sending.compose import compose
+from pushes.values import Content, Policy
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+POLICY = Policy(5, "新订单", 86_400, True, False, False, True, "hold", "off", "resend")
+
+
+def content(**changes) -> Content:
+    return Content(7, 5, "标题", "正文", {"order": 9}, "", NOW, NOW + timedelta(hours=1))._replace(**changes)
+
+
+def test_title_text_and_id_are_the_records_own():
+    made = compose(content(), POLICY, NOW)
+    assert (made.title, made.content, made.replace_id) == ("标题", "正文", 7)
+
+
+def test_the_app_finds_the_push_type_beside_the_producers_data():
+    assert compose(content(), POLICY, NOW).custom == {"order": 9, "type": 5}
+
+
+@pytest.mark.parametrize(
+    ("data", "custom"),
+    [
+        ({"type": 99}, {"type": 5, "custom_type": 99}),
+        ({"type": "order"}, {"type": 5, "custom_type": "order"}),
+        ({"type": None}, {"type": 5, "custom_type": None}),
+        ({"type": 5}, {"type": 5}),
+        ({"type": "5"}, {"type": 5}),
+        ({"n_id": 3, "a": 1}, {"type": 5, "custom_n_id": 3, "a": 1}),
+        ({"type": 9, "custom_type": 8}, {"type": 5, "custom_custom_type": 9, "custom_type": 8}),
+        ({"custom_type": 8, "type": 9}, {"type": 5, "custom_custom_type": 9, "custom_type": 8}),
+    ],
+)
+def test_what_the_producer_has_under_a_reserved_name_is_kept_beside_it(data: dict[str, Any], custom: dict[str, Any]):
+    assert compose(content(data=data), POLICY, NOW).custom == custom
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "shown"),
+    [("", "正文", ("新订单", "正文")), ("标题", "", ("标题", "标题")), ("", "", ("新订单", "新订单"))],
+)
+def test_what_is_missing_comes_from_the_push_type(title: str, text: str, shown: tuple[str, str]):
+    made = compose(content(title=title, text=text), POLICY, NOW)
+    assert (made.title, made.content) == shown
+
+
+@pytest.mark.parametrize("nothing", ["\u200b", "\u3164\u115f", "\u00a0\u2800", "\u00ad\ufe0f", "\u202e", "\u0301"])
+def test_what_shows_nothing_is_missing(nothing: str):
+    made = compose(content(title=nothing, text=nothing), POLICY, NOW)
+    assert (made.title, made.content) == ("新订单", "新订单")
+
+
+def test_a_title_turns_nothing_and_a_text_closes_what_it_opens():
+    made = compose(content(title="\u202e标题\u2067", text="正\u202e文\u2067"), POLICY, NOW)
+    assert (made.title, made.content) == ("标题", "正\u202e文\u2067\u2069\u202c")
+
+
+@pytest.mark.parametrize("sender", ["小\u202e王", "\u2067小王", "小王\u200f"])
+def test_a_senders_name_turns_nothing_in_a_count(sender: str):
+    made = compose(content(sender_name=sender, text="好"), POLICY, NOW, stands_for=3)
+    assert made.content == "小王等 3 条新消息：好"
+
+
+@pytest.mark.parametrize(
+    ("left", "seconds"),
+    [
+        (timedelta(hours=1), 3600),
+        (timedelta(seconds=5), 60),
+        (timedelta(seconds=-5), 60),
+        (timedelta(days=3), 259_200),
+        (timedelta(days=30), 259_200),
+    ],
+)
+def test_the_provider_keeps_it_until_its_expiry_within_its_limits(left: timedelta, seconds: int):
+    assert compose(content(expires_at=NOW + left), POLICY, NOW).expire_seconds == seconds
+
+
+@given(st.integers(1, 2**63 - 1))
+def test_the_replace_id_is_always_a_positive_31_bit_number(record_id: int):
+    assert 0 < compose(content(id=record_id), POLICY, NOW).replace_id < 2**31
+
+
+def test_a_second_delivery_has_the_same_replace_id():
+    later = compose(content(), POLICY, NOW + timedelta(minutes=9))
+    assert later.replace_id == compose(content(), POLICY, NOW).replace_id
