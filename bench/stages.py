@@ -18,8 +18,8 @@ from pushes.inbound.raw_list import Batch
 from pushes.models import AppKey, DeliveryResult, PushRecord, policies
 from pushes.providers.registry import provider
 from pushes.sending import compose, job
+from pushes.storage import shared_redis
 from pushes.values import Content
-from pushes.workers import queues
 
 PUSHES, BATCH = 5_000, 500
 T = TypeVar("T")
@@ -53,7 +53,7 @@ def main() -> None:
     delivery_ids = list(DeliveryResult.objects.order_by("id").values_list("id", flat=True))
     _compose_and_sign(record_ids, rows)
     measured("deliver (claim … settle)", lambda: [job.deliver(ids) for ids in batches(delivery_ids)], rows)
-    queues.connection().flushdb()
+    shared_redis.connection().flushdb()
     accepted = DeliveryResult.objects.filter(status="accepted").count()
     if accepted != PUSHES:
         raise SystemExit(f"only {accepted} of {PUSHES} were accepted")

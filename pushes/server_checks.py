@@ -15,8 +15,7 @@ from django.db import DatabaseError, connections
 from redis import AuthenticationError, ConnectionPool, Redis, RedisError, ResponseError
 from redis.exceptions import NoPermissionError
 
-from pushes.storage import bulk
-from pushes.workers import queues
+from pushes.storage import bulk, shared_redis
 
 MIB = 2**20
 LEAST_BUFFER_POOL, LEAST_REDO_LOG = 512 * MIB, 256 * MIB
@@ -81,7 +80,7 @@ def sizes(found: Mapping[str, int]) -> list[CheckMessage]:
 
 def check_redis(**_kwargs: Any) -> list[CheckMessage]:
     """A Redis that may throw away keys when it is full throws away the producers' messages."""
-    client: Any = queues.connection()
+    client: Any = shared_redis.connection()
     try:
         policy = client.info("memory").get("maxmemory_policy", "noeviction")
     except RedisError:

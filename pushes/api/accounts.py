@@ -14,8 +14,8 @@ from pushes.inbound.orders import shown
 from pushes.models import Account
 from pushes.people import directory, mutes
 from pushes.people.mutes import InvalidEntryError, ListChange
+from pushes.storage import shared_redis
 from pushes.text import ids
-from pushes.workers import queues
 
 MAX_BODY = 256 * 1024
 FLAGS = ("login_status", "push_status")
@@ -92,14 +92,14 @@ def appear(call: Call, account_id: str) -> HttpResponse:
     account_id = _checked(account_id)
     body = object_of(call.body or {}, ("ttl_seconds",))
     ttl = integer(body.get("ttl_seconds", DEFAULT_TTL), "ttl_seconds", least=1, most=MAX_TTL)
-    queues.connection().set(directory.presence_key(account_id), b"1", ex=ttl)
+    shared_redis.connection().set(directory.presence_key(account_id), b"1", ex=ttl)
     return answer(200, {"account_id": account_id, "is_online": True, "ttl_seconds": ttl})
 
 
 def leave(_call: Call, account_id: str) -> HttpResponse:
     """The account is offline; saying so twice is fine. Chat pushes that waited for it to read leave now."""
     account_id = _checked(account_id)
-    queues.connection().delete(directory.presence_key(account_id))
+    shared_redis.connection().delete(directory.presence_key(account_id))
     grace.left(account_id)
     return no_content()
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from pushes.models import Broadcast
 from pushes.names import App
 from pushes.people.directory import UnlistableError, directory
+from pushes.storage import batches
 from pushes.submit import InvalidMessageError
 from pushes.values import DeviceTarget, Recipient
-from pushes.workers import queues
 
 EXPAND_DEVICES = 2_000
 EXPAND_ACCOUNTS = 1_000
@@ -59,7 +59,7 @@ def _estimate(broadcast: Broadcast, app: App) -> int:
             raise InvalidMessageError("audience_kind", broadcast.audience_kind, str(error)) from None
     return sum(
         _is_meant(broadcast, device)
-        for chunk in queues.chunks(_listed(broadcast), EXPAND_ACCOUNTS)
+        for chunk in batches.chunks(_listed(broadcast), EXPAND_ACCOUNTS)
         for devices in known.devices(chunk, app).values()
         for device in devices
     )

@@ -21,8 +21,7 @@ from pushes.distribution.planned import Draft
 from pushes.ledger.counters import Events
 from pushes.models import DeliveryResult
 from pushes.names import Reason, Status
-from pushes.storage import bulk
-from pushes.workers import queues
+from pushes.storage import batches, bulk, shared_redis
 
 MARK = "higo:burst:{order_key}"
 CHUNK = 2_000
@@ -126,7 +125,7 @@ def _waiting(keys: Iterable[int]) -> dict[int, Waiting]:
 def _ends(keys: Iterable[int], latest: datetime) -> dict[int, datetime]:
     """When the bursts that have begun end. One that is to end after `latest` is none of ours."""
     asked = sorted(keys)
-    found: Any = queues.connection().mget([MARK.format(order_key=key) for key in asked])
+    found: Any = shared_redis.connection().mget([MARK.format(order_key=key) for key in asked])
     ends = {key: _instant(value) for key, value in zip(asked, found, strict=True)}
     return {key: end for key, end in ends.items() if end is not None and end <= latest}
 
@@ -146,5 +145,5 @@ def _remember(ends: dict[int, datetime], now: datetime) -> None:
         by_end[end].append(MARK.format(order_key=key))
     for end, names in by_end.items():
         milliseconds = max(1, int((end - now).total_seconds() * 1_000))
-        for chunk in queues.chunks(names, CHUNK):
-            queues.connection().eval(_SET_ALL, len(chunk), *chunk, str(end.timestamp()), str(milliseconds))
+        for chunk in batches.chunks(names, CHUNK):
+            shared_redis.connection().eval(_SET_ALL, len(chunk), *chunk, str(end.timestamp()), str(milliseconds))

@@ -18,7 +18,7 @@ from pushes.ledger import counters
 from pushes.models import AppKey, DeliveryResult, PushRecord, Resend, policies
 from pushes.names import RESEND_SOURCE, Reason, RecordStatus, Status
 from pushes.people.directory import Directory, directory
-from pushes.storage import bulk, clocks
+from pushes.storage import batches, bulk, clocks
 from pushes.values import DeviceTarget, Policy, Recipient
 from pushes.workers import queues
 
@@ -222,7 +222,7 @@ def _recipients(
         if rules[record.push_type].skips_online:
             ask_presence.update(names)
     found: dict[str, Recipient] = {}
-    for chunk in queues.chunks(account_ids, LOOKUP_SIZE):
+    for chunk in batches.chunks(account_ids, LOOKUP_SIZE):
         facts, devices = known.accounts(chunk), known.devices(chunk, app)
         online = known.online([account_id for account_id in chunk if account_id in ask_presence])
         for account_id in chunk:
@@ -306,6 +306,6 @@ def enqueue_by_key(pending: Iterable[tuple[str, int, int | None, int]], *, is_ur
     by_key: dict[tuple[str, int, int | None], list[int]] = defaultdict(list)
     for kind, shard, key_id, delivery_id in pending:
         by_key[kind, shard, key_id].append(delivery_id)
-    jobs = [[(key, part) for part in queues.chunks(ids, settings.JOB_SIZE)] for key, ids in by_key.items()]
+    jobs = [[(key, part) for part in batches.chunks(ids, settings.JOB_SIZE)] for key, ids in by_key.items()]
     for (kind, shard, key_id), delivery_ids in filter(None, chain.from_iterable(zip_longest(*jobs))):
         queues.enqueue_send(kind, shard, delivery_ids, app_key_id=key_id, is_urgent=is_urgent)

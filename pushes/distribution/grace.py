@@ -14,8 +14,7 @@ from pushes.distribution import distribute
 from pushes.models import DeliveryResult
 from pushes.names import Reason, Status
 from pushes.people.directory import directory
-from pushes.storage import clocks
-from pushes.workers import queues
+from pushes.storage import batches, clocks
 
 MOST_ROWS = 20_000
 CHUNK = 5_000
@@ -51,7 +50,7 @@ def _waiting(now: datetime) -> "QuerySet[DeliveryResult]":
 def _wake(ids: Sequence[int], now: datetime) -> int:
     """Make the rows pending, and have them sent with whatever waits behind them in their conversations."""
     woken = 0
-    for chunk in queues.chunks(ids, CHUNK):
+    for chunk in batches.chunks(ids, CHUNK):
         woken += _waiting(now).filter(id__among=chunk).update(status=Status.PENDING, reason="", due_at=now)
         keys = DeliveryResult.objects.filter(id__among=chunk, order_key__isnull=False).values_list(
             "order_key", flat=True

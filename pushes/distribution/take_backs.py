@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from pushes.ledger import endings
 from pushes.models import DeliveryResult, PushRecord
 from pushes.names import Reason, Status
-from pushes.workers import queues
+from pushes.storage import batches
 
 #: Of a conversation, no more than so many messages before a waiting one are looked at.
 MOST_MESSAGES = 1_000
@@ -87,7 +87,7 @@ def _heirs(
     """The latest remaining delivery of each burst."""
     left = {row.burst for row in orphaned}
     found: dict[int, int] = {}
-    for chunk in queues.chunks(messages, CHUNK):
+    for chunk in batches.chunks(messages, CHUNK):
         if not left:
             break
         rows = merged.filter(record__id__among=chunk, burst__among=left).order_by("record_id")

@@ -19,8 +19,7 @@ from pushes.distribution.take_backs import Rest, Waiting
 from pushes.ledger import endings
 from pushes.models import DeliveryResult, PushRecord
 from pushes.names import CLAIMABLE, TERMINAL, Reason, RecordStatus, Status
-from pushes.storage import clocks
-from pushes.workers import queues
+from pushes.storage import batches, clocks
 
 #: Bursts that are taken apart in one transaction.
 CHUNK = 500
@@ -100,7 +99,7 @@ def _leave_bursts(record: PushRecord, now: datetime) -> None:
     """Its deliveries that wait for others, too: the latest of those is sent in their place."""
     bursting = _of(record).filter(UNSENT, stands_for__gt=1, burst__isnull=False)
     ids = list(bursting.order_by("id").values_list("id", flat=True))
-    for chunk in queues.chunks(ids, CHUNK):
+    for chunk in batches.chunks(ids, CHUNK):
         _leave_some(bursting.filter(id__in=chunk), record, now)
 
 
@@ -137,7 +136,7 @@ def _end_merged(record: PushRecord, now: datetime) -> None:
     """Its deliveries that were merged into a later message's, as long as that has not left."""
     merged = _of(record).filter(status=Status.SKIPPED, reason=Reason.COALESCED, burst__isnull=False)
     found = list(merged.order_by("id").values_list("id", "token", "burst"))
-    for chunk in queues.chunks(found, CHUNK):
+    for chunk in batches.chunks(found, CHUNK):
         _end_some(record, chunk, now)
 
 

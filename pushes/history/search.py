@@ -11,9 +11,10 @@ from typing import Any
 from django.db.models import Model, Q
 from django.utils.translation import gettext as _
 
-from pushes.console.site.filters import exists, has_token, token_begins
 from pushes.models import DeliveryResult, MultiPush, PushRecord
 from pushes.people import token_search
+from pushes.people.token_search import has_token, token_begins
+from pushes.storage.prefix import exists
 from pushes.text import ids
 
 SHORTEST_TOKEN_PREFIX = 6

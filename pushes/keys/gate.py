@@ -13,6 +13,7 @@ from django.conf import settings
 from redis import Redis
 from redis.commands.core import Script
 
+from pushes.storage import shared_redis
 from pushes.workers import queues
 
 KEY = "higo:key:{key_id}:gate"
@@ -117,7 +118,7 @@ def _scripts(client: Redis) -> tuple[Script, Script]:
 
 def admit(key_id: int, wanted: int, rate_per_second: int | None) -> Admission:
     """Ask for `wanted` calls. Raises redis.RedisError."""
-    script, _ = _scripts(queues.connection())
+    script, _ = _scripts(shared_redis.connection())
     rate = rate_per_second or 0
     granted, wait = script(
         keys=[KEY.format(key_id=key_id)], args=[wanted, rate, settings.CALL_TIMEOUT_SECONDS, STATE_SECONDS]
@@ -128,7 +129,7 @@ def admit(key_id: int, wanted: int, rate_per_second: int | None) -> Admission:
 def report(key_id: int, *, answered: int, failed: int, pause_seconds: float = 0.0) -> bool:
     """Tell how a window of calls went; `pause_seconds` is the provider's own wish. Returns whether the
     breaker is now tripped. Raises redis.RedisError."""
-    _, script = _scripts(queues.connection())
+    _, script = _scripts(shared_redis.connection())
     return bool(
         script(
             keys=[KEY.format(key_id=key_id)],
@@ -151,7 +152,7 @@ def seconds_shut(key_id: int) -> float:
 
 
 def state(key_id: int) -> GateState:
-    client: Any = queues.connection()
+    client: Any = shared_redis.connection()
     asked = partial(client.hmget, KEY.format(key_id=key_id), ["tripped", "open_until"])
     tripped, open_until = queues.unless_strange(asked, (b"", b""))
     try:
@@ -165,4 +166,4 @@ def state(key_id: int) -> GateState:
 
 def forget(key_id: int) -> None:
     """Start afresh, as after an operator resumed the key. Raises redis.RedisError."""
-    queues.connection().delete(KEY.format(key_id=key_id))
+    shared_redis.connection().delete(KEY.format(key_id=key_id))

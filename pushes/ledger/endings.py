@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from pushes.ledger import counters, tallies
 from pushes.models import DeliveryResult
 from pushes.names import Kind, Reason, Status
-from pushes.workers import queues
+from pushes.storage import batches
 
 CHUNK = 5_000
 
@@ -30,7 +30,7 @@ def end(
     stays as it is, and none is counted twice.
     """
     ids = list(rows.order_by("id").values_list("id", flat=True)[:most])
-    return sum(_end(rows.filter(id__in=chunk), status, reason, now, changes) for chunk in queues.chunks(ids, CHUNK))
+    return sum(_end(rows.filter(id__in=chunk), status, reason, now, changes) for chunk in batches.chunks(ids, CHUNK))
 
 
 @transaction.atomic

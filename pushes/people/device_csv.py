@@ -17,10 +17,9 @@ from pushes.models import Account, Device, DeviceEvent, mask_token
 from pushes.names import App, DeviceEventKind, Environment, Platform, platform_of
 from pushes.people import tags
 from pushes.people.devices import InvalidDeviceError, Registration, change_of, revive
-from pushes.storage import bulk, clocks
+from pushes.storage import batches, bulk, clocks
 from pushes.text import characters, ids, spreadsheets
 from pushes.text.spreadsheets import SheetError, is_row_number
-from pushes.workers import queues
 
 T = TypeVar("T")
 #: A device's id, what happened to it, and the detail for its history.
@@ -190,7 +189,7 @@ def store(rows: Sequence[Row]) -> Counter[str]:
     (`unchanged` for none), and `accounts` for accounts that were created."""
     counts: Counter[str] = Counter()
     with transaction.atomic():
-        for chunk in queues.chunks(rows, CHUNK):
+        for chunk in batches.chunks(rows, CHUNK):
             counts["accounts"] += _store_accounts(chunk)
             counts.update(_store_devices([row.registration for row in chunk]))
             counts["tagged"] += _store_tags(chunk)

@@ -14,8 +14,8 @@ from django.utils.module_loading import import_string
 
 from pushes.models import Account, Device, DeviceTag
 from pushes.names import Environment, Platform
+from pushes.storage import shared_redis
 from pushes.values import AccountFacts, DeviceTarget
-from pushes.workers import queues
 
 # An enum's own call costs ten look-ups, and a large group asks twenty thousand times.
 _PLATFORMS = {member.value: member for member in Platform}
@@ -76,7 +76,7 @@ def online(account_ids: Sequence[str]) -> set[str]:
     """Presence from Redis: an account is online while its key exists. Raises redis.RedisError."""
     if not account_ids:
         return set()
-    values: Any = queues.connection().mget([presence_key(account_id) for account_id in account_ids])
+    values: Any = shared_redis.connection().mget([presence_key(account_id) for account_id in account_ids])
     return {account_id for account_id, value in zip(account_ids, values, strict=True) if value is not None}
 
 
@@ -88,7 +88,7 @@ def read_positions(asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], fl
     if not template or not asked:
         return {}
     keys = [template.format(account_id=account_id, conversation=conversation) for account_id, conversation in asked]
-    values: Any = queues.connection().mget(keys)
+    values: Any = shared_redis.connection().mget(keys)
     found: dict[tuple[str, str], float] = {}
     for pair, value in zip(asked, values, strict=True):
         with suppress(TypeError, ValueError):

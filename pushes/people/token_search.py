@@ -4,9 +4,10 @@ import re
 
 from django.db.models import Q, QuerySet
 
-from pushes.console.site.filters import starts_with
 from pushes.models import DeliveryResult, Device
 from pushes.names import Platform
+from pushes.storage import prefix
+from pushes.storage.prefix import starts_with
 from pushes.text import device_tokens
 
 #: The ends of a token with whatever somebody's clipboard or keyboard makes of the sign between them.
@@ -47,3 +48,19 @@ def _with_ends(rows: "QuerySet[Device] | QuerySet[DeliveryResult]", begins: str,
     tokens = alike.order_by("token").values_list("token", flat=True).distinct()[:MOST_TOKENS]
     # SQLite's LIKE takes small letters for capitals.
     return [token for token in tokens if token.startswith(begins) and token.endswith(ends)]
+
+
+def has_token(text: str) -> Q:
+    """The rows of exactly this device token, in whichever spelling it is typed."""
+    condition = Q(token=text)
+    if apns := device_tokens.apple(text):
+        condition |= Q(token=apns, platform=Platform.IOS)
+    return condition
+
+
+def token_begins(text: str) -> Q:
+    """The rows whose device token begins so, in whichever spelling that is typed."""
+    condition = prefix.starts_with("token", text)
+    if (apns := device_tokens.apple(text)) and apns != text:
+        condition |= Q(platform=Platform.IOS) & prefix.starts_with("token", apns)
+    return condition

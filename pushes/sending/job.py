@@ -28,9 +28,9 @@ from pushes.providers.http import HttpWindow
 from pushes.providers.registry import UnknownProviderError, provider
 from pushes.sending import compose, list_outcomes, recheck
 from pushes.sending import outcomes as results
-from pushes.storage import clocks
+from pushes.storage import batches, clocks
 from pushes.values import Content, Credentials, Outcome, Policy, Scope, Verdict
-from pushes.workers import pulse, queues
+from pushes.workers import pulse
 
 log = logging.getLogger(__name__)
 T = TypeVar("T", bound=Hashable)
@@ -218,7 +218,7 @@ def _calls(work: KeyWork, rows: Iterable[Claimed]) -> list[Call]:
             continue
         is_listed = work.provider.list_limit and not work.contents[wording[0]].one_by_one
         if is_listed and len(group) >= settings.MULTI_PUSH_LEAST:
-            calls += [Call(part, message, is_list=True) for part in queues.chunks(group, work.provider.list_limit)]
+            calls += [Call(part, message, is_list=True) for part in batches.chunks(group, work.provider.list_limit)]
         else:
             calls += [Call([row], message) for row in group]
     return calls

@@ -21,8 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from redis import RedisError
 
-from pushes.storage import probe
-from pushes.workers import queues
+from pushes.storage import probe, shared_redis
 
 log = logging.getLogger(__name__)
 
@@ -165,6 +164,6 @@ def _asked(cursor: Any) -> datetime:
 
 
 def _redis_clock() -> float:
-    client: Any = queues.connection()
+    client: Any = shared_redis.connection()
     seconds, microseconds = client.time()
     return float(seconds + microseconds / 1e6)

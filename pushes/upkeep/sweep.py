@@ -25,7 +25,7 @@ from pushes.ledger import counters, endings
 from pushes.models import AppKey, DeadLetter, DeliveryResult, DeviceEvent, Lease, PushRecord, policies
 from pushes.names import CLAIMABLE, DeadLetterStatus, Reason, RecordStatus, Status, UnknownPolicy
 from pushes.sending import belief
-from pushes.storage import clocks
+from pushes.storage import batches, clocks
 from pushes.upkeep import lost_jobs, postdated
 from pushes.upkeep.postdated import CLOCK_TOLERANCE
 from pushes.workers import queues
@@ -155,11 +155,11 @@ def _due_deliveries(now: datetime, quiet: Collection[str]) -> int:
     lost = _rows(sendable.filter(jobless, status=Status.PENDING))
     found = dict.fromkeys([*due, *lost, *_followers(due, now)])
     distribute.enqueue_by_key(sorted(found, key=lambda row: row[-1]))
-    for chunk in queues.chunks([delivery_id for *_, delivery_id in due], CHUNK):
+    for chunk in batches.chunks([delivery_id for *_, delivery_id in due], CHUNK):
         # They have a job now. One that has begun meanwhile is no longer in this state.
         DeliveryResult.objects.filter(waiting, id__in=chunk).update(status=Status.PENDING, reason="", due_at=now)
     again = now - timedelta(seconds=settings.STUCK_SECONDS / 2)
-    for chunk in queues.chunks([delivery_id for *_, delivery_id in lost], CHUNK):
+    for chunk in batches.chunks([delivery_id for *_, delivery_id in lost], CHUNK):
         DeliveryResult.objects.filter(jobless, id__in=chunk, status=Status.PENDING).update(due_at=again)
     return len(found)
 
@@ -188,7 +188,7 @@ def _followers(first: Iterable[Row], now: datetime) -> list[Row]:
     """What waits behind these rows in their conversations: its own jobs have come and gone without it."""
     found: list[Row] = []
     chats = [delivery_id for kind, _, _, delivery_id in first if kind in lanes.SHARDED]
-    for chunk in queues.chunks(chats, CHUNK):
+    for chunk in batches.chunks(chats, CHUNK):
         keys = DeliveryResult.objects.filter(id__in=chunk, order_key__isnull=False).values_list("order_key", flat=True)
         behind = DeliveryResult.objects.filter(order_key__in=list(keys), status=Status.PENDING, due_at__lte=now)
         found += _rows(behind)

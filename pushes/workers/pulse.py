@@ -20,7 +20,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from redis import RedisError
 
-from pushes.storage import clocks
+from pushes.storage import clocks, shared_redis
 from pushes.workers import queues
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def stop_sending() -> None:
     if _Process.clock_refused_at is None:
         log.error("a provider refuses the time of this machine's calls, and its clock is wrong: sending stops")
         _Process.clock_refused_at = time.monotonic()
-    _quietly(lambda: queues.connection().set(CLOCK_KEY.format(host=socket.gethostname()), 1, ex=CLOCK_SECONDS))
+    _quietly(lambda: shared_redis.connection().set(CLOCK_KEY.format(host=socket.gethostname()), 1, ex=CLOCK_SECONDS))
 
 
 def may_send() -> bool:
@@ -101,14 +101,14 @@ def _look_at_clock() -> None:
     """Go on sending once the clock is right; stop when another process of this machine has had to. Raises
     redis.RedisError."""
     key = CLOCK_KEY.format(host=socket.gethostname())
-    if _Process.clock_refused_at is None and not queues.connection().exists(key):
+    if _Process.clock_refused_at is None and not shared_redis.connection().exists(key):
         return
     if clocks.is_wrong():
         stop_sending()
         return
     log.warning("the clock of this machine is right again: sending goes on")
     _Process.clock_refused_at = None
-    queues.connection().delete(key)
+    shared_redis.connection().delete(key)
 
 
 def _quietly(tell: Callable[[], object]) -> None:
@@ -182,7 +182,7 @@ class Pulse:
         if found.what != self._said:
             log.error("%s: %s (for %s s): it gives up what it holds", self._name, _WORDS[found.what], found.seconds)
         self._said = found.what
-        pipeline = queues.connection().pipeline(transaction=False)
+        pipeline = shared_redis.connection().pipeline(transaction=False)
         pipeline.sadd(NAMES_KEY, self._key)
         pipeline.set(TEXT_KEY.format(name=self._key), json.dumps(asdict(found)), ex=SAID_SECONDS)
         pipeline.execute()
@@ -190,7 +190,7 @@ class Pulse:
     def _unsay(self) -> None:
         log.warning("%s: well again", self._name)
         self._said = ""
-        pipeline = queues.connection().pipeline(transaction=False)
+        pipeline = shared_redis.connection().pipeline(transaction=False)
         pipeline.srem(NAMES_KEY, self._key)
         pipeline.delete(TEXT_KEY.format(name=self._key))
         pipeline.execute()
@@ -213,7 +213,7 @@ def watched(name: str, *, sends: bool = False) -> Iterator[Pulse]:
 
 def complaints() -> list[Complaint]:
     """What processes of all machines have said within the last minute. Raises redis.RedisError."""
-    client: Any = queues.connection()
+    client: Any = shared_redis.connection()
     names = queues.unless_strange(lambda: sorted(client.smembers(NAMES_KEY))[:MOST_COMPLAINTS], None)
     if names is None:
         client.delete(NAMES_KEY)  # so that there is a place for the next

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
 from functools import lru_cache, partial
-from itertools import islice
 from typing import Any, TypeVar
 
 import django_rq
@@ -21,7 +20,7 @@ from rq.timeouts import JobTimeoutException
 from rq.utils import utcparse
 
 from pushes import lanes
-from pushes.storage import outages
+from pushes.storage import batches, outages, shared_redis
 from pushes.workers import job_check
 
 log = logging.getLogger(__name__)
@@ -50,19 +49,9 @@ class _Told:
     is_away = False
 
 
-@lru_cache(maxsize=4)
-def _client(url: str) -> Redis:
-    return Redis.from_url(url, socket_timeout=5, socket_connect_timeout=3)
-
-
-def connection() -> Redis:
-    """The process's Redis client, for short commands. Every command may raise `redis.RedisError`."""
-    return _client(settings.RQ_QUEUES[lanes.send_queue(lanes.SYSTEM)]["URL"])
-
-
 @lru_cache(maxsize=512)
 def _queue(name: str, url: str) -> Queue:
-    found: Queue = django_rq.get_queue(name, connection=_client(url))
+    found: Queue = django_rq.get_queue(name, connection=shared_redis.client(url))
     return found
 
 
@@ -129,7 +118,7 @@ def absorb_waiting(ids: Sequence[int]) -> list[list[int]]:
     if job is None:
         return batches
     source = queue(job.origin)
-    client: Any = connection()
+    client: Any = shared_redis.connection()
     while (job_id := client.lpop(source.key)) is not None:
         following = job_check.fetch(source, job_id)
         if following is None:
@@ -187,7 +176,7 @@ def _enqueue(
                 timeout=600,
                 at_front=is_urgent,
             )
-            for chunk in chunks(ids, settings.JOB_SIZE)
+            for chunk in batches.chunks(ids, settings.JOB_SIZE)
         ]
         target.enqueue_many(jobs)
     except RedisError as error:
@@ -197,13 +186,6 @@ def _enqueue(
         _Told.is_away = True
     else:
         _Told.is_away = False
-
-
-def chunks(ids: Iterable[T], size: int) -> Iterator[list[T]]:
-    """`ids` in lists of at most `size`."""
-    rest = iter(ids)
-    while chunk := list(islice(rest, size)):
-        yield chunk
 
 
 def unless_strange(read: Callable[[], T], otherwise: T) -> T:
@@ -219,7 +201,7 @@ def unless_strange(read: Callable[[], T], otherwise: T) -> T:
 
 def depths(names: Sequence[str]) -> dict[str, int]:
     """Jobs waiting in each of the named queues. Raises redis.RedisError."""
-    pipeline = connection().pipeline(transaction=False)
+    pipeline = shared_redis.connection().pipeline(transaction=False)
     for name in names:
         pipeline.llen(f"rq:queue:{name}")
     return {
@@ -239,26 +221,26 @@ def _known(found: Any, *, otherwise: Any) -> Any:
 
 def raw_messages() -> int:
     """Producers' messages that the intake has not taken yet. Raises redis.RedisError."""
-    client: Any = connection()
+    client: Any = shared_redis.connection()
     return unless_strange(lambda: int(client.llen(lanes.RAW_LIST)), 0)
 
 
 def raw_batches() -> int:
     """Batches that an intake has taken and not finished. Raises redis.RedisError."""
-    client: Any = connection()
+    client: Any = shared_redis.connection()
     return unless_strange(lambda: int(client.hlen(f"{lanes.RAW_LIST}:taken")), 0)
 
 
 def oldest_raw() -> bytes:
     """The message that the intake takes next; empty when there is none. Raises redis.RedisError."""
-    client: Any = connection()
+    client: Any = shared_redis.connection()
     return unless_strange(lambda: client.lindex(lanes.RAW_LIST, 0) or b"", b"")
 
 
 def try_to_write(client: Redis | None = None) -> None:
     """Have Redis write something that it forgets by itself: one that answers may still take nothing. Raises
     redis.RedisError."""
-    (client or connection()).set(WRITTEN_KEY, b"1", ex=WRITTEN_SECONDS)
+    (client or shared_redis.connection()).set(WRITTEN_KEY, b"1", ex=WRITTEN_SECONDS)
 
 
 def word_for(error: BaseException) -> str:
@@ -276,7 +258,7 @@ def lane_depth(lane: str) -> int:
 
 def worker_names() -> list[str]:
     """RQ's names of the workers that live; each begins with its lane. Raises redis.RedisError."""
-    client: Any = connection()
+    client: Any = shared_redis.connection()
     keys: list[bytes] = unless_strange(lambda: sorted(client.smembers(WORKERS_KEY)), [])
     pipeline = client.pipeline(transaction=False)
     for key in keys:
@@ -295,7 +277,7 @@ def serving(lane: str, workers: Sequence[str]) -> int:
 def waiting_since(names: Sequence[str]) -> datetime:
     """When the oldest job that waits in the named queues was enqueued: the beginning of time when nobody knows, the
     end of it when none waits. Raises redis.RedisError."""
-    client: Any = connection()
+    client: Any = shared_redis.connection()
     heads = [unless_strange(partial(client.lindex, f"rq:queue:{name}", 0), None) for name in names]
     return min((_enqueued_at(client, head) for head in heads if head is not None), default=LATEST)
 
@@ -313,10 +295,10 @@ def _enqueued_at(client: Any, job_id: bytes) -> datetime:
 def waiting_ids(names: Sequence[str], job_path: str) -> Iterator[list[int]]:
     """What each job of this kind that waits in the named queues is about. Reads all of them, a few at a time, so it is
     for once in a while; what is none of ours is about nothing. Raises redis.RedisError."""
-    client: Any = connection()
+    client: Any = shared_redis.connection()
     for name in names:
         waiting: list[bytes] = unless_strange(partial(client.lrange, f"rq:queue:{name}", 0, -1), [])
-        for job_ids in chunks(waiting, JOBS_READ_AT_ONCE):
+        for job_ids in batches.chunks(waiting, JOBS_READ_AT_ONCE):
             pipeline = client.pipeline(transaction=False)
             for job_id in job_ids:
                 pipeline.hgetall(JOB_PREFIX.encode() + job_id)

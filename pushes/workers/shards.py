@@ -23,7 +23,8 @@ from redis import Redis, RedisError
 from rq import Queue
 
 from pushes import lanes
-from pushes.workers import garbage, pulse, queues
+from pushes.storage import shared_redis
+from pushes.workers import garbage, pulse
 from pushes.workers import threads as background
 from pushes.workers.pulse import Pulse
 from pushes.workers.worker import MAINTENANCE_SECONDS, WORKER_SECONDS, ShardWorker
@@ -201,7 +202,7 @@ def serve(lane: str, names: Sequence[str], *, burst: bool) -> None:
         Redis.from_url(settings.REDIS_URL, health_check_interval=30, **bounds) as client,
         pulse.watched(f"workers-{lane}", sends=True) as own,
     ):
-        leases = ShardLeases(queues.connection(), [name for name in names if lane in lanes.SHARDED], own)
+        leases = ShardLeases(shared_redis.connection(), [name for name in names if lane in lanes.SHARDED], own)
         try:
             leases.start()
             if leases.stand_by(burst):

@@ -6,7 +6,7 @@ import pytest
 
 from higo_push import preflight
 from higo_push.processes import free_port
-from pushes.workers import queues
+from pushes.storage import shared_redis
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_mongodb_that_is_away_is_named_in_one_line(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.django_db
 def test_what_had_better_be_otherwise_is_advice_and_no_problem():
-    client: Any = queues.connection()
+    client: Any = shared_redis.connection()
     client.config_set("maxmemory-policy", "allkeys-lru")
     try:
         said = [text for text in preflight.advice() if "maxmemory-policy" in text]

@@ -22,6 +22,7 @@ from higo_push.env import BASE_DIR
 from pushes import lanes, server_checks
 from pushes.models import DeliveryResult
 from pushes.names import Kind, ProviderKind, Status
+from pushes.storage import shared_redis
 from pushes.submit import submit
 from pushes.upkeep.sweep import sweep
 from pushes.workers import queues
@@ -102,7 +103,7 @@ def test_the_whole_way_as_the_platform_s_user(
     submit([make_message("reader", kind=kind, conversation=f"{kind}:1", text="hello") for kind in chat])
     queues.enqueue_expansion(1)
     queues.enqueue_export(1)
-    planted = put(queues.connection(), "hg_xinge_queue", ["os.system", None, ["true"], {}])
+    planted = put(shared_redis.connection(), "hg_xinge_queue", ["os.system", None, ["true"], {}])
     log = work(process_environment | {"REDIS_URL": server.url})
     sweep()
     assert "NoPermission" not in log
@@ -110,13 +111,13 @@ def test_the_whole_way_as_the_platform_s_user(
     assert set(DeliveryResult.objects.values_list("token", "status")) == {(device.token, Status.ACCEPTED)}
     assert DeliveryResult.objects.count() == 3
     # A job that cannot be run is put among the failed ones, which takes more commands than any other.
-    assert queues.connection().zscore("rq:failed:hg_xinge_queue", planted) is not None
+    assert shared_redis.connection().zscore("rq:failed:hg_xinge_queue", planted) is not None
 
 
 def test_the_console_and_the_probes_as_the_platform_s_user(as_platform: None, client: Client):
     client.force_login(get_user_model().objects.create_superuser("root"))
-    queues.connection().delete("rq:queue:hg_xinge_queue")
-    put(queues.connection(), "hg_xinge_queue", [SEND, None, [[1]], {}])
+    shared_redis.connection().delete("rq:queue:hg_xinge_queue")
+    put(shared_redis.connection(), "hg_xinge_queue", [SEND, None, [[1]], {}])
     pages = [reverse("admin:index"), reverse("admin:django_rq_dashboard_changelist")]
     names = ("jobs", "queue_details", "finished_jobs", "failed_jobs", "started_jobs", "scheduled_jobs", "workers")
     pages += [reverse(f"admin:django_rq_{name}", args=[1]) for name in names]

@@ -18,14 +18,14 @@ from pushes.server_checks import (
     durability,
     sizes,
 )
-from pushes.workers import queues
+from pushes.storage import shared_redis
 from tests.needs import needs
 
 
 @pytest.fixture
 def redis_policy() -> Iterator[Any]:
     """A function that sets the policy of the tests' own server."""
-    client: Any = queues.connection()
+    client: Any = shared_redis.connection()
     former = client.config_get("maxmemory-policy")["maxmemory-policy"]
     yield lambda policy: client.config_set("maxmemory-policy", policy)
     client.config_set("maxmemory-policy", former)
@@ -121,5 +121,5 @@ def test_a_redis_that_is_away_is_no_matter_of_the_check(monkeypatch: pytest.Monk
         def info(self, _section: str) -> dict[str, str]:
             raise RedisError("away")
 
-    monkeypatch.setattr(queues, "connection", Away)
+    monkeypatch.setattr(shared_redis, "connection", Away)
     assert check_redis() == []

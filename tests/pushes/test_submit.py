@@ -12,6 +12,7 @@ from redis import Redis, RedisError
 from pushes import lanes
 from pushes.models import DeadLetter, PushRecord, PushTypePolicy
 from pushes.names import App, Kind, Platform, PushType, RecordStatus
+from pushes.storage import shared_redis
 from pushes.submit import InvalidMessageError, dead_letter, is_backlogged, submit, validate
 from pushes.upkeep.sweep import sweep
 from pushes.workers import queues
@@ -202,7 +203,7 @@ def test_without_redis_the_record_is_kept_and_the_sweeper_enqueues_it(redis_clie
     came_back = settings.RQ_QUEUES
     leave_redis(settings)
     with pytest.raises(RedisError):
-        queues.connection().ping()
+        shared_redis.connection().ping()
     result = submit([make_message()])
     settings.RQ_QUEUES = came_back
     assert result.accepted == 1

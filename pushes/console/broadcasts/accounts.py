@@ -13,8 +13,8 @@ from pushes.console.site.desk import admin_url, page
 from pushes.history import exports
 from pushes.models import Broadcast
 from pushes.people.directory import DirectoryError, directory
+from pushes.storage import batches
 from pushes.text import csv_cells
-from pushes.workers import queues
 
 
 def facts(broadcast: Broadcast) -> list[tuple[Any, Any]]:
@@ -40,7 +40,7 @@ def _download_link(broadcast: Broadcast, unknown: int) -> str:
 def unknown_ids(broadcast: Broadcast) -> Iterator[str]:
     """The ids on the list that are no account of the directory, in its order. Raises directory.DirectoryError."""
     known = directory()
-    for some in queues.chunks(list(dict.fromkeys(map(str, broadcast.accounts))), EXPAND_ACCOUNTS):
+    for some in batches.chunks(list(dict.fromkeys(map(str, broadcast.accounts))), EXPAND_ACCOUNTS):
         found = known.accounts(some)
         yield from (account_id for account_id in some if account_id not in found)
 

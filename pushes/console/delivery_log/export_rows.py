@@ -19,8 +19,7 @@ from pushes.console.site.marks import label
 from pushes.history.exports import Piece
 from pushes.models import DeliveryResult, Export, PushRecord
 from pushes.names import Kind, PushType, Status, reason_words
-from pushes.storage import clocks
-from pushes.workers import queues
+from pushes.storage import batches, clocks
 
 PERMISSION = "pushes.export_deliveryresult"
 #: Pushes that one statement looks up, and what the file says of them.
@@ -62,7 +61,7 @@ def read(export: Export, limit: int, seconds: float) -> Piece:
 def _look_up_pushes(rows: Sequence[DeliveryResult]) -> None:
     """Django's own prefetching names them in a condition of one term each: SQLite takes no more than 1,000."""
     known: dict[int, PushRecord] = {}
-    for ids in queues.chunks({row.record_id for row in rows}, LOOKUP_SIZE):
+    for ids in batches.chunks({row.record_id for row in rows}, LOOKUP_SIZE):
         known |= {record.pk: record for record in PushRecord.objects.only(*SHOWN_OF_PUSH).filter(pk__among=ids)}
     field: Any = DeliveryResult._meta.get_field("record")
     for row in rows:

@@ -13,12 +13,13 @@ from redis import RedisError
 from pushes.console.delivery_log.pushes import deliveries_url
 from pushes.console.people import mutes, tags, test_push
 from pushes.console.site.desk import ReadOnlyDesk, page
-from pushes.console.site.filters import has_token, starts_with, token_begins
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
 from pushes.console.site.theme import badge, when
 from pushes.models import Account, DeliveryResult, Device, DeviceEvent
 from pushes.people import token_search
 from pushes.people.directory import directory
+from pushes.people.token_search import has_token, token_begins
+from pushes.storage.prefix import starts_with
 from pushes.text import ids
 
 SHOWN_DEVICES = 50

@@ -16,11 +16,12 @@ from django.utils.translation import gettext_lazy
 from pushes.console.people import tags as tagging
 from pushes.console.site.confirm import Question, RefusedError, ask
 from pushes.console.site.desk import ReadOnlyDesk, admin_url, page
-from pushes.console.site.filters import exists, has_token, token_begins
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
 from pushes.console.site.theme import ChoicesDropdownFilter, badge, device_badge, link, when, widgets
 from pushes.models import Account, DeliveryResult, Device
 from pushes.people import devices, tags, token_search
+from pushes.people.token_search import has_token, token_begins
+from pushes.storage.prefix import exists
 from pushes.text import ids
 
 SHORTEST_TOKEN_PREFIX = 6

@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
-from django.db import connections
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -17,41 +16,12 @@ from pushes.console.site import long_list
 from pushes.console.site.theme import DropdownFilter, TextFilter
 from pushes.history import series
 from pushes.models import AppKey, PushRecord
-from pushes.names import LIVE, TERMINAL, Platform, Reason, Status
+from pushes.names import LIVE, TERMINAL, Reason, Status
 from pushes.storage import clocks
-from pushes.text import device_tokens
 
 SPANS = {"10m": timedelta(minutes=10), "1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7)}
-HIGHEST = "\U0010ffff"
 #: In place of a reason: rows that have none.
 NO_REASON = "none"
-
-
-def starts_with(field: str, prefix: str) -> Q:
-    """A prefix condition that uses the column's index on the database in use.
-
-    MariaDB uses it for LIKE 'x%' without BINARY; SQLite does not for any LIKE with an escape, so it gets a range too.
-    """
-    condition = Q(**{f"{field}__istartswith": prefix})
-    if connections["default"].vendor == "sqlite":
-        condition &= Q(**{f"{field}__gte": prefix, f"{field}__lt": prefix + HIGHEST})
-    return condition
-
-
-def has_token(text: str) -> Q:
-    """The rows of exactly this device token, in whichever spelling it is typed."""
-    condition = Q(token=text)
-    if apns := device_tokens.apple(text):
-        condition |= Q(token=apns, platform=Platform.IOS)
-    return condition
-
-
-def token_begins(text: str) -> Q:
-    """The rows whose device token begins so, in whichever spelling that is typed."""
-    condition = starts_with("token", text)
-    if (apns := device_tokens.apple(text)) and apns != text:
-        condition |= Q(platform=Platform.IOS) & starts_with("token", apns)
-    return condition
 
 
 class SpanFilter(long_list.TimeFilter, DropdownFilter):
@@ -253,7 +223,3 @@ class ReasonFilter(DropdownFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         value = self.value()
         return queryset.filter(reason="" if value == NO_REASON else value) if value else None
-
-
-def exists(model: type[Model], condition: Q) -> bool:
-    return bool(model._default_manager.filter(condition).order_by()[:1].exists())

@@ -33,6 +33,7 @@ from pushes.names import CLAIMABLE, TERMINAL, App, BroadcastStatus, Platform, Pu
 from pushes.people import tags
 from pushes.people.directory import TableDirectory
 from pushes.sending.job import deliver
+from pushes.storage import batches
 from pushes.submit import InvalidMessageError
 from pushes.upkeep.sweep import sweep
 from pushes.workers import queues
@@ -512,7 +513,7 @@ def test_operators_and_workers_at_the_same_time_send_nothing_after_the_cancel_an
         try:
             while not is_over.is_set():
                 live = DeliveryResult.objects.filter(status__in=CLAIMABLE, due_at__lte=timezone.now())
-                for chunk in queues.chunks(list(live.values_list("id", flat=True)), 10):
+                for chunk in batches.chunks(list(live.values_list("id", flat=True)), 10):
                     deliver(chunk)
         except Exception as error:
             errors.append(error)

@@ -23,9 +23,10 @@ from pushes.keys import gate
 from pushes.models import DeliveryResult, PushRecord
 from pushes.names import Kind, Status
 from pushes.people import directory
+from pushes.storage import shared_redis
 from pushes.submit import submit
 from pushes.upkeep.sweep import sweep
-from pushes.workers import pulse, queues
+from pushes.workers import pulse
 from pushes.workers import worker as worker_module
 from pushes.workers.shards import LEASE_KEY, ShardLeases
 from pushes.workers.worker import ShardWorker
@@ -89,7 +90,7 @@ def work(client: Redis) -> None:
     """Every lane, until nothing waits, as `runworkers` serves it."""
     for lane in lanes.LANES:
         own = lanes.queue_names(lane, 4)
-        leases = ShardLeases(queues.connection(), own if lane in lanes.SHARDED else [])
+        leases = ShardLeases(shared_redis.connection(), own if lane in lanes.SHARDED else [])
         leases.renew()
         assert leases.owned == set(leases.names)
         made = [Queue(name, connection=client, serializer="json") for name in own]
@@ -188,7 +189,7 @@ def test_nobody_has_read_to_no_number(redis_client: Redis, settings: Settings, t
 @pytest.mark.parametrize("milliseconds", [None, 10**10])
 def test_a_lease_without_an_end_is_nobody_s(redis_client: Redis, milliseconds: int | None):
     redis_client.set(LEASE_KEY.format(name="hg_group_queue_1"), "somebody", px=milliseconds)
-    leases = ShardLeases(queues.connection(), ["hg_group_queue_1", "hg_group_queue_2"])
+    leases = ShardLeases(shared_redis.connection(), ["hg_group_queue_1", "hg_group_queue_2"])
     leases.renew()
     assert leases.owned == set(leases.names)
     redis_client.set(LEASE_KEY.format(name="hg_group_queue_2"), "somebody", px=20_000)

@@ -10,6 +10,7 @@ from pytest_django import Settings
 from redis import Redis, RedisError
 
 from pushes import lanes
+from pushes.storage import batches
 from pushes.workers import queues
 from tests.pushes.rows import leave_redis
 
@@ -110,11 +111,11 @@ def test_without_redis_a_depth_is_an_error(settings: Settings):
     ("size", "parts"), [(2, [[1, 2], [3, 4], [5]]), (5, [[1, 2, 3, 4, 5]]), (9, [[1, 2, 3, 4, 5]])]
 )
 def test_chunks(size: int, parts: list[list[int]]):
-    assert list(queues.chunks(range(1, 6), size)) == parts
+    assert list(batches.chunks(range(1, 6), size)) == parts
 
 
 def test_chunks_of_nothing():
-    assert list(queues.chunks([], 3)) == []
+    assert list(batches.chunks([], 3)) == []
 
 
 def test_outside_a_job_there_is_no_current_queue():

@@ -22,6 +22,7 @@ from pushes.ledger import counters
 from pushes.ledger.counters import SUBMITTED
 from pushes.models import LatencyBucket
 from pushes.names import RecordStatus, Status
+from pushes.storage import shared_redis
 from pushes.workers import queues
 from tests.make import make_app_key, make_broadcast, make_dead_letter, make_delivery, make_record
 from tests.pushes.console.conftest import SignIn
@@ -268,7 +269,7 @@ def test_the_keys_are_shown_while_redis_is_away(viewer: Client, settings: Any) -
     page = overview(viewer)
     assert 'title="wrong clock"' in page
     assert "Unknown while Redis does not answer." in page
-    queues._client.cache_clear()
+    shared_redis.client.cache_clear()
 
 
 def test_a_key_that_was_asked_to_wait_says_for_how_long(viewer: Client) -> None:
@@ -285,7 +286,7 @@ def test_a_push_that_waits_too_long_is_an_alert(viewer: Client) -> None:
 def test_the_page_stands_while_redis_is_away(viewer: Client, settings: Any) -> None:
     settings.RQ_QUEUES = {name: {**queue, "URL": "redis://127.0.0.1:1/0"} for name, queue in settings.RQ_QUEUES.items()}
     assert "Redis does not answer" in overview(viewer)
-    queues._client.cache_clear()
+    shared_redis.client.cache_clear()
 
 
 def test_the_page_never_reads_through_the_log(viewer: Client) -> None:

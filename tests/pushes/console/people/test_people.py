@@ -12,7 +12,7 @@ from pushes.console.site.desk import admin_url
 from pushes.models import Account, Device, DeviceEvent
 from pushes.names import Platform, Reason
 from pushes.people import devices, directory
-from pushes.workers import queues
+from pushes.storage import shared_redis
 from tests.make import make_account, make_delivery, make_device
 from tests.pushes.console.conftest import url
 
@@ -67,7 +67,7 @@ def test_an_account_is_shown_while_redis_is_away(viewer: Client, settings: Any) 
     settings.RQ_QUEUES = {name: {**queue, "URL": "redis://127.0.0.1:1/0"} for name, queue in settings.RQ_QUEUES.items()}
     page = viewer.get(url("account_change", account.pk)).content.decode()
     assert "Redis does not answer" in page
-    queues._client.cache_clear()
+    shared_redis.client.cache_clear()
 
 
 def test_an_account_without_devices_says_what_that_means(viewer: Client) -> None:
