@@ -5,7 +5,7 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from pushes import lanes
-from pushes.broadcasts import lifecycle
+from pushes.broadcasts import expansion
 from pushes.console.delivery_log import export_rows
 from pushes.distribution import distribute as distribution
 from pushes.history import exports
@@ -32,7 +32,7 @@ def send(delivery_ids: list[int]) -> None:
 
 def expand_broadcast(broadcast_id: int) -> None:
     close_old_connections()
-    lifecycle.expand(broadcast_id)
+    expansion.expand(broadcast_id)
 
 
 def write_export(export_id: int) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from django.db import transaction
 
-from pushes.broadcasts import lifecycle
+from pushes.broadcasts import message
 from pushes.distribution import distribute
 from pushes.distribution.planned import Draft, Pending
 from pushes.models import Broadcast, DeliveryResult, Device, PushRecord
@@ -96,7 +96,7 @@ def send(message_for: Callable[[App], PushMessage], devices: Devices, *, window_
         records.update(
             status=RecordStatus.DISTRIBUTED, distributed_at=now, window_policy=window_policy, one_by_one=True
         )
-        batch = lifecycle.look_up(messages[0].push_type, window_policy, now)
+        batch = message.look_up(messages[0].push_type, window_policy, now)
         pending = [Pending(*row) for row in records.order_by("id").values_list(*Pending._fields)]
         drafts = [draft for record in pending for draft in _drafts(record, devices[App(record.app)], batch)]
         distribute.store(drafts, result.record_ids, now, is_urgent=True)
@@ -118,7 +118,7 @@ def send_broadcast(broadcast: Broadcast, devices: Devices, *, nonce: str) -> boo
 
     def message_for(app: App) -> PushMessage:
         return replace(
-            lifecycle.message_of(broadcast, app),
+            message.message_of(broadcast, app),
             source=SOURCE,
             identity=f"{broadcast.pk}:{nonce}:{app}",
             message_id=message_id(broadcast),

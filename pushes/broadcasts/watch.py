@@ -10,8 +10,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from pushes.broadcasts import canary, lifecycle
-from pushes.broadcasts.lifecycle import BroadcastStateError
+from pushes.broadcasts import canary, lifecycle, progress, rows
+from pushes.broadcasts.rows import BroadcastStateError
 from pushes.models import Broadcast, PushRecord
 from pushes.names import BroadcastPhase, BroadcastStatus
 from pushes.storage import clocks
@@ -45,7 +45,7 @@ def _judge_each(wanted: "QuerySet[Broadcast]", judge: Callable[[Broadcast, datet
 
 
 def _judge_canary(broadcast: Broadcast, now: datetime) -> bool:
-    record_ids = lifecycle.record_ids(broadcast)
+    record_ids = rows.record_ids(broadcast)
     tally, listed_at = canary.tally(record_ids), broadcast.canary_listed_at
     is_over = listed_at is not None and (tally.is_complete or now >= canary.waits_until(listed_at, record_ids))
     objection = canary.objection(tally, canary.limits(), is_over=is_over)
@@ -61,7 +61,7 @@ def _judge_canary(broadcast: Broadcast, now: datetime) -> bool:
 def _judge_recent(broadcast: Broadcast, now: datetime) -> bool:
     objection = canary.spike(broadcast, now)
     # Of what has left already nothing can be spared.
-    if objection is None or (broadcast.is_expanded and not lifecycle.progress(broadcast.pk).waiting):
+    if objection is None or (broadcast.is_expanded and not progress.progress(broadcast.pk).waiting):
         return False
     _halt(broadcast, objection, phase=broadcast.phase)
     return True

@@ -40,7 +40,7 @@ class BroadcastTally(models.Model):
     MADE = "made"
     #: In place of a reason: made for an account of a list that has no device.
     WITHOUT_DEVICE = "without_device"
-    # An answer about the token that is not believed: no end, for the push waits (see `pushes.sending.belief`).
+    # An answer about the token that is not believed: no end, for the push waits (see `pushes.keys.belief`).
     DOUBTED = "doubted"
     SECONDS = 10
 

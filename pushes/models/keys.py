@@ -111,7 +111,7 @@ class AppKey(models.Model):
 
 class SuspectToken(models.Model):
     """A device token that the provider refused under one set of credentials, while nothing yet says that these are
-    right: it is deactivated once enough other tokens were accepted, see `pushes.sending.belief`."""
+    right: it is deactivated once enough other tokens were accepted, see `pushes.keys.belief`."""
 
     app_key_id = models.BigIntegerField()
     revision = models.CharField(max_length=16)

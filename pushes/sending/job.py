@@ -17,7 +17,7 @@ from typing import TypeVar
 from django.conf import settings
 
 from pushes import vault
-from pushes.keys import gate
+from pushes.keys import gate, pausing
 from pushes.ledger import claims
 from pushes.ledger.claims import Claimed
 from pushes.models import AppKey, DeliveryResult, MultiPush, PushRecord, policies
@@ -129,7 +129,7 @@ def _deliver_under(key: AppKey | None, delivery_ids: list[int], rules: dict[int,
         return _not_allowed(key, delivery_ids, refusal)
     except (vault.SecretUnreadableError, UnknownProviderError, ValueError) as error:
         # Unreadable, no such provider, or an address without a host: no push of this key could be written.
-        results.pause_key(key, str(error))
+        pausing.pause_key(key, str(error))
         _is_shut(key, delivery_ids)
         return 0
     waiting, attempted = deque(delivery_ids), 0

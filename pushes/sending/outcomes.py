@@ -6,7 +6,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,12 +15,11 @@ from django.db import connection, transaction
 from django.db.models import F
 from redis import RedisError
 
-from pushes.keys import check, gate, rotation
+from pushes.keys import belief, check, gate, pausing
 from pushes.ledger import claims, counters, endings, tallies
 from pushes.ledger.claims import Claimed
 from pushes.models import AppKey, BroadcastTally, DeliveryResult
 from pushes.names import CLAIMABLE, TERMINAL, Kind, PauseCode, Reason, Status
-from pushes.sending import belief
 from pushes.sending.retry import Attempt, NextState, Schedule, next_state
 from pushes.storage import clocks, outages
 from pushes.values import Content, Outcome, Policy, Scope, Verdict
@@ -30,14 +28,6 @@ from pushes.workers import pulse
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-#: Why pushes wait for their key, and for nothing of their own.
-WAITING_FOR_KEY = (
-    Reason.KEY_PAUSED,
-    Reason.BAD_CREDENTIALS,
-    Reason.THROTTLED,
-    Reason.TOKENS_DOUBTED,
-    Reason.ENDPOINT_REFUSED,
-)
 #: The log's, and the row's for whoever reads it without the console; `PauseCode` has the words for people.
 TOKENS_DOUBTED = "the provider refuses nearly every device token"
 Finished = Sequence[tuple[Claimed, Outcome]]
@@ -72,7 +62,7 @@ def settle(
         surely(partial(belief.act_on, key, weighed.believed))
     _halt_poisoned_records(key, finished)
     if weighed.doubted_since is not None:
-        pause_key(key, TOKENS_DOUBTED, PauseCode.TOKENS_DOUBTED, doubted_since=weighed.doubted_since)
+        pausing.pause_key(key, TOKENS_DOUBTED, PauseCode.TOKENS_DOUBTED, doubted_since=weighed.doubted_since)
         return False
     return _judge_key(key, finished)
 
@@ -168,7 +158,7 @@ def _judge_key(key: AppKey, finished: Finished) -> bool:
         pulse.stop_sending()
         return False
     if refusals:
-        _answer_refusal(key, refusals[0])
+        pausing.answer_refusal(key, refusals[0])
         return False
     outcomes = {id(o): o for _, o in finished}.values()  # one a call, however many rows it decided
     failures = [o for o in outcomes if _is_failure_of_provider(o)]
@@ -189,46 +179,6 @@ def _judge_key(key: AppKey, finished: Finished) -> bool:
 def _is_failure_of_provider(outcome: Outcome) -> bool:
     """No answer, or one that concerns every call alike; a busy phone says nothing about the provider."""
     return outcome.verdict is Verdict.UNKNOWN or (outcome.verdict is Verdict.RETRY and outcome.scope is Scope.KEY)
-
-
-def pause_key(key: AppKey, reason: str, code: str = "", *, doubted_since: datetime | None = None) -> bool:
-    """Stop sending under this key until an operator resumes it. Its pushes wait; they do not burn. Returns whether
-    it was this call that paused it. `doubted_since` is when the spell began in which its tokens were refused.
-
-    A key whose credentials have been changed since `key` was read is left alone: what is wrong with the old
-    ones says nothing about those that it has now.
-    """
-    as_read = {name: getattr(key, name) for name in ("access_id", "secret_encrypted", "endpoint_url", "revision")}
-    spell = {"doubted_since": doubted_since, "doubted_until": clocks.now()} if doubted_since else {}
-    paused = AppKey.objects.filter(pk=key.pk, paused_at__isnull=True, **as_read).update(
-        paused_at=clocks.now(), paused_reason=reason[:200] or "refused by the provider", paused_code=code, **spell
-    )
-    if paused:
-        log.error("app key %s paused: %s", key, reason)
-    return bool(paused)
-
-
-def _answer_refusal(key: AppKey, outcome: Outcome) -> None:
-    """The provider refused the key's credentials: go back to the old secret while one is kept, else pause.
-
-    Both concern only the credentials that were refused: of several workers one acts, and one that still had
-    former credentials does nothing. Whichever it is, the refused pushes are due again at once.
-    """
-    words = " ".join(str(part) for part in (outcome.code, outcome.text) if part not in (None, ""))
-    if check.blames_the_secret(outcome) and rotation.fall_back(key, words):
-        log.error("app key %s: its new secret was refused, sending goes back to the old one: %s", key, words)
-        return
-    pause_key(key, words)
-
-
-def resume_key(key: AppKey) -> None:
-    """Let a paused key send again; what waited goes out with the sweeper's next round. Raises
-    redis.RedisError when the breaker could not be reset; the key is resumed all the same."""
-    AppKey.objects.filter(pk=key.pk).update(paused_at=None, paused_reason="", paused_code="")
-    belief.forget(key.pk)
-    waiting = DeliveryResult.objects.filter(app_key_id=key.pk, status=Status.RETRYING, reason__in=WAITING_FOR_KEY)
-    waiting.filter(due_at__gt=clocks.now()).update(due_at=clocks.now())
-    gate.forget(key.pk)
 
 
 def refuse(delivery_ids: Sequence[int], reason: Reason) -> int:

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 
 from pushes import lanes
-from pushes.broadcasts import lifecycle
+from pushes.broadcasts.rows import FAR_FUTURE_DAYS, states
 from pushes.distribution import eligibility, windows
 from pushes.ledger import claims, counters, tallies
 from pushes.ledger.claims import Claimed
@@ -98,11 +98,11 @@ def _settle(changes: Mapping[int, Change], rows: Sequence[Claimed], claim: Claim
 def _without_halted_broadcasts(rows: Sequence[Claimed], claim: Claim) -> list[Claimed]:
     """`pause` and `cancel` stop what waits; what was being sent at that moment and came back stops here."""
     record_ids = {row.record_id for row in rows if row.kind == Kind.BROADCAST}
-    if not record_ids or not _halted(lifecycle.states(record_ids), claim):
+    if not record_ids or not _halted(states(record_ids), claim):
         return list(rows)
     with transaction.atomic():
         # Once more under the broadcasts' locks: whoever resumes one meanwhile finds what is held here.
-        halted = _halted(lifecycle.states(record_ids, lock=True), claim)
+        halted = _halted(states(record_ids, lock=True), claim)
         changes = {row.id: halted[row.record_id] for row in rows if row.record_id in halted}
         return _apart_from(changes, rows, claim)
 
@@ -110,7 +110,7 @@ def _without_halted_broadcasts(rows: Sequence[Claimed], claim: Claim) -> list[Cl
 def _halted(states: Mapping[int, str], claim: Claim) -> dict[int, Change]:
     by_state: dict[str, Change] = {
         BroadcastStatus.PAUSED: Change(
-            Status.HELD, Reason.BROADCAST_PAUSED, claim.now + timedelta(days=lifecycle.FAR_FUTURE_DAYS)
+            Status.HELD, Reason.BROADCAST_PAUSED, claim.now + timedelta(days=FAR_FUTURE_DAYS)
         ),
         BroadcastStatus.CANCELLED: Change(Status.CANCELLED, Reason.CANCELLED),
     }

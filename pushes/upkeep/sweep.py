@@ -20,11 +20,10 @@ from pushes import lanes
 from pushes.broadcasts import lifecycle, watch
 from pushes.distribution import distribute, grace
 from pushes.history import exports, rare_rows
-from pushes.keys import gate
+from pushes.keys import belief, gate
 from pushes.ledger import counters, endings
 from pushes.models import AppKey, DeadLetter, DeliveryResult, DeviceEvent, Lease, PushRecord, policies
 from pushes.names import CLAIMABLE, DeadLetterStatus, Reason, RecordStatus, Status, UnknownPolicy
-from pushes.sending import belief
 from pushes.storage import batches, clocks
 from pushes.upkeep import lost_jobs, postdated
 from pushes.upkeep.postdated import CLOCK_TOLERANCE

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from pushes.broadcasts import canary, lifecycle
+from pushes.broadcasts import canary, progress
 from pushes.history import stored_words
 from pushes.models import Broadcast
 from pushes.names import BroadcastPhase
@@ -36,7 +36,7 @@ def view(broadcast: Broadcast) -> View | None:
     """None without a canary, and once the rest is on its way."""
     if broadcast.phase not in (BroadcastPhase.CANARY, BroadcastPhase.HALTED):
         return None
-    tally, made = canary.recent(broadcast.pk), lifecycle.progress(broadcast.pk).total
+    tally, made = canary.recent(broadcast.pk), progress.progress(broadcast.pk).total
     most = canary.limits()
     return View(
         answered=tally.answered,

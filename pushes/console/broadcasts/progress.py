@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from pushes.broadcasts import canary, lifecycle
-from pushes.broadcasts.lifecycle import Progress
+from pushes.broadcasts import canary, progress
+from pushes.broadcasts.progress import Progress
 from pushes.console.delivery_log.pushes import deliveries_url
 from pushes.console.site.marks import STATUS_COLOURS
 from pushes.models import Broadcast
@@ -44,7 +44,7 @@ class Figures:
 
 
 def figures(broadcast: Broadcast) -> Figures:
-    now = lifecycle.progress(broadcast.pk)
+    now = progress.progress(broadcast.pk)
     expected = now.devices if now.is_expanded else max(now.devices, broadcast.estimate or 0)
     done = now.done - now.without_device
     per_second = _rate(broadcast, now)

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from pushes.broadcasts import lifecycle
+from pushes.broadcasts import lifecycle, rows
 from pushes.console.broadcasts import words
 from pushes.console.site.confirm import RefusedError
 from pushes.models import Broadcast
@@ -23,7 +23,7 @@ def launch(broadcast: Broadcast, user: Any) -> str:
 def move(step: Callable[..., Broadcast], broadcast: Broadcast, user: Any) -> Broadcast:
     try:
         return step(broadcast.pk, by=user)
-    except lifecycle.BroadcastStateError:
+    except rows.BroadcastStateError:
         now = Broadcast.objects.get(pk=broadcast.pk)
         raise RefusedError(
             _("Nothing was done: the broadcast is “%(state)s” by now.") % {"state": now.get_status_display()}

@@ -23,10 +23,9 @@ from pushes.console.site.confirm import Question, RefusedError, ask
 from pushes.console.site.desk import list_page, page
 from pushes.console.site.theme import badge, when
 from pushes.history import stored_words
-from pushes.keys import access_ids, check
+from pushes.keys import access_ids, check, pausing
 from pushes.models import AppKey
 from pushes.names import App, Environment, Platform
-from pushes.sending import outcomes
 from pushes.storage import clocks
 
 #: Marks a row whose form was sent with its box unticked.
@@ -218,7 +217,7 @@ class AppKeys(RotationPages, RestorePages):
         )
 
         def act(data: dict[str, Any]) -> str:
-            if not outcomes.pause_key(key, data["reason"]):
+            if not pausing.pause_key(key, data["reason"]):
                 raise RefusedError(
                     _("The key was paused already: %(reason)s")
                     % {"reason": stored_words.words(key.pause_words, "key") or "–"}
@@ -249,7 +248,7 @@ class AppKeys(RotationPages, RestorePages):
             if not key.is_paused:
                 raise RefusedError(_("The key was not paused."))
             try:
-                outcomes.resume_key(key)
+                pausing.resume_key(key)
             except RedisError:
                 return _("The key is resumed. Redis does not answer: what waits goes out once it is back.")
             return _("The key is resumed.")

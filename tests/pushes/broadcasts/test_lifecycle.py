@@ -15,18 +15,12 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis, RedisError
 
-from pushes.broadcasts import audiences, lifecycle
+from pushes.broadcasts import audiences, lifecycle, rows
 from pushes.broadcasts.audiences import estimate
-from pushes.broadcasts.lifecycle import (
-    BroadcastStateError,
-    cancel,
-    expand,
-    finish_done,
-    launch,
-    pause,
-    progress,
-    resume,
-)
+from pushes.broadcasts.expansion import expand
+from pushes.broadcasts.lifecycle import cancel, finish_done, launch, pause, resume
+from pushes.broadcasts.progress import progress
+from pushes.broadcasts.rows import BroadcastStateError
 from pushes.ledger import claims, endings
 from pushes.models import Broadcast, Counter, DeliveryResult, Device, PushRecord, PushTypePolicy
 from pushes.names import CLAIMABLE, TERMINAL, App, BroadcastStatus, Platform, PushType, Reason, Status
@@ -760,4 +754,4 @@ def test_the_state_of_a_records_broadcast_is_known():
     pause(paused.pk)
     running = launched()
     ids = {record.broadcast_id: record.pk for record in PushRecord.objects.all()}
-    assert lifecycle.states(list(ids.values())) == {ids[paused.pk]: "paused", ids[running.pk]: "sending"}
+    assert rows.states(list(ids.values())) == {ids[paused.pk]: "paused", ids[running.pk]: "sending"}

@@ -9,7 +9,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
-from pushes.broadcasts import lifecycle, trial_send
+from pushes.broadcasts import progress, trial_send
 from pushes.models import AppKey, Broadcast, DeliveryResult, PushRecord
 from pushes.models.broadcasts import BOTH_APPS
 from pushes.names import App, BroadcastStatus, Platform, RecordStatus, Status
@@ -76,7 +76,7 @@ def test_it_is_a_push_of_its_own_and_counts_for_nothing(broadcast: Broadcast):
     assert (record.source, record.status) == ("broadcast-test", RecordStatus.DISTRIBUTED)
     assert (record.broadcast, record.message_id) == (None, f"broadcast-{broadcast.pk}-test")
     assert record.expires_at <= timezone.now() + timedelta(minutes=10)
-    assert lifecycle.progress(broadcast.pk).total == 0
+    assert progress.progress(broadcast.pk).total == 0
     broadcast.refresh_from_db()
     assert broadcast.status == BroadcastStatus.DRAFT
     assert [row.token for row in trial_send.results(broadcast)] == [device.token]

@@ -11,17 +11,10 @@ from pytest_django import Settings
 from redis import Redis
 
 from pushes.broadcasts import audiences, canary, lifecycle
-from pushes.broadcasts.lifecycle import (
-    BroadcastStateError,
-    cancel,
-    expand,
-    finish_done,
-    launch,
-    pause,
-    progress,
-    put_back,
-    resume,
-)
+from pushes.broadcasts.expansion import expand
+from pushes.broadcasts.lifecycle import cancel, finish_done, launch, pause, put_back, resume
+from pushes.broadcasts.progress import progress
+from pushes.broadcasts.rows import BroadcastStateError
 from pushes.broadcasts.watch import go_on, judge_canaries, watch
 from pushes.ledger import tallies
 from pushes.models import AppKey, Broadcast, DeliveryResult, Device, PushRecord

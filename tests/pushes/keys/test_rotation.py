@@ -6,10 +6,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from pushes.keys import rotation
+from pushes.keys import pausing, rotation
 from pushes.models import AppKey, DeliveryResult
 from pushes.names import Reason, Status
-from pushes.sending import outcomes
 from pushes.sending.job import deliver
 from pushes.upkeep.sweep import sweep
 from pushes.values import Outcome, Scope, Verdict
@@ -46,7 +45,7 @@ def in_use(key: AppKey) -> str:
 
 def judged(key: AppKey, outcome: Outcome) -> AppKey:
     """The key after a worker that holds `key` was answered so."""
-    outcomes._answer_refusal(key, outcome)
+    pausing.answer_refusal(key, outcome)
     return again(key)
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
-from pushes.broadcasts import audiences, lifecycle
+from pushes.broadcasts import audiences, expansion, lifecycle
 from pushes.distribution.distribute import distribute
 from pushes.history.timeline import timeline
 from pushes.models import Broadcast, DeliveryResult, Device, PushRecord
@@ -284,7 +284,7 @@ def test_a_query_that_does_not_fit_the_schema_is_named_and_delays(schema: sqlite
 def launched(**fields: Any) -> Broadcast:
     broadcast = lifecycle.launch(make_broadcast(**fields).pk)
     while not Broadcast.objects.get(pk=broadcast.pk).is_expanded:
-        lifecycle.expand(broadcast.pk)
+        expansion.expand(broadcast.pk)
     return broadcast
 
 
@@ -361,7 +361,7 @@ def test_a_broadcast_starts_while_the_other_database_is_away(
     broadcast = lifecycle.launch(make_broadcast().pk)
     assert (broadcast.status, broadcast.estimate) == ("sending", None)
     with pytest.raises(DirectoryError):
-        lifecycle.expand(broadcast.pk)
+        expansion.expand(broadcast.pk)
 
 
 def test_pages_that_do_not_move_on_are_refused(schema: sqlite3.Connection, settings: Settings):

@@ -16,7 +16,7 @@ from redis import Redis, RedisError
 
 from higo_push.processes import free_port
 from pushes.history.timeline import timeline
-from pushes.keys import gate
+from pushes.keys import gate, pausing
 from pushes.ledger import claims
 from pushes.models import AppKey, DeliveryResult, Device, DeviceEvent, MultiPush, PushRecord
 from pushes.names import DeviceEventKind, Platform, PushType, Reason, Status
@@ -26,7 +26,6 @@ from pushes.providers.base import HttpRequest, PreparedMessage
 from pushes.providers.sandbox import SandboxProvider
 from pushes.providers.xinge_v2 import XingeMessage
 from pushes.sending import job as deliver_module
-from pushes.sending import outcomes
 from pushes.sending.job import deliver
 from pushes.upkeep.sweep import sweep
 from pushes.values import Credentials, Notification
@@ -458,7 +457,7 @@ def test_what_waited_for_a_paused_key_goes_out_once_it_is_resumed(sandbox: Sandb
     key.refresh_from_db()
     key.set_secret(right)
     key.save()
-    outcomes.resume_key(key)
+    pausing.resume_key(key)
     sweep()
     run_jobs()
     assert set(states(*rows)) == {ACCEPTED}

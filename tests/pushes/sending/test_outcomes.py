@@ -9,7 +9,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
-from pushes.keys import gate
+from pushes.keys import gate, pausing
 from pushes.ledger import claims
 from pushes.ledger.claims import Claimed
 from pushes.models import AppKey, Counter, DeliveryResult, Device, DeviceEvent, LatencyBucket, PushRecord, policies
@@ -233,14 +233,14 @@ def test_a_refusal_of_what_the_key_was_before_does_not_pause_what_it_is_now(key:
 
 
 def test_the_first_reason_of_a_pause_is_kept(key: AppKey):
-    results.pause_key(key, "first")
-    results.pause_key(key, "second")
+    pausing.pause_key(key, "first")
+    pausing.pause_key(key, "second")
     key.refresh_from_db()
     assert key.paused_reason == "first"
 
 
 def test_a_pause_without_words_still_has_a_reason(key: AppKey):
-    results.pause_key(key, "")
+    pausing.pause_key(key, "")
     key.refresh_from_db()
     assert key.paused_reason
 
@@ -249,9 +249,9 @@ def test_resuming_lets_waiting_pushes_go_at_once(key: AppKey):
     later = timezone.now() + timedelta(minutes=50)
     waiting = row_for(key, status=Status.RETRYING, reason=Reason.KEY_PAUSED, due_at=later)
     retrying = row_for(key, status=Status.RETRYING, reason=Reason.PROVIDER_BUSY, due_at=later)
-    results.pause_key(key, "wrong secret")
+    pausing.pause_key(key, "wrong secret")
     gate.report(key.pk, answered=0, failed=0, pause_seconds=100)
-    results.resume_key(key)
+    pausing.resume_key(key)
     key.refresh_from_db()
     waiting.refresh_from_db()
     retrying.refresh_from_db()

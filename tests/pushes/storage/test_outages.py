@@ -21,7 +21,7 @@ from django.utils import timezone
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pushes.api import endpoint
-from pushes.broadcasts import audiences, lifecycle, watch
+from pushes.broadcasts import audiences, expansion, lifecycle, watch
 from pushes.distribution import distribute
 from pushes.history import exports
 from pushes.inbound.intake import store
@@ -213,7 +213,7 @@ def test_a_broadcast_that_cannot_be_listed_is_paused_with_its_reason(
     broadcast = make_broadcast()
     lifecycle.launch(broadcast.pk)
     with failing(monkeypatch, audiences, "next_page", LASTING):
-        assert lifecycle.expand(broadcast.pk) == 0
+        assert expansion.expand(broadcast.pk) == 0
     broadcast.refresh_from_db()
     assert broadcast.status == BroadcastStatus.PAUSED
     assert "Expression tree is too large" in broadcast.status_reason
@@ -226,7 +226,7 @@ def test_a_broadcast_waits_for_a_database_that_is_away(monkeypatch: pytest.Monke
     lifecycle.launch(broadcast.pk)
     away = OperationalError(2013, "Lost connection")
     with failing(monkeypatch, audiences, "next_page", away), pytest.raises(OperationalError):
-        lifecycle.expand(broadcast.pk)
+        expansion.expand(broadcast.pk)
     broadcast.refresh_from_db()
     assert broadcast.status == BroadcastStatus.SENDING
 

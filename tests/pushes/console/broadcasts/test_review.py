@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from pushes.broadcasts import lifecycle
+from pushes.broadcasts import expansion, lifecycle
 from pushes.console.broadcasts import placeholders
 from pushes.models import Broadcast, Device, PushRecord, PushTypePolicy
 from pushes.names import App, BroadcastStatus, WindowPolicy
@@ -69,7 +69,7 @@ def test_one_for_later_may_find_somebody_and_says_so_if_it_does_not(operator: Cl
     operator.post(url("broadcast_send_page", broadcast.pk))
     Broadcast.objects.update(scheduled_at=timezone.now() - timedelta(seconds=1))
     lifecycle.put_back()
-    lifecycle.expand(broadcast.pk)
+    expansion.expand(broadcast.pk)
     lifecycle.finish_done()
     progress = page(operator, "broadcast_progress_page", broadcast)
     assert "The audience was empty when it started: nobody received it." in progress
@@ -199,7 +199,7 @@ def told(client: Client, broadcast: Broadcast) -> tuple[str, int]:
 
 
 def expand_all(broadcast: Broadcast) -> None:
-    while lifecycle.expand(broadcast.pk):
+    while expansion.expand(broadcast.pk):
         pass
 
 

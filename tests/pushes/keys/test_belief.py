@@ -11,11 +11,10 @@ from django.utils import timezone
 
 from pushes import submit
 from pushes.broadcasts import canary
-from pushes.keys import rotation
+from pushes.keys import belief, pausing, rotation
 from pushes.models import AppKey, DeliveryResult, Device, DeviceEvent, PushRecord, SuspectToken
 from pushes.names import App, Kind, PauseCode, Platform, ProviderKind, Reason, Status
 from pushes.people import devices
-from pushes.sending import belief, outcomes
 from pushes.sending.job import deliver
 from pushes.upkeep.sweep import sweep
 from tests.make import make_account, make_app_key, make_device, make_secret, make_token
@@ -117,7 +116,7 @@ def test_one_phone_that_is_accepted_again_and_again_does_not_make_it_right(key: 
 
 def test_and_once_it_is_right_what_was_said_before_no_longer_counts(key: AppKey):
     test_one_phone_that_is_accepted_again_and_again_does_not_make_it_right(key, 1)
-    outcomes.resume_key(key)
+    pausing.resume_key(key)
     dead = due(key, bad())
     assert send(dead, due(key)) == [FAILED, ACCEPTED]
     assert inactive() == {dead.token}
@@ -138,7 +137,7 @@ def test_what_waited_goes_out_once_the_key_is_right(key: AppKey, sandbox: Sandbo
     rows = [due(key) for _ in range(20)]
     assert set(send(*rows)) == {WAITS}
     sandbox.set_profile("ok", access_id=key.access_id)
-    outcomes.resume_key(key)
+    pausing.resume_key(key)
     sweep()
     assert set(send(*rows)) == {ACCEPTED}
     assert {row.attempts for row in rows} == {1}
@@ -151,7 +150,7 @@ def test_resumed_without_being_right_it_is_paused_again(key: AppKey):
     rows = [due(key, bad()) for _ in range(20)]
     for _ in range(3):
         assert set(send(*rows)) == {WAITS}
-        outcomes.resume_key(key)
+        pausing.resume_key(key)
         DeliveryResult.objects.update(status=Status.PENDING, due_at=timezone.now())
     assert inactive() == set()
 
@@ -304,7 +303,7 @@ def test_from_accepted_message_to_paused_key_and_back(key: AppKey, run_jobs: Any
     key.refresh_from_db()
     assert key.paused_code == PauseCode.TOKENS_DOUBTED
     sandbox.set_profile("ok", access_id=key.access_id)
-    outcomes.resume_key(key)
+    pausing.resume_key(key)
     call_command("runsweeper", once=True)
     run_jobs()
     assert set(DeliveryResult.objects.values_list("status", "reason")) == {ACCEPTED}

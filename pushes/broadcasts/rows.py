@@ -1,0 +1,63 @@
+"""A broadcast's row and those of its deliveries: read, locked, and moved from state to state."""
+
+from collections.abc import Collection
+from typing import Any
+
+from django.db import transaction
+
+from pushes.models import Broadcast, DeliveryResult, PushRecord
+from pushes.names import CLAIMABLE, BroadcastStatus, Status
+from pushes.text import characters
+
+STARTABLE = (BroadcastStatus.DRAFT, BroadcastStatus.WAITING, BroadcastStatus.SCHEDULED)
+
+
+FAR_FUTURE_DAYS = 3_650
+
+
+class BroadcastStateError(Exception):
+    """The broadcast is not in a state that allows the wanted step."""
+
+
+def states(record_ids: Collection[int], *, lock: bool = False) -> dict[int, str]:
+    """The status of each record's broadcast. With `lock`, in the caller's transaction, it stays so."""
+    of_records = dict(PushRecord.objects.filter(id__in=record_ids).values_list("id", "broadcast_id"))
+    found = Broadcast.objects.filter(id__in=set(of_records.values()))
+    if lock:
+        found = found.select_for_update()
+    by_id = dict(found.values_list("id", "status"))
+    return {record_id: by_id[pk] for record_id, pk in of_records.items() if pk in by_id}
+
+
+def locked(broadcast_id: int) -> Broadcast:
+    return Broadcast.objects.select_for_update().get(pk=broadcast_id)
+
+
+@transaction.atomic
+def moved(broadcast_id: int, allowed: tuple[str, ...], status: BroadcastStatus, reason: str) -> Broadcast:
+    broadcast = locked(broadcast_id)
+    if broadcast.status not in allowed:
+        raise BroadcastStateError(f"broadcast #{broadcast_id} is {broadcast.status}: it cannot become {status.value}")
+    broadcast.status, broadcast.status_reason = status, characters.shorten(reason, 200)
+    broadcast.save(update_fields=["status", "status_reason"])
+    return broadcast
+
+
+def unsent(broadcast: Broadcast) -> Any:
+    return DeliveryResult.objects.filter(record_id__in=record_ids(broadcast), status__in=CLAIMABLE)
+
+
+def unbegun(broadcast: Broadcast) -> Any:
+    """Claimed by a worker that has not begun the call. Taken away, it no longer can (see `claims.begin`)."""
+    return DeliveryResult.objects.filter(
+        record_id__in=record_ids(broadcast), status=Status.SENDING, sent_at__isnull=True
+    )
+
+
+def live(broadcast: Broadcast) -> Any:
+    return DeliveryResult.objects.filter(record_id__in=record_ids(broadcast), status__in=(*CLAIMABLE, Status.SENDING))
+
+
+def record_ids(broadcast: Broadcast) -> list[int]:
+    """Its pushes: one for each of its apps, once it is launched."""
+    return list(broadcast.records.order_by("id").values_list("id", flat=True))
