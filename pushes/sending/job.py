@@ -1,18 +1,14 @@
-"""One send job: claim a window, call the provider concurrently, hand the outcomes to `results`.
+"""One send job: claim a batch, call the provider concurrently, hand the outcomes to `outcomes`.
 
 The order of steps is what makes the promises hold: claim (nobody else sends it), ask who has come online
 meanwhile, ask the key's gate, write `begin` (from here on a crash means "unknown"), call, settle.
 """
 
 import logging
-import threading
-import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import TypeVar
+from datetime import timedelta
 
 from django.conf import settings
 
@@ -20,76 +16,23 @@ from pushes import vault
 from pushes.keys import gate, pausing
 from pushes.ledger import claims
 from pushes.ledger.claims import Claimed
-from pushes.models import AppKey, DeliveryResult, MultiPush, PushRecord, policies
+from pushes.models import AppKey, DeliveryResult, PushRecord, policies
 from pushes.names import Reason
 from pushes.providers import hosts
-from pushes.providers.base import HttpRequest, MessageTooLargeError, PreparedMessage, Provider, TransportFailure
-from pushes.providers.http import HttpWindow
 from pushes.providers.registry import UnknownProviderError, provider
-from pushes.sending import compose, list_outcomes, recheck
-from pushes.sending import outcomes as results
-from pushes.storage import batches, clocks
-from pushes.values import Content, Credentials, Outcome, Policy, Scope, Verdict
+from pushes.sending import list_outcomes, outcomes, recheck, transport
+from pushes.sending.calls import Call, KeyWork, created, forgotten, is_poison, planned, requests_of, settle
+from pushes.storage import clocks
+from pushes.values import Content, Policy
 from pushes.workers import pulse
 
 log = logging.getLogger(__name__)
-T = TypeVar("T", bound=Hashable)
-#: A record and a count of coalesced messages: the same words.
-Wording = tuple[int, int]
 
-COLLECT_SECONDS = 0.25
 SETTLE_SIZE = 256
 #: How soon pushes whose key's endpoint is not allowed are looked at again.
 NOT_ALLOWED_SECONDS = 30
 #: Until other machines, or this one with a clock that has been set, look again.
 CLOCK_PAUSE_SECONDS = 5.0
-
-
-@dataclass(slots=True)
-class Call:
-    """One provider call and the deliveries whose fate it decides; several rows make it a list call."""
-
-    rows: list[Claimed]
-    message: PreparedMessage
-    is_list: bool = False
-    push_id: str = ""
-    is_created_earlier: bool = False
-
-
-@dataclass(slots=True)
-class KeyWork:
-    """Everything that the calls under one app key share during one job."""
-
-    key: AppKey
-    credentials: Credentials
-    provider: Provider
-    policies: dict[int, Policy]
-    claim: str = ""
-    contents: dict[int, Content] = field(default_factory=dict)
-    messages: dict[Wording, PreparedMessage] = field(default_factory=dict)
-    is_halted: bool = False
-    #: Deliveries of the present claim whose calls may have left.
-    left: set[int] = field(default_factory=set)
-
-
-class _Connections(threading.local):
-    """Each sending thread's own connections; they outlive the job, so that they stay alive."""
-
-    window: HttpWindow | None = None
-
-
-_connections = _Connections()
-
-
-def concurrency() -> int:
-    """Calls under way at once in one thread: its share of the process's SEND_CONCURRENCY."""
-    return max(1, int(settings.SEND_CONCURRENCY) // int(settings.SEND_THREADS))
-
-
-def _window() -> HttpWindow:
-    if _connections.window is None:
-        _connections.window = HttpWindow(concurrency(), settings.CALL_TIMEOUT_SECONDS, guard=hosts.guard)
-    return _connections.window
 
 
 def deliver(delivery_ids: Sequence[int]) -> int:
@@ -113,9 +56,9 @@ def _by_key(delivery_ids: list[int]) -> dict[int, list[int]]:
 
 
 def _deliver_under(key: AppKey | None, delivery_ids: list[int], rules: dict[int, Policy]) -> int:
-    """Send under one key, a window at a time, until the rows are through or the key says no."""
+    """Send under one key, a batch at a time, until the rows are through or the key says no."""
     if key is None or not key.is_enabled:
-        return results.refuse(delivery_ids, Reason.NO_APP_KEY)
+        return outcomes.refuse(delivery_ids, Reason.NO_APP_KEY)
     if _is_shut(key, delivery_ids):
         return 0
     if not pulse.may_send():
@@ -134,9 +77,9 @@ def _deliver_under(key: AppKey | None, delivery_ids: list[int], rules: dict[int,
         return 0
     waiting, attempted = deque(delivery_ids), 0
     while waiting and not work.is_halted:
-        ids = [waiting.popleft() for _ in range(min(len(waiting), concurrency()))]
+        ids = [waiting.popleft() for _ in range(min(len(waiting), transport.concurrency()))]
         rows = _claim(work, ids)
-        attempted += _send_window(work, rows) if rows else 0
+        attempted += _send_batch(work, rows) if rows else 0
         waiting.extendleft(reversed(claims.waited_for(rows, ids)))
     if waiting and not _is_shut(key, list(waiting)):
         # Halted, but open again by now. No job is about the rest any more: the sweeper brings it back at once.
@@ -175,19 +118,19 @@ def _claim(work: KeyWork, ids: list[int]) -> list[Claimed]:
         work.contents.update((content.id, content) for content in map(Content._make, found))
     except BaseException:
         # They may be ours all the same: only the answer was lost.
-        results.surely(lambda: claims.give_back(ids, token, now=clocks.now()))
+        outcomes.surely(lambda: claims.give_back(ids, token, now=clocks.now()))
         raise
     return rows
 
 
-def _send_window(work: KeyWork, rows: list[Claimed]) -> int:
-    """One claimed window from presence to settled rows; whatever goes wrong, rows whose call was not made go back."""
+def _send_batch(work: KeyWork, rows: list[Claimed]) -> int:
+    """One claimed batch from presence to settled rows; whatever goes wrong, rows whose call was not made go back."""
     pulse.moves_on()
     work.left, begun = set(), set[int]()
     try:
-        window = recheck.Claim(work.claim, work.key.app, work.key.pk, clocks.now())
-        calls = _calls(work, recheck.still_wanted(rows, window, work.policies))
-        calls = _created(work, _admitted(work, calls))
+        claim = recheck.Claim(work.claim, work.key.app, work.key.pk, clocks.now())
+        calls = planned(work, recheck.still_wanted(rows, claim, work.policies))
+        calls = created(work, _admitted(work, calls))
         wanted = [row.id for call in calls for row in call.rows]
         begun = claims.begin(wanted, work.claim, now=clocks.now(), lease_seconds=settings.LEASE_SECONDS)
         for call in calls:
@@ -196,57 +139,12 @@ def _send_window(work: KeyWork, rows: list[Claimed]) -> int:
     except BaseException:
         here = [row.id for row in rows if row.id not in work.left]
         if here:
-            results.surely(lambda: claims.give_back(here, work.claim, now=clocks.now()))
+            outcomes.surely(lambda: claims.give_back(here, work.claim, now=clocks.now()))
         raise
     unbegun = [row.id for row in rows if row.id not in begun]
     if unbegun:
         claims.release(unbegun, work.claim, due_at=clocks.now(), reason=Reason.CUT_OFF)
     return len(begun)
-
-
-def _calls(work: KeyWork, rows: Iterable[Claimed]) -> list[Call]:
-    """Group rows of one message into list calls; the few and the many different go one by one, and so does what
-    asks for it."""
-    by_wording: dict[Wording, list[Claimed]] = defaultdict(list)
-    for row in rows:
-        by_wording[row.wording].append(row)
-    calls: list[Call] = []
-    now = clocks.now()
-    for wording, group in by_wording.items():
-        message = _prepared(work, wording, group, now)
-        if message is None:
-            continue
-        is_listed = work.provider.list_limit and not work.contents[wording[0]].one_by_one
-        if is_listed and len(group) >= settings.MULTI_PUSH_LEAST:
-            calls += [Call(part, message, is_list=True) for part in batches.chunks(group, work.provider.list_limit)]
-        else:
-            calls += [Call([row], message) for row in group]
-    return calls
-
-
-def _prepared(work: KeyWork, wording: Wording, group: list[Claimed], now: datetime) -> PreparedMessage | None:
-    """The record's message in the provider's format. One that cannot be written fails that record alone."""
-    if wording in work.messages:
-        return work.messages[wording]
-    record_id, stands_for = wording
-    content = work.contents[record_id]
-    policy = work.policies[content.push_type]
-    try:
-        notification = compose.compose(content, policy, now, stands_for=stands_for)
-        work.messages[wording] = work.provider.prepare(work.credentials, notification)
-    except Exception as error:  # one message must never stop the others
-        outcome = _unwritable(error, Scope.MESSAGE)
-        _settle(work, [(row, outcome) for row in group], is_begun=False)
-        return None
-    return work.messages[wording]
-
-
-def _unwritable(error: Exception, scope: Scope) -> Outcome:
-    """A fault of the message, or of the program with this message: either way it can never be sent."""
-    if isinstance(error, MessageTooLargeError):
-        return Outcome(Verdict.FAILED, Reason.BAD_PAYLOAD, scope, text=str(error))
-    log.error("a push cannot be written for its provider", exc_info=error)
-    return Outcome(Verdict.FAILED, Reason.BAD_PAYLOAD, scope, text=f"{type(error).__name__}: {error}")
 
 
 def _admitted(work: KeyWork, calls: list[Call], *, is_begun: bool = False) -> list[Call]:
@@ -263,55 +161,17 @@ def _admitted(work: KeyWork, calls: list[Call], *, is_begun: bool = False) -> li
     return calls[: admission.granted]
 
 
-def _created(work: KeyWork, calls: list[Call]) -> list[Call]:
-    """Give every list call the id under which its message was created at the provider, creating those
-    that no earlier job has. A message that could not be created settles its rows and leaves the list."""
-    lists = [call for call in calls if call.is_list]
-    if not lists or not work.provider.lists_need_creation:
-        return calls
-    wordings = {call.rows[0].wording for call in lists}
-    made = MultiPush.objects.filter(record_id__in={record_id for record_id, _ in wordings}, app_key=work.key)
-    known = {
-        (record_id, stands_for): push_id
-        for record_id, stands_for, push_id in made.values_list("record_id", "stands_for", "push_id")
-    }
-    earlier = set(known)
-    to_create = {wording: work.messages[wording] for wording in sorted(wordings - known.keys())}
-    now = int(time.time())
-    requests = {pk: work.provider.create_list(message, now=now) for pk, message in to_create.items()}
-    failed: dict[Wording, Outcome] = {}
-    with closing(_outcomes(work, requests)) as outcomes:
-        answers = list(outcomes)
-    for wording, outcome in answers:
-        if list_outcomes.is_created(outcome):
-            known[wording] = outcome.push_id
-        else:
-            failed[wording] = list_outcomes.not_created(outcome)
-    MultiPush.objects.bulk_create(
-        [
-            MultiPush(record_id=wording[0], stands_for=wording[1], app_key=work.key, push_id=known[wording])
-            for wording in to_create
-            if wording in known
-        ],
-        ignore_conflicts=True,
-    )
-    unsent = [(row, failed[row.wording]) for call in lists for row in call.rows if row.wording in failed]
-    _settle(work, unsent, is_begun=False)
-    for call in lists:
-        wording = call.rows[0].wording
-        call.push_id, call.is_created_earlier = known.get(wording, ""), wording in earlier
-    return [call for call in calls if not call.is_list or call.push_id]
-
-
 def _perform(work: KeyWork, calls: list[Call]) -> None:
     """Make the calls and settle their rows as the answers come in."""
-    requests, finished = _requests(work.provider, calls)
+    requests, finished = requests_of(work.provider, calls)
     refused_lists: list[Call] = []
-    with closing(_outcomes(work, requests, lambda number: _leaves(work, calls[number]))) as outcomes:
-        for number, outcome in outcomes:
+    with closing(
+        transport.outcomes_of(work.provider, requests, lambda number: _leaves(work, calls[number]))
+    ) as answers:
+        for number, outcome in answers:
             call = calls[number]
-            if call.is_created_earlier and _is_poison(outcome):
-                outcome = _forgotten(work, call, outcome)
+            if call.is_created_earlier and is_poison(outcome):
+                outcome = forgotten(work, call, outcome)
             if call.is_list and list_outcomes.is_refused_whole(work.provider, outcome):
                 refused_lists.append(call)
                 work.left.difference_update(row.id for row in call.rows)
@@ -320,81 +180,14 @@ def _perform(work: KeyWork, calls: list[Call]) -> None:
                 outcome = list_outcomes.weighed(work.provider, outcome)
             finished += [(row, list_outcomes.of_token(row.token, outcome)) for row in call.rows]
             if len(finished) >= SETTLE_SIZE:
-                _settle(work, finished)
+                settle(work, finished)
                 finished = []
-    _settle(work, finished)
+    settle(work, finished)
     if refused_lists:
         # The provider refused whole lists for a token in them without saying which: ask one by one.
         singles = [Call([row], call.message) for call in refused_lists for row in call.rows]
         _perform(work, _admitted(work, singles, is_begun=True))
 
 
-def _is_poison(outcome: Outcome) -> bool:
-    return outcome.verdict is Verdict.FAILED and outcome.scope is Scope.MESSAGE
-
-
-def _forgotten(work: KeyWork, call: Call, outcome: Outcome) -> Outcome:
-    """A list that is refused under an id of long ago says nothing about the message: the provider may not know the
-    id any more, or not under the key's present access id. The next attempt creates the message anew."""
-    record_id, stands_for = call.rows[0].wording
-    made = MultiPush.objects.filter(record_id=record_id, stands_for=stands_for, app_key=work.key, push_id=call.push_id)
-    results.surely(made.delete)
-    return replace(outcome, verdict=Verdict.RETRY, reason=Reason.PROVIDER_BUSY, scope=Scope.TARGET)
-
-
 def _leaves(work: KeyWork, call: Call) -> None:
     work.left.update(row.id for row in call.rows)
-
-
-def _requests(sender: Provider, calls: Sequence[Call]) -> tuple[dict[int, HttpRequest], list[tuple[Claimed, Outcome]]]:
-    """The calls' requests by their number, and what becomes of the rows of those that cannot be written."""
-    now, requests = int(time.time()), dict[int, HttpRequest]()
-    unwritable: list[tuple[Claimed, Outcome]] = []
-    for number, call in enumerate(calls):
-        try:
-            requests[number] = _request(sender, call, now)
-        except Exception as error:  # one token must never stop the others
-            outcome = _unwritable(error, Scope.TARGET)
-            unwritable += [(row, outcome) for row in call.rows]
-    return requests, unwritable
-
-
-def _request(sender: Provider, call: Call, now: int) -> HttpRequest:
-    if call.is_list:
-        return sender.to_list(call.message, call.push_id, [row.token for row in call.rows], now=now)
-    return sender.to_device(call.message, call.rows[0].token, now=now)
-
-
-def _outcomes(
-    work: KeyWork, requests: dict[T, HttpRequest], leaves: Callable[[T], None] = lambda _: None
-) -> Generator[tuple[T, Outcome], None, None]:
-    """Run the requests, as many at once as the window holds, and read each answer as it comes. To be closed.
-
-    `leaves` is told of each before it is handed to the window: of the others nothing has left.
-    """
-    window = _window()
-    waiting = deque(requests.items())
-    try:
-        while waiting or window.in_flight:
-            while waiting and window.free:
-                number, request = waiting.popleft()
-                leaves(number)
-                try:
-                    window.add(number, request)
-                except ValueError as error:  # an address that is none
-                    yield number, work.provider.read(TransportFailure(False, str(error)))
-            for tag, answer in window.collect(COLLECT_SECONDS):
-                yield tag, work.provider.read(answer)
-    finally:
-        if window.in_flight:
-            # Left by an error: the next job must not take these calls' answers for those to its own.
-            _connections.window = None
-            window.close()
-
-
-def _settle(work: KeyWork, finished: list[tuple[Claimed, Outcome]], *, is_begun: bool = True) -> None:
-    if not finished:
-        return
-    pulse.moves_on()
-    goes_on = results.settle(work.key, work.claim, finished, work.policies, work.contents, is_begun=is_begun)
-    work.is_halted |= not goes_on

@@ -26,6 +26,7 @@ from pushes.providers.base import HttpRequest, PreparedMessage
 from pushes.providers.sandbox import SandboxProvider
 from pushes.providers.xinge_v2 import XingeMessage
 from pushes.sending import job as deliver_module
+from pushes.sending import transport
 from pushes.sending.job import deliver
 from pushes.upkeep.sweep import sweep
 from pushes.values import Credentials, Notification
@@ -660,7 +661,7 @@ def test_a_rate_lets_the_first_through_and_spreads_the_rest(sandbox: Sandbox):
 def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections of this test's own, which wait for an answer no longer than this."""
     settings.CALL_TIMEOUT_SECONDS = 0.5
-    monkeypatch.setattr(deliver_module._connections, "window", None)
+    monkeypatch.setattr(transport._connections, "window", None)
 
 
 def test_a_call_without_an_answer_ends_as_unknown_when_a_loss_is_better(
@@ -818,7 +819,7 @@ def test_what_was_begun_but_never_handed_over_goes_back(
 
     row = due(make_key(sandbox), make_record(push_type=push_type))
     with monkeypatch.context() as patch:
-        patch.setattr(deliver_module, "_requests", broken)
+        patch.setattr(job, "requests_of", broken)
         with pytest.raises(MemoryError):
             deliver([row.pk])
     assert states(row) == [(Status.RETRYING, Reason.CUT_OFF)]
