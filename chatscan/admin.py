@@ -18,10 +18,10 @@ from chatscan.models import Rewind, ScannerPosition
 from chatscan.names import Mode, Refusal, Stall
 from chatscan.store import ChatStoreError
 from chatscan.watermarks import PositionLostError
-from pushes.console.delivery_log import dead_letter_reasons, passed_over
+from pushes.console.delivery_log import passed_over
 from pushes.console.site.desk import ReadOnlyDesk, admin_url, page
+from pushes.console.site.parts import Part
 from pushes.console.site.theme import amount, badge, noted, when, widgets
-from pushes.history import vitals
 from pushes.storage import clocks
 
 SHOWN_REWINDS = 10
@@ -82,12 +82,8 @@ def alarms() -> Iterator[tuple[str, str]]:
             yield text, admin_url(ScannerPosition, "change", row.pk)
 
 
-vitals.PANELS.append(vitals.Panel("console/scanners_panel.html", panel, "chatscan.view_scannerposition"))
-vitals.ALARMS.append(vitals.Alarm(alarms, "chatscan.view_scannerposition"))
-
-dead_letter_reasons.REASONS |= {
-    code: words for code, words in Refusal.choices if code not in dead_letter_reasons.REASONS
-}
+#: The scanners' part of the console, as the CONSOLE_PARTS setting names it.
+PART = Part("chatscan.view_scannerposition", "console/scanners_panel.html", panel, alarms, dict(Refusal.choices))
 
 
 class RewindForm(forms.Form):

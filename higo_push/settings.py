@@ -189,6 +189,8 @@ PROVIDER_HOSTS = env.hosts("PROVIDER_HOSTS")
 READINESS_CHECKS = {"mongodb": "higo_push.readiness.check_mongodb"} if MONGO_URL else {}
 # What /metrics tells besides the platform's own: the source's name to the dotted path of what reads it.
 METRICS_READERS = {"scanners": "chatscan.metrics.read"}
+# What the console shows besides the platform's own, by dotted path.
+CONSOLE_PARTS = ["chatscan.admin.PART"]
 # Who is asked whether a message that has waited still stands: the source of pushes to the dotted path of what asks it.
 MESSAGE_SOURCES = dict.fromkeys((lanes.GROUP, lanes.PRIVATE), "chatscan.recalls.taken_back")
 

@@ -3,8 +3,14 @@ from django.core.checks import Tags, register
 from django.db.models import BigIntegerField, CharField
 from django.utils.translation import gettext_lazy as _
 
-from pushes.checks import check_directory, check_endpoints, check_lease
-from pushes.server_checks import check_mariadb, check_redis, check_redis_users
+from pushes.checks import (
+    check_directory,
+    check_endpoints,
+    check_lease,
+    check_mariadb,
+    check_redis,
+    check_redis_users,
+)
 from pushes.storage.among import Among
 from pushes.workers import job_check
 

@@ -1,29 +1,53 @@
-"""System checks for settings that would otherwise only show when the first push is distributed."""
+"""System checks: settings that would otherwise only show when the first push is distributed, and the servers' own
+settings, those on which a promise rests and those that cost the most when left at their defaults.
 
-from collections.abc import Sequence
+`deploy/mariadb.cnf` has the values that we run and measure with. A server that does not answer is no matter of these
+checks: whoever needs it says so.
+"""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
-from django.db import DatabaseError
-from django.utils.module_loading import import_string
+from django.db import DatabaseError, connections
+from redis import AuthenticationError, ConnectionPool, Redis, RedisError, ResponseError
+from redis.exceptions import NoPermissionError
 
 from pushes.providers import hosts
+from pushes.storage import bulk, shared_redis
 
 #: A window's calls may follow one another three deep: a list, its tokens one by one, and the writing down.
 CALLS_A_LEASE = 3
+MIB = 2**20
+LEAST_BUFFER_POOL, LEAST_REDO_LOG = 512 * MIB, 256 * MIB
+#: Twice the largest statement that we make, because a client counts the escaped text.
+LEAST_PACKET = 2 * bulk.MOST_STATEMENT_BYTES
+HINT = "See deploy/mariadb.cnf."
+ANSWER_SECONDS = 3
+#: A queue that nobody has.
+NO_QUEUE = "rq:queue:higo-nobody"
 
 
 def check_directory(**_kwargs: Any) -> list[CheckMessage]:
     """The DIRECTORY setting, and what the directory itself says of its own settings in its `check()`, if it has one."""
+    # Not at the top: this module is imported before the models are.
+    directories = import_module("pushes.people.directory")
     try:
-        chosen = import_string(settings.DIRECTORY)
+        chosen = directories.chosen()
     except ImportError as error:
         text = f"DIRECTORY={settings.DIRECTORY!r} cannot be imported: {error}."
         return [Error(text, id="pushes.E001")]
+    found: list[CheckMessage] = []
+    if new_path := directories.FORMER_PATHS.get(settings.DIRECTORY):
+        text = f"DIRECTORY={settings.DIRECTORY!r} has moved: the next release knows it by its new path only."
+        found.append(Warning(text, hint=f"Set DIRECTORY={new_path}.", id="pushes.W011"))
     problems = chosen.check() if hasattr(chosen, "check") else []
-    return [Error(f"{problem}.", hint="See docs/directory.md.", id="pushes.E002") for problem in problems]
+    return found + [Error(f"{problem}.", hint="See docs/directory.md.", id="pushes.E002") for problem in problems]
 
 
 def check_lease(**_kwargs: Any) -> list[CheckMessage]:
@@ -51,3 +75,109 @@ def check_endpoints(*, databases: Sequence[str] | None = None, **_kwargs: Any) -
         for key, fault in faults.items()
         if fault
     ]
+
+
+def check_mariadb(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
+    """The server behind each of `databases` that is ours and is a MariaDB (or MySQL)."""
+    if "default" not in (databases or ()) or connections["default"].vendor != "mysql":
+        return []
+    names = ("innodb_buffer_pool_size", "innodb_log_file_size", "innodb_flush_log_at_trx_commit", "max_allowed_packet")
+    listed = ", ".join(f"'{name}'" for name in names)
+    try:
+        with connections["default"].cursor() as cursor:
+            cursor.execute(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({listed})")
+            found = {str(name): int(value) for name, value in cursor.fetchall()}
+            cursor.execute("SELECT @@collation_database")
+            [collation] = cursor.fetchone()
+    except DatabaseError:
+        return []
+    return [*comparison(collation), *durability(found), *sizes(found)]
+
+
+def comparison(collation: str) -> list[CheckMessage]:
+    """Under another collation, `u1` and `U1` would be one account, and get each other's pushes."""
+    if collation.endswith("_bin"):
+        return []
+    text = f"The database compares text by {collation}: ids and tokens that differ in case alone would be one."
+    hint = "Make it with deploy/database.sql; or, while it has no tables, ALTER DATABASE name COLLATE utf8mb4_bin."
+    return [Error(text, hint=hint, id="pushes.E006")]
+
+
+def durability(found: Mapping[str, int]) -> list[CheckMessage]:
+    written = found.get("innodb_flush_log_at_trx_commit", 1)
+    if written == 1:
+        return []
+    text = f"MariaDB's innodb_flush_log_at_trx_commit={written}: a crash may lose a second of accepted pushes."
+    return [Warning(text, hint=f"Set it to 1. {HINT}", id="pushes.W001")]
+
+
+def sizes(found: Mapping[str, int]) -> list[CheckMessage]:
+    wanted = {
+        "innodb_buffer_pool_size": (LEAST_BUFFER_POOL, "with a long log, pages are read and written again and again"),
+        "innodb_log_file_size": (LEAST_REDO_LOG, "a busy hour is spent writing pages out"),
+        "max_allowed_packet": (LEAST_PACKET, "a batch of pushes with long texts is refused"),
+    }
+    return [
+        Warning(
+            f"MariaDB's {name} is {found[name] / MIB:g} MiB: {consequence}.",
+            hint=f"Set it to {least // MIB} MiB at least. {HINT}",
+            id="pushes.W002",
+        )
+        for name, (least, consequence) in wanted.items()
+        if found.get(name, least) < least
+    ]
+
+
+def check_redis(**_kwargs: Any) -> list[CheckMessage]:
+    """A Redis that may throw away keys when it is full throws away the producers' messages."""
+    client: Any = shared_redis.connection()
+    try:
+        policy = client.info("memory").get("maxmemory_policy", "noeviction")
+    except RedisError:
+        return []
+    if policy == "noeviction":
+        return []
+    text = f"Redis's maxmemory-policy is {policy}: when its memory is full, messages that wait are thrown away."
+    return [Warning(text, hint="Set it to noeviction.", id="pushes.W003")]
+
+
+def check_redis_users(**_kwargs: Any) -> list[CheckMessage]:
+    """A Redis that other machines can reach, and that lets anybody write into the queues."""
+    url = str(settings.REDIS_URL)
+    if not url or is_of_this_machine(url) or not takes_anybody(url):
+        return []
+    text = "Redis can be reached from other machines and takes anybody, without a password: whoever reaches it decides"
+    text += " what is pushed, and can hold up all work."
+    hint = "Give the platform and the producers users of their own: see deploy/redis-users.acl and docs/operations.md."
+    return [Warning(text, hint=hint, id="pushes.W012")]
+
+
+def is_of_this_machine(url: str) -> bool:
+    """Whether only this machine reaches the server: by a unix socket or a loopback address."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix" or (parts.hostname or "localhost") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False
+
+
+def takes_anybody(url: str) -> bool:
+    """Whether a client without name and password may write into the queues: it appends to one that is not there, which
+    does nothing. False also when the server cannot be asked."""
+    bounds = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
+    with Redis.from_url(url, **bounds) as known:
+        options = dict(known.connection_pool.connection_kwargs)
+        connection_class = known.connection_pool.connection_class
+    stranger = ConnectionPool(connection_class=connection_class, **options | {"username": None, "password": None})
+    with Redis.from_pool(stranger) as client:
+        try:
+            client.rpushx(NO_QUEUE, "x")
+        except (AuthenticationError, NoPermissionError):
+            return False
+        except ResponseError:
+            return True  # refused for another reason, such as a full memory: the door is open
+        except RedisError:
+            return False
+    return True

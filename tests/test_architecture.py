@@ -12,6 +12,44 @@ from pushes.workers import queues
 from tests.environment import PROJECT
 
 PACKAGES = ("higo_push", "pushes", "chatscan")
+#: The rooms of `pushes`, from the roof to the ground: each imports only those on lines below its own.
+ORDER = (
+    "admin jobs apps management templatetags",
+    "console api",
+    "checks upkeep",
+    "sending",
+    "broadcasts",
+    "history",
+    "inbound",
+    "submit sandbox",
+    "distribution",
+    "keys",
+    "people",
+    "ledger",
+    "workers",
+    "models providers",
+    "storage",
+    "text",
+    "values vault lanes",
+    "names",
+)
+#: The same of the rooms of `pushes.console`.
+CONSOLE_ORDER = (
+    "overview",
+    "broadcasts",
+    "job_queues push_types",
+    "job_queue_words",
+    "people",
+    "delivery_log",
+    "keys operators",
+    "login",
+    "site",
+)
+MAX_MODULES = 14
+#: One file for each provider, and one for each part of what a phone and a provider do.
+CROWDED = ("pushes.providers", "pushes.sandbox")
+MAX_ENTRIES = 33
+MAX_LINES = 400
 #: Who may import what opens a connection or belongs to one place. `x.*` stands for a package.
 ONLY_IMPORTERS = {
     # The admin's module puts RQ's own pages behind a permission.
@@ -82,7 +120,7 @@ CHATSCAN_USES = (
     "pushes.people.directory",
     "pushes.people.sql_source",
     "pushes.storage.clocks",
-    "pushes.admin.*",
+    "pushes.console.*",
 )
 
 
@@ -202,17 +240,83 @@ def test_packages_that_must_not_know_one_another(package, forbidden):
     assert found == set()
 
 
-@pytest.mark.parametrize("top", ["pushes.admin", "pushes.api", "pushes.management"])
-def test_no_stage_knows_the_console_or_another_entrance(top):
-    # The jobs are no stage: imported by nobody, and an export's rows are the console's.
-    found = {
+def levels(order: Iterable[str]) -> dict[str, int]:
+    return {room: level for level, rooms in enumerate(order) for room in rooms.split()}
+
+
+def dotted_paths(name: str) -> frozenset[str]:
+    """Modules of ours that `name` names in a string, as `import_string` and RQ would import them."""
+    texts = {node.value for node in ast.walk(trees()[name]) if isinstance(node, ast.Constant) and _is_path(node.value)}
+    return frozenset(module for text in texts for module in (text, text.rpartition(".")[0]) if module in modules())
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("pushes.") and value.replace(".", "").isidentifier()
+
+
+@pytest.mark.parametrize(("top", "order"), [("pushes", ORDER), ("pushes.console", CONSOLE_ORDER)])
+def test_a_room_imports_only_those_below_it(top, order):
+    level, depth = levels(order), top.count(".") + 1
+    inside = [name for name in modules() if name.startswith(f"{top}.")]
+    rooms = {name: name.split(".")[depth] for name in inside}
+    assert set(rooms.values()) == set(level), "the list names every room, and no other"
+    upward = {
         (name, other)
-        for name in modules()
-        if matches(name, ["pushes.*"]) and not matches(name, [f"{top}.*", "pushes.jobs"])
-        for other in ours(name)
-        if matches(other, [f"{top}.*"])
+        for name in inside
+        for other in (ours(name) | dotted_paths(name)) & set(inside)
+        # What RQ calls stands above whoever enqueues it, and is enqueued by its path for that reason.
+        if rooms[other] not in (rooms[name], "jobs") and level[rooms[other]] <= level[rooms[name]]
     }
-    assert found == set()
+    assert upward == set()
+
+
+def test_no_room_is_crowded():
+    packages = {name.rpartition(".")[0] for name in modules() if name.startswith("pushes.")}
+    sizes = {
+        package: len([path for path in directory.glob("*.py") if path.name != "__init__.py"])
+        for package in packages
+        if (directory := PROJECT.joinpath(*package.split("."))).is_dir()
+    }
+    assert {package: n for package, n in sizes.items() if n > MAX_MODULES and package not in CROWDED} == {}
+    entries = [path for path in (PROJECT / "pushes").iterdir() if not path.name.startswith("__")]
+    assert len(entries) <= MAX_ENTRIES
+
+
+def test_nobody_changes_another_modules_registry():
+    """Such as `alerts.PANELS.append(...)` at the top of a module: other apps plug in by settings."""
+    found = [
+        f"{name}:{node.lineno}"
+        for name, tree in trees().items()
+        for node in tree.body
+        if isinstance(node, ast.Expr | ast.AugAssign | ast.Assign) and _changes_another(node, tree)
+    ]
+    assert found == []
+
+
+def _changes_another(node: ast.stmt, tree: ast.Module) -> bool:
+    from_ours = {
+        alias.asname or alias.name
+        for other in tree.body
+        if isinstance(other, ast.ImportFrom) and (other.module or "").split(".")[0] in PACKAGES
+        for alias in other.names
+    }
+    target = _changed(node)
+    while isinstance(target, ast.Attribute | ast.Subscript):
+        target = target.value
+    return isinstance(target, ast.Name) and target.id in from_ours
+
+
+def _changed(node: ast.stmt) -> ast.expr | None:
+    """What a statement at the top of a module changes, beside the module's own new names."""
+    if isinstance(node, ast.AugAssign):
+        return node.target
+    if isinstance(node, ast.Assign):
+        return next((target for target in node.targets if not isinstance(target, ast.Name)), None)
+    call = node.value if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
+    is_change = (
+        call and isinstance(call.func, ast.Attribute) and call.func.attr in ("append", "extend", "add", "update")
+    )
+    return call.func if call and is_change else None
 
 
 def test_chatscan_uses_the_front_door_only():
@@ -234,5 +338,5 @@ def test_what_rq_calls_exists_and_is_imported_by_nobody(path):
 
 def test_no_module_is_too_long():
     lengths = {name: len(path.read_text().splitlines()) for name, path in modules().items()}
-    too_long = {name: length for name, length in lengths.items() if length > 400}
+    too_long = {name: length for name, length in lengths.items() if length > MAX_LINES}
     assert too_long == {}

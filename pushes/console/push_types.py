@@ -22,6 +22,7 @@ from pushes.console.site.desk import Desk, list_page, page
 from pushes.console.site.switches import SwitchForm
 from pushes.console.site.theme import widgets
 from pushes.distribution import windows
+from pushes.history import pages
 from pushes.models import PushRecord, PushTypePolicy
 from pushes.names import UnknownPolicy, WindowPolicy
 
@@ -262,7 +263,7 @@ class Policies(Desk[PushTypePolicy]):
 def traffic(policy: PushTypePolicy) -> str:
     """How many pushes of this type came in the last 24 hours, as far back as half a second of looking goes."""
     since = timezone.now() - timedelta(days=1)
-    bounds = long_list.Bounds(lowest=long_list.first_since(PushRecord, since))
+    bounds = pages.Bounds(lowest=pages.first_since(PushRecord, since))
     rows = PushRecord.objects.filter(push_type=policy.push_type, created_at__gte=since)
     number, is_all = long_list.counted(rows, MOST_COUNTED, bounds)
     words = ngettext("%(n)s push in the last 24 hours", "%(n)s pushes in the last 24 hours", number)

@@ -1,13 +1,10 @@
 """How the platform is right now: waiting work, keys, workers. A handful of look-ups, none of them a scan."""
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
 from redis import RedisError
 
 from pushes import lanes
@@ -55,31 +52,6 @@ class RedisView:
     refuses: str
     #: Processes, of whichever machine, that live and cannot work.
     unwell: list[pulse.Complaint]
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """A part of the page that another app brings: its template and what that shows."""
-
-    template: str
-    context: Callable[[HttpRequest], dict[str, Any]]
-    permission: str
-
-
-#: Panels below the platform's own, in the order in which they were added.
-PANELS: list[Panel] = []
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """Alarms that another app raises: each a sentence and the address of the page that helps."""
-
-    raised: Callable[[], Iterable[tuple[str, str]]]
-    permission: str
-
-
-#: Asked for the alerts at the top of the landing page.
-ALARMS: list[Alarm] = []
 
 
 def redis_view() -> RedisView | None:

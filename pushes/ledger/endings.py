@@ -12,8 +12,6 @@ from pushes.models import DeliveryResult
 from pushes.names import Kind, Reason, Status
 from pushes.storage import batches
 
-CHUNK = 5_000
-
 
 def end(
     rows: "QuerySet[DeliveryResult]",
@@ -30,7 +28,9 @@ def end(
     stays as it is, and none is counted twice.
     """
     ids = list(rows.order_by("id").values_list("id", flat=True)[:most])
-    return sum(_end(rows.filter(id__in=chunk), status, reason, now, changes) for chunk in batches.chunks(ids, CHUNK))
+    return sum(
+        _end(rows.filter(id__in=chunk), status, reason, now, changes) for chunk in batches.chunks(ids, batches.CHUNK)
+    )
 
 
 @transaction.atomic

@@ -153,10 +153,23 @@ def _tagged(app: str, platform: str, tag: str) -> "QuerySet[DeviceTag]":
     return found.filter(device__platform=platform) if platform else found
 
 
+#: Where the two directories stood before. For one release more the DIRECTORY setting may name them so; a check says it.
+FORMER_PATHS = {
+    "pushes.directory.TableDirectory": "pushes.people.directory.TableDirectory",
+    "pushes.sqldirectory.SqlDirectory": "pushes.people.sql_directory.SqlDirectory",
+}
+
+
+def chosen() -> type[Directory]:
+    """The class that the DIRECTORY setting names. Raises ImportError."""
+    path = settings.DIRECTORY
+    found: type[Directory] = import_string(FORMER_PATHS.get(path, path))
+    return found
+
+
 @lru_cache(maxsize=4)
-def _load(path: str) -> Directory:
-    loaded: Directory = import_string(path)()
-    return loaded
+def _load(_path: str) -> Directory:
+    return chosen()()
 
 
 def directory() -> Directory:

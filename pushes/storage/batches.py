@@ -5,6 +5,8 @@ from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
+#: So many rows at most are named in one statement.
+CHUNK = 5_000
 
 
 def chunks(ids: Iterable[T], size: int) -> Iterator[list[T]]:

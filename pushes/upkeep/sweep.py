@@ -14,7 +14,7 @@ from datetime import timezone as tz
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from pushes import lanes
 from pushes.broadcasts import lifecycle, watch
@@ -22,10 +22,10 @@ from pushes.distribution import distribute, grace
 from pushes.history import exports, rare_rows
 from pushes.keys import belief, gate
 from pushes.ledger import counters, endings
-from pushes.models import AppKey, DeadLetter, DeliveryResult, DeviceEvent, Lease, PushRecord, policies
-from pushes.names import CLAIMABLE, DeadLetterStatus, Reason, RecordStatus, Status, UnknownPolicy
+from pushes.models import AppKey, DeliveryResult, Lease, PushRecord, policies
+from pushes.names import Reason, RecordStatus, Status, UnknownPolicy
 from pushes.storage import batches, clocks
-from pushes.upkeep import lost_jobs, postdated
+from pushes.upkeep import lost_jobs, postdated, retention
 from pushes.upkeep.postdated import CLOCK_TOLERANCE
 from pushes.workers import queues
 
@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 LEASE_NAME = "sweeper"
 HOLDER = secrets.token_hex(8)
 ROWS_A_ROUND = 20_000
-CHUNK = 5_000
 #: A lane whose queues hold more jobs than this is busy, not stuck.
 QUIET_JOBS = 4
 WATCH = lost_jobs.Watch()
@@ -73,8 +72,8 @@ def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None
     _part(lambda: _expired_leases(now, swept))
     if thorough:
         swept.postdated = _part(lambda: postdated.bring_back(now))
-        swept.expired = _part(lambda: _expire(now))
-        swept.deleted = _part(lambda: _retain(now))
+        swept.expired = _part(lambda: retention.expire(now))
+        swept.deleted = _part(lambda: retention.retain(now))
         _part(lambda: belief.forget_old(now))
         _part(lambda: counters.roll_up(now))
         _part(lambda: exports.clean_up(now))
@@ -154,11 +153,11 @@ def _due_deliveries(now: datetime, quiet: Collection[str]) -> int:
     lost = _rows(sendable.filter(jobless, status=Status.PENDING))
     found = dict.fromkeys([*due, *lost, *_followers(due, now)])
     distribute.enqueue_by_key(sorted(found, key=lambda row: row[-1]))
-    for chunk in batches.chunks([delivery_id for *_, delivery_id in due], CHUNK):
+    for chunk in batches.chunks([delivery_id for *_, delivery_id in due], batches.CHUNK):
         # They have a job now. One that has begun meanwhile is no longer in this state.
         DeliveryResult.objects.filter(waiting, id__in=chunk).update(status=Status.PENDING, reason="", due_at=now)
     again = now - timedelta(seconds=settings.STUCK_SECONDS / 2)
-    for chunk in batches.chunks([delivery_id for *_, delivery_id in lost], CHUNK):
+    for chunk in batches.chunks([delivery_id for *_, delivery_id in lost], batches.CHUNK):
         DeliveryResult.objects.filter(jobless, id__in=chunk, status=Status.PENDING).update(due_at=again)
     return len(found)
 
@@ -187,7 +186,7 @@ def _followers(first: Iterable[Row], now: datetime) -> list[Row]:
     """What waits behind these rows in their conversations: its own jobs have come and gone without it."""
     found: list[Row] = []
     chats = [delivery_id for kind, _, _, delivery_id in first if kind in lanes.SHARDED]
-    for chunk in batches.chunks(chats, CHUNK):
+    for chunk in batches.chunks(chats, batches.CHUNK):
         keys = DeliveryResult.objects.filter(id__in=chunk, order_key__isnull=False).values_list("order_key", flat=True)
         behind = DeliveryResult.objects.filter(order_key__in=list(keys), status=Status.PENDING, due_at__lte=now)
         found += _rows(behind)
@@ -212,35 +211,3 @@ def _stuck_records(now: datetime, quiet: Collection[str]) -> int:
     for (kind, shard), record_ids in by_queue.items():
         queues.enqueue_distribute(kind, shard, record_ids, is_urgent=kind in busy)
     return len(found)
-
-
-def _expire(now: datetime) -> int:
-    """Nothing is sent after its expiry (claims see to that); this only says so on the row."""
-    late = DeliveryResult.objects.filter(status__in=CLAIMABLE, expires_at__lte=now)
-    PushRecord.objects.filter(
-        id__in=list(
-            PushRecord.objects.filter(status=RecordStatus.PENDING, expires_at__lte=now).values_list("id", flat=True)[
-                :CHUNK
-            ]
-        ),
-        status=RecordStatus.PENDING,
-    ).update(status=RecordStatus.EXPIRED)
-    return endings.end(late, Status.EXPIRED, Reason.TOO_LATE, now=now, most=CHUNK)
-
-
-def _retain(now: datetime) -> int:
-    """Delete what is older than RETENTION_DAYS, a chunk at a time, deliveries before their records."""
-    oldest = now - timedelta(days=settings.RETENTION_DAYS)
-    letters = DeadLetter.objects.filter(created_at__lt=oldest)
-    if unread := letters.filter(status=DeadLetterStatus.NEW)[:CHUNK].count():
-        log.warning("%s dead letters older than RETENTION_DAYS go, that nobody has resolved", unread)
-    deleted, deliveries = 0, DeliveryResult.objects.filter(record_id=OuterRef("pk"))
-    for rows in (
-        DeliveryResult.objects.filter(created_at__lt=oldest),
-        PushRecord.objects.filter(~Exists(deliveries), created_at__lt=oldest),
-        DeviceEvent.objects.filter(created_at__lt=oldest),
-        letters,
-    ):
-        ids = list(rows.order_by("id").values_list("id", flat=True)[:CHUNK])
-        deleted += rows.model._default_manager.filter(id__in=ids).delete()[0] if ids else 0
-    return deleted

@@ -19,7 +19,7 @@ from redis.exceptions import NoPermissionError
 
 from higo_push import embedded
 from higo_push.env import BASE_DIR
-from pushes import lanes, server_checks
+from pushes import checks, lanes
 from pushes.models import DeliveryResult
 from pushes.names import Kind, ProviderKind, Status
 from pushes.storage import shared_redis
@@ -124,7 +124,7 @@ def test_the_console_and_the_probes_as_the_platform_s_user(as_platform: None, cl
     assert {page: client.get(page).status_code for page in pages} == dict.fromkeys(pages, 200)
     assert client.post(reverse("admin:django_rq_clear", args=[1])).status_code == 302
     assert Client().get("/readyz").status_code == 200
-    assert server_checks.check_redis() == []
+    assert checks.check_redis() == []
 
 
 @pytest.mark.parametrize(
@@ -270,15 +270,15 @@ def outer_address() -> str:
 
 def check(settings: Settings, url: str) -> list[str | None]:
     settings.REDIS_URL = url
-    return [message.id for message in server_checks.check_redis_users()]
+    return [message.id for message in checks.check_redis_users()]
 
 
 def test_a_server_that_takes_anybody_is_told(open_server: OpenValkey, outer_address: str, settings: Settings):
     at = f"{outer_address}:{open_server.port}/0"
-    assert check(settings, f"redis://{at}") == ["pushes.W010"]
+    assert check(settings, f"redis://{at}") == ["pushes.W012"]
     # A password in the URL helps nobody while the server asks for none.
-    assert server_checks.takes_anybody(f"redis://127.0.0.1:{open_server.port}/0")
-    [message] = server_checks.check_redis_users()
+    assert checks.takes_anybody(f"redis://127.0.0.1:{open_server.port}/0")
+    [message] = checks.check_redis_users()
     assert "takes anybody" in message.msg
     assert "deploy/redis-users.acl" in str(message.hint)
 
@@ -287,7 +287,7 @@ def test_a_full_one_that_takes_anybody_is_told_as_well(open_server: OpenValkey, 
     with redis.Redis(port=open_server.port) as client:
         client.config_set("maxmemory", 1)
         try:
-            assert check(settings, f"redis://{outer_address}:{open_server.port}/0") == ["pushes.W010"]
+            assert check(settings, f"redis://{outer_address}:{open_server.port}/0") == ["pushes.W012"]
         finally:
             client.config_set("maxmemory", 0)
 
@@ -301,7 +301,7 @@ def test_with_a_password_or_users_it_is_not(
             assert check(settings, f"redis://:a-password@{outer_address}:{open_server.port}/0") == []
         finally:
             client.config_set("requirepass", "")
-    assert not server_checks.takes_anybody(server.url)
+    assert not checks.takes_anybody(server.url)
 
 
 @pytest.mark.parametrize(
@@ -319,5 +319,5 @@ def test_on_a_socket_nobody_is_told(settings: Settings, url: str):
 
 @pytest.mark.parametrize("url", ["redis://192.0.2.1:6379/0", ""])
 def test_what_cannot_be_asked_is_no_matter_of_the_check(settings: Settings, url: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(server_checks, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(checks, "ANSWER_SECONDS", 0.2)
     assert check(settings, url) == []

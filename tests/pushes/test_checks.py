@@ -5,6 +5,7 @@ from django.core.checks import run_checks
 from pytest_django import Settings
 
 from pushes.checks import check_directory, check_lease
+from pushes.people.directory import chosen
 
 
 def test_our_own_directory_needs_nothing():
@@ -29,6 +30,20 @@ def test_a_directory_over_sql_says_what_it_lacks(settings: Settings):
         "DIRECTORY_ACCOUNTS_SQL",
         "DIRECTORY_DEVICES_SQL",
     ]
+
+
+@pytest.mark.parametrize(
+    ("former", "new"),
+    [
+        ("pushes.directory.TableDirectory", "pushes.people.directory.TableDirectory"),
+        ("pushes.sqldirectory.SqlDirectory", "pushes.people.sql_directory.SqlDirectory"),
+    ],
+)
+def test_a_former_path_works_and_the_new_one_is_told(settings: Settings, former: str, new: str):
+    settings.DIRECTORY = former
+    first = check_directory()[0]
+    assert (first.id, first.hint) == ("pushes.W011", f"Set DIRECTORY={new}.")
+    assert f"{chosen().__module__}.{chosen().__name__}" == new
 
 
 def test_manage_py_check_asks_it(settings: Settings):

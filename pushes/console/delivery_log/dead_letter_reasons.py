@@ -1,12 +1,15 @@
 """What the reasons of dead letters mean. The codes are stable and stand in the database, the logs and the metrics."""
 
+from collections import ChainMap
 from typing import Any
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-#: Code to words. Whoever brings dead letters with other codes adds theirs.
+from pushes.console.site import parts
+
+#: Code to words. Apps that bring dead letters with other codes have theirs in their part of the console.
 REASONS: dict[str, Any] = {
     "empty": _("no content at all"),
     "too_large": _("more bytes than one message may have"),
@@ -37,7 +40,8 @@ REASONS: dict[str, Any] = {
 
 def words(reason: str) -> str:
     """`reason` in words; itself when nobody has any for it."""
-    return str(REASONS.get(reason, reason))
+    others = (part.dead_letter_reasons for part in parts.parts())
+    return str(ChainMap(REASONS, *map(dict, others)).get(reason, reason))
 
 
 def with_code(reason: str) -> SafeString:

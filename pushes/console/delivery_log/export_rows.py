@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from pushes.console.site import long_list
 from pushes.console.site.filters import SPANS, FromFilter
 from pushes.console.site.marks import label
+from pushes.history import pages
 from pushes.history.exports import Piece
 from pushes.models import DeliveryResult, Export, PushRecord
 from pushes.names import Kind, PushType, Status, reason_words
@@ -77,8 +78,8 @@ def _read(export: Export, limit: int, seconds: float) -> Piece:
         is_last = len(some) < limit
         return Piece(some, export.oldest_id if is_last else some[-1].pk, is_last)
     ends_at, some = monotonic() + seconds, []
-    for strip in long_list.windows_down(DeliveryResult, export.cursor, found.bounds()):
-        some += long_list.within(rows, strip)[: limit - len(some)]
+    for strip in pages.windows_down(DeliveryResult, export.cursor, found.bounds()):
+        some += pages.within(rows, strip)[: limit - len(some)]
         if len(some) >= limit:
             return Piece(some, some[-1].pk, False)
         if monotonic() > ends_at:

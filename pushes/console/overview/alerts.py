@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from pushes.console.broadcasts import canary_words, review
-from pushes.console.site import attention
+from pushes.console.site import attention, parts
 from pushes.console.site.desk import admin_url
 from pushes.console.site.marks import amount
 from pushes.history import stored_words, vitals
@@ -303,7 +303,6 @@ def _strangers(request: HttpRequest, now: datetime) -> Iterator[Alert]:
 
 def _others(request: HttpRequest) -> Iterator[Alert]:
     """Those of other apps that this user may see the reason of."""
-    for alarm in vitals.ALARMS:
-        if request.user.has_perm(alarm.permission):
-            for text, url in alarm.raised():
-                yield Alert(url, text, url=url, link=_("What to do"), is_urgent=True)
+    for part in parts.parts_for(request.user):
+        for text, url in part.alerts():
+            yield Alert(url, text, url=url, link=_("What to do"), is_urgent=True)

@@ -19,7 +19,7 @@ from pushes.console.delivery_log import dead_letter_reasons
 from pushes.console.delivery_log.pushes import deliveries_url
 from pushes.console.overview import alerts
 from pushes.console.overview.alerts import LATE, Waiting
-from pushes.console.site import attention
+from pushes.console.site import attention, parts
 from pushes.console.site.desk import admin_url
 from pushes.console.site.filters import NO_REASON, ended_between
 from pushes.console.site.marks import STATUS_COLOURS, amount
@@ -223,6 +223,4 @@ def _waiting_groups() -> list[ReasonRow]:
 
 
 def _panels(request: HttpRequest) -> list[tuple[str, dict[str, Any]]]:
-    return [
-        (panel.template, panel.context(request)) for panel in vitals.PANELS if request.user.has_perm(panel.permission)
-    ]
+    return [(part.panel, part.context(request)) for part in parts.parts_for(request.user)]

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from pushes.console.site import long_list
 from pushes.console.site.theme import DropdownFilter, TextFilter
-from pushes.history import series
+from pushes.history import pages, series
 from pushes.models import AppKey, PushRecord
 from pushes.names import LIVE, TERMINAL, Reason, Status
 from pushes.storage import clocks
@@ -104,7 +104,7 @@ class FinishedUntilFilter(MomentFilter):
         moment = self.moment(request)
         if moment is None:
             return None
-        self.highest = long_list.last_until(queryset.model, moment)
+        self.highest = pages.last_until(queryset.model, moment)
         return queryset.filter(finished_at__lt=moment)
 
 

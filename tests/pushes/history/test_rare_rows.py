@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from pushes.console.site import long_list
-from pushes.history import rare_rows
+from pushes.history import pages, rare_rows
 from pushes.models import DeliveryResult, LogBlock
 from pushes.names import Kind, Reason, Status
 from pushes.upkeep.sweep import sweep
@@ -92,16 +91,16 @@ def test_a_walk_among_blocks_that_hold_nothing_is_cut_short_too(
 ) -> None:
     monkeypatch.setattr(rare_rows, "FIRST_BATCH", 1)
     monkeypatch.setattr(rare_rows, "MOST_BATCH", 1)
-    monkeypatch.setattr(long_list, "BUDGET_SECONDS", -1)
+    monkeypatch.setattr(pages, "BUDGET_SECONDS", -1)
     DeliveryResult.objects.filter(pk__gte=1000).update(status=Status.ACCEPTED, reason="")
     DeliveryResult.objects.filter(pk__in=(1003, 1023, 1043)).update(reason=Reason.MUTED)
     DeliveryResult.objects.filter(pk__in=(1004, 1024, 1044)).update(status=Status.FAILED)
     rare_rows.note(LATER)
-    bounds = long_list.Bounds(sieve=rare_rows.sieve({"status": "failed", "reason": "muted"}))
+    bounds = pages.Bounds(sieve=rare_rows.sieve({"status": "failed", "reason": "muted"}))
     rows = DeliveryResult.objects.filter(status="failed", reason="muted").order_by()
-    older = long_list.read_page(rows, long_list.Cursor(before=1090), 5, walk=True, bounds=bounds)
+    older = pages.read_page(rows, pages.Cursor(before=1090), 5, walk=True, bounds=bounds)
     assert (older.rows, older.has_older, older.stopped_at) == ([], True, 1040)
-    newer = long_list.read_page(rows, long_list.Cursor(after=1000), 5, walk=True, bounds=bounds)
+    newer = pages.read_page(rows, pages.Cursor(after=1000), 5, walk=True, bounds=bounds)
     assert (newer.rows, newer.has_newer, newer.stopped_above) == ([], True, 1009)
 
 
@@ -168,7 +167,7 @@ def test_a_walk_finds_every_row_whatever_is_noted(
     monkeypatch.setattr(rare_rows, "MOST_PLACES", places)
     monkeypatch.setattr(rare_rows, "FIRST_STRIP", 1)
     monkeypatch.setattr(rare_rows, "MOST_STRIP", 3)
-    monkeypatch.setattr(long_list, "WINDOW_ROWS", 7)
+    monkeypatch.setattr(pages, "WINDOW_ROWS", 7)
     DeliveryResult.objects.filter(pk__in=(1033, 1035, 1036, 1044, 1047, 1061)).update(status=Status.FAILED)
     DeliveryResult.objects.filter(pk__in=(1035, 1047, 1055, 1064)).update(app_key_id=4)
     DeliveryResult.objects.filter(pk__gte=1072).update(created_at=LATER)
@@ -182,39 +181,37 @@ def test_a_walk_finds_every_row_whatever_is_noted(
         {"kind": Kind.SYSTEM, "app_key_id": 4, "push_type": 5},
     ):
         rows = DeliveryResult.objects.filter(**wanted).order_by()
-        bounds = long_list.Bounds(sieve=rare_rows.sieve(wanted))
+        bounds = pages.Bounds(sieve=rare_rows.sieve(wanted))
         expected = sorted(rows.values_list("pk", flat=True))
         assert _all_down(rows, bounds) == expected[::-1]
         assert _all_up(rows, bounds) == expected
 
 
-def _all_down(rows: Any, bounds: long_list.Bounds) -> list[int]:
+def _all_down(rows: Any, bounds: pages.Bounds) -> list[int]:
     found: list[int] = []
-    cursor = long_list.Cursor()
+    cursor = pages.Cursor()
     while True:
-        page = long_list.read_page(rows, cursor, 6, walk=True, bounds=bounds)
+        page = pages.read_page(rows, cursor, 6, walk=True, bounds=bounds)
         found += [row.pk for row in page.rows]
         if not page.has_older:
             return found
-        cursor = long_list.Cursor(before=found[-1])
+        cursor = pages.Cursor(before=found[-1])
 
 
-def _all_up(rows: Any, bounds: long_list.Bounds) -> list[int]:
+def _all_up(rows: Any, bounds: pages.Bounds) -> list[int]:
     found: list[int] = []
-    cursor = long_list.Cursor(after=0)
+    cursor = pages.Cursor(after=0)
     while True:
-        page = long_list.read_page(rows, cursor, 6, walk=True, bounds=bounds)
+        page = pages.read_page(rows, cursor, 6, walk=True, bounds=bounds)
         found += [row.pk for row in page.rows[::-1]]
         if not page.has_newer:
             return found
-        cursor = long_list.Cursor(after=found[-1])
+        cursor = pages.Cursor(after=found[-1])
 
 
 def test_a_walk_stays_within_its_bounds(log: list[DeliveryResult]) -> None:
-    bounds = long_list.Bounds(lowest=1020, highest=1040)
-    page = long_list.read_page(DeliveryResult.objects.order_by(), long_list.Cursor(), 500, walk=True, bounds=bounds)
+    bounds = pages.Bounds(lowest=1020, highest=1040)
+    page = pages.read_page(DeliveryResult.objects.order_by(), pages.Cursor(), 500, walk=True, bounds=bounds)
     assert [row.pk for row in page.rows] == list(range(1040, 1019, -1))
-    empty = long_list.Bounds(lowest=1040, highest=1020)
-    assert not long_list.read_page(
-        DeliveryResult.objects.order_by(), long_list.Cursor(), 5, walk=True, bounds=empty
-    ).rows
+    empty = pages.Bounds(lowest=1040, highest=1020)
+    assert not pages.read_page(DeliveryResult.objects.order_by(), pages.Cursor(), 5, walk=True, bounds=empty).rows

@@ -819,7 +819,7 @@ def test_what_was_begun_but_never_handed_over_goes_back(
 
     row = due(make_key(sandbox), make_record(push_type=push_type))
     with monkeypatch.context() as patch:
-        patch.setattr(job, "requests_of", broken)
+        patch.setattr(deliver_module, "requests_of", broken)
         with pytest.raises(MemoryError):
             deliver([row.pk])
     assert states(row) == [(Status.RETRYING, Reason.CUT_OFF)]

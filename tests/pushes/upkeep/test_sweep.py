@@ -34,6 +34,7 @@ from pushes.models import (
     PushTypePolicy,
 )
 from pushes.names import CLAIMABLE, TERMINAL, BroadcastStatus, Environment, Kind, PushType, Reason, RecordStatus, Status
+from pushes.storage import batches
 from pushes.submit import submit
 from pushes.upkeep import lost_jobs
 from pushes.upkeep import sweep as sweep_module
@@ -477,7 +478,7 @@ def test_old_rows_go_and_younger_ones_stay(kept_from: datetime):
 
 
 def test_a_record_goes_after_the_last_of_its_deliveries(kept_from: datetime, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sweep_module, "CHUNK", 2)
+    monkeypatch.setattr(batches, "CHUNK", 2)
     record = make_record(created_at=kept_from - MINUTE)
     for _ in range(5):
         make_delivery(record, created_at=kept_from - MINUTE)

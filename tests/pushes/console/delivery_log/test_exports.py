@@ -99,7 +99,7 @@ def test_searches_and_filters_hold_for_the_file_too(operator: Client, query: str
 
 def test_large_lists_come_in_pieces(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "PIECE_ROWS", 3)
-    monkeypatch.setattr("pushes.console.site.long_list.WINDOW_ROWS", 2)
+    monkeypatch.setattr("pushes.history.pages.WINDOW_ROWS", 2)
     record = make_record()
     rows = [
         make_delivery(record, account_id="1", status=Status.FAILED if n % 2 else Status.ACCEPTED) for n in range(20)
@@ -113,7 +113,7 @@ def test_large_lists_come_in_pieces(operator: Client, monkeypatch: pytest.Monkey
 
 
 def test_a_slow_walk_stores_how_far_it_has_come(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushes.console.site.long_list.WINDOW_ROWS", 2)
+    monkeypatch.setattr("pushes.history.pages.WINDOW_ROWS", 2)
     for _ in range(6):
         make_delivery()
     export = ask(operator, "status__exact=failed")

@@ -6,7 +6,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from pushes.console.site import long_list
-from pushes.console.site.long_list import Cursor, read_page
+from pushes.history import pages
+from pushes.history.pages import Cursor, read_page
 from pushes.models import DeliveryResult
 from pushes.names import Status
 from tests.make import make_delivery, make_record
@@ -19,7 +20,7 @@ def rows(**conditions: Any) -> QuerySet[DeliveryResult]:
     return DeliveryResult.objects.filter(**conditions).order_by()
 
 
-def ids(page: long_list.Page) -> list[int]:
+def ids(page: pages.Page) -> list[int]:
     return [row.pk for row in page.rows]
 
 
@@ -69,21 +70,21 @@ def test_an_empty_table_is_an_empty_page(walk: bool) -> None:
 
 
 def test_a_rare_row_is_found_across_windows(log: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_list, "WINDOW_ROWS", 1)
+    monkeypatch.setattr(pages, "WINDOW_ROWS", 1)
     page = read_page(rows(status=Status.FAILED), Cursor(), 4, walk=True)
     assert (ids(page), page.stopped_at) == ([log[3]], None)
 
 
 def test_a_walk_stops_with_its_budget_and_says_where(log: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_list, "WINDOW_ROWS", 2)
-    monkeypatch.setattr(long_list, "BUDGET_SECONDS", 0.0)
+    monkeypatch.setattr(pages, "WINDOW_ROWS", 2)
+    monkeypatch.setattr(pages, "BUDGET_SECONDS", 0.0)
     page = read_page(rows(status=Status.FAILED), Cursor(), 4, walk=True)
     assert (ids(page), page.has_older, page.stopped_at) == ([], True, log[8])
 
 
 def test_a_stopped_walk_goes_on_where_it_stopped(log: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_list, "WINDOW_ROWS", 2)
-    monkeypatch.setattr(long_list, "BUDGET_SECONDS", 0.0)
+    monkeypatch.setattr(pages, "WINDOW_ROWS", 2)
+    monkeypatch.setattr(pages, "BUDGET_SECONDS", 0.0)
     cursor, found = Cursor(), []
     for _ in log:
         page = read_page(rows(status=Status.FAILED), cursor, 4, walk=True)
@@ -95,8 +96,8 @@ def test_a_stopped_walk_goes_on_where_it_stopped(log: list[int], monkeypatch: py
 
 
 def test_a_walk_to_newer_rows_stops_too(log: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_list, "WINDOW_ROWS", 2)
-    monkeypatch.setattr(long_list, "BUDGET_SECONDS", 0.0)
+    monkeypatch.setattr(pages, "WINDOW_ROWS", 2)
+    monkeypatch.setattr(pages, "BUDGET_SECONDS", 0.0)
     page = read_page(rows(status=Status.FAILED), Cursor(after=log[4]), 4, walk=True)
     assert (page.rows, page.has_newer, page.stopped_above) == ([], True, log[6])
 
@@ -138,7 +139,7 @@ def test_a_time_that_all_rows_are_within_bounds_nothing() -> None:
 @pytest.mark.parametrize("seconds", range(0, 200, 7))
 def test_times_and_ids_may_disagree_by_a_job_s_length(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
     """Jobs take turns of 1, 50 and 110 seconds, and each inserts its rows when it ends, with the time of its start."""
-    monkeypatch.setattr(long_list, "ID_SLACK", 0)
+    monkeypatch.setattr(pages, "ID_SLACK", 0)
     start = timezone.now() - timedelta(hours=1)
     ends = sorted((begins + (1, 50, 110)[begins % 3], begins) for begins in range(0, 200, 5))
     for _end, begins in ends:
@@ -153,7 +154,7 @@ def test_times_and_ids_may_disagree_by_a_job_s_length(monkeypatch: pytest.Monkey
 
 
 def test_the_bounds_of_a_time_are_near_however_many_rows_lie_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_list, "ID_SLACK", 1)
+    monkeypatch.setattr(pages, "ID_SLACK", 1)
     start = timezone.now() - timedelta(hours=1)
     numbers = [make_delivery(created_at=start + timedelta(seconds=n)).pk for n in range(20)]
     chosen = long_list.TimeFilter()
@@ -166,4 +167,4 @@ def test_the_bounds_of_a_time_are_near_however_many_rows_lie_around(monkeypatch:
     ("text", "key"), [("12", 12), ("", None), (None, None), ("-1", None), ("x", None), ("9" * 30, None)]
 )
 def test_a_key_in_the_address_is_read_or_ignored(text: str | None, key: int | None) -> None:
-    assert long_list.number(text) == key
+    assert pages.number(text) == key

@@ -8,7 +8,7 @@ from django.core.checks import run_checks
 from django.db import OperationalError, connection, connections
 from redis import RedisError
 
-from pushes.server_checks import (
+from pushes.checks import (
     LEAST_BUFFER_POOL,
     LEAST_REDO_LOG,
     MIB,

@@ -1,0 +1,31 @@
+"""What other apps bring to the console: the CONSOLE_PARTS setting names them by dotted path."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.module_loading import import_string
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One app's part, for whoever has `permission`: a panel on the overview (its template, and what the template
+    shows), alerts (each a sentence, and the address of the page that helps), and words for its dead letters' reasons."""
+
+    permission: str
+    panel: str
+    context: Callable[[HttpRequest], dict[str, Any]]
+    alerts: Callable[[], Iterable[tuple[str, str]]]
+    dead_letter_reasons: Mapping[str, Any]
+
+
+def parts() -> list[Part]:
+    """All of them, in the setting's order. Raises ImportError."""
+    return [import_string(path) for path in settings.CONSOLE_PARTS]
+
+
+def parts_for(user: Any) -> list[Part]:
+    """Those that `user` may see."""
+    return [part for part in parts() if user.has_perm(part.permission)]
