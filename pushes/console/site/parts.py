@@ -11,8 +11,11 @@ from django.utils.module_loading import import_string
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One app's part, for whoever has `permission`: a panel on the overview (its template, and what the template
-    shows), alerts (each a sentence, and the address of the page that helps), and words for its dead letters' reasons."""
+    """One app's part, for whoever has `permission`.
+
+    `panel` is a template on the overview and `context` what the template shows; each alert is a sentence and the
+    address of the page that helps; `dead_letter_reasons` has words for the codes of the app's own dead letters.
+    """
 
     permission: str
     panel: str
