@@ -31,7 +31,7 @@ from tests.chaos.world import ANDROID_KEY, IOS_KEY, World, running_world
 PLAN = Plan(system=1_500, group=60, private=240, seconds=12)
 PROFILES = ("error500", "busy503", "throttle", "hang", "hang_after", "cut", "cut_after", "half_after", "garbage")
 FAULTY_CALLS = 60
-HARMS_A_ROUND = 5
+HARMS_PER_ROUND = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def make_case(here: Stage, name: str, dice: random.Random) -> Case:
     if here.proxy is not None:
         proxy = here.proxy
         harms.append(lambda: case.go_dumb(proxy, seconds=dice.uniform(1, 6), new_too=dice.random() < 0.5))
-    for harm in dice.sample(harms, HARMS_A_ROUND):
+    for harm in dice.sample(harms, HARMS_PER_ROUND):
         harm()
     return case
 

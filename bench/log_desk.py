@@ -103,7 +103,7 @@ def migrate() -> None:
 
 def note_blocks() -> int:
     """All blocks that the sweeper would have noted by now. Returns how many were read."""
-    return rare_rows.note(timezone.now() + rare_rows.LEAST_AGE + timedelta(minutes=1), budget_seconds=3_600)
+    return rare_rows.note(timezone.now() + rare_rows.MIN_AGE + timedelta(minutes=1), budget_seconds=3_600)
 
 
 def token_of(number: int) -> str:

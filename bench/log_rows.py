@@ -7,7 +7,7 @@ states that are as rare as operators' questions about them (unknown: 1 in 100,00
 from typing import Any
 
 PIECE = 500_000
-DELIVERIES_A_RECORD = 4
+DELIVERIES_PER_RECORD = 4
 ACCOUNTS = 1_000_000
 CONVERSATIONS = 200_000
 DAYS = 90
@@ -52,7 +52,8 @@ SELECT n, record, {KIND.format(record="record")}, ELT(1 + (record % 4), 5, 8, 15
         ELSE 'no_answer' END,
     at, at, 1, 0, IF(mix < 70000, CONCAT('9', n), ''), at, at, at
 FROM (
-    SELECT seq AS n, 1 + (seq - 1) DIV {DELIVERIES_A_RECORD} AS record, {MIX.replace("n)", "seq)")} AS mix, {{at}} AS at
+    SELECT seq AS n, 1 + (seq - 1) DIV {DELIVERIES_PER_RECORD} AS record,
+           {MIX.replace("n)", "seq)")} AS mix, {{at}} AS at
     FROM seq_{{first}}_to_{{last}}) AS numbers
 """
 
@@ -61,7 +62,7 @@ def load(cursor: Any, rows: int, say: Any = print) -> None:
     """Fill the empty log with `rows` deliveries and their pushes, going on where an earlier call was cut off."""
     cursor.execute("SET SESSION unique_checks = 0, foreign_key_checks = 0")
     at = AT.format(rows=rows)
-    records = rows // DELIVERIES_A_RECORD
+    records = rows // DELIVERIES_PER_RECORD
     _fill(cursor, "pushes_pushrecord", RECORDS, records, at.replace("{rows}", str(rows)), rows // records, say)
     _drop_indexes(cursor)
     _fill(cursor, TABLE, DELIVERIES, rows, at, 1, say)

@@ -29,7 +29,7 @@ from cryptography.fernet import Fernet
 from bench import harness, log_rows
 
 GOAL_MS = 150.0
-BYTES_A_ROW = 600
+BYTES_PER_ROW = 600
 #: A question, made new for every request.
 Ask = Callable[[random.Random], dict[str, object]]
 
@@ -63,8 +63,8 @@ def main() -> None:
 def _check_disk(rows: int) -> None:
     """Where the server keeps its data may be elsewhere; this is the best guess from here."""
     free = shutil.disk_usage("/").free
-    if free < rows * BYTES_A_ROW:
-        raise SystemExit(f"--rows {rows:,} take about {rows * BYTES_A_ROW >> 30} GB, and {free >> 30} GB are free.")
+    if free < rows * BYTES_PER_ROW:
+        raise SystemExit(f"--rows {rows:,} take about {rows * BYTES_PER_ROW >> 30} GB, and {free >> 30} GB are free.")
 
 
 def _console() -> Any:
@@ -124,7 +124,7 @@ def _views(desk: Any, rows: int) -> dict[str, tuple[Ask, Ask]]:
         )
 
     failed, unknown = {"status__exact": "failed"}, {"status__exact": "unknown"}
-    records = rows // log_rows.DELIVERIES_A_RECORD
+    records = rows // log_rows.DELIVERIES_PER_RECORD
     return {
         "newest page": same({}),
         "one account": named("q", lambda chance: f"u{chance.randrange(log_rows.ACCOUNTS)}"),

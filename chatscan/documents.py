@@ -20,15 +20,15 @@ from pushes.text import characters, exact_json, ids
 #: Longest text that is kept of a message, in characters; a provider shows far less.
 MAX_CHARS = 2_000
 #: An id that is too long for an account or a conversation is told by whoever looks it up.
-LONGEST_ID = 1_024
+MAX_ID_LENGTH = 1_024
 _TEXT_KEYS = ("text", "content", "body", "msg", "message")
 _TITLE_KEYS = ("title", "name", "goods_name", "file_name", "filename")
 _APPS = {app.value: app for app in App}
 _OBJECT_KEYS = {*_TEXT_KEYS, *_TITLE_KEYS}
 #: No longer JSON text is read as an object: no message has one.
-MOST_JSON_CHARS = 262_144
+MAX_JSON_CHARS = 262_144
 #: A Decimal128 may stand for a number of 6,000 digits.
-MOST_DIGITS = 64
+MAX_DIGITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def account_id(value: object) -> str:
     """An account's or a group's id as text: 7, 7.0 and "7" are one. "" when it is none (see `pushes.text.ids`)."""
     number = None if isinstance(value, str) else whole(value)
     text = value if isinstance(value, str) else "" if number is None else str(number)
-    return ids.found(text, most=LONGEST_ID)
+    return ids.found(text, most=MAX_ID_LENGTH)
 
 
 def whole(value: object) -> int | None:
@@ -154,7 +154,7 @@ def _decimal(value: object) -> Decimal | None:
     number = value.to_decimal() if hasattr(value, "to_decimal") else None
     if not isinstance(number, Decimal) or not number.is_finite():
         return None
-    return number if abs(number.adjusted()) < MOST_DIGITS else None
+    return number if abs(number.adjusted()) < MAX_DIGITS else None
 
 
 def clean(value: object, most: int) -> str:
@@ -203,7 +203,7 @@ def _read_as_object(data: object) -> object:
 
 def json_value(value: object, beginnings: str) -> object:
     """What a JSON text holds that begins with one of these characters; `value` itself if it is none."""
-    if not isinstance(value, str) or len(value) > MOST_JSON_CHARS:
+    if not isinstance(value, str) or len(value) > MAX_JSON_CHARS:
         return value
     if value[:100].lstrip()[:1] not in tuple(beginnings):
         return value

@@ -31,9 +31,9 @@ from pushes.storage import clocks
 from pushes.values import PushMessage
 
 #: A rehearsal reads at most so many documents of each scale, so that it answers while somebody waits.
-REHEARSAL_MOST = 2_000
+MAX_REHEARSED = 2_000
 SAMPLE_SIZE = 20
-COUNT_MOST = 1_000_000
+MAX_COUNT = 1_000_000
 _TRIES = 5
 
 
@@ -93,11 +93,9 @@ def preview_rewind(kind: str, to_time: datetime) -> RewindPreview:
     cursors, end = at_time(to_time), int(now.timestamp()) + 1
     with open_scanner(kind) as (scanner, chats):
         chats.check_index()
-        counts = [
-            chats.count(cursor.value, instants.bound(scale, end), COUNT_MOST) for scale, cursor in cursors.items()
-        ]
+        counts = [chats.count(cursor.value, instants.bound(scale, end), MAX_COUNT) for scale, cursor in cursors.items()]
         preview = RewindPreview(kind, to_time, documents=sum(counts))
-        for items, pushes in scanner.rehearse(cursors, now, REHEARSAL_MOST):
+        for items, pushes in scanner.rehearse(cursors, now, MAX_REHEARSED):
             refused = (item.result.reason.value for item in items if isinstance(item.result, Refuse))
             preview.examined += len(items) + len(pushes)
             preview.refused.update(refused)

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 #: Bytes of a document that a dead letter keeps; the whole of it is still in MongoDB.
 DEAD_LETTER_BYTES = 65_536
 _FORGET_FROM = 20_000
-SHOWN_GROUPS, MOST_DESERTED = 5, 1_000
+SHOWN_GROUPS, MAX_DESERTED = 5, 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +277,7 @@ class Scanner:
                 self._deserted[group_id] = None
                 if len(self._deserted) == 1:
                     log.warning("%s: %s", self.config.kind, self.advice)
-        while len(self._deserted) > MOST_DESERTED:
+        while len(self._deserted) > MAX_DESERTED:
             del self._deserted[next(iter(self._deserted))]
 
     def _push(self, message: ChatMessage, groups: Mapping[str, Any], now: datetime) -> PushMessage | Refuse:

@@ -20,7 +20,7 @@ from django.conf import settings
 from chatscan.models import ScannerPosition
 from chatscan.names import Mode, Stall
 
-LEAST_SECONDS = 30.0
+MIN_SECONDS = 30.0
 PATIENT_INTERVALS = 3
 
 
@@ -39,12 +39,12 @@ def stall(row: ScannerPosition, now: datetime) -> Stall | None:
 
 def silence_seconds() -> float:
     """How long a scanner may say nothing: one call to a server that does not answer may keep it that long."""
-    return LEAST_SECONDS + float(settings.MONGO_TIMEOUT_SECONDS)
+    return MIN_SECONDS + float(settings.MONGO_TIMEOUT_SECONDS)
 
 
 def patience(row: ScannerPosition) -> timedelta:
     """How long it may be unable to look: some of its intervals, and at least half a minute."""
-    return timedelta(seconds=max(LEAST_SECONDS, PATIENT_INTERVALS * row.interval_seconds))
+    return timedelta(seconds=max(MIN_SECONDS, PATIENT_INTERVALS * row.interval_seconds))
 
 
 def lag_seconds(row: ScannerPosition, now: datetime) -> float:

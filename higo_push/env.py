@@ -23,7 +23,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 TRUE_WORDS = {"1", "true", "yes", "on"}
 #: Seconds, as redis-py names them.
 REDIS_BOUNDS = {"socket_timeout": "5", "socket_connect_timeout": "3"}
-MOST_PORT = 65_535
+MAX_PORT = 65_535
 KNOWN_SCHEMES = frozenset(("http", "https", "postgres", "postgresql", "mariadb", "mysql", "sqlite", "redis", "mongodb"))
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 MONGO_SCHEMES = ("mongodb", "mongodb+srv")
@@ -34,7 +34,7 @@ _HOST = re.compile(
 #: A session whose client is gone without a word keeps its locks until the server ends it: MariaDB's does after so
 #: long between two statements of a transaction (what ours ask meanwhile has bounds), MySQL's cannot.
 _REST = " /*M!100300 , idle_transaction_timeout={seconds} */"
-LEAST_REST_SECONDS = 5
+MIN_REST_SECONDS = 5
 
 
 class Process:
@@ -158,7 +158,7 @@ def _host(name: str, word: str) -> str:
     except UnicodeError:
         raise refuse(name, word, wanted) from None
     found = _HOST.fullmatch(f"{scheme}{separator}{host}{colon}{port}")
-    if found is None or not 0 < int(found["port"] or 1) <= MOST_PORT:
+    if found is None or not 0 < int(found["port"] or 1) <= MAX_PORT:
         # What stands before an @ may be a password.
         raise refuse(name, f"…@{word.rpartition('@')[2]}" if "@" in word else word, wanted)
     host = found["host"].rstrip(".")
@@ -202,7 +202,7 @@ def _is_well_formed(scheme: str, rest: str) -> bool:
 def _is_host(host: str) -> bool:
     """A name or an address, and perhaps a port."""
     match = re.fullmatch(r"(?:\[[0-9a-fA-F:.%]+\]|[^\s:\[\]@]+)(?::([0-9]{1,5}))?", host)
-    return match is not None and (match[1] is None or 0 < int(match[1]) <= MOST_PORT)
+    return match is not None and (match[1] is None or 0 < int(match[1]) <= MAX_PORT)
 
 
 def _can_be_split(value: str) -> bool:
@@ -281,7 +281,7 @@ def database(name: str, default: str, waits: Waits) -> dict[str, object]:
         "isolation_level": "read committed",
         "init_command": "SET sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', "
         f"innodb_lock_wait_timeout={waits.lock}, lock_wait_timeout={waits.lock}"
-        f"{'' if Process.is_command else _REST.format(seconds=max(answer, LEAST_REST_SECONDS))}",
+        f"{'' if Process.is_command else _REST.format(seconds=max(answer, MIN_REST_SECONDS))}",
         "connect_timeout": waits.connect,
         "read_timeout": answer,
         "write_timeout": answer,

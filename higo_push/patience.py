@@ -18,7 +18,7 @@ from waitress.task import ErrorTask
 #: A request may pause, and a connection may idle between two, for so long …
 WAIT_SECONDS = 20
 #: … and is expected to bring at least so many bytes a second on average, besides.
-LEAST_BYTES_PER_SECOND = 4_000
+MIN_BYTES_PER_SECOND = 4_000
 CLEANUP_SECONDS = 2
 #: The largest request: a list of accounts for a broadcast, uploaded as a file of 15 MB.
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -93,7 +93,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         is_taken = bool(super().received(data))
         self.is_refused = self.is_refused or any(request.error for request in self.requests)
         if self.request is not None:
-            self.last_activity = min(time.time(), self.began + self.came / LEAST_BYTES_PER_SECOND)
+            self.last_activity = min(time.time(), self.began + self.came / MIN_BYTES_PER_SECOND)
         return is_taken
 
     def handle_read(self) -> None:

@@ -24,7 +24,7 @@ REQUIRED = {
     "MONGO_URL": "mongodb://host:27017/higo",
 }
 ANSWER_SECONDS = 5
-MOST_PORT = 65_535
+MAX_PORT = 65_535
 #: As in `pushes.workers.queues`, which needs Django.
 WRITTEN_KEY = "higo:written"
 OUR_CHECKS = ("pushes.", "chatscan.")
@@ -68,7 +68,7 @@ def listen_problem() -> str | None:
     value = env.plain("WEB_LISTEN", "127.0.0.1:8800")
     for address in value.split():
         host, _, port = address.rpartition(":")
-        if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= MOST_PORT):
+        if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= MAX_PORT):
             return f"WEB_LISTEN={value!r} cannot be used: write HOST:PORT, e.g. 127.0.0.1:8800"
     return None
 

@@ -18,9 +18,9 @@ VAR = Path(env.text("RUN_FOLDER", str(BASE_DIR / "var")))
 LOGS = Path(env.text("LOG_FOLDER", str(BASE_DIR / "logs")))
 #: Unix sockets have a limit of 108 bytes, and supervisord makes a longer name beside it first.
 SOCKET_PATH_LIMIT = 90
-MOST_PROCESSES = 64
+MAX_PROCESSES = 64
 #: With a second more between any two of them, these are thousands of years.
-MOST_RETRIES = 1_000_000
+MAX_RETRIES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ def programs(listen: str = "") -> list[Program]:
 def worker_processes() -> dict[str, int]:
     """How many worker processes each lane has on this machine."""
     return {
-        lanes.SYSTEM: env.integer("WORKERS_SYSTEM", 1, least=1, most=MOST_PROCESSES),
-        lanes.GROUP: env.integer("WORKERS_GROUP", 1, least=1, most=MOST_PROCESSES),
-        lanes.PRIVATE: env.integer("WORKERS_PRIVATE", 1, least=1, most=MOST_PROCESSES),
-        lanes.BROADCAST: env.integer("WORKERS_BROADCAST", 1, least=1, most=MOST_PROCESSES),
+        lanes.SYSTEM: env.integer("WORKERS_SYSTEM", 1, least=1, most=MAX_PROCESSES),
+        lanes.GROUP: env.integer("WORKERS_GROUP", 1, least=1, most=MAX_PROCESSES),
+        lanes.PRIVATE: env.integer("WORKERS_PRIVATE", 1, least=1, most=MAX_PROCESSES),
+        lanes.BROADCAST: env.integer("WORKERS_BROADCAST", 1, least=1, most=MAX_PROCESSES),
     }
 
 
@@ -121,7 +121,7 @@ def _program_section(program: Program) -> str:
         # Imports take a second or two, so five seconds of life count as started; a process that dies sooner is
         # tried again, more and more slowly, and never given up: what was away may be back any time.
         startsecs="5",
-        startretries=str(MOST_RETRIES),
+        startretries=str(MAX_RETRIES),
         stopsignal="TERM",
         stopwaitsecs=str(program.stop_seconds),
         killasgroup="true",

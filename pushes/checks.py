@@ -22,11 +22,11 @@ from pushes.providers import hosts
 from pushes.storage import bulk, shared_redis
 
 #: A window's calls may follow one another three deep: a list, its tokens one by one, and the writing down.
-CALLS_A_LEASE = 3
+CALLS_PER_LEASE = 3
 MIB = 2**20
-LEAST_BUFFER_POOL, LEAST_REDO_LOG = 512 * MIB, 256 * MIB
+MIN_BUFFER_POOL, MIN_REDO_LOG = 512 * MIB, 256 * MIB
 #: Twice the largest statement that we make, because a client counts the escaped text.
-LEAST_PACKET = 2 * bulk.MOST_STATEMENT_BYTES
+MIN_PACKET = 2 * bulk.MAX_STATEMENT_BYTES
 HINT = "See deploy/mariadb.cnf."
 ANSWER_SECONDS = 3
 #: A queue that nobody has.
@@ -53,10 +53,10 @@ def check_directory(**_kwargs: Any) -> list[CheckMessage]:
 def check_lease(**_kwargs: Any) -> list[CheckMessage]:
     """A claim must outlive its calls, or the sweeper would give away pushes that are on their way."""
     lease, call = settings.LEASE_SECONDS, settings.CALL_TIMEOUT_SECONDS
-    if lease >= CALLS_A_LEASE * call:
+    if lease >= CALLS_PER_LEASE * call:
         return []
     text = f"LEASE_SECONDS={lease!r} is too short for CALL_TIMEOUT_SECONDS={call!r}: pushes could be sent twice."
-    return [Error(text, hint=f"Make it at least {CALLS_A_LEASE * call:g}.", id="pushes.E005")]
+    return [Error(text, hint=f"Make it at least {CALLS_PER_LEASE * call:g}.", id="pushes.E005")]
 
 
 def check_endpoints(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
@@ -113,9 +113,9 @@ def durability(found: Mapping[str, int]) -> list[CheckMessage]:
 
 def sizes(found: Mapping[str, int]) -> list[CheckMessage]:
     wanted = {
-        "innodb_buffer_pool_size": (LEAST_BUFFER_POOL, "with a long log, pages are read and written again and again"),
-        "innodb_log_file_size": (LEAST_REDO_LOG, "a busy hour is spent writing pages out"),
-        "max_allowed_packet": (LEAST_PACKET, "a batch of pushes with long texts is refused"),
+        "innodb_buffer_pool_size": (MIN_BUFFER_POOL, "with a long log, pages are read and written again and again"),
+        "innodb_log_file_size": (MIN_REDO_LOG, "a busy hour is spent writing pages out"),
+        "max_allowed_packet": (MIN_PACKET, "a batch of pushes with long texts is refused"),
     }
     return [
         Warning(

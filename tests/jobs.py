@@ -7,7 +7,7 @@ from rq.serializers import JSONSerializer
 
 from pushes import lanes
 
-MOST_ROUNDS = 100
+MAX_ROUNDS = 100
 
 
 def run_all_jobs(*, allow_failed: bool = False) -> int:
@@ -33,14 +33,14 @@ def all_queues(client: Redis) -> list[Queue]:
 
 def _run_until_empty(queues: list[Queue], client: Redis) -> int:
     ran = 0
-    for _round in range(MOST_ROUNDS):
+    for _round in range(MAX_ROUNDS):
         if not any(queue.count for queue in queues):
             return ran
         worker = SimpleWorker(queues, connection=client, serializer=JSONSerializer)
         worker.work(burst=True, logging_level="ERROR")
         worker.refresh()  # the counts are kept in Redis
         ran += worker.successful_job_count + worker.failed_job_count
-    raise AssertionError(f"jobs still enqueue jobs after {MOST_ROUNDS} rounds")
+    raise AssertionError(f"jobs still enqueue jobs after {MAX_ROUNDS} rounds")
 
 
 def _raise_for_failures(queues: list[Queue]) -> None:

@@ -12,7 +12,7 @@ from higo_push.demo import scenario
 from pushes.models import DeadLetter, DeliveryResult, PushRecord, live
 from pushes.names import RecordStatus
 
-MOST_DIFFERENCES = 12
+MAX_DIFFERENCES = 12
 Verdicts = Counter[tuple[str, str, str]]
 Arrivals = Counter[tuple[int, str, str]]
 K = TypeVar("K", bound=Hashable)
@@ -93,7 +93,7 @@ def compare(name: str, expected: Mapping[K, int], found: Mapping[K, int]) -> Che
         for key in keys
         if expected.get(key, 0) != found.get(key, 0)
     ]
-    return Check(name, sum(expected.values()), sum(found.values()), tuple(differences[:MOST_DIFFERENCES]))
+    return Check(name, sum(expected.values()), sum(found.values()), tuple(differences[:MAX_DIFFERENCES]))
 
 
 def _shown(key: object) -> str:

@@ -20,7 +20,7 @@ from higo_push.env import BASE_DIR
 from higo_push.programs import Program, programs
 
 WEB_PORT, SANDBOX_PORT = 8800, 8700
-MOST_DEMOS = 50
+MAX_DEMOS = 50
 MANAGE = str(BASE_DIR / "manage.py")
 #: What the demo decides itself; everything else that the settings know has its default.
 FIXED = {
@@ -149,7 +149,7 @@ def own_port(first: int) -> Iterator[int]:
     """The first port from `first` on that neither a server nor another demo has; the usual one, so that an address
     can be kept in mind. Ours until the end, long before our server listens there: a port that the system chose
     would meanwhile be given to somebody's outgoing connection."""
-    for port in range(first, first + MOST_DEMOS):
+    for port in range(first, first + MAX_DEMOS):
         with socket.socket(socket.AF_UNIX) as claim:
             try:
                 claim.bind(f"\0higo-demo-{port}")  # Linux's abstract names: no file, and gone with us
@@ -158,4 +158,4 @@ def own_port(first: int) -> Iterator[int]:
             if processes.is_free(port):
                 yield port
                 return
-    raise StageError(f"no port from {first} to {first + MOST_DEMOS - 1} is free")
+    raise StageError(f"no port from {first} to {first + MAX_DEMOS - 1} is free")

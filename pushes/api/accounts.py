@@ -62,8 +62,8 @@ def _entries(body: dict[str, Any], name: str, read: Callable[[str], str]) -> tup
     values = body[name]
     if not isinstance(values, list):
         raise invalid(name, f"{shown(values)} is no list.")
-    if len(values) > mutes.MOST_ENTRIES:
-        raise invalid(name, f"{len(values)} entries are too many; {mutes.MOST_ENTRIES} are accepted.")
+    if len(values) > mutes.MAX_ENTRIES:
+        raise invalid(name, f"{len(values)} entries are too many; {mutes.MAX_ENTRIES} are accepted.")
     return tuple(_entry(value, name, read) for value in values)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pushes.api.errors import ApiError, invalid
 from pushes.inbound.orders import shown
 
-MOST_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 
 
 def object_of(body: Any, known: Iterable[str]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from pushes.workers import pulse, queues, refused_jobs
 
 RECENT_MINUTES = 5
 #: Counting stops here: "at least so many" is enough for an alarm, and costs the same on any table.
-MOST_COUNTED = 100_000
+MAX_COUNTED = 100_000
 
 
 def show(call: Call) -> HttpResponse:
@@ -169,7 +169,7 @@ def _sweeper() -> Metric:
 
 def _live_deliveries() -> Metric:
     metric = GaugeMetricFamily(
-        "higo_live_deliveries", f"Deliveries that are not finished (counted up to {MOST_COUNTED}).", labels=["status"]
+        "higo_live_deliveries", f"Deliveries that are not finished (counted up to {MAX_COUNTED}).", labels=["status"]
     )
     for status in (Status.PENDING, Status.HELD, Status.SENDING, Status.RETRYING):
         metric.add_metric([status.value], _bounded_count(DeliveryResult.objects.filter(status=status)))
@@ -244,7 +244,7 @@ def _fallen_back_keys() -> Metric:
 
 
 def _dead_letters() -> Metric:
-    metric = GaugeMetricFamily("higo_dead_letters", f"Dead letters to be looked at (counted up to {MOST_COUNTED}).")
+    metric = GaugeMetricFamily("higo_dead_letters", f"Dead letters to be looked at (counted up to {MAX_COUNTED}).")
     metric.add_metric([], _bounded_count(DeadLetter.objects.filter(status=DeadLetterStatus.NEW)))
     return metric
 
@@ -273,4 +273,4 @@ def _dead_letters_not_kept() -> Metric:
 
 
 def _bounded_count(rows: "QuerySet[Any]") -> int:
-    return rows.order_by()[:MOST_COUNTED].count()
+    return rows.order_by()[:MAX_COUNTED].count()

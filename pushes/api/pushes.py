@@ -11,7 +11,7 @@ from redis import RedisError
 from pushes import submit
 from pushes.api.endpoint import RETRY_SECONDS, Call, answer
 from pushes.api.errors import ApiError, invalid, not_found
-from pushes.api.fields import MOST_ID, moment, object_of, query_integer
+from pushes.api.fields import MAX_ID, moment, object_of, query_integer
 from pushes.distribution import withdrawal
 from pushes.inbound import orders
 from pushes.models import DeliveryResult, PushRecord
@@ -165,7 +165,7 @@ def deliveries(call: Call, record_id: int) -> HttpResponse:
     """A page of one push's deliveries, by id; `next` is the `after` of the next page, null on the last."""
     _record(record_id)
     query = call.request.GET
-    after = query_integer(query.get("after"), "after", default=0, least=0, most=MOST_ID)
+    after = query_integer(query.get("after"), "after", default=0, least=0, most=MAX_ID)
     limit = query_integer(query.get("limit"), "limit", default=DEFAULT_PAGE, least=1, most=MAX_PAGE)
     rows = DeliveryResult.objects.filter(record_id=record_id, pk__gt=after).order_by("pk")
     if status := query.get("status"):
@@ -180,7 +180,7 @@ def deliveries(call: Call, record_id: int) -> HttpResponse:
 
 
 def _record(record_id: int) -> PushRecord:
-    record = PushRecord.objects.defer("text", "data").filter(pk=record_id).first() if record_id <= MOST_ID else None
+    record = PushRecord.objects.defer("text", "data").filter(pk=record_id).first() if record_id <= MAX_ID else None
     if record is None:
         raise not_found("push")
     return record

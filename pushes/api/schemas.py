@@ -4,7 +4,7 @@ from typing import Any
 
 from pushes.names import App, Environment, Kind, Platform, PushType, Reason, RecordStatus, Status
 from pushes.people import tags
-from pushes.people.mutes import MOST_ENTRIES
+from pushes.people.mutes import MAX_ENTRIES
 
 Schema = dict[str, Any]
 
@@ -36,7 +36,7 @@ def or_null(schema: Schema) -> Schema:
 
 
 def entries(items: Schema) -> Schema:
-    return {"type": "array", "items": items, "maxItems": MOST_ENTRIES}
+    return {"type": "array", "items": items, "maxItems": MAX_ENTRIES}
 
 
 def one_of(values: Any) -> Schema:
@@ -156,8 +156,8 @@ DEVICES: dict[str, Schema] = {
             "environment": {**one_of(Environment.values), "default": "production"},
             "tags": {
                 "type": ["array", "null"],
-                "items": {"type": "string", "minLength": 1, "maxLength": tags.LONGEST_TAG},
-                "maxItems": tags.MOST_TAGS,
+                "items": {"type": "string", "minLength": 1, "maxLength": tags.MAX_TAG},
+                "maxItems": tags.MAX_TAGS,
                 "description": "The device has exactly these from now on; null or left out: those that it has.",
             },
         },

@@ -25,11 +25,11 @@ from pushes.names import CLAIMABLE, BroadcastPhase, Reason, Status
 
 WHOLE = 10_000
 #: A rate of fewer devices than this means little, so a small share is raised to about so many.
-LEAST_DEVICES = 50
+MIN_DEVICES = 50
 #: So many answers are enough to halt before all of them are in.
-LEAST_ANSWERS = 20
+MIN_ANSWERS = 20
 #: Of the answers of a while, on the way to everybody, less than this is no spike: so many of them, of so many.
-LEAST_SPIKE, LEAST_RECENT_ANSWERS = 10, 50
+MIN_SPIKE, MIN_RECENT_ANSWERS = 10, 50
 #: What somebody has let pass halts it again only when it gets this much worse.
 WORSE = 1.5
 ERRORS, BAD_TOKENS, SILENCE = "errors", "bad_tokens", "silence"
@@ -45,7 +45,7 @@ def share(broadcast: Broadcast, size: int | None) -> int:
         percent = settings.BROADCAST_CANARY_PERCENT if is_large else 0
     if not percent or size == 0:
         return 0
-    least = ceil(LEAST_DEVICES * WHOLE / size) if size else 0
+    least = ceil(MIN_DEVICES * WHOLE / size) if size else 0
     return int(min(WHOLE // 2, max(percent * WHOLE // 100, least)))
 
 
@@ -189,7 +189,7 @@ def objection(tally: Tally, most: Limits, *, is_over: bool) -> Objection | None:
         tally = Tally(tally.accepted, tally.errors + tally.troubled, tally.bad_tokens, 0, tally.waiting, tally.silent)
         if not tally.answered and tally.waiting:
             return Objection(SILENCE, tally.waiting, 0, 0.0)
-    elif tally.answered < LEAST_ANSWERS:
+    elif tally.answered < MIN_ANSWERS:
         return None
     return _too_many(tally, most, least=min(2, tally.answered))
 
@@ -203,9 +203,9 @@ def spike(broadcast: Broadcast, now: datetime) -> Objection | None:
     found = _of(ends)
     # Once its tokens are in doubt its key is paused, and no more answers come.
     is_doubted = any(event == BroadcastTally.DOUBTED for event, _ in ends)
-    if found.answered < LEAST_RECENT_ANSWERS and not is_doubted:
+    if found.answered < MIN_RECENT_ANSWERS and not is_doubted:
         return None
-    objected = _too_many(found, limits(broadcast), least=LEAST_SPIKE)
+    objected = _too_many(found, limits(broadcast), least=MIN_SPIKE)
     return objected._replace(seconds=round(seconds)) if objected else None
 
 

@@ -22,7 +22,7 @@ from pushes.submit import submit
 from pushes.text import ids
 from pushes.values import Audience, DeviceTarget, PushMessage, Recipient
 
-MOST_NAMES = 20
+MAX_NAMES = 20
 SOURCE = "broadcast-test"
 #: A test that could not be sent by then would only surprise whoever gets it.
 LIFETIME = timedelta(minutes=10)

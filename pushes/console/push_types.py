@@ -26,13 +26,13 @@ from pushes.history import pages
 from pushes.models import PushRecord, PushTypePolicy
 from pushes.names import UnknownPolicy, WindowPolicy
 
-LONGEST_TTL_SECONDS = 30 * 86_400
+MAX_TTL_SECONDS = 30 * 86_400
 #: What a change of `is_enabled` writes.
 OFF_FIELDS = {"disabled_at", "disabled_by", "disabled_reason"}
 #: Marks a row whose form was sent with its box unticked.
 ASKED = "asks_to_switch_off"
 #: The traffic of a type is counted no further.
-MOST_COUNTED = 100_000
+MAX_COUNTED = 100_000
 
 
 class PolicyForm(SwitchForm[PushTypePolicy]):
@@ -57,9 +57,9 @@ class PolicyForm(SwitchForm[PushTypePolicy]):
 
     def clean_ttl_seconds(self) -> int:
         seconds = int(self.cleaned_data["ttl_seconds"])
-        if not 1 <= seconds <= LONGEST_TTL_SECONDS:
+        if not 1 <= seconds <= MAX_TTL_SECONDS:
             raise forms.ValidationError(
-                _("A push lives between 1 second and %(most)s seconds (30 days).") % {"most": LONGEST_TTL_SECONDS}
+                _("A push lives between 1 second and %(most)s seconds (30 days).") % {"most": MAX_TTL_SECONDS}
             )
         return seconds
 
@@ -265,7 +265,7 @@ def traffic(policy: PushTypePolicy) -> str:
     since = timezone.now() - timedelta(days=1)
     bounds = pages.Bounds(lowest=pages.first_since(PushRecord, since))
     rows = PushRecord.objects.filter(push_type=policy.push_type, created_at__gte=since)
-    number, is_all = long_list.counted(rows, MOST_COUNTED, bounds)
+    number, is_all = long_list.counted(rows, MAX_COUNTED, bounds)
     words = ngettext("%(n)s push in the last 24 hours", "%(n)s pushes in the last 24 hours", number)
     shown = words % {"n": f"{number:,}"}
     return shown if is_all else _("at least %(number)s") % {"number": shown}

@@ -16,7 +16,7 @@ from pushes.names import Reason, Status
 from pushes.people.directory import directory
 from pushes.storage import batches, clocks
 
-MOST_ROWS = 20_000
+MAX_ROWS = 20_000
 CHUNK = 5_000
 
 
@@ -30,7 +30,7 @@ def left(account_id: str, *, now: datetime | None = None) -> int:
     if not has_grace():
         return 0
     now = now or clocks.now()
-    return _wake(list(_waiting(now).filter(account_id=account_id).values_list("id", flat=True)[:MOST_ROWS]), now)
+    return _wake(list(_waiting(now).filter(account_id=account_id).values_list("id", flat=True)[:MAX_ROWS]), now)
 
 
 def wake_gone(now: datetime | None = None) -> int:
@@ -38,7 +38,7 @@ def wake_gone(now: datetime | None = None) -> int:
     if not has_grace():
         return 0
     now = now or clocks.now()
-    rows = list(_waiting(now).order_by("due_at").values_list("id", "account_id")[:MOST_ROWS])
+    rows = list(_waiting(now).order_by("due_at").values_list("id", "account_id")[:MAX_ROWS])
     online = directory().online(list(dict.fromkeys(account_id for _, account_id in rows)))
     return _wake([pk for pk, account_id in rows if account_id not in online], now)
 

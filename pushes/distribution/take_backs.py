@@ -19,7 +19,7 @@ from pushes.names import Reason, Status
 from pushes.storage import batches
 
 #: Of a conversation, no more than so many messages before a waiting one are looked at.
-MOST_MESSAGES = 1_000
+MAX_MESSAGES = 1_000
 CHUNK = 50
 
 
@@ -53,7 +53,7 @@ def messages_of(rows: Sequence[Waiting]) -> list[int]:
     for conversation, pk in newest.items():
         before = PushRecord.objects.filter(conversation=conversation, id__lte=pk).order_by("-id")
         # Not every message of the conversation is in every burst: nobody is told of his own.
-        found += before.values_list("id", flat=True)[: min(MOST_MESSAGES, 2 * most + CHUNK)]
+        found += before.values_list("id", flat=True)[: min(MAX_MESSAGES, 2 * most + CHUNK)]
     return sorted(found, reverse=True)
 
 

@@ -14,10 +14,10 @@ from pushes.names import RecordStatus, Status
 
 SPAN = timedelta(minutes=30)
 #: Messages that are told one by one; of more, the nearest to the moment.
-MOST_RECORDS = 20
-MOST_DELIVERIES = 500
+MAX_RECORDS = 20
+MAX_DELIVERIES = 500
 #: Pushes without any delivery have no index by account: so many of the span are looked through.
-MOST_LOOKED_THROUGH = 2_000
+MAX_LOOKED_THROUGH = 2_000
 #: Deliveries are made a while after the message was accepted.
 CLOCK_SLACK = timedelta(seconds=120)
 #: Rows are inserted in batches, so their ids run along with time only roughly.
@@ -89,7 +89,7 @@ def _deliveries(account_id: str, at: datetime) -> list[DeliveryResult]:
     if first is None or last is None:
         return []
     rows = DeliveryResult.objects.filter(account_id=account_id, pk__gte=first - ID_SLACK, pk__lte=last + ID_SLACK)
-    found = rows.order_by("-pk")[:MOST_DELIVERIES]
+    found = rows.order_by("-pk")[:MAX_DELIVERIES]
     return [row for row in found if at - SPAN <= row.created_at <= at + SPAN]
 
 
@@ -104,7 +104,7 @@ def _records(account_id: str, at: datetime, ids: set[int]) -> list[PushRecord]:
     found = list(PushRecord.objects.defer("text", "data").filter(pk__in=ids))
     found += [record for record in _undelivered(at) if record.pk not in ids and account_id in record.accounts]
     found.sort(key=lambda record: abs(record.created_at - at))
-    return sorted(found[:MOST_RECORDS], key=lambda record: record.pk)
+    return sorted(found[:MAX_RECORDS], key=lambda record: record.pk)
 
 
 def _undelivered(at: datetime) -> Iterator[PushRecord]:
@@ -112,7 +112,7 @@ def _undelivered(at: datetime) -> Iterator[PushRecord]:
         rows = PushRecord.objects.defer("text", "data").filter(
             status=status, created_at__gte=at - SPAN, created_at__lte=at + SPAN
         )
-        yield from rows.order_by("-created_at")[:MOST_LOOKED_THROUGH]
+        yield from rows.order_by("-created_at")[:MAX_LOOKED_THROUGH]
 
 
 def _local(moment: datetime) -> str:

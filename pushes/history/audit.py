@@ -176,13 +176,15 @@ def _receipt_findings(evidence: Evidence, receipts: Sequence[Receipt]) -> Iterat
         [_target(key) for key in times if key not in rows],
     )
     # An attempt of unknown fate may have arrived, and such a row says so.
-    surely_not = [(key, rows[key].status) for key in times if key in rows and not rows[key].may_have_arrived]
+    certain = [(key, rows[key].status) for key in times if key in rows and not rows[key].may_have_arrived]
     for name, meaning, states in (
         ("received_though_refused", "recorded as not to be sent", (Status.SKIPPED, Status.CANCELLED)),
         ("received_though_failed", "recorded as failed or expired for certain", (Status.FAILED, Status.EXPIRED)),
     ):
         yield _finding(
-            name, f"{meaning}, but the provider took it", [_target(key) for key, state in surely_not if state in states]
+            name,
+            f"{meaning}, but the provider took it",
+            [_target(key) for key, state in certain if state in states],
         )
     most = evidence.call_seconds
     late = [key for key, at in _arrivals(receipts) if key in rows and at > rows[key].expires_at.timestamp() + most]

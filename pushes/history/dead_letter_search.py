@@ -9,8 +9,8 @@ from pushes.inbound import orders, payload
 from pushes.models import DeadLetter
 from pushes.names import CONFLICT, INTAKE_SOURCE, DeadLetterStatus
 
-MOST_READ = 2_000
-MOST_CONFLICTS = 20
+MAX_READ = 2_000
+MAX_CONFLICTS = 20
 
 
 def newest(message_id: str) -> DeadLetter | None:
@@ -23,7 +23,7 @@ def conflicts(account_id: str, message_ids: Collection[str]) -> list[DeadLetter]
     """Other pushes for the account that came under one of these used ids, oldest first and without their bytes."""
     letters = DeadLetter.objects.filter(reason=CONFLICT, status__in=DeadLetterStatus.values)
     numbers = [pk for message_id in message_ids for pk, raw in _naming(message_id, letters) if _is_for(account_id, raw)]
-    return list(DeadLetter.objects.defer("raw").filter(pk__in=numbers[:MOST_CONFLICTS]).order_by("pk"))
+    return list(DeadLetter.objects.defer("raw").filter(pk__in=numbers[:MAX_CONFLICTS]).order_by("pk"))
 
 
 def _naming(message_id: str, letters: "QuerySet[DeadLetter]") -> Iterator[tuple[int, bytes]]:
@@ -32,7 +32,7 @@ def _naming(message_id: str, letters: "QuerySet[DeadLetter]") -> Iterator[tuple[
         return
     # Whole, so that order 12 is not found in order 123.
     wanted = re.compile(rb"(?<![0-9A-Za-z_-])" + re.escape(message_id.encode()) + rb"(?![0-9A-Za-z_-])")
-    rows = letters.order_by("-pk").values_list("pk", "raw")[:MOST_READ]
+    rows = letters.order_by("-pk").values_list("pk", "raw")[:MAX_READ]
     for pk, raw in rows.iterator(chunk_size=100):
         if wanted.search(bytes(raw)):
             yield pk, bytes(raw)

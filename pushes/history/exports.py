@@ -27,13 +27,13 @@ from pushes.workers import queues
 log = logging.getLogger(__name__)
 
 #: The file ends here, and says so. A spreadsheet shows 1,048,576 lines.
-MOST_ROWS = 500_000
+MAX_ROWS = 500_000
 PIECE_ROWS = 2_000
 SLICE_SECONDS = 1.0
 LEASE = timedelta(seconds=60)
 KEPT = timedelta(days=3)
 #: One person's exports that may be under way at the same time.
-MOST_WAITING = 3
+MAX_WAITING = 3
 #: What makes a spreadsheet read UTF-8 as UTF-8.
 BOM = b"\xef\xbb\xbf"
 LIVE = (ExportStatus.WAITING, ExportStatus.RUNNING)
@@ -61,7 +61,7 @@ def order(export: Export) -> Export:
     """Store the export and have it written. Raises TooManyError."""
     with transaction.atomic():
         mine = Export.objects.filter(created_by_id=export.created_by_id, status__in=LIVE)
-        if mine.count() >= MOST_WAITING:
+        if mine.count() >= MAX_WAITING:
             raise TooManyError
         ids = DeliveryResult.objects.order_by("pk").values_list("pk", flat=True)
         export.oldest_id, export.newest_id = ids.first() or 0, ids.last() or 0
@@ -80,7 +80,7 @@ def write(export_id: int, read: Reader, lines: Writer, *, slice_seconds: float =
     ends_at = monotonic() + slice_seconds
     try:
         while True:
-            wanted = min(PIECE_ROWS, MOST_ROWS - export.rows)
+            wanted = min(PIECE_ROWS, MAX_ROWS - export.rows)
             stored = _store(export, read(export, wanted, ends_at - monotonic()), lines)
             if stored is None or stored.status != ExportStatus.RUNNING or monotonic() > ends_at:
                 break
@@ -126,7 +126,7 @@ def _store(export: Export, piece: Piece, lines: Writer) -> Export | None:
         current.rows += len(piece.rows)
         current.size += len(data)
     current.cursor, current.lease_until = piece.cursor, clocks.now() + LEASE
-    current.is_cut = current.rows >= MOST_ROWS and not piece.is_last
+    current.is_cut = current.rows >= MAX_ROWS and not piece.is_last
     if piece.is_last or current.is_cut:
         current.status, current.finished_at, current.holder, current.lease_until = (
             ExportStatus.DONE,

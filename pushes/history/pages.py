@@ -15,12 +15,12 @@ from typing import Any
 
 from django.db.models import Max, Min, Model, Q, QuerySet
 
-from pushes.history.rare_rows import Sieve, Strip, Window
+from pushes.history.rare_rows import Sieve, Span, Strip
 
-WINDOW_ROWS = 20_000
-WINDOW_GROWTH = 2
-#: The budget is looked at between windows, so this bounds how far over it a page can go.
-MOST_WINDOW_ROWS = 160_000
+SPAN_ROWS = 20_000
+SPAN_GROWTH = 2
+#: The budget is looked at between spans, so this bounds how far over it a page can go.
+MAX_SPAN_ROWS = 160_000
 BUDGET_SECONDS = 0.5
 #: So many ids are looked up one by one rather than as a range.
 FEW_IDS = 16
@@ -68,7 +68,7 @@ EVERYWHERE = Bounds()
 
 
 def read_page(rows: QuerySet[Any], cursor: Cursor, size: int, *, walk: bool, bounds: Bounds = EVERYWHERE) -> Page:
-    """One page of `rows`. With `walk`, by windows of the primary key within the bounds and the budget."""
+    """One page of `rows`. With `walk`, by spans of the primary key within the bounds and the budget."""
     if cursor.after is not None:
         return _newer_page(rows, cursor.after, size, walk=walk, bounds=bounds)
     return _older_page(rows, cursor.before, size, walk=walk, bounds=bounds)
@@ -77,7 +77,7 @@ def read_page(rows: QuerySet[Any], cursor: Cursor, size: int, *, walk: bool, bou
 def _older_page(rows: QuerySet[Any], below: Any, size: int, *, walk: bool, bounds: Bounds) -> Page:
     stopped_at = None
     if walk:
-        found, stopped_at = walk_through(rows.order_by("-pk"), windows_down(rows.model, below, bounds), size + 1)
+        found, stopped_at = walk_through(rows.order_by("-pk"), spans_down(rows.model, below, bounds), size + 1)
     else:
         found = list((rows if below is None else rows.filter(pk__lt=below)).order_by("-pk")[: size + 1])
     has_older = len(found) > size or stopped_at is not None
@@ -87,7 +87,7 @@ def _older_page(rows: QuerySet[Any], below: Any, size: int, *, walk: bool, bound
 def _newer_page(rows: QuerySet[Any], above: Any, size: int, *, walk: bool, bounds: Bounds) -> Page:
     stopped_at = None
     if walk:
-        found, stopped_at = walk_through(rows.order_by("pk"), windows_up(rows.model, above, bounds), size + 1)
+        found, stopped_at = walk_through(rows.order_by("pk"), spans_up(rows.model, above, bounds), size + 1)
     else:
         found = list(rows.filter(pk__gt=above).order_by("pk")[: size + 1])
     has_newer = len(found) > size or stopped_at is not None
@@ -95,7 +95,7 @@ def _newer_page(rows: QuerySet[Any], above: Any, size: int, *, walk: bool, bound
 
 
 def within(rows: QuerySet[Any], strip: Strip) -> QuerySet[Any]:
-    """The rows of these windows: ids that are named where a window is small."""
+    """The rows of these spans: ids that are named where a span is small."""
     ids = [number for low, high in strip if high - low <= FEW_IDS for number in range(low, high)]
     condition = Q(pk__in=ids)
     for low, high in strip:
@@ -104,8 +104,8 @@ def within(rows: QuerySet[Any], strip: Strip) -> QuerySet[Any]:
     return rows.filter(condition)
 
 
-def walk_through(rows: QuerySet[Any], strips: Iterator[Strip], wanted: int) -> tuple[list[Any], Window | None]:
-    """At most `wanted` rows, and the last window looked at when the budget ended before."""
+def walk_through(rows: QuerySet[Any], strips: Iterator[Strip], wanted: int) -> tuple[list[Any], Span | None]:
+    """At most `wanted` rows, and the last span looked at when the budget ended before."""
     found: list[Any] = []
     ends_at = monotonic() + BUDGET_SECONDS
     for strip in strips:
@@ -128,8 +128,8 @@ def _ends(model: type[Model], bounds: Bounds) -> tuple[int, int] | None:
     return (low, high) if low <= high else None
 
 
-def windows_down(model: type[Model], below: int | None, bounds: Bounds = EVERYWHERE) -> Iterator[Strip]:
-    """Windows `[low, high)` of ids from the newest down: small ones that grow, and of noted blocks those alone that
+def spans_down(model: type[Model], below: int | None, bounds: Bounds = EVERYWHERE) -> Iterator[Strip]:
+    """Spans `[low, high)` of ids from the newest down: small ones that grow, and of noted blocks those alone that
     may hold such rows."""
     ends = _ends(model, bounds)
     if ends is None:
@@ -145,13 +145,13 @@ def windows_down(model: type[Model], below: int | None, bounds: Bounds = EVERYWH
 
 
 def _down(low: int, high: int) -> Iterator[Strip]:
-    size = WINDOW_ROWS
+    size = SPAN_ROWS
     while high > low:
         yield [(max(high - size, low), high)]
-        high, size = high - size, min(size * WINDOW_GROWTH, MOST_WINDOW_ROWS)
+        high, size = high - size, min(size * SPAN_GROWTH, MAX_SPAN_ROWS)
 
 
-def windows_up(model: type[Model], above: int, bounds: Bounds = EVERYWHERE) -> Iterator[Strip]:
+def spans_up(model: type[Model], above: int, bounds: Bounds = EVERYWHERE) -> Iterator[Strip]:
     ends = _ends(model, bounds)
     if ends is None:
         return
@@ -165,10 +165,10 @@ def windows_up(model: type[Model], above: int, bounds: Bounds = EVERYWHERE) -> I
 
 
 def _up(low: int, end: int) -> Iterator[Strip]:
-    size = WINDOW_ROWS
+    size = SPAN_ROWS
     while low < end:
         yield [(low, min(low + size, end))]
-        low, size = low + size, min(size * WINDOW_GROWTH, MOST_WINDOW_ROWS)
+        low, size = low + size, min(size * SPAN_GROWTH, MAX_SPAN_ROWS)
 
 
 def first_since(model: type[Model], moment: datetime) -> int | None:

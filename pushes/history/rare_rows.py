@@ -21,26 +21,26 @@ from pushes.names import TERMINAL
 
 SIZE = 1_000
 #: Rows get their ids when they are inserted and are seen when that is committed; and most are over by then.
-LEAST_AGE = timedelta(minutes=10)
+MIN_AGE = timedelta(minutes=10)
 BUDGET_SECONDS = 2.0
 #: A row that was held for hours was noted as "may be anything": such blocks are read again, some each round.
 REREAD = 20
 #: Of a value that no more rows of a block have, these rows are noted. (LogBlock.places has room for so many.)
-MOST_PLACES = 64
+MAX_PLACES = 64
 #: So many blocks are looked through in one question to the database at first; then twice as many, up to the most.
 #: A small range of ids leaves MariaDB in no doubt that the primary key is the way to read it.
-FIRST_STRIP, MOST_STRIP = 4, 64
+FIRST_STRIP, MAX_STRIP = 4, 64
 #: A row that is looked up by its id costs a page of the table; a block has about so many pages.
 ROWS_LIKE_A_BLOCK = 16
 #: So many lines of the notes are read at first; then twice as many, up to the most.
-FIRST_BATCH, MOST_BATCH = 64, 1_024
+FIRST_BATCH, MAX_BATCH = 64, 1_024
 CHANGING = ("status", "reason")
 CONDITIONS = ("status", "reason", "kind", "push_type", "app_key_id")
 
 #: Ids from the first up to, not including, the second.
-Window = tuple[int, int]
-#: Windows that are looked through together, in the walk's direction. An empty window only tells how far the walk is.
-Strip = list[Window]
+Span = tuple[int, int]
+#: Spans that are looked through together, in the walk's direction. An empty span only tells how far the walk is.
+Strip = list[Span]
 #: Which rows of a block, counted from its first id; None: any.
 Places = set[int] | None
 
@@ -72,7 +72,7 @@ def forget() -> int:
 
 def _ready_before(now: datetime) -> int:
     """The first block that is still too young: the one of the oldest row that is."""
-    young = DeliveryResult.objects.filter(created_at__gt=now - LEAST_AGE).order_by("created_at", "pk")
+    young = DeliveryResult.objects.filter(created_at__gt=now - MIN_AGE).order_by("created_at", "pk")
     first = young.values_list("pk", flat=True).first()
     if first is not None:
         return int(first) // SIZE
@@ -122,7 +122,7 @@ def _read(number: int) -> None:
 
 
 def _written(places: list[int]) -> str:
-    return " ".join(map(str, sorted(places))) if len(places) <= MOST_PLACES else ""
+    return " ".join(map(str, sorted(places))) if len(places) <= MAX_PLACES else ""
 
 
 def _places(written: str) -> Places:
@@ -147,26 +147,26 @@ class Sieve:
         return (self.last + 1) * SIZE
 
     def down(self, lowest: int, below: int) -> Iterator[Strip]:
-        """Windows of the noted ids from `below` down to `lowest`, those alone that may hold such rows."""
+        """Spans of the noted ids from `below` down to `lowest`, those alone that may hold such rows."""
         return self._strips((below - 1) // SIZE, -1, lowest // SIZE, (lowest, below))
 
     def up(self, above: int, highest: int) -> Iterator[Strip]:
-        """Windows of the noted ids from `above` up to, not including, `highest`."""
+        """Spans of the noted ids from `above` up to, not including, `highest`."""
         return self._strips(above // SIZE, 1, (highest - 1) // SIZE, (above, highest))
 
-    def _strips(self, start: int, step: int, end: int, edges: Window) -> Iterator[Strip]:
+    def _strips(self, start: int, step: int, end: int, edges: Span) -> Iterator[Strip]:
         size, most, number = float(FIRST_STRIP), FIRST_BATCH, start
         while (end - number) * step >= 0:
             found, last = self._candidates(Stretch(number, end, step), most)
-            number, most = last + step, min(2 * most, MOST_BATCH)
-            windows = _clipped(_windows(found, step), edges)
-            if not windows:
+            number, most = last + step, min(2 * most, MAX_BATCH)
+            spans = _clipped(_spans(found, step), edges)
+            if not spans:
                 here = max(edges[0], min(edges[1], last * SIZE if step < 0 else number * SIZE))
                 yield [(here, here)]
-            while windows:
-                strip, windows = _cut(windows, size)
+            while spans:
+                strip, spans = _cut(spans, size)
                 yield strip
-                size = min(2 * size, MOST_STRIP)
+                size = min(2 * size, MAX_STRIP)
 
     def _candidates(self, stretch: "Stretch", most: int) -> tuple[dict[int, Places], int]:
         """The next blocks that may hold such rows, in the walk's direction, and the block up to which these are all."""
@@ -243,37 +243,37 @@ def _both(one: Places, other: Places) -> Places:
     return one & other
 
 
-def _windows(found: Mapping[int, Places], step: int) -> Strip:
+def _spans(found: Mapping[int, Places], step: int) -> Strip:
     """The ids of these blocks, in the walk's direction: whole blocks, or single rows."""
-    windows: Strip = []
+    spans: Strip = []
     for number in sorted(found):
         places, begins_at = found[number], number * SIZE
         if places is None:
-            windows.append((begins_at, begins_at + SIZE))
+            spans.append((begins_at, begins_at + SIZE))
         else:
-            windows += [(begins_at + place, begins_at + place + 1) for place in sorted(places)]
-    return windows[::step]
+            spans += [(begins_at + place, begins_at + place + 1) for place in sorted(places)]
+    return spans[::step]
 
 
-def _clipped(windows: Strip, edges: Window) -> Strip:
-    clipped = ((max(low, edges[0]), min(high, edges[1])) for low, high in windows)
+def _clipped(spans: Strip, edges: Span) -> Strip:
+    clipped = ((max(low, edges[0]), min(high, edges[1])) for low, high in spans)
     return [(low, high) for low, high in clipped if low < high]
 
 
-def _cut(windows: Strip, size: float) -> tuple[Strip, Strip]:
-    """As many of the windows as cost what `size` blocks do, neighbours made one; and the others."""
+def _cut(spans: Strip, size: float) -> tuple[Strip, Strip]:
+    """As many of the spans as cost what `size` blocks do, neighbours made one; and the others."""
     cost, taken = 0.0, 0
-    while taken < len(windows) and cost < size:
-        low, high = windows[taken]
+    while taken < len(spans) and cost < size:
+        low, high = spans[taken]
         cost += 1 if high - low > 1 else 1 / ROWS_LIKE_A_BLOCK
         taken += 1
-    return _together(windows[:taken]), windows[taken:]
+    return _together(spans[:taken]), spans[taken:]
 
 
-def _together(windows: Strip) -> Strip:
-    """Neighbours as one window."""
+def _together(spans: Strip) -> Strip:
+    """Neighbours as one span."""
     found: Strip = []
-    for low, high in windows:
+    for low, high in spans:
         if found and found[-1][0] == high:
             found[-1] = (low, found[-1][1])
         elif found and found[-1][1] == low:

@@ -20,7 +20,7 @@ from pushes.people.directory import directory
 from pushes.submit import submit
 from pushes.values import Audience, PushMessage, SourceMessage
 
-MOST_AT_ONCE = 500
+MAX_AT_ONCE = 500
 #: What was skipped for want of something on our side, which may be there by now. Every other `skipped` is what
 #: the recipient, or the message itself, wanted.
 OURS_TO_MEND = (Reason.NO_APP_KEY, Reason.NO_DEVICE, Reason.OUTSIDE_WINDOW, Reason.TYPE_DISABLED)
@@ -141,11 +141,11 @@ def _active_tokens(rows: Iterable[DeliveryResult]) -> set[tuple[str, ...]]:
 def resend(delivery_ids: Collection[int], *, by: str, accepts_duplicates: bool = False) -> Sent:
     """Send those of the deliveries again that can be. A second time, also at the same time, does nothing.
 
-    What may have arrived is sent only with `accepts_duplicates`. Raises ValueError for more than MOST_AT_ONCE, and
+    What may have arrived is sent only with `accepts_duplicates`. Raises ValueError for more than MAX_AT_ONCE, and
     directory.DirectoryError when the directory is away.
     """
-    if len(delivery_ids) > MOST_AT_ONCE:
-        raise ValueError(f"{len(delivery_ids)} deliveries: at most {MOST_AT_ONCE} are sent again at once")
+    if len(delivery_ids) > MAX_AT_ONCE:
+        raise ValueError(f"{len(delivery_ids)} deliveries: at most {MAX_AT_ONCE} are sent again at once")
     # Locked in one order, so that of two clicks at the same time the second finds what the first has done.
     rows = list(DeliveryResult.objects.select_for_update().filter(pk__in=delivery_ids).order_by("pk"))
     found = plan(rows)
@@ -203,12 +203,12 @@ def _message(row: DeliveryResult, record: PushRecord, tries: int) -> PushMessage
 
 
 def failed_of(record_id: int) -> list[DeliveryResult]:
-    """A push's deliveries that a re-send could be about, at most MOST_AT_ONCE."""
+    """A push's deliveries that a re-send could be about, at most MAX_AT_ONCE."""
     over = (Status.FAILED, Status.UNKNOWN, Status.EXPIRED)
     of_record = DeliveryResult.objects.filter(record_id=record_id)
-    rows = list(of_record.filter(status__in=over).order_by("pk")[:MOST_AT_ONCE])
+    rows = list(of_record.filter(status__in=over).order_by("pk")[:MAX_AT_ONCE])
     mendable = of_record.filter(status=Status.SKIPPED, reason__in=OURS_TO_MEND).order_by("pk")
-    return rows + list(mendable[: MOST_AT_ONCE - len(rows)])
+    return rows + list(mendable[: MAX_AT_ONCE - len(rows)])
 
 
 def of_delivery(delivery_id: int) -> Sequence[Resend]:

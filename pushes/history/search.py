@@ -17,11 +17,11 @@ from pushes.people.token_search import has_token, token_begins
 from pushes.storage.prefix import exists
 from pushes.text import ids
 
-SHORTEST_TOKEN_PREFIX = 6
-LONGEST_NUMBER = 18
+MIN_TOKEN_PREFIX = 6
+MAX_NUMBER_LENGTH = 18
 #: A message id is the producer's; a careless one repeats. This many of its pushes are looked up.
-MOST_RECORDS = 200
-MOST_DELIVERIES = 20_000
+MAX_RECORDS = 200
+MAX_DELIVERIES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _of_token(text: str) -> Found | None:
 
 
 def _of_token_prefix(text: str) -> Found | None:
-    if len(text) < SHORTEST_TOKEN_PREFIX:
+    if len(text) < MIN_TOKEN_PREFIX:
         return None
     phrase = _("device tokens that begin with %(prefix)s…") % {"prefix": text[:12]}
     return _present(DeliveryResult, token_begins(text), phrase)
@@ -92,7 +92,7 @@ def _of_masked_token(text: str) -> Found | None:
     if len(tokens) < 2:
         return _present(DeliveryResult, Q(token=tokens[0]), phrase) if tokens else None
     rows = DeliveryResult.objects.filter(token__in=tokens).order_by("-token")
-    ids = list(rows.values_list("pk", flat=True)[:MOST_DELIVERIES])
+    ids = list(rows.values_list("pk", flat=True)[:MAX_DELIVERIES])
     return Found(Q(pk__among=ids), phrase) if ids else None
 
 
@@ -114,27 +114,27 @@ def chat_names(text: str) -> list[str]:
 def _of_records(condition: Q, phrase: str) -> Found | None:
     """The deliveries of the pushes that meet the condition, of the newest ones if they are many."""
     found = PushRecord.objects.filter(condition).order_by("-id").values_list("id", flat=True)
-    ids = list(found[: MOST_RECORDS + 1])
+    ids = list(found[: MAX_RECORDS + 1])
     if not ids:
         return None
     if len(ids) == 1:
         return Found(Q(record_id=ids[0]), phrase)
-    if len(ids) > MOST_RECORDS:
-        phrase = _("%(what)s (its newest %(n)s pushes)") % {"what": phrase, "n": MOST_RECORDS}
+    if len(ids) > MAX_RECORDS:
+        phrase = _("%(what)s (its newest %(n)s pushes)") % {"what": phrase, "n": MAX_RECORDS}
     # By their keys, read off the pushes' index: asked for the newest of several pushes' rows, MariaDB prefers to
     # read the whole log backwards.
-    rows = DeliveryResult.objects.filter(record_id__in=ids[:MOST_RECORDS]).order_by("-record_id")
-    return Found(Q(pk__among=list(rows.values_list("pk", flat=True)[:MOST_DELIVERIES])), phrase)
+    rows = DeliveryResult.objects.filter(record_id__in=ids[:MAX_RECORDS]).order_by("-record_id")
+    return Found(Q(pk__among=list(rows.values_list("pk", flat=True)[:MAX_DELIVERIES])), phrase)
 
 
 def _of_push(text: str) -> Found | None:
-    if not text.isdecimal() or len(text) > LONGEST_NUMBER:
+    if not text.isdecimal() or len(text) > MAX_NUMBER_LENGTH:
         return None
     return _present(DeliveryResult, Q(record_id=int(text)), _("push #%(id)s") % {"id": text})
 
 
 def _of_provider(text: str) -> Found | None:
-    shared = list(MultiPush.objects.filter(push_id=text).values_list("record_id", flat=True)[:MOST_RECORDS])
+    shared = list(MultiPush.objects.filter(push_id=text).values_list("record_id", flat=True)[:MAX_RECORDS])
     phrase = _("the provider's push %(id)s") % {"id": text}
     if shared:
         return Found(Q(record_id__in=shared, provider_push_id=text), phrase)
@@ -150,7 +150,7 @@ def _record_of_chat(text: str) -> Found | None:
 
 
 def _record_of_number(text: str) -> Found | None:
-    if not text.isdecimal() or len(text) > LONGEST_NUMBER:
+    if not text.isdecimal() or len(text) > MAX_NUMBER_LENGTH:
         return None
     return _present(PushRecord, Q(pk=int(text)), _("push #%(id)s") % {"id": text})
 

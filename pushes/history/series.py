@@ -20,7 +20,7 @@ NO_FAILURE = (Reason.THROTTLED, Reason.KEY_PAUSED, Reason.BROADCAST_PAUSED, Reas
 QUANTILES = (0.5, 0.95, 0.99)
 MINUTE = timedelta(minutes=1)
 #: A step that has just begun says little: its rate is taken over at least so long.
-LEAST_STEP = timedelta(seconds=20)
+MIN_STEP = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def figures(span: Span, now: datetime) -> Figures:
 def _add_events(result: Figures, now: datetime) -> None:
     minutes = [result.span.step / MINUTE] * len(result.moments)
     # The last step is under way: what it has counted so far came in the part that is over.
-    minutes[-1] = min(max(now - result.moments[-1], LEAST_STEP), result.span.step) / MINUTE
+    minutes[-1] = min(max(now - result.moments[-1], MIN_STEP), result.span.step) / MINUTE
     rows = Counter.objects.filter(bucket_at__gte=result.moments[0], granularity__in=("minute", "hour")).order_by()
     rows = rows.exclude(event=NOT_KEPT)
     for at, kind, event, reason, count in rows.values_list("bucket_at", "kind", "event", "reason").annotate(

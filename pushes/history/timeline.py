@@ -20,8 +20,8 @@ from pushes.people.directory import DirectoryError, directory
 from pushes.storage import clocks
 from pushes.workers import queues
 
-MOST_RECORDS = 20
-MOST_DELIVERIES = 100
+MAX_RECORDS = 20
+MAX_DELIVERIES = 100
 #: When several devices were pushed to, the first of these that occurs is the answer.
 _ORDER = (
     "accepted",
@@ -110,7 +110,7 @@ def _records(message: str) -> list[PushRecord]:
     rows = PushRecord.objects.defer("text", "data").order_by("pk")
     if re.fullmatch(r"#[0-9]{1,18}", message):
         return list(rows.filter(pk=int(message[1:])))
-    found = list(rows.filter(message_id=message)[:MOST_RECORDS]) if message else []
+    found = list(rows.filter(message_id=message)[:MAX_RECORDS]) if message else []
     if not found and re.fullmatch(r"[0-9a-f]{32}", message):
         found = list(rows.filter(dedupe_key=message))
     return found
@@ -135,7 +135,7 @@ def record_answer(found: Timeline, record: PushRecord) -> tuple[str, str]:
 
 def _deliveries(record_id: int, account_id: str) -> list[DeliveryResult]:
     rows: QuerySet[DeliveryResult] = DeliveryResult.objects.filter(record_id=record_id, account_id=account_id)
-    return list(rows.order_by("pk")[:MOST_DELIVERIES])
+    return list(rows.order_by("pk")[:MAX_DELIVERIES])
 
 
 def _sent_again(found: Timeline, rows: list[DeliveryResult]) -> Iterator[Step]:

@@ -14,9 +14,9 @@ from pushes.names import CLAIMABLE, LIVE, DeadLetterStatus, RecordStatus, Status
 from pushes.workers import pulse, queues
 
 #: Of one state so many are told apart by reason, and so many are counted.
-MOST_TOLD_APART, MOST_WAITING = 2_000, 10_000
+MAX_TOLD_APART, MAX_WAITING = 2_000, 10_000
 #: So many reasons of dead letters are shown, and so many letters of each are counted.
-MOST_REASONS, MOST_LETTERS = 40, 1_000
+MAX_REASONS, MAX_LETTERS = 40, 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,26 +126,26 @@ class Group:
 
 
 def waiting_now() -> list[Group]:
-    """What waits, by state and reason, by the first entries of an index: up to MOST_TOLD_APART of a state with their
-    reasons, more of them as one number that goes no further than MOST_WAITING and one more."""
+    """What waits, by state and reason, by the first entries of an index: up to MAX_TOLD_APART of a state with their
+    reasons, more of them as one number that goes no further than MAX_WAITING and one more."""
     found: list[Group] = []
     for status in LIVE:
         rows = DeliveryResult.objects.filter(status=status).order_by("due_at")
-        reasons = list(rows.values_list("reason", flat=True)[: MOST_TOLD_APART + 1])
-        if len(reasons) <= MOST_TOLD_APART:
+        reasons = list(rows.values_list("reason", flat=True)[: MAX_TOLD_APART + 1])
+        if len(reasons) <= MAX_TOLD_APART:
             found += [Group(status, reason, number) for reason, number in Tally(reasons).most_common()]
         else:
-            found.append(Group(status, None, len(rows.values_list("due_at")[: MOST_WAITING + 1])))
+            found.append(Group(status, None, len(rows.values_list("due_at")[: MAX_WAITING + 1])))
     return found
 
 
 def new_dead_letters() -> list[tuple[str, int]]:
-    """New ones by reason, each counted up to MOST_LETTERS and one more: an index has them in the reasons' order."""
+    """New ones by reason, each counted up to MAX_LETTERS and one more: an index has them in the reasons' order."""
     new = DeadLetter.objects.filter(status=DeadLetterStatus.NEW).order_by("reason")
     found: list[tuple[str, int]] = []
     reason = new.values_list("reason", flat=True).first()
-    while reason is not None and len(found) < MOST_REASONS:
-        alike = new.filter(reason=reason).order_by().values_list("reason")[: MOST_LETTERS + 1]
+    while reason is not None and len(found) < MAX_REASONS:
+        alike = new.filter(reason=reason).order_by().values_list("reason")[: MAX_LETTERS + 1]
         found.append((reason, len(alike)))
         reason = new.filter(reason__gt=reason).values_list("reason", flat=True).first()
     return sorted(found, key=lambda group: -group[1])

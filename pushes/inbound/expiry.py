@@ -11,7 +11,7 @@ from django.utils.timezone import get_default_timezone
 from pushes.text import ids
 
 #: No provider keeps a message for longer; what a producer asks for beyond that is cut to it.
-MOST_SECONDS = 259_200
+MAX_SECONDS = 259_200
 #: From 2001 on, ten digits are seconds; smaller numbers are no moment that anybody means.
 FIRST_SECOND, LAST_SECOND, FIRST_MILLISECOND = 10**9, 5 * 10**9, 10**12
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,30})?")
@@ -35,7 +35,7 @@ def read(fields: Mapping[str, Any], now: datetime) -> datetime | None:
     such a push is accepted and expires, so that a repeated one stays a duplicate. Of both fields the earlier counts.
     Raises ExpiryError."""
     wanted = [moment for moment in (_moment(fields.get("expires_at")), _after(fields.get("ttl"), now)) if moment]
-    return min(*wanted, now + timedelta(seconds=MOST_SECONDS)) if wanted else None
+    return min(*wanted, now + timedelta(seconds=MAX_SECONDS)) if wanted else None
 
 
 def _after(value: Any, now: datetime) -> datetime | None:
@@ -44,7 +44,7 @@ def _after(value: Any, now: datetime) -> datetime | None:
         return None
     if seconds is None or seconds >= FIRST_SECOND:
         raise ExpiryError("ttl", f"{ids.shown(value)} is not a duration; write seconds, such as 3600")
-    return now + timedelta(seconds=min(seconds, MOST_SECONDS))
+    return now + timedelta(seconds=min(seconds, MAX_SECONDS))
 
 
 def _moment(value: Any) -> datetime | None:

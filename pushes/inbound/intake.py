@@ -37,7 +37,7 @@ BACKLOG_SECONDS = 0.5
 REPORT_SECONDS = 1.0
 #: More than one statement may take, by default: half a minute.
 BEATS_WITHOUT_WORK = 12
-LEAST_DELAY_SECONDS, MOST_DELAY_SECONDS = 0.05, 5.0
+MIN_DELAY_SECONDS, MAX_DELAY_SECONDS = 0.05, 5.0
 PROGRAM = "the program"
 
 
@@ -167,7 +167,7 @@ class Intake:
         self._is_stored = False
         self._next_recovery = 0.0
         self._trouble = ""
-        self._delay = LEAST_DELAY_SECONDS
+        self._delay = MIN_DELAY_SECONDS
         self._is_backlogged = False
         self._unreported = Counts()
         self._reported_at = 0.0
@@ -259,7 +259,7 @@ class Intake:
         else:
             if self._trouble:
                 log.warning("%s is back: the intake goes on", self._trouble)
-            self._trouble, self._delay = "", LEAST_DELAY_SECONDS
+            self._trouble, self._delay = "", MIN_DELAY_SECONDS
             self._worked_at = time.monotonic()
 
     def _troubled(self, what: str, error: Exception) -> None:
@@ -270,7 +270,7 @@ class Intake:
         # After an outage the living intakes need time to show that they live.
         self._next_recovery = time.monotonic() + 2 * self._recovery_seconds
         self._stopping.wait(self._delay)
-        self._delay = min(self._delay * 2, MOST_DELAY_SECONDS)
+        self._delay = min(self._delay * 2, MAX_DELAY_SECONDS)
 
     def _report(self, *, at_once: bool = False) -> None:
         """At most one line per REPORT_SECONDS."""

@@ -18,7 +18,7 @@ from pushes.values import Audience, PushMessage
 
 MAX_MSG_ID = 128
 MAX_TITLE = 128
-_MOST_EXACT_FLOAT = 2**53
+_MAX_EXACT_FLOAT = 2**53
 _APPS = {app.value: app for app in App}
 _TYPES = frozenset(PushType.values)
 #: What programs write for "none": PHP's `intval(null)` and `strval(false)`, JavaScript's `String(undefined)`.
@@ -71,7 +71,7 @@ def _scalar(value: object) -> str | None:
         return None
     if isinstance(value, int):
         return str(value)
-    if isinstance(value, float) and value.is_integer() and abs(value) < _MOST_EXACT_FLOAT:
+    if isinstance(value, float) and value.is_integer() and abs(value) < _MAX_EXACT_FLOAT:
         return str(int(value))
     return None
 

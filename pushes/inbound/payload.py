@@ -24,7 +24,7 @@ _FLOAT_TEXT = re.compile(rb"-?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?|-?\.[0-9]+([eE
 _CUT_VALUE = re.compile(rb"[Nbidsa]?|[bidsa]:[-+.0-9eEINFA]{0,40}|[sa]:[0-9]{1,10}:")
 _ARRAY_HEAD = re.compile(rb"a:([0-9]{1,10}):\{")
 _STRING_HEAD = re.compile(rb's:([0-9]{1,10}):"')
-_LEAST_INTEGER, _MOST_INTEGER = -(2**63), 2**63 - 1
+_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _LONG_INTEGER = re.compile(rb"i:[+-]?[0-9]{20,};")
 _FORBIDDEN = {
     b"O": ("object", "an object"),
@@ -145,7 +145,7 @@ def _integer(raw: bytes, at: int, end: int) -> int:
     if end < 0 or raw[at + 1] != 58 or not (digits.isdigit() or (digits[:1] in b"+-" and digits[1:].isdigit())):
         raise _unreadable(raw, at)
     value = int(digits)
-    if not _LEAST_INTEGER <= value <= _MOST_INTEGER:
+    if not _MIN_INTEGER <= value <= _MAX_INTEGER:
         raise _too_long(at)
     return value
 

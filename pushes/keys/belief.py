@@ -7,7 +7,7 @@ So a refused token is under suspicion until other tokens of the same key are acc
                    │ └──as many suspects as say that it is the key──▶ the key is paused, its pushes wait
                    └──a day without either──▶ forgotten: its next push asks again
 
-Mostly the answers of one window hold both, and a dead token is deactivated in the moment that it is refused. All of
+Mostly the answers of one batch hold both, and a dead token is deactivated in the moment that it is refused. All of
 it is in the database, so that workers and machines judge by the same.
 """
 
@@ -32,11 +32,11 @@ from pushes.values import Outcome, Scope, Verdict
 #: its tokens dead; a key of the wrong environment has all, but for a few phones of developers.
 NEARLY_ALL = 4
 #: Fewer different tokens refused, and none accepted, is chance, or one user's old phones: it pauses no key.
-LEAST_TO_DOUBT = 10
+MIN_TO_DOUBT = 10
 #: What the last minutes say is asked of the deliveries of these, and of no more than so many; they are looked for among
 #: so many of the newest of all keys, because no index leads from a key to its deliveries.
 LAST_MINUTES = timedelta(minutes=10)
-MOST_ASKED, MOST_READ = 1_000, 20_000
+MAX_ASKED, MAX_READ = 1_000, 20_000
 #: A key whose pushes are so few that this passes without an acceptance asks again with the next push.
 SUSPECT_FOR = timedelta(days=1)
 
@@ -55,7 +55,7 @@ class Suspect(NamedTuple):
 
 
 class Weighed(NamedTuple):
-    """What a window's answers come to. `finished` is what is to be written: where nobody believes that tokens are
+    """What a batch's answers come to. `finished` is what is to be written: where nobody believes that tokens are
     dead, their pushes wait for the key. `doubted_since` is set when the key must be paused."""
 
     finished: Finished
@@ -84,7 +84,7 @@ def weigh(key: AppKey, finished: Finished) -> Weighed:
         if doubted_since is None:
             return Weighed(finished, every)
     else:
-        doubted_since = every[0].created_at if len(every) >= LEAST_TO_DOUBT else None
+        doubted_since = every[0].created_at if len(every) >= MIN_TO_DOUBT else None
     _remember(key, taken if known else 0, fresh)
     if doubted_since is None:
         return Weighed(finished)
@@ -94,16 +94,16 @@ def weigh(key: AppKey, finished: Finished) -> Weighed:
 def _contradicted(key: AppKey, accepted: set[str], suspects: Sequence[Suspect], now: datetime) -> datetime | None:
     """Since when the last minutes as a whole say that it is the key; None when they do not. Few suspects at a time are
     outweighed by one phone that is accepted again and again, until none of the others is left."""
-    if len(accepted) >= LEAST_TO_DOUBT:
+    if len(accepted) >= MIN_TO_DOUBT:
         return None
     since = max(filter(None, (now - LAST_MINUTES, key.updated_at, key.doubted_until)))
     newest = DeliveryResult.objects.order_by("-id").values_list("id", flat=True).first() or 0
-    lately = DeliveryResult.objects.filter(id__gt=newest - MOST_READ, app_key_id=key.pk, created_at__gte=since)
+    lately = DeliveryResult.objects.filter(id__gt=newest - MAX_READ, app_key_id=key.pk, created_at__gte=since)
     told = lately.filter(Q(status=Status.ACCEPTED) | Q(status=Status.FAILED, reason=Reason.BAD_TOKEN)).order_by("-id")
     living, dead = set(accepted), {suspect.token for suspect in suspects}
-    for status, token in told.values_list("status", "token")[:MOST_ASKED]:
+    for status, token in told.values_list("status", "token")[:MAX_ASKED]:
         (living if status == Status.ACCEPTED else dead).add(token)
-    return since if len(dead) >= LEAST_TO_DOUBT and len(living) * NEARLY_ALL < len(dead) else None
+    return since if len(dead) >= MIN_TO_DOUBT and len(living) * NEARLY_ALL < len(dead) else None
 
 
 def act_on(key: AppKey, believed: Sequence[Suspect]) -> None:

@@ -31,8 +31,8 @@ NOT_THE_SECRET = CLOCK_CODES | CERTIFICATE_CODES | ACCOUNT_CODES | ENDPOINT_CODE
 
 #: Checks that one process makes at once. Each holds a thread of the web server until the provider has answered, for up
 #: to CALL_TIMEOUT_SECONDS; the others must be left for the API and the other pages.
-MOST_AT_ONCE = 2
-_places = threading.BoundedSemaphore(MOST_AT_ONCE)
+MAX_AT_ONCE = 2
+_places = threading.BoundedSemaphore(MAX_AT_ONCE)
 
 
 class BusyError(Exception):

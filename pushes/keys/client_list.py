@@ -14,7 +14,7 @@ from pushes.models import AppKey
 from pushes.names import App, Environment, Platform, platform_of
 
 Scope = tuple[App, Platform, Environment]
-MOST_FAULTS = 20
+MAX_FAULTS = 20
 
 _COMMENT = re.compile(r"[;#].*")
 _ACCESS_ID = re.compile(r"[1-9][0-9]{3,17}")
@@ -92,7 +92,7 @@ def read(text: str) -> Listed:
                 _("line %(number)s: %(scope)s is given as %(first)s above, and as %(second)s here")
                 % {"number": number, "scope": shown(scope), "first": found[scope], "second": access_id}
             )
-    return Listed(found, faults[:MOST_FAULTS], secrets)
+    return Listed(found, faults[:MAX_FAULTS], secrets)
 
 
 def scrub(text: str) -> str:

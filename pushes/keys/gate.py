@@ -127,7 +127,7 @@ def admit(key_id: int, wanted: int, rate_per_second: int | None) -> Admission:
 
 
 def report(key_id: int, *, answered: int, failed: int, pause_seconds: float = 0.0) -> bool:
-    """Tell how a window of calls went; `pause_seconds` is the provider's own wish. Returns whether the
+    """Tell how a batch of calls went; `pause_seconds` is the provider's own wish. Returns whether the
     breaker is now tripped. Raises redis.RedisError."""
     _, script = _scripts(shared_redis.connection())
     return bool(

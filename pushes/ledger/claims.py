@@ -110,10 +110,10 @@ def waited_for(sent: Sequence[Claimed], delivery_ids: Sequence[int]) -> list[int
 
 def begin(delivery_ids: Sequence[int], claim_token: str, *, now: datetime, lease_seconds: float) -> set[int]:
     """Write down that the provider calls for these rows are about to be made, and count the attempt. The lease
-    starts anew: however long the window took to prepare, its calls have all of it.
+    starts anew: however long the batch took to prepare, its calls have all of it.
 
     Returns the ids that are still ours and unexpired: call for no other. One that is missing was given back
-    by the sweeper, or has expired while the window was being prepared.
+    by the sweeper, or has expired while the batch was being prepared.
     """
     ours = _held(delivery_ids, claim_token)
     lease_until = clocks.database_time(now, seconds=lease_seconds)

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 HOUR = timedelta(hours=1)
 #: Of a longer message only this much is kept: nothing longer can become a push, corrected or not.
-MOST_RAW_BYTES = 65_536
-MOST_DETAIL = 300
+MAX_RAW_BYTES = 65_536
+MAX_DETAIL = 300
 SAY_SECONDS = 60.0
 FIELDS = ("source", "position", "raw", "reason", "detail", "status", "created_at")
 _NEW = DeadLetterStatus.NEW.value
@@ -51,7 +51,7 @@ def keep(letters: Sequence[Letter]) -> None:
     now = clocks.now()
     kept, left_out = _divided(letters, now)
     stamp = bulk.db_datetime(now)
-    rows = [(one.source, one.position, one.raw[:MOST_RAW_BYTES], one.reason, _detail(one), _NEW, stamp) for one in kept]
+    rows = [(one.source, one.position, one.raw[:MAX_RAW_BYTES], one.reason, _detail(one), _NEW, stamp) for one in kept]
     bulk.insert_rows(DeadLetter, FIELDS, rows, ignore_conflicts=True)
     if left_out:
         _count(left_out, now)
@@ -87,8 +87,8 @@ def _divided(letters: Sequence[Letter], now: datetime) -> tuple[list[Letter], li
 
 
 def _detail(letter: Letter) -> str:
-    cut = f" (only the first {MOST_RAW_BYTES} bytes are kept)" if len(letter.raw) > MOST_RAW_BYTES else ""
-    return characters.shorten(letter.detail, MOST_DETAIL - len(cut)) + cut
+    cut = f" (only the first {MAX_RAW_BYTES} bytes are kept)" if len(letter.raw) > MAX_RAW_BYTES else ""
+    return characters.shorten(letter.detail, MAX_DETAIL - len(cut)) + cut
 
 
 def _count(letters: Sequence[Letter], now: datetime) -> None:

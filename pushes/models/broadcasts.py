@@ -10,7 +10,7 @@ from pushes.names import App, BroadcastPhase, BroadcastStatus, Platform, PushTyp
 #: In place of an app: devices of every app, each sent to with its own app's key.
 BOTH_APPS = "both"
 #: More than half of an audience is no canary.
-MOST_CANARY_PERCENT = 50
+MAX_CANARY_PERCENT = 50
 
 
 class Broadcast(models.Model):
@@ -46,7 +46,7 @@ class Broadcast(models.Model):
         help_text=_("Empty: the push type's rule."),
     )
     canary_percent = models.PositiveSmallIntegerField(
-        _("canary (%)"), null=True, blank=True, validators=[MaxValueValidator(MOST_CANARY_PERCENT)]
+        _("canary (%)"), null=True, blank=True, validators=[MaxValueValidator(MAX_CANARY_PERCENT)]
     )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

@@ -99,7 +99,7 @@ class LogBlock(models.Model):
     """That a block of `blocks.SIZE` ids of the log holds rows with this value: where a search for rare ones looks.
 
     `value` is ANY for rows that were still on their way when the block was read: by now it may be anything.
-    `places` are where in the block they are, as `3 17 999`, while there are at most `blocks.MOST_PLACES`; else empty.
+    `places` are where in the block they are, as `3 17 999`, while there are at most `blocks.MAX_PLACES`; else empty.
     """
 
     ANY = "*"

@@ -8,8 +8,8 @@ from django.db import transaction
 from pushes.models import Account
 from pushes.text import ids
 
-MOST_ENTRIES = 2_000
-LONGEST_CONVERSATION = 140
+MAX_ENTRIES = 2_000
+MAX_CONVERSATION = 140
 SHAPES = "group:<group id> or private:<account>:<account>"
 
 
@@ -33,8 +33,8 @@ class ListChange:
         kept = dict.fromkeys(map(str, stored) if self.replace is None else self.replace)
         kept |= dict.fromkeys(self.add)
         found = [entry for entry in kept if entry not in self.remove]
-        if len(found) > MOST_ENTRIES:
-            raise InvalidEntryError(f"{len(found)} entries are too many; an account may have {MOST_ENTRIES}")
+        if len(found) > MAX_ENTRIES:
+            raise InvalidEntryError(f"{len(found)} entries are too many; an account may have {MAX_ENTRIES}")
         return found
 
 
@@ -51,8 +51,8 @@ def conversation(value: str) -> str:
         # Both directions are one conversation, whoever is named first.
         rest = ":".join(sorted(map(account, people)) if len(people) == 2 else people)
     named = f"{kind}:{rest}"
-    if len(named) > LONGEST_CONVERSATION:
-        raise InvalidEntryError(f"{ids.shown(value)} is longer than {LONGEST_CONVERSATION} characters")
+    if len(named) > MAX_CONVERSATION:
+        raise InvalidEntryError(f"{ids.shown(value)} is longer than {MAX_CONVERSATION} characters")
     return named
 
 

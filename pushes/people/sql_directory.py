@@ -22,7 +22,7 @@ from pushes.values import AccountFacts, DeviceTarget
 log = logging.getLogger(__name__)
 #: What the log has said, and how many different things it says at most: ids and values come from rows.
 _SAID: set[str] = set()
-MOST_PROBLEMS = 200
+MAX_PROBLEMS = 200
 
 ACCOUNTS = Query("DIRECTORY_ACCOUNTS_SQL", ("ids",), ("account_id", "login_status", "push_status"))
 DEVICES = Query("DIRECTORY_DEVICES_SQL", ("ids",), ("account_id", "platform", "token"), optional=("app",))
@@ -206,7 +206,7 @@ def _environment(value: str) -> Environment | None:
 def _say_once(problem: str, number: int = 1) -> None:
     """Once per process, with how many rows the first of its queries had: the same column says the same of a
     million rows."""
-    if problem not in _SAID and len(_SAID) < MOST_PROBLEMS:
+    if problem not in _SAID and len(_SAID) < MAX_PROBLEMS:
         _SAID.add(problem)
         log.warning("directory: %s%s", problem, f" ({number} in one query)" if number > 1 else "")
 

@@ -10,10 +10,10 @@ from pushes.models import Device, DeviceTag
 from pushes.storage import bulk
 from pushes.text import ids
 
-LONGEST_TAG = 32
-MOST_TAGS = 20
-ACCEPTED = f"1 to {LONGEST_TAG} letters, digits, Chinese characters, or _ - . :"
-_TAG = re.compile(rf"[\w.:-]{{1,{LONGEST_TAG}}}")
+MAX_TAG = 32
+MAX_TAGS = 20
+ACCEPTED = f"1 to {MAX_TAG} letters, digits, Chinese characters, or _ - . :"
+_TAG = re.compile(rf"[\w.:-]{{1,{MAX_TAG}}}")
 
 
 class InvalidTagError(ValueError):
@@ -41,8 +41,8 @@ def words(text: str) -> list[str]:
 def clean_all(given: Iterable[str]) -> tuple[str, ...]:
     """Each once, in order. Raises InvalidTagError."""
     cleaned = tuple(sorted({clean(tag) for tag in given}))
-    if len(cleaned) > MOST_TAGS:
-        raise InvalidTagError(f"{len(cleaned)} tags: a device has at most {MOST_TAGS}")
+    if len(cleaned) > MAX_TAGS:
+        raise InvalidTagError(f"{len(cleaned)} tags: a device has at most {MAX_TAGS}")
     return cleaned
 
 

@@ -13,7 +13,7 @@ from pushes.text import device_tokens
 #: The ends of a token with whatever somebody's clipboard or keyboard makes of the sign between them.
 _MASK = re.compile(r"(?P<begins>\S{4})\s*(?:[…⋯‥]{1,3}|\.{2,6}|。{2,6}|\*{2,8})\s*(?P<ends>\S{4})")
 #: Of tokens with the same ends so many are looked up.
-MOST_TOKENS = 200
+MAX_TOKENS = 200
 
 
 def is_mask(text: str) -> bool:
@@ -45,7 +45,7 @@ def _tokens(text: str, rows: "QuerySet[Device] | QuerySet[DeliveryResult]") -> l
 def _with_ends(rows: "QuerySet[Device] | QuerySet[DeliveryResult]", begins: str, ends: str) -> list[str]:
     alike = rows.filter(starts_with("token", begins) & Q(token__endswith=ends))
     # In the order of the index, so that no database thinks of reading the rows from their newest on.
-    tokens = alike.order_by("token").values_list("token", flat=True).distinct()[:MOST_TOKENS]
+    tokens = alike.order_by("token").values_list("token", flat=True).distinct()[:MAX_TOKENS]
     # SQLite's LIKE takes small letters for capitals.
     return [token for token in tokens if token.startswith(begins) and token.endswith(ends)]
 

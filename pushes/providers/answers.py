@@ -12,9 +12,9 @@ from pushes.providers.base import Answer, HttpResponse, TransportFailure
 from pushes.text import characters, exact_json
 from pushes.values import Outcome, Scope, Verdict
 
-MOST_TEXT = 200
+MAX_TEXT = 200
 #: The longest pause that a provider may ask for; more is taken for a mistake.
-MOST_RETRY_AFTER_SECONDS = 3600.0
+MAX_RETRY_AFTER_SECONDS = 3600.0
 
 
 #: A server that answers so is not the endpoint of the key; every push would end like this one.
@@ -71,12 +71,12 @@ def code_of(value: object) -> int | None:
 
 def shorten(text: object) -> str:
     """A server's words for people: one short line without markup and characters that do not show."""
-    plain = str(text)[: 10 * MOST_TEXT]
+    plain = str(text)[: 10 * MAX_TEXT]
     if "<" in plain:
         plain = _TAG.sub(" ", plain)
     if not plain.isprintable():
         plain = "".join(letter if letter.isprintable() else " " for letter in plain)
-    return characters.shorten(" ".join(plain.split()), MOST_TEXT)
+    return characters.shorten(" ".join(plain.split()), MAX_TEXT)
 
 
 def push_id_of(value: object) -> str:
@@ -94,7 +94,7 @@ def _without_answer(failure: TransportFailure) -> Outcome:
 def _refused(answer: HttpResponse, words: str) -> Outcome:
     verdict, reason, scope = _meaning(answer.status)
     said = ": ".join(filter(None, (f"HTTP {answer.status} {_phrase(answer.status)}".strip(), words)))
-    text = characters.shorten(said, MOST_TEXT)
+    text = characters.shorten(said, MAX_TEXT)
     wish = retry_after(answer.headers) if answer.status in (429, 503) else None
     return Outcome(verdict, reason, scope, answer.status, text, retry_after_seconds=wish, http_status=answer.status)
 
@@ -129,7 +129,7 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
             seconds = parsedate_to_datetime(value).timestamp() - sent_at
         except (ValueError, OverflowError):
             return None
-    return min(max(seconds, 0.0), MOST_RETRY_AFTER_SECONDS)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
 
 
 def _date(value: str) -> float | None:

@@ -22,7 +22,7 @@ _URL = re.compile(
     re.IGNORECASE,
 )
 _PORTS = {"http": 80, "https": 443}
-_MOST_PORT = 65_535
+_MAX_PORT = 65_535
 #: Where clouds tell a machine its secrets, besides the link-local addresses.
 _METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -95,7 +95,7 @@ def place_of(url: str) -> Place:
         raise HostRefusedError(_not_plain(url))
     scheme = found["scheme"].lower()
     port = int(found["port"] or _PORTS[scheme])
-    if not 0 < port <= _MOST_PORT:
+    if not 0 < port <= _MAX_PORT:
         raise HostRefusedError(
             _("The port of an endpoint URL lies between 1 and 65535, not %(port)s.") % {"port": port}
         )

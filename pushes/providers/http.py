@@ -22,9 +22,9 @@ import pycurl
 from pushes.providers.base import Answer, HttpRequest, HttpResponse, TransportFailure
 from pushes.providers.headers import HeaderLines
 
-MOST_ANSWER_BYTES = 64 * 1024
+MAX_ANSWER_BYTES = 64 * 1024
 # Shorter than the idle time-out of common servers, so that a kept connection is rarely one that is just closing.
-MOST_IDLE_SECONDS = 45
+MAX_IDLE_SECONDS = 45
 # libcurl looks whether its kept connections are still open only once a second; we look when we were away this long.
 LOOK_AGAIN_SECONDS = 0.002
 _CLOSED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
@@ -112,8 +112,8 @@ class _Slot:
         curl.setopt(pycurl.CAINFO, ca_file())
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(connect_timeout_seconds * 1000)))
         curl.setopt(pycurl.TIMEOUT_MS, max(1, int(timeout_seconds * 1000)))
-        curl.setopt(pycurl.MAXAGE_CONN, MOST_IDLE_SECONDS)
-        curl.setopt(pycurl.MAXFILESIZE, MOST_ANSWER_BYTES)
+        curl.setopt(pycurl.MAXAGE_CONN, MAX_IDLE_SECONDS)
+        curl.setopt(pycurl.MAXFILESIZE, MAX_ANSWER_BYTES)
         curl.setopt(pycurl.TCP_KEEPALIVE, 1)
         if guard is not None:
             curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
@@ -336,7 +336,7 @@ class HttpWindow:
 
 def _words(curl: pycurl.Curl, code: int, text: str) -> str:
     if code == pycurl.E_FILESIZE_EXCEEDED:
-        return f"the answer is larger than {MOST_ANSWER_BYTES} bytes"
+        return f"the answer is larger than {MAX_ANSWER_BYTES} bytes"
     if code == pycurl.E_COULDNT_CONNECT and (number := curl.getinfo(pycurl.OS_ERRNO)):
         return os.strerror(number)
     return f"{text or 'the call failed'} (libcurl error {code})"

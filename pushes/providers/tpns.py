@@ -20,9 +20,9 @@ from pushes.providers.text import clean, encoded_size, fit, to_json
 from pushes.values import Credentials, Notification, Outcome, Verdict
 
 DEFAULT_URL = "https://api.tpns.tencent.com"
-MOST_MESSAGE_BYTES = 4096
-LEAST_EXPIRE_SECONDS = 800
-MOST_EXPIRE_SECONDS = 259_200
+MAX_MESSAGE_BYTES = 4096
+MIN_EXPIRE_SECONDS = 800
+MAX_EXPIRE_SECONDS = 259_200
 PUSH_PATH = "/v3/push/app"
 #: A query that exists for reading only; asked for an account that nobody has.
 CHECK_PATH = "/v3/device/account/query"
@@ -56,7 +56,7 @@ class Tpns(Provider):
 
     def prepare(self, credentials: Credentials, notification: Notification) -> PreparedMessage:
         """The body holds everything of the call but its audience."""
-        expire_seconds = max(LEAST_EXPIRE_SECONDS, min(notification.expire_seconds, MOST_EXPIRE_SECONDS))
+        expire_seconds = max(MIN_EXPIRE_SECONDS, min(notification.expire_seconds, MAX_EXPIRE_SECONDS))
         is_ios = credentials.platform == Platform.IOS
         body = f'"message_type":"notify","expire_time":{expire_seconds},'
         if is_ios:
@@ -125,9 +125,9 @@ def _message(notification: Notification, is_ios: bool) -> str:
     custom = to_json(to_json(dict(notification.custom)))
     platform = _ios(notification, custom) if is_ios else _android(notification, custom)
     frame = f'{{"title":"","content":"",{platform}}}'
-    room = MOST_MESSAGE_BYTES - len(frame.encode())
+    room = MAX_MESSAGE_BYTES - len(frame.encode())
     if room < 0:
-        raise MessageTooLargeError(f"the data for the app is {-room} bytes too large for {MOST_MESSAGE_BYTES} bytes")
+        raise MessageTooLargeError(f"the data for the app is {-room} bytes too large for {MAX_MESSAGE_BYTES} bytes")
     title = fit(clean(notification.title), room)
     content = fit(clean(notification.content), room - encoded_size(title))
     return f'{{"title":{to_json(title)},"content":{to_json(content)},{platform}}}'

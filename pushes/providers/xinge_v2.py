@@ -19,10 +19,10 @@ from pushes.providers.text import clean, encoded_size, fit, quote_plus, to_json
 from pushes.values import Credentials, Notification, Outcome
 
 DEFAULT_URL = "http://openapi.xg.qq.com"
-MOST_MESSAGE_BYTES = 4096
+MAX_MESSAGE_BYTES = 4096
 #: Xinge adds its own `xg` object to an APNs payload, whose limit counts it too.
 APNS_RESERVE_BYTES = 96
-MOST_EXPIRE_SECONDS = 259_200
+MAX_EXPIRE_SECONDS = 259_200
 HEADERS = ("Content-Type: application/x-www-form-urlencoded",)
 #: Keys of an iOS payload that belong to Apple, to Xinge and to ourselves.
 RESERVED_KEYS = frozenset({"aps", "xg", "accept_time", "n_id"})
@@ -103,7 +103,7 @@ class XingeV2(Provider):
         is_ios = credentials.platform == Platform.IOS
         message, quoted = (_ios_message if is_ios else _android_message)(notification)
         environment = _environment(credentials)
-        expire_seconds = max(1, min(notification.expire_seconds, MOST_EXPIRE_SECONDS))
+        expire_seconds = max(1, min(notification.expire_seconds, MAX_EXPIRE_SECONDS))
         message_type = 0 if is_ios else 1
         return XingeMessage(
             credentials,
@@ -204,7 +204,7 @@ def _android_message(notification: Notification) -> tuple[str, str]:
     n_id = str(notification.replace_id % 2**31)  # negative ids would clear other notifications
     custom = to_json({str(key): _as_text(value) for key, value in notification.custom.items()})
     frame = _ANDROID_HEAD + _ANDROID_CONTENT + _ANDROID_ID + n_id + _ANDROID_CUSTOM + custom + "}"
-    title, content = _fitted(notification, MOST_MESSAGE_BYTES - len(frame.encode()))
+    title, content = _fitted(notification, MAX_MESSAGE_BYTES - len(frame.encode()))
     return (
         f"{_ANDROID_HEAD}{title}{_ANDROID_CONTENT}{content}{_ANDROID_ID}{n_id}{_ANDROID_CUSTOM}{custom}}}",
         f"{_QUOTED[_ANDROID_HEAD]}{_quoted_title(title)}{_QUOTED[_ANDROID_CONTENT]}{quote_plus(content)}"
@@ -217,7 +217,7 @@ def _ios_message(notification: Notification) -> tuple[str, str]:
     rest = to_json(ios_custom(notification))[1:]
     tail = f"{badge}}},{rest}" if rest != "}" else f"{badge}}}}}"
     frame = _IOS_HEAD + _IOS_BODY + _IOS_SOUND + tail
-    title, content = _fitted(notification, MOST_MESSAGE_BYTES - APNS_RESERVE_BYTES - len(frame.encode()))
+    title, content = _fitted(notification, MAX_MESSAGE_BYTES - APNS_RESERVE_BYTES - len(frame.encode()))
     return (
         f"{_IOS_HEAD}{title}{_IOS_BODY}{content}{_IOS_SOUND}{tail}",
         f"{_QUOTED[_IOS_HEAD]}{_quoted_title(title)}{_QUOTED[_IOS_BODY]}{quote_plus(content)}"
@@ -249,7 +249,7 @@ def _fitted(notification: Notification, room: int) -> tuple[str, str]:
     title = clean(notification.title)
     content = clean(notification.content)
     if room < 0:
-        raise MessageTooLargeError(f"the data for the app is {-room} bytes too large for {MOST_MESSAGE_BYTES} bytes")
+        raise MessageTooLargeError(f"the data for the app is {-room} bytes too large for {MAX_MESSAGE_BYTES} bytes")
     encoded = to_json(title)[1:-1], to_json(content)[1:-1]
     # No character of JSON takes more than four bytes in UTF-8, so most messages need not be measured.
     characters = len(encoded[0]) + len(encoded[1])

@@ -14,10 +14,10 @@ from pushes.sandbox.store import Entry
 from pushes.sandbox.wire import Reply, Request
 from pushes.sandbox.world import CODE_SETS, World
 
-MOST_ENTRIES = 100_000
+MAX_ENTRIES = 100_000
 COUNTED = ("access_id", "token", "platform", "title", "content", "n_id", "push_id", "path")
 DEFAULT_GROUPING = "access_id,token,n_id"
-MOST_GROUPS = 10_000
+MAX_GROUPS = 10_000
 
 Json = Mapping[str, Any]
 Answer = Reply | Coroutine[Any, Any, Reply]
@@ -56,7 +56,7 @@ class Control:
     async def _received(self, asked: dict[str, str]) -> Reply:
         entries: list[Entry] = []
         try:
-            limit = min(_whole(asked, "limit", 1000), MOST_ENTRIES)
+            limit = min(_whole(asked, "limit", 1000), MAX_ENTRIES)
             after, access_id = _whole(asked, "after", 0), _whole(asked, "access_id", 0)
         except ProfileError as error:
             return _json({"error": str(error)}, 400)
@@ -82,7 +82,7 @@ class Control:
         groups: Counter[tuple[Any, ...]] = Counter()
         for rows in self._world.received.rows() if wanted else ():
             for group in map(pick, rows):
-                if hash(group) in wanted and (group in groups or len(groups) < MOST_GROUPS):
+                if hash(group) in wanted and (group in groups or len(groups) < MAX_GROUPS):
                     groups[group] += 1
             await asyncio.sleep(0)
         names = [Entry._fields[place + 1] for place in positions]

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 FIRST_PUSH_ID = 2_854_657_652  # beyond 31 bits, as the real ones are
-MOST_TASKS = 100_000
-MOST_TOKENS_COUNTED = 200_000
-MOST_DEVICES_OF_ACCOUNT = 15
+MAX_TASKS = 100_000
+MAX_TOKENS_COUNTED = 200_000
+MAX_DEVICES_OF_ACCOUNT = 15
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class Phones:
     def seen(self, access_id: int, tokens: Iterable[str]) -> None:
         """Count devices, up to a number that keeps the memory small."""
         known = self._seen[access_id]
-        if len(known) < MOST_TOKENS_COUNTED:
+        if len(known) < MAX_TOKENS_COUNTED:
             known.update(map(hash, tokens))
 
     def has_seen(self, access_id: int, token: str) -> bool:
@@ -55,7 +55,7 @@ class Phones:
                 bound[:] = [token for token in bound if token not in tokens]
         bound = self._accounts.setdefault((access_id, account), [])
         bound.extend(tokens)
-        del bound[:-MOST_DEVICES_OF_ACCOUNT]
+        del bound[:-MAX_DEVICES_OF_ACCOUNT]
         self.seen(access_id, tokens)
 
     def tokens_of(self, access_id: int, account: str) -> list[str]:
@@ -93,7 +93,7 @@ class Phones:
 
     def keep_task(self, task: PushTask) -> None:
         self._tasks[task.push_id] = task
-        if len(self._tasks) > MOST_TASKS:
+        if len(self._tasks) > MAX_TASKS:
             self._tasks.popitem(last=False)
 
     def task(self, access_id: int, push_id: str) -> PushTask | None:

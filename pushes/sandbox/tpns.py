@@ -21,11 +21,11 @@ from pushes.sandbox.world import World
 PREFIX = "/v3/"
 PUSH = "/v3/push/app"
 ACCOUNT_QUERY = "/v3/device/account/query"
-MOST_CLOCK_SECONDS = 600  # the real service's tolerance is not documented
-MOST_MESSAGE_BYTES = 4096
-MOST_TOKENS = 1000
-MOST_TOKEN_LENGTH = 36
-MOST_EXPIRE_SECONDS = 259_200
+MAX_CLOCK_SECONDS = 600  # the real service's tolerance is not documented
+MAX_MESSAGE_BYTES = 4096
+MAX_TOKENS = 1000
+MAX_TOKEN_LENGTH = 36
+MAX_EXPIRE_SECONDS = 259_200
 
 PARSE, MISSING, AUTH, INTERNAL, INVALID = 1008001, 1008002, 1008003, 1008004, 1008007
 ALL_FAILED, TOO_FAST, BAD_TOKEN, WRONG_ID, NOT_FOUND = 1008027, 1008028, 1008029, 1008035, 10110008
@@ -114,8 +114,8 @@ class Tpns:
             raise TpnsRefusedError(INVALID, f"audience_type={audience!r} is not spoken here")
         if not isinstance(tokens, list) or not tokens or not all(isinstance(token, str) for token in tokens):
             raise TpnsRefusedError(MISSING, "token_list")
-        if len(tokens) > MOST_TOKENS:
-            raise TpnsRefusedError(INVALID, f"token_list has {len(tokens)} items, more than {MOST_TOKENS}")
+        if len(tokens) > MAX_TOKENS:
+            raise TpnsRefusedError(INVALID, f"token_list has {len(tokens)} items, more than {MAX_TOKENS}")
         tokens = tokens[:1] if audience == "token" else tokens
         return self._to_tokens(key, body, message, tokens, is_single=audience == "token")
 
@@ -181,7 +181,7 @@ def _number(text: str) -> int | None:
 
 def _is_signed(request: Request, key: Key) -> bool:
     timestamp = _number(request.headers.get(b"timestamp", b"").decode("latin-1"))
-    if timestamp is None or abs(time.time() - timestamp) > MOST_CLOCK_SECONDS:
+    if timestamp is None or abs(time.time() - timestamp) > MAX_CLOCK_SECONDS:
         return False
     source = f"{timestamp}{key.access_id}".encode() + request.body
     digest = hmac.new(key.secret.encode(), source, hashlib.sha256).hexdigest()
@@ -205,14 +205,14 @@ def _checked(body: dict[str, Any], key: Key) -> bytes:
         raise TpnsRefusedError(MISSING, "message.title")
     if not isinstance(message.get("content"), str):
         raise TpnsRefusedError(MISSING, "message.content")
-    if len(orjson.dumps(message)) > MOST_MESSAGE_BYTES:
-        raise TpnsRefusedError(INVALID, f"the message has more than {MOST_MESSAGE_BYTES} bytes")
+    if len(orjson.dumps(message)) > MAX_MESSAGE_BYTES:
+        raise TpnsRefusedError(INVALID, f"the message has more than {MAX_MESSAGE_BYTES} bytes")
     if body.get("message_type") not in ("notify", "message"):
         raise TpnsRefusedError(INVALID, f"message_type={body.get('message_type')!r}")
     if is_ios and body.get("environment") not in ("product", "dev"):
         raise TpnsRefusedError(INVALID, f"environment={body.get('environment')!r}")
     expire = body.get("expire_time", 0)
-    if type(expire) is not int or not 0 <= expire <= MOST_EXPIRE_SECONDS:
+    if type(expire) is not int or not 0 <= expire <= MAX_EXPIRE_SECONDS:
         raise TpnsRefusedError(INVALID, f"expire_time={expire!r}")
     custom = _custom((message.get("ios") if is_ios else message.get("android")) or {})
     n_id = message.get("android", {}).get("n_id", 0) if not is_ios else custom.get("n_id", 0)
@@ -238,7 +238,7 @@ def _with_push_id(rest: bytes, push_id: str) -> bytes:
 
 
 def _is_token(token: str) -> bool:
-    return 0 < len(token) <= MOST_TOKEN_LENGTH and token.isascii() and token.isalnum()
+    return 0 < len(token) <= MAX_TOKEN_LENGTH and token.isascii() and token.isalnum()
 
 
 def _refuse_token(fault: TokenFault | None) -> None:

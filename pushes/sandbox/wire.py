@@ -16,7 +16,7 @@ import httptools
 
 log = logging.getLogger(__name__)
 
-MOST_BODY_BYTES = 4 * 1024 * 1024
+MAX_BODY_BYTES = 4 * 1024 * 1024
 JSON = "application/json; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 
@@ -134,7 +134,7 @@ class Wire(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
-        if self._body_bytes > MOST_BODY_BYTES:
+        if self._body_bytes > MAX_BODY_BYTES:
             self._give_up(413)
             return
         self._body.append(body)

@@ -17,9 +17,9 @@ from pushes.sandbox.store import describe
 from pushes.sandbox.wire import Request
 
 REAL_HOST = "openapi.xg.qq.com"
-MOST_VALID_SECONDS = 600
-MOST_MESSAGE_BYTES = 4096
-MOST_EXPIRE_SECONDS = 259_200
+MAX_VALID_SECONDS = 600
+MAX_MESSAGE_BYTES = 4096
+MAX_EXPIRE_SECONDS = 259_200
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _SEND_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _ANDROID_TYPES = ("1", "2")
@@ -94,8 +94,8 @@ def check_clock(params: Params) -> None:
     """`valid_time` says how far the clocks may be apart, at most 600 s, which is also the default."""
     timestamp = whole(params, "timestamp", least=0, refusal=Refusal.MISSING)
     valid = params.get("valid_time", "")
-    seconds = int(valid) if valid.isascii() and valid.isdigit() else MOST_VALID_SECONDS
-    if abs(time.time() - timestamp) > min(seconds, MOST_VALID_SECONDS):
+    seconds = int(valid) if valid.isascii() and valid.isdigit() else MAX_VALID_SECONDS
+    if abs(time.time() - timestamp) > min(seconds, MAX_VALID_SECONDS):
         raise RefusedError(Refusal.CLOCK)
 
 
@@ -136,9 +136,9 @@ def message_of(asked: Asked) -> Message:
 def _check_size(text: str, parsed: dict[str, Any], *, is_ios: bool) -> None:
     """What Apple does not get (`accept_time`, the caller's `xg`) does not count."""
     size = len(text) if text.isascii() else len(text.encode())
-    if size > MOST_MESSAGE_BYTES and is_ios:
+    if size > MAX_MESSAGE_BYTES and is_ios:
         size = len(orjson.dumps({name: parsed[name] for name in parsed if name not in ("xg", "accept_time")}))
-    if size > MOST_MESSAGE_BYTES:
+    if size > MAX_MESSAGE_BYTES:
         raise RefusedError(Refusal.TOO_LONG, f"{size} bytes")
 
 
@@ -150,7 +150,7 @@ def _check_common(params: Params, *, is_ios: bool) -> None:
     if environment not in (("1", "2") if is_ios else ("0", "")):
         raise RefusedError(Refusal.VALUE, f"environment={environment!r}")
     if "expire_time" in params:
-        whole(params, "expire_time", least=0, most=MOST_EXPIRE_SECONDS)
+        whole(params, "expire_time", least=0, most=MAX_EXPIRE_SECONDS)
     if params.get("multi_pkg", "0") not in ("0", "1"):
         raise RefusedError(Refusal.VALUE, f"multi_pkg={params['multi_pkg']!r}")
     if params.get("send_time") and not _SEND_TIME.fullmatch(params["send_time"]):

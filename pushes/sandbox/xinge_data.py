@@ -11,10 +11,10 @@ from pushes.sandbox.world import World
 from pushes.sandbox.xinge_checks import Asked
 from pushes.sandbox.xinge_push import OK, result
 
-MOST_PAIRS = 20
-MOST_TAG_BYTES = 50
-MOST_TAGS_LISTED = 200
-MOST_PUSH_IDS = 100
+MAX_PAIRS = 20
+MAX_TAG_BYTES = 50
+MAX_TAGS_LISTED = 200
+MAX_PUSH_IDS = 100
 STOPPED, CANCELLED = 11, 12
 
 
@@ -26,7 +26,7 @@ class XingeData:
     def get_msg_status(self, asked: Asked) -> Reply:
         """`push_ids` as the SDKs send it, or a single `push_id`."""
         if "push_ids" in asked.params:
-            items = asked.array("push_ids", MOST_PUSH_IDS)
+            items = asked.array("push_ids", MAX_PUSH_IDS)
             push_ids = [str(item.get("push_id")) for item in items if isinstance(item, dict)]
         else:
             push_ids = [asked.needed("push_id")]
@@ -86,7 +86,7 @@ class XingeData:
     def query_app_tags(self, asked: Asked) -> Reply:
         tags = self._world.phones.tags(asked.access_id)
         start = asked.whole("start", least=0, default=0)
-        limit = asked.whole("limit", least=1, most=MOST_TAGS_LISTED, default=100)
+        limit = asked.whole("limit", least=1, most=MAX_TAGS_LISTED, default=100)
         return result({"total": len(tags), "tags": tags[start : start + limit]})
 
     def query_token_tags(self, asked: Asked) -> Reply:
@@ -99,11 +99,11 @@ class XingeData:
 
 def _pairs(asked: Asked) -> list[tuple[str, str]]:
     pairs = []
-    for item in asked.array("tag_token_list", MOST_PAIRS):
+    for item in asked.array("tag_token_list", MAX_PAIRS):
         if not isinstance(item, list) or len(item) != 2 or not all(isinstance(part, str) for part in item):
             raise RefusedError(Refusal.PARAM, "tag_token_list must hold pairs of a tag and a token")
         tag, token = item
-        if not tag or " " in tag or len(tag.encode()) > MOST_TAG_BYTES:
+        if not tag or " " in tag or len(tag.encode()) > MAX_TAG_BYTES:
             raise RefusedError(Refusal.PARAM, f"tag {tag!r}")
         if not checks.is_token(token, asked.key.platform):
             raise RefusedError(Refusal.ILLEGAL_TOKEN)

@@ -14,9 +14,9 @@ from pushes.sandbox.wire import Ending, Reply
 from pushes.sandbox.world import LEGACY, World
 from pushes.sandbox.xinge_checks import Asked
 
-MOST_ACCOUNTS = 100
-MOST_LIST = 1000
-MOST_TAGS = 50
+MAX_ACCOUNTS = 100
+MAX_LIST = 1000
+MAX_TAGS = 50
 DEFAULT_EXPIRE_SECONDS = 259_200
 BROADCAST_PAUSE_SECONDS = 3.0
 BROADCASTS_AN_HOUR = 30
@@ -63,7 +63,7 @@ class XingePush:
 
     def account_list(self, asked: Asked) -> Reply:
         rest = checks.message_of(asked).described(asked.key.platform, "", asked.path)
-        return result(self._to_accounts(asked.access_id, asked.strings("account_list", MOST_ACCOUNTS), rest))
+        return result(self._to_accounts(asked.access_id, asked.strings("account_list", MAX_ACCOUNTS), rest))
 
     def all_device(self, asked: Asked) -> Reply:
         """One entry with the token "*" stands for every device of the app."""
@@ -77,7 +77,7 @@ class XingePush:
     def tags_device(self, asked: Asked) -> Reply:
         message = checks.message_of(asked)
         times = checks.loop_times(asked)
-        tags = asked.strings("tags_list", MOST_TAGS)
+        tags = asked.strings("tags_list", MAX_TAGS)
         operation = asked.params.get("tags_op")
         if operation not in ("AND", "OR"):
             raise RefusedError(Refusal.VALUE, f"tags_op={operation!r}")
@@ -93,7 +93,7 @@ class XingePush:
     def device_list_multiple(self, asked: Asked) -> Reply:
         """Tokens that are not registered are dropped without a word, as the real service does."""
         task = self._list_task(asked)
-        tokens = asked.strings("device_list", MOST_LIST)
+        tokens = asked.strings("device_list", MAX_LIST)
         if not all(checks.is_token(token, asked.key.platform) for token in tokens):
             raise RefusedError(Refusal.ILLEGAL_TOKEN)
         faults = TOKEN_PREFIXES.get
@@ -102,7 +102,7 @@ class XingePush:
 
     def account_list_multiple(self, asked: Asked) -> Reply:
         task = self._list_task(asked)
-        self._to_accounts(asked.access_id, asked.strings("account_list", MOST_LIST), task.rest)
+        self._to_accounts(asked.access_id, asked.strings("account_list", MAX_LIST), task.rest)
         return OK
 
     # -------------------------------------------------------------------------------------------

@@ -147,7 +147,7 @@ def forgotten(work: KeyWork, call: Call, outcome: Outcome) -> Outcome:
     id any more, or not under the key's present access id. The next attempt creates the message anew."""
     record_id, stands_for = call.rows[0].wording
     made = MultiPush.objects.filter(record_id=record_id, stands_for=stands_for, app_key=work.key, push_id=call.push_id)
-    outcomes.surely(made.delete)
+    outcomes.outlast_outage(made.delete)
     return replace(outcome, verdict=Verdict.RETRY, reason=Reason.PROVIDER_BUSY, scope=Scope.TARGET)
 
 

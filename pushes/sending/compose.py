@@ -9,7 +9,7 @@ from pushes.text import characters
 from pushes.values import Content, Notification, Policy
 
 MAX_PROVIDER_SECONDS = 259_200  # Xinge keeps a message for at most three days
-LEAST_PROVIDER_SECONDS = 60
+MIN_PROVIDER_SECONDS = 60
 #: What the client app finds under these names is the platform's: the push type, and the id to replace by.
 RESERVED = frozenset({"type", "n_id"})
 
@@ -28,7 +28,7 @@ def compose(content: Content, policy: Policy, now: datetime, *, stands_for: int 
         title=_title(content, policy),
         content=_text(content, policy, stands_for),
         custom=_custom(content),
-        expire_seconds=max(LEAST_PROVIDER_SECONDS, min(seconds_left, MAX_PROVIDER_SECONDS)),
+        expire_seconds=max(MIN_PROVIDER_SECONDS, min(seconds_left, MAX_PROVIDER_SECONDS)),
         replace_id=content.id % 2_147_483_647 or 1,
     )
 

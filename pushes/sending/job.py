@@ -118,7 +118,7 @@ def _claim(work: KeyWork, ids: list[int]) -> list[Claimed]:
         work.contents.update((content.id, content) for content in map(Content._make, found))
     except BaseException:
         # They may be ours all the same: only the answer was lost.
-        outcomes.surely(lambda: claims.give_back(ids, token, now=clocks.now()))
+        outcomes.outlast_outage(lambda: claims.give_back(ids, token, now=clocks.now()))
         raise
     return rows
 
@@ -139,7 +139,7 @@ def _send_batch(work: KeyWork, rows: list[Claimed]) -> int:
     except BaseException:
         here = [row.id for row in rows if row.id not in work.left]
         if here:
-            outcomes.surely(lambda: claims.give_back(here, work.claim, now=clocks.now()))
+            outcomes.outlast_outage(lambda: claims.give_back(here, work.claim, now=clocks.now()))
         raise
     unbegun = [row.id for row in rows if row.id not in begun]
     if unbegun:

@@ -6,12 +6,12 @@ from pushes.names import Reason
 from pushes.providers.base import Provider
 from pushes.values import Outcome, Scope, Verdict
 
-MOST_PUSH_ID = 32
+MAX_PUSH_ID = 32
 
 
 def is_created(outcome: Outcome) -> bool:
     """Whether the message of a list has been created at the provider, under an id that can be kept."""
-    return outcome.verdict is Verdict.ACCEPTED and 0 < len(outcome.push_id) <= MOST_PUSH_ID
+    return outcome.verdict is Verdict.ACCEPTED and 0 < len(outcome.push_id) <= MAX_PUSH_ID
 
 
 def not_created(outcome: Outcome) -> Outcome:

@@ -48,7 +48,7 @@ def settle(
 
     `is_begun` says whether `claims.begin` has counted the attempt already.
     """
-    weighed = surely(partial(belief.weigh, key, finished))
+    weighed = outlast_outage(partial(belief.weigh, key, finished))
     finished = _told_apart(weighed.finished)
     now = clocks.now()
     latencies = [
@@ -57,9 +57,9 @@ def settle(
         if outcome.verdict is Verdict.ACCEPTED
     ]
     groups = _groups(finished, policies)
-    surely(lambda: _write(groups, claim, key, latencies, is_begun))
+    outlast_outage(lambda: _write(groups, claim, key, latencies, is_begun))
     if weighed.believed:
-        surely(partial(belief.act_on, key, weighed.believed))
+        outlast_outage(partial(belief.act_on, key, weighed.believed))
     _halt_poisoned_records(key, finished)
     if weighed.doubted_since is not None:
         pausing.pause_key(key, TOKENS_DOUBTED, PauseCode.TOKENS_DOUBTED, doubted_since=weighed.doubted_since)
@@ -124,7 +124,7 @@ def _write(
     tallies.add(ends, now)
 
 
-def surely(write: Callable[[], T]) -> T:
+def outlast_outage(write: Callable[[], T]) -> T:
     """Run a database write whose loss would leave pushes in doubt, again for up to half a lease while
     the database is away (restarted, deadlocked). Inside a caller's transaction it runs once."""
     deadline = time.monotonic() + settings.LEASE_SECONDS / 2
@@ -149,7 +149,7 @@ def _halt_poisoned_records(key: AppKey, finished: Finished) -> None:
     for record_id, outcome in poisoned.items():
         rest = DeliveryResult.objects.filter(record_id=record_id, app_key_id=key.pk, status__in=CLAIMABLE)
         words: dict[str, Any] = {"provider_code": outcome.code, "provider_text": outcome.text[:200]}
-        surely(partial(endings.end, rest, Status.FAILED, Reason.BAD_PAYLOAD, now=clocks.now(), **words))
+        outlast_outage(partial(endings.end, rest, Status.FAILED, Reason.BAD_PAYLOAD, now=clocks.now(), **words))
 
 
 def _judge_key(key: AppKey, finished: Finished) -> bool:

@@ -1,4 +1,4 @@
-"""What may have changed since a delivery was decided on: asked once more for a claimed window, before it leaves.
+"""What may have changed since a delivery was decided on: asked once more for a claimed batch, before it leaves.
 
 A fresh delivery costs one look at its account's presence, where its type minds presence; whose phone it is, its claim
 has told. One that has waited (held, retried, behind a backlog) gets the whole verdict again: meanwhile its account
@@ -32,7 +32,7 @@ FRESH_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claimed window's token, app and key, and the moment at which it is judged."""
+    """A claimed batch's token, app and key, and the moment at which it is judged."""
 
     token: str
     app: str

@@ -1,4 +1,4 @@
-"""Whether what has waited still stands: asked once more for a claimed window, before it leaves.
+"""Whether what has waited still stands: asked once more for a claimed batch, before it leaves.
 
 A push that was withdrawn while it was under way comes back as no retry; and of a chat push that has waited (for its
 burst, a reader, the morning, a retry, behind a backlog) the source is asked whether its message was taken back, with

@@ -2,7 +2,7 @@
 half of its CPU, of integers at a third.
 
 Django prepares every single value of an `in` for its field. These values are what the column holds already:
-integers, which are written into the statement, or text, which goes as parameters. A window of a few hundred
+integers, which are written into the statement, or text, which goes as parameters. A batch of a few hundred
 claimed rows is named in half a dozen statements, so this is a tenth of the cost of a push.
 """
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection, models
 
 #: A server takes statements of 16 MiB by default, older ones of 1 MiB, and a row may have texts of 64 KiB.
-MOST_STATEMENT_BYTES = 512 * 1024
+MAX_STATEMENT_BYTES = 512 * 1024
 
 
 def insert_rows(
@@ -76,7 +76,7 @@ def _statements(rows: Iterable[bytes]) -> Iterator[bytes]:
     waiting: list[bytes] = []
     size = 0
     for row in rows:
-        if waiting and size + len(row) > MOST_STATEMENT_BYTES:
+        if waiting and size + len(row) > MAX_STATEMENT_BYTES:
             yield b",".join(waiting)
             waiting, size = [], 0
         waiting.append(row)

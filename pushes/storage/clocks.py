@@ -26,7 +26,7 @@ from pushes.storage import probe, shared_redis
 log = logging.getLogger(__name__)
 
 #: More than this is told as a problem. Pushes become due, late and old by so much too early or too late.
-MOST_SKEW_SECONDS = 2.0
+MAX_SKEW_SECONDS = 2.0
 #: Clocks that differ by less agree: measuring is no better.
 AGREE = timedelta(seconds=0.5)
 #: A reading of the database's clock is good for so long; while the clocks disagree, for the shorter time.
@@ -122,7 +122,7 @@ def problems() -> dict[str, str]:
         name: _("The clock of this machine differs by %(seconds)s s from that of %(server)s: set both by NTP.")
         % {"seconds": f"{ahead:+.1f}", "server": names[name]}
         for name, ahead in seconds_ahead().items()
-        if abs(ahead) > MOST_SKEW_SECONDS
+        if abs(ahead) > MAX_SKEW_SECONDS
     }
 
 
@@ -130,7 +130,7 @@ def is_wrong() -> bool:
     """Whether this machine's own clock is known to be wrong: by the database's, or where that is the machine's own or
     does not answer, by Redis's."""
     found = seconds_ahead()
-    return abs(found.get("database", found.get("redis", 0.0))) > MOST_SKEW_SECONDS
+    return abs(found.get("database", found.get("redis", 0.0))) > MAX_SKEW_SECONDS
 
 
 def warn() -> None:

@@ -10,11 +10,11 @@ from pushes.names import Platform
 
 MIN_TOKEN, MAX_TOKEN = 8, 128
 #: APNs' tokens have 32 bytes today and may grow. TPNS gives iPhones tokens of its own, of 36 characters.
-LEAST_APNS_DIGITS = 64
+MIN_APNS_DIGITS = 64
 TPNS_LENGTH = 36
 _HEX = frozenset("0123456789abcdefABCDEF")
 _XCODE = str.maketrans("", "", "<> \t\r\n\u00a0")
-_SHORTEST_BEGINNING = 4
+_MIN_BEGINNING = 4
 #: What programs write where they have no token.
 _NOTHING = frozenset(
     (
@@ -42,13 +42,13 @@ def spelled(token: str, platform: str) -> str:
 
 def _of_apple(bare: str) -> str:
     digits = _apns(bare)
-    if LEAST_APNS_DIGITS <= len(digits) <= MAX_TOKEN and len(digits) % 2 == 0:
+    if MIN_APNS_DIGITS <= len(digits) <= MAX_TOKEN and len(digits) % 2 == 0:
         return digits
     if len(bare) == TPNS_LENGTH and bare.isascii() and bare.isalnum():
         return bare
     found = f"{len(digits)} of them" if digits else "other characters"
     raise InvalidTokenError(
-        f"an iPhone's token has {LEAST_APNS_DIGITS} to {MAX_TOKEN} hexadecimal digits, two for each byte; "
+        f"an iPhone's token has {MIN_APNS_DIGITS} to {MAX_TOKEN} hexadecimal digits, two for each byte; "
         f"this one has {found}"
     )
 
@@ -71,7 +71,7 @@ def stored(token: str, platform: str) -> str:
 def apple(text: str) -> str:
     """What an iPhone's token that is written so, or begins so, is stored as; "" when it can be none."""
     digits = _apns(text)
-    return digits if len(digits) >= _SHORTEST_BEGINNING else ""
+    return digits if len(digits) >= _MIN_BEGINNING else ""
 
 
 def words(text: str) -> list[str]:

@@ -9,15 +9,15 @@ from django.conf import settings
 
 from pushes.models import DeliveryResult
 from pushes.names import Reason, Status
-from pushes.providers.answers import MOST_RETRY_AFTER_SECONDS
+from pushes.providers.answers import MAX_RETRY_AFTER_SECONDS
 
 #: What lies further ahead than it can by so much was written by a clock that was wrong.
 CLOCK_TOLERANCE = timedelta(minutes=5)
 #: Rows of a paused broadcast are due years ahead: nothing else is due after so long.
 HORIZON = timedelta(days=365)
-MOST_ROWS = 5_000
+MAX_ROWS = 5_000
 #: A window opens within a day, or within two where a clock change leaves it out, and an hour or two more.
-LONGEST_NIGHT = timedelta(hours=50)
+MAX_NIGHT = timedelta(hours=50)
 
 
 class _Row(NamedTuple):
@@ -42,7 +42,7 @@ def _bring_back(status: Status, limit: Callable[[_Row], timedelta], now: datetim
     ahead = DeliveryResult.objects.filter(
         status=status, due_at__gt=now + CLOCK_TOLERANCE, due_at__lt=now + HORIZON, expires_at__gt=now
     )
-    farthest = map(_Row._make, ahead.order_by("-due_at").values_list(*_Row._fields)[:MOST_ROWS])
+    farthest = map(_Row._make, ahead.order_by("-due_at").values_list(*_Row._fields)[:MAX_ROWS])
     found = [row.id for row in farthest if _is_postdated(row, limit(row), now)]
     return ahead.filter(id__among=found).update(due_at=now) if found else 0
 
@@ -55,7 +55,7 @@ def _is_postdated(row: _Row, limit: timedelta, now: datetime) -> bool:
 def _longest_retry(row: _Row) -> timedelta:
     if row.reason == Reason.THROTTLED:
         return HORIZON  # what a rate postpones has no limit: it waits for all that is before it
-    wish = MOST_RETRY_AFTER_SECONDS if row.reason == Reason.PROVIDER_BUSY else 0.0
+    wish = MAX_RETRY_AFTER_SECONDS if row.reason == Reason.PROVIDER_BUSY else 0.0
     return timedelta(seconds=max(wish, settings.RETRY_MOST_SECONDS, settings.BREAKER_MOST_SECONDS))
 
 
@@ -64,4 +64,4 @@ def _longest_hold(row: _Row) -> timedelta:
         return timedelta(seconds=max(settings.GRACE_SECONDS.values()))
     if row.reason == Reason.COALESCED:
         return timedelta(seconds=settings.COALESCE_SECONDS)
-    return LONGEST_NIGHT
+    return MAX_NIGHT

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 LEASE_NAME = "sweeper"
 HOLDER = secrets.token_hex(8)
-ROWS_A_ROUND = 20_000
+ROWS_PER_ROUND = 20_000
 #: A lane whose queues hold more jobs than this is busy, not stuck.
 QUIET_JOBS = 4
 WATCH = lost_jobs.Watch()
@@ -179,7 +179,7 @@ Row = tuple[str, int, int | None, int]
 
 
 def _rows(due: "QuerySet[DeliveryResult]") -> list[Row]:
-    return list(due.order_by("due_at", "id").values_list("kind", "shard", "app_key_id", "id")[:ROWS_A_ROUND])
+    return list(due.order_by("due_at", "id").values_list("kind", "shard", "app_key_id", "id")[:ROWS_PER_ROUND])
 
 
 def _followers(first: Iterable[Row], now: datetime) -> list[Row]:
@@ -201,10 +201,10 @@ def _stuck_records(now: datetime, quiet: Collection[str]) -> int:
     found = list(
         PushRecord.objects.filter(is_stuck, status=RecordStatus.PENDING, kind__in=list(quiet))
         .order_by("id")
-        .values_list("kind", "shard", "id")[:ROWS_A_ROUND]
+        .values_list("kind", "shard", "id")[:ROWS_PER_ROUND]
     )
     busy = [lane for lane in lanes.LANES if lane not in quiet]
-    found += WATCH.look(busy, now, most=ROWS_A_ROUND)
+    found += WATCH.look(busy, now, most=ROWS_PER_ROUND)
     by_queue: dict[tuple[str, int], list[int]] = {}
     for kind, shard, record_id in found:
         by_queue.setdefault((kind, shard), []).append(record_id)

@@ -39,16 +39,16 @@ FORMER_PATHS = {"pushes.admin.export_job.write": EXPORT_JOB}
 
 JOB_PREFIX = "rq:job:"
 FAILURE_SECONDS = 86_400  # a failed job is kept for people to look at; RQ would keep it for a year
-MOST_SECONDS = 3_600  # of a job's time-out; ours have 600
-MOST_KEPT_SECONDS = 30 * 86_400
-MOST_ID = 2**63 - 1
-MOST_IDS = 5_000  # the largest JOB_SIZE
-MOST_BYTES = 200_000  # of a job's call: MOST_IDS of the longest ids, and some
-MOST_TEXT_BYTES = 1_000
+MAX_SECONDS = 3_600  # of a job's time-out; ours have 600
+MAX_KEPT_SECONDS = 30 * 86_400
+MAX_ID = 2**63 - 1
+MAX_IDS = 5_000  # the largest JOB_SIZE
+MAX_BYTES = 200_000  # of a job's call: MAX_IDS of the longest ids, and some
+MAX_TEXT_BYTES = 1_000
 #: So many failed jobs of a queue are kept; with a flood of them what is refused is only counted.
-MOST_FAILED = 1_000
+MAX_FAILED = 1_000
 #: So many are told of one by one until `take_refused` is called; the rest are counted.
-MOST_LOGGED = 20
+MAX_LOGGED = 20
 #: What stands in the place of a call that cannot be read.
 UNREADABLE = b'["(unreadable)", null, [], {}]'
 #: What stands in the place of a moment: RQ and its pages cannot do without.
@@ -106,15 +106,15 @@ class RefusedError(Exception):
 
 def is_id(value: object) -> bool:
     """A row's id: a whole number (no boolean) that a BIGINT column can hold."""
-    return type(value) is int and 0 < value <= MOST_ID
+    return type(value) is int and 0 < value <= MAX_ID
 
 
 def is_id_list(value: object) -> bool:
-    return isinstance(value, list) and 0 < len(value) <= MOST_IDS and _are_ids(value)
+    return isinstance(value, list) and 0 < len(value) <= MAX_IDS and _are_ids(value)
 
 
 def _are_ids(values: list[Any]) -> bool:
-    return set(map(type, values)) == {int} and min(values) > 0 and max(values) <= MOST_ID
+    return set(map(type, values)) == {int} and min(values) > 0 and max(values) <= MAX_ID
 
 
 #: What the one argument of each function must be.
@@ -199,15 +199,15 @@ def read_meta(raw: Raw) -> dict[str, Any] | None:
 
 
 def _unpacked(data: bytes) -> bytes:
-    """Decompressed, if it is compressed, and never more than a little more than MOST_BYTES of it."""
+    """Decompressed, if it is compressed, and never more than a little more than MAX_BYTES of it."""
     try:
-        return zlib.decompressobj().decompress(data, MOST_BYTES + 1)
+        return zlib.decompressobj().decompress(data, MAX_BYTES + 1)
     except zlib.error:
         return data
 
 
 def _json(text: bytes) -> Any:
-    if len(text) > MOST_BYTES:
+    if len(text) > MAX_BYTES:
         return None
     try:
         return json.loads(text)
@@ -216,7 +216,7 @@ def _json(text: bytes) -> Any:
 
 
 def _is_text(value: bytes) -> bool:
-    return len(value) <= MOST_TEXT_BYTES and _decodes(value)
+    return len(value) <= MAX_TEXT_BYTES and _decodes(value)
 
 
 def _decodes(value: bytes) -> bool:
@@ -246,8 +246,8 @@ def _is_seconds(most: int) -> Callable[[bytes], bool]:
 _FIELDS: dict[bytes, Callable[[bytes], bool]] = {
     **dict.fromkeys((b"origin", b"description", b"worker_name"), _is_text),
     **dict.fromkeys((b"created_at", b"enqueued_at", b"started_at", b"ended_at", b"last_heartbeat"), _is_moment),
-    **dict.fromkeys((b"result_ttl", b"failure_ttl"), _is_seconds(MOST_KEPT_SECONDS)),
-    b"timeout": _is_seconds(MOST_SECONDS),
+    **dict.fromkeys((b"result_ttl", b"failure_ttl"), _is_seconds(MAX_KEPT_SECONDS)),
+    b"timeout": _is_seconds(MAX_SECONDS),
     b"status": frozenset(status.value.encode() for status in JobStatus).__contains__,
 }
 
@@ -311,7 +311,7 @@ def is_wrong_type(error: Exception) -> bool:
 
 def refuse(queue: Queue, job_id: bytes, raw: Raw, error: RefusedError) -> None:
     """Say so, count it, and put it among the failed jobs of its queue, or away. Raises redis.RedisError."""
-    if sum(tally.count for tally in _refused.values()) < MOST_LOGGED:
+    if sum(tally.count for tally in _refused.values()) < MAX_LOGGED:
         log.error("%s: job %s is not run: %s", queue.name, _shown(job_id), error)
     put_back(queue.name, error.reason.value, Tally(1, str(error)))
     if error.reason == JobRefusal.QUEUE:
@@ -328,7 +328,7 @@ def _recorded(queue: Queue, name: str, raw: Raw, text: str) -> bool:
     kept.origin, kept.failure_ttl = queue.name, FAILURE_SECONDS
     client: Any = queue.connection
     try:
-        if client.zcard(queue.failed_job_registry.key) >= MOST_FAILED:
+        if client.zcard(queue.failed_job_registry.key) >= MAX_FAILED:
             return False
         with client.pipeline() as pipeline:
             pipeline.delete(kept.key)
@@ -346,7 +346,7 @@ def take_refused() -> dict[tuple[str, str], Tally]:
     taken = dict(_refused)
     _refused.clear()
     number = sum(tally.count for tally in taken.values())
-    if number > MOST_LOGGED:
+    if number > MAX_LOGGED:
         log.error("%s jobs that are none of ours were refused in all", number)
     return taken
 

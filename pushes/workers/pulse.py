@@ -29,16 +29,16 @@ log = logging.getLogger(__name__)
 NAMES_KEY, TEXT_KEY = "higo:unwell", "higo:unwell:{name}"
 SAID_SECONDS = 60
 #: So many are read at once, and so much of each: more has been said by nobody of ours.
-MOST_COMPLAINTS, MOST_SAID_BYTES = 500, 900
+MAX_COMPLAINTS, MAX_SAID_BYTES = 500, 900
 ASK_SECONDS = 5
 DATABASE, CLOCK, STANDSTILL = "database", "clock", "standstill"
 #: That a provider has refused what this machine signs, for all of its worker processes, also those of tomorrow.
 CLOCK_KEY = "higo:clock-refused:{host}"
 CLOCK_SECONDS = 3_600
 #: A busy machine may take a while to ask.
-LEAST_SILENT_SECONDS = 10.0
+MIN_SILENT_SECONDS = 10.0
 #: RQ waits for a job for 10 s, and looks after its registries: a loop that is still for no longer may be well.
-LEAST_STILL_SECONDS = 30.0
+MIN_STILL_SECONDS = 30.0
 _threads: dict[int, float] = {}
 
 _WORDS = {
@@ -145,12 +145,12 @@ class Pulse:
         """What is wrong; None while the process is well. One that has never had an answer is not."""
         now = time.monotonic()
         silent = now - (self._answered_at or self._started_at)
-        if self._answered_at is None or silent > max(LEAST_SILENT_SECONDS, settings.SHARD_LEASE_SECONDS):
+        if self._answered_at is None or silent > max(MIN_SILENT_SECONDS, settings.SHARD_LEASE_SECONDS):
             return Complaint(self._name, self._host, DATABASE, int(silent))
         if self._sends and _Process.clock_refused_at is not None:
             return Complaint(self._name, self._host, CLOCK, int(now - _Process.clock_refused_at))
         still = now - min(list(_threads.values()), default=now)
-        if still > max(LEAST_STILL_SECONDS, settings.LEASE_SECONDS):
+        if still > max(MIN_STILL_SECONDS, settings.LEASE_SECONDS):
             return Complaint(self._name, self._host, STANDSTILL, int(still))
         return None
 
@@ -214,7 +214,7 @@ def watched(name: str, *, sends: bool = False) -> Iterator[Pulse]:
 def complaints() -> list[Complaint]:
     """What processes of all machines have said within the last minute. Raises redis.RedisError."""
     client: Any = shared_redis.connection()
-    names = queues.unless_strange(lambda: sorted(client.smembers(NAMES_KEY))[:MOST_COMPLAINTS], None)
+    names = queues.unless_strange(lambda: sorted(client.smembers(NAMES_KEY))[:MAX_COMPLAINTS], None)
     if names is None:
         client.delete(NAMES_KEY)  # so that there is a place for the next
     if not names:
@@ -230,7 +230,7 @@ def complaints() -> list[Complaint]:
 def _read(text: bytes | None) -> Complaint | None:
     """None for what nobody of ours has said: it is shown on pages."""
     try:
-        found = Complaint(**json.loads((text or b"null")[:MOST_SAID_BYTES]))
+        found = Complaint(**json.loads((text or b"null")[:MAX_SAID_BYTES]))
     except (ValueError, TypeError, RecursionError):
         return None
     are_names = all(isinstance(one, str) and one.isprintable() for one in (found.process, found.host))

@@ -32,7 +32,7 @@ JOB_PATHS = job_check.JOB_PATHS
 #: Raised in the middle of a job that takes longer than its time-out.
 JobTimeout: type[Exception] = JobTimeoutException
 #: More would keep rows from a lane's other processes for longer than a moment.
-BATCHES_A_RUN = 4
+BATCHES_PER_RUN = 4
 JOBS_READ_AT_ONCE = 20
 #: RQ's own names: the set of workers that have registered, and a key for each that lives.
 WORKERS_KEY = "rq:workers"
@@ -109,7 +109,7 @@ def enqueue_export(export_id: int) -> None:
 
 def absorb_waiting(ids: Sequence[int]) -> list[list[int]]:
     """`ids` of the running job and those of the jobs of the same kind and app key that wait next in its queue, as
-    batches of at most JOB_SIZE, BATCHES_A_RUN of them at most.
+    batches of at most JOB_SIZE, BATCHES_PER_RUN of them at most.
 
     RQ spends some 75 commands on a job, whether it is about one row or hundreds, and here a following job costs
     three. So under load small jobs become one batch, and full ones are run together. A crash in here loses jobs,
@@ -136,7 +136,7 @@ def _taken_in(batches: list[list[int]], ids: list[int]) -> bool:
     if len(batches[-1]) + len(ids) <= settings.JOB_SIZE:
         batches[-1] += ids
         return True
-    if len(batches) < BATCHES_A_RUN:
+    if len(batches) < BATCHES_PER_RUN:
         batches.append(list(ids))
         return True
     return False

@@ -35,7 +35,7 @@ LEASE_KEY = "higo:shard:{name}"
 PARENT_SECONDS = 1.0
 RELEASE_SECONDS = 3.0
 #: Of any machine of the platform, whatever its settings.
-LONGEST_LEASE_SECONDS = 3_600
+MAX_LEASE_SECONDS = 3_600
 
 # Take the lease when it is free or ours already. What has no end, or one in the far future, is nobody's lease.
 _HOLD = """
@@ -93,7 +93,7 @@ class ShardLeases:
             return
         seconds = settings.SHARD_LEASE_SECONDS
         until = time.monotonic() + seconds
-        args: list[str | int] = [self.holder, int(seconds * 1_000), int(max(seconds, LONGEST_LEASE_SECONDS) * 1_000)]
+        args: list[str | int] = [self.holder, int(seconds * 1_000), int(max(seconds, MAX_LEASE_SECONDS) * 1_000)]
         self._held = {name for name in self.names if self._hold(keys=[LEASE_KEY.format(name=name)], args=args)}
         self._held_until = until
 

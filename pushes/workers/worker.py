@@ -35,11 +35,11 @@ log = logging.getLogger(__name__)
 #: (between jobs) or BUSY (in one) counts as gone.
 WORKER_SECONDS, ALIVE_SECONDS, BUSY_SECONDS = 25, 30, 90
 MAINTENANCE_SECONDS = 30
-LEAST_PAUSE_SECONDS, MOST_PAUSE_SECONDS = 0.5, 5.0
+MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 5.0
 STORE_SECONDS = 1.0
 STAND_BY_SECONDS = 0.5
 #: A burst is over when it has had no queue to look into so often in a row: a lease may just be late.
-MOST_EMPTY_LOOKS = 6
+MAX_EMPTY_LOOKS = 6
 
 
 class Shards(Protocol):
@@ -59,7 +59,7 @@ class Outage:
 
     def __init__(self) -> None:
         self._since: float | None = None
-        self._pause = LEAST_PAUSE_SECONDS
+        self._pause = MIN_PAUSE_SECONDS
 
     @property
     def has_begun(self) -> bool:
@@ -70,12 +70,12 @@ class Outage:
             self._since = time.monotonic()
             log.warning("Redis cannot be used, trying again until it can: %s: %s", type(error).__name__, error)
         time.sleep(self._pause)
-        self._pause = min(self._pause * 2, MOST_PAUSE_SECONDS)
+        self._pause = min(self._pause * 2, MAX_PAUSE_SECONDS)
 
     def is_over(self) -> None:
         if self._since is not None:
             log.warning("Redis is back after %.0f s: the worker goes on", time.monotonic() - self._since)
-        self._since, self._pause = None, LEAST_PAUSE_SECONDS
+        self._since, self._pause = None, MIN_PAUSE_SECONDS
 
 
 class ShardWorker(SimpleWorker):
@@ -161,7 +161,7 @@ class ShardWorker(SimpleWorker):
             with self._waiting():
                 time.sleep(STAND_BY_SECONDS)
             self._empty_looks += 1
-            return burst and self._empty_looks >= MOST_EMPTY_LOOKS
+            return burst and self._empty_looks >= MAX_EMPTY_LOOKS
         self._empty_looks = 0
         if not self._is_flooded():
             self.heartbeat()

@@ -17,7 +17,7 @@ from tests.chaos.world import CONCURRENCY, STEP_SECONDS, Audit, World
 from tests.planted import PLANTS
 
 #: How long everything may take to be over once the last message was produced and the last harm was done.
-MOST_SECONDS = 45.0
+MAX_SECONDS = 45.0
 #: Ways in which a Redis may refuse for a while and be as before afterwards.
 REFUSAL_WORDS = ("ReadOnlyError", "MasterDownError", "OutOfMemoryError", "NoPermissionError", "AuthenticationError")
 LIVE = "('pending', 'held', 'sending', 'retrying')"
@@ -229,7 +229,7 @@ class Case:
 
     def _wait_until_over(self, submitted: set[str], first_record: int) -> None:
         """Return when nothing is under way any more, or when that takes too long: the auditor says what is left."""
-        deadline = time.monotonic() + MOST_SECONDS
+        deadline = time.monotonic() + MAX_SECONDS
         while time.monotonic() < deadline:
             self.world.pause(0.2)
             if self._is_over(submitted, first_record):

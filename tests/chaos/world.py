@@ -38,7 +38,7 @@ ACCOUNTS = 3_000
 ANDROID_KEY, IOS_KEY = 2_100_900_001, 2_200_900_001
 CONCURRENCY = 64
 #: How long everything may take to be over once the last message was produced.
-MOST_SECONDS = 60.0
+MAX_SECONDS = 60.0
 STEP_SECONDS = 0.05
 
 #: Everything that waits, waits briefly; the rest is as in production.
@@ -153,7 +153,7 @@ class World:
         self._wait(lambda: self.database.rows("SELECT COUNT(*) FROM chatscan_scannerposition")[0][0] >= scanners)
 
     def _wait(self, is_so: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + MOST_SECONDS
+        deadline = time.monotonic() + MAX_SECONDS
         while not is_so():
             if time.monotonic() > deadline:
                 raise RuntimeError(f"the world did not get ready\n{self.family.logs()}")

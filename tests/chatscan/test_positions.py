@@ -54,7 +54,7 @@ def test_a_rehearsal_counts_refusals(hour, chats, settings):
 
 
 def test_a_long_rehearsal_examines_the_beginning_and_says_so(hour, monkeypatch):
-    monkeypatch.setattr("chatscan.positions.REHEARSAL_MOST", 3)
+    monkeypatch.setattr("chatscan.positions.MAX_REHEARSED", 3)
     preview = preview_rewind("group", ago(3_600))
     assert (preview.documents, preview.examined, preview.is_complete) == (4, 3, False)
 

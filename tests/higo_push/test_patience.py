@@ -102,7 +102,7 @@ def test_a_slow_upload_that_goes_on_is_taken(start_web: StartWeb) -> None:
         f"POST /api/v1/pushes HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {clear}\r\n"
         f"Content-Type: application/json\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    step = patience.LEAST_BYTES_PER_SECOND
+    step = patience.MIN_BYTES_PER_SECOND
     began = time.monotonic()
     with connected(url) as client:
         client.sendall(head.encode())

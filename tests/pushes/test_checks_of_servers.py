@@ -9,9 +9,9 @@ from django.db import OperationalError, connection, connections
 from redis import RedisError
 
 from pushes.checks import (
-    LEAST_BUFFER_POOL,
-    LEAST_REDO_LOG,
     MIB,
+    MIN_BUFFER_POOL,
+    MIN_REDO_LOG,
     check_mariadb,
     check_redis,
     comparison,
@@ -73,7 +73,7 @@ def test_small_memories_are_told_with_what_they_are_and_should_be():
 
 
 def test_memories_of_the_wanted_size_are_not():
-    assert sizes({"innodb_buffer_pool_size": LEAST_BUFFER_POOL, "innodb_log_file_size": LEAST_REDO_LOG}) == []
+    assert sizes({"innodb_buffer_pool_size": MIN_BUFFER_POOL, "innodb_log_file_size": MIN_REDO_LOG}) == []
 
 
 @pytest.mark.django_db
@@ -82,7 +82,7 @@ def test_the_server_that_the_tests_use_is_read():
     with connection.cursor() as cursor:
         cursor.execute("SELECT @@innodb_buffer_pool_size, @@innodb_log_file_size, @@innodb_flush_log_at_trx_commit")
         pool, log, written = cursor.fetchone()
-    expected = (pool < LEAST_BUFFER_POOL) + (log < LEAST_REDO_LOG) + (written != 1)
+    expected = (pool < MIN_BUFFER_POOL) + (log < MIN_REDO_LOG) + (written != 1)
     found = [message.id for message in run_checks(databases=["default"])]
     assert sum(one in ("pushes.W001", "pushes.W002") for one in found) == expected
     assert "pushes.E006" not in found

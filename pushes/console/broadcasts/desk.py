@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from pushes.broadcasts import approval, audiences, lifecycle, watch
 from pushes.console.broadcasts import canary_words, progress, review, steps, trial_send, words
 from pushes.console.broadcasts.accounts import UnknownAccountsPage
-from pushes.console.broadcasts.form import MOST_TYPED, MOST_TYPED_BYTES, PROVIDER_BYTES, BroadcastForm
+from pushes.console.broadcasts.form import MAX_TYPED, MAX_TYPED_BYTES, PROVIDER_BYTES, BroadcastForm
 from pushes.console.delivery_log.pushes import deliveries_url
 from pushes.console.site.confirm import Question, RefusedError, ask
 from pushes.console.site.desk import Desk, page
@@ -126,15 +126,15 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
         if original is None:
             return dict(super().get_changeform_initial_data(request))
         copied: dict[str, Any] = {name: getattr(original, name) for name in COPIED}
-        if len(original.accounts) > MOST_TYPED:
+        if len(original.accounts) > MAX_TYPED:
             return copied | {"accounts_of": original.pk}
         return copied | {"accounts_typed": "\n".join(original.accounts)}
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         context |= {
             "provider_bytes": PROVIDER_BYTES,
-            "most_typed_bytes": MOST_TYPED_BYTES,
-            "most_typed_mb": MOST_TYPED_BYTES // 1_000_000,
+            "most_typed_bytes": MAX_TYPED_BYTES,
+            "most_typed_mb": MAX_TYPED_BYTES // 1_000_000,
             "known_tags": sorted({t for app in App for t in tags.known(app)}),
             "preview_apps": App.values,
             "preview_platforms": Platform.choices,

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes.console.site import account_list
-from pushes.console.site.account_list import MOST_ACCOUNTS, AccountList
+from pushes.console.site.account_list import MAX_ACCOUNTS, AccountList
 from pushes.console.site.blanks import refuse_blanks
 from pushes.console.site.theme import ModelForm, widgets
 from pushes.models import Broadcast
@@ -19,13 +19,13 @@ from pushes.text.exact_json import Decoder
 
 SHOWN_BAD_LINES = 20
 #: A longer list is not put back into the text box; uploading or typing another replaces it.
-MOST_TYPED = 2_000
+MAX_TYPED = 2_000
 #: What a message may take at the provider: the whole of it, title, text, data and the format's own words.
 PROVIDER_BYTES = 4_096
 #: Django takes no more than 2.5 MB of fields in a request (files apart), and answers without a form what is more.
-MOST_TYPED_BYTES = 2_000_000
+MAX_TYPED_BYTES = 2_000_000
 #: The web server before us takes requests of 16 MiB (deploy/nginx.conf).
-LARGEST_UPLOAD = 15_000_000
+MAX_UPLOAD = 15_000_000
 
 
 class BroadcastForm(ModelForm[Broadcast]):
@@ -84,7 +84,7 @@ class BroadcastForm(ModelForm[Broadcast]):
                 "percent": settings.BROADCAST_CANARY_PERCENT,
                 "most": f"{settings.BROADCAST_CANARY_ABOVE:,}",
             }
-        if kept and len(kept) <= MOST_TYPED:
+        if kept and len(kept) <= MAX_TYPED:
             self.fields["accounts_typed"].initial = "\n".join(kept)
         elif kept:
             self.fields["accounts_typed"].help_text = _(
@@ -119,24 +119,24 @@ class BroadcastForm(ModelForm[Broadcast]):
         except tags.InvalidTagError:
             raise forms.ValidationError(
                 _("“%(tag)s” is no tag: 1 to %(most)s letters, digits, Chinese characters, or _ - . :")
-                % {"tag": tag, "most": tags.LONGEST_TAG}
+                % {"tag": tag, "most": tags.MAX_TAG}
             ) from None
 
     def clean_accounts_typed(self) -> str:
         typed = str(self.cleaned_data["accounts_typed"])
-        if len(typed.encode()) > MOST_TYPED_BYTES:
+        if len(typed.encode()) > MAX_TYPED_BYTES:
             raise forms.ValidationError(
                 _("More than %(mb)s MB cannot be typed: upload the list as a CSV file.")
-                % {"mb": MOST_TYPED_BYTES // 1_000_000}
+                % {"mb": MAX_TYPED_BYTES // 1_000_000}
             )
         return typed
 
     def clean_accounts_file(self) -> "UploadedFile[bytes] | None":
         upload: UploadedFile[bytes] | None = self.cleaned_data["accounts_file"]
-        if upload is not None and (upload.size or 0) > LARGEST_UPLOAD:
+        if upload is not None and (upload.size or 0) > MAX_UPLOAD:
             raise forms.ValidationError(
                 _("The file has %(size)s MB: at most %(mb)s MB. Leave only the column of account ids in it.")
-                % {"size": f"{(upload.size or 0) / 1_000_000:.1f}", "mb": LARGEST_UPLOAD // 1_000_000}
+                % {"size": f"{(upload.size or 0) / 1_000_000:.1f}", "mb": MAX_UPLOAD // 1_000_000}
             )
         return upload
 
@@ -205,6 +205,6 @@ def _fault(listed: AccountList | None) -> str | list[str]:
         ]
     if not listed.ids:
         return _("No account id was found in it.")
-    if len(listed.ids) > MOST_ACCOUNTS:
-        return _("%(n)s accounts: at most %(most)s fit one broadcast.") % {"n": len(listed.ids), "most": MOST_ACCOUNTS}
+    if len(listed.ids) > MAX_ACCOUNTS:
+        return _("%(n)s accounts: at most %(most)s fit one broadcast.") % {"n": len(listed.ids), "most": MAX_ACCOUNTS}
     return ""

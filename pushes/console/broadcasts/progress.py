@@ -13,7 +13,7 @@ from pushes.names import BroadcastStatus, Status
 from pushes.storage import clocks
 
 #: Too early to divide by.
-LEAST_SECONDS = 2.0
+MIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +94,4 @@ def _rate(broadcast: Broadcast, now: Progress) -> float | None:
     if broadcast.status != BroadcastStatus.SENDING or broadcast.started_at is None or not now.recent:
         return None
     spent = (clocks.now() - broadcast.started_at).total_seconds()
-    return now.recent / min(spent, now.recent_seconds) if spent > LEAST_SECONDS else None
+    return now.recent / min(spent, now.recent_seconds) if spent > MIN_SECONDS else None

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from pushes.broadcasts import trial_send
-from pushes.broadcasts.trial_send import MOST_NAMES, Named
+from pushes.broadcasts.trial_send import MAX_NAMES, Named
 from pushes.console.site.desk import Desk
 from pushes.console.site.theme import widgets
 from pushes.models import Broadcast, mask_token
@@ -25,7 +25,7 @@ PERMISSION = "pushes.test_device"
 TESTABLE = (BroadcastStatus.DRAFT, BroadcastStatus.WAITING, BroadcastStatus.SCHEDULED)
 TEMPLATE = "console/broadcast_test.html"
 #: An account id is shorter, and may be repeated whole; a token may not.
-LONGEST_SHOWN = 24
+MAX_SHOWN = 24
 
 
 class TestForm(forms.Form):
@@ -45,9 +45,9 @@ class TestForm(forms.Form):
 
     def clean_names(self) -> list[str]:
         names = list(dict.fromkeys(device_tokens.words(self.cleaned_data["names"])))
-        if len(names) > MOST_NAMES:
+        if len(names) > MAX_NAMES:
             raise forms.ValidationError(
-                _("%(n)s names: a test goes to at most %(most)s.") % {"n": len(names), "most": MOST_NAMES}
+                _("%(n)s names: a test goes to at most %(most)s.") % {"n": len(names), "most": MAX_NAMES}
             )
         try:
             named = trial_send.devices_of(self.broadcast.apps, names)
@@ -59,16 +59,16 @@ class TestForm(forms.Form):
                 _("No active device in %(app)s is known for: %(names)s. Nothing was sent.")
                 % {"app": " / ".join(self.broadcast.apps), "names": unknown}
             )
-        if named.number > MOST_NAMES:
+        if named.number > MAX_NAMES:
             raise forms.ValidationError(
-                _("These are %(n)s devices: a test goes to at most %(most)s.") % {"n": named.number, "most": MOST_NAMES}
+                _("These are %(n)s devices: a test goes to at most %(most)s.") % {"n": named.number, "most": MAX_NAMES}
             )
         self.named = named
         return names
 
 
 def _shown(name: str) -> str:
-    return name if len(name) <= LONGEST_SHOWN else mask_token(name)
+    return name if len(name) <= MAX_SHOWN else mask_token(name)
 
 
 def is_offered(broadcast: Broadcast, user: Any) -> bool:

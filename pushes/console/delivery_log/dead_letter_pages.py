@@ -22,7 +22,7 @@ from pushes.inbound import dead_letters
 from pushes.models import DeadLetter
 from pushes.names import CONFLICT, DeadLetterStatus
 
-MOST_AT_ONCE = 1_000
+MAX_AT_ONCE = 1_000
 
 
 class CorrectForm(forms.Form):
@@ -152,7 +152,7 @@ def discard_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: Query
 
 
 def _ids(chosen: QuerySet[DeadLetter]) -> list[int]:
-    return list(chosen.order_by("pk").values_list("pk", flat=True)[:MOST_AT_ONCE])
+    return list(chosen.order_by("pk").values_list("pk", flat=True)[:MAX_AT_ONCE])
 
 
 def _still_new(ids: Sequence[int]) -> set[int]:

@@ -74,7 +74,7 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
             request,
             {
                 "groups": [
-                    (reason, dead_letter_reasons.words(reason), attention.shown(number, vitals.MOST_LETTERS))
+                    (reason, dead_letter_reasons.words(reason), attention.shown(number, vitals.MAX_LETTERS))
                     for reason, number in groups
                 ],
                 **(extra_context or {}),

@@ -44,7 +44,7 @@ SIEVED = {
     "push_type": "push_type__exact",
     "app_key_id": "key",
 }
-LONGEST_PREVIEW = 40
+MAX_PREVIEW = 40
 CHECKBOX_CLASSES = " ".join([*widgets.CHECKBOX_CLASSES, "action-select"])
 
 
@@ -212,7 +212,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
     @admin.display(description=gettext_lazy("message"))
     def message(self, row: DeliveryResult) -> SafeString:
         record = getattr(row, "record", None)  # the log outlives its pushes
-        preview = characters.shorten(record.title or record.text, LONGEST_PREVIEW) if record else _("(removed)")
+        preview = characters.shorten(record.title or record.text, MAX_PREVIEW) if record else _("(removed)")
         return format_html(
             '<span class="console-preview">{}</span><span class="console-muted console-line">{} · {}</span>',
             preview,
@@ -249,7 +249,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
     def verdict(self, row: DeliveryResult) -> SafeString:
         """The status, and below it why, with the provider's own words."""
         code = "" if row.provider_code in (None, 0) else str(row.provider_code)
-        said = " ".join(word for word in (code, characters.shorten(row.provider_text, LONGEST_PREVIEW)) if word)
+        said = " ".join(word for word in (code, characters.shorten(row.provider_text, MAX_PREVIEW)) if word)
         words = " · ".join(word for word in (reason_words(row.status, row.reason), said) if word)
         return format_html(
             '{}<span class="console-muted console-why" title="{}">{}</span>', self.state(row), row.reason, words

@@ -78,7 +78,7 @@ def _read(export: Export, limit: int, seconds: float) -> Piece:
         is_last = len(some) < limit
         return Piece(some, export.oldest_id if is_last else some[-1].pk, is_last)
     ends_at, some = monotonic() + seconds, []
-    for strip in pages.windows_down(DeliveryResult, export.cursor, found.bounds()):
+    for strip in pages.spans_down(DeliveryResult, export.cursor, found.bounds()):
         some += pages.within(rows, strip)[: limit - len(some)]
         if len(some) >= limit:
             return Piece(some, some[-1].pk, False)

@@ -48,7 +48,7 @@ def ask_for(desk: Desk[DeliveryResult], request: HttpRequest) -> HttpResponse:
             "The file is written in the background, newest rows first, at most %(most)s of them, and is kept for "
             "%(days)s days. Rows that come later are not in it."
         )
-        % {"most": f"{exports.MOST_ROWS:,}", "days": exports.KEPT.days},
+        % {"most": f"{exports.MAX_ROWS:,}", "days": exports.KEPT.days},
         button=_("Export"),
         facts=understood or [(_("Filters"), _("none: the whole log"))],
         form=ExportForm if may_reveal else forms.Form,
@@ -67,7 +67,7 @@ def ask_for(desk: Desk[DeliveryResult], request: HttpRequest) -> HttpResponse:
         try:
             made.append(exports.order(export))
         except exports.TooManyError:
-            most = exports.MOST_WAITING
+            most = exports.MAX_WAITING
             raise RefusedError(
                 _("You have %(n)s exports under way: wait for one, or cancel one.") % {"n": most}
             ) from None
@@ -138,7 +138,7 @@ class Exports(ReadOnlyDesk[Export]):
             "is_live": export.status in exports.LIVE,
             "is_done": export.status == ExportStatus.DONE,
             "ends_at": export.created_at + exports.KEPT,
-            "most": exports.MOST_ROWS,
+            "most": exports.MAX_ROWS,
             "log_url": f"{admin_url(DeliveryResult, 'changelist')}?{export.query}",
         }
         template = "console/export_progress.html" if is_part else "console/export.html"

@@ -22,7 +22,7 @@ from pushes.history import search, stored_words
 from pushes.models import Broadcast, DeliveryResult, PushRecord
 from pushes.text import characters
 
-LONGEST_PREVIEW = 60
+MAX_PREVIEW = 60
 SHOWN_ACCOUNTS = 20
 
 
@@ -137,7 +137,7 @@ class Records(ReadOnlyDesk[PushRecord]):
         return format_html(
             '<span class="console-preview">{}</span><span class="console-muted">{}</span>',
             row.title or "–",
-            characters.shorten(row.text, LONGEST_PREVIEW),
+            characters.shorten(row.text, MAX_PREVIEW),
         )
 
     @admin.display(description=gettext_lazy("for"))

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from pushes.inbound import payload
 from pushes.text import characters
 
-MOST_SHOWN = 16_384
+MAX_SHOWN = 16_384
 HEX_WIDTH = 16
 
 
@@ -28,10 +28,10 @@ class Readable:
 
 def readable(raw: bytes) -> Readable:
     """Never raises, whatever the bytes are."""
-    shown = raw[:MOST_SHOWN]
+    shown = raw[:MAX_SHOWN]
     format_, value = _value(raw)
     return Readable(
-        format_, characters.shorten(value, MOST_SHOWN), _text(shown), _dump(shown), len(raw), len(raw) > len(shown)
+        format_, characters.shorten(value, MAX_SHOWN), _text(shown), _dump(shown), len(raw), len(raw) > len(shown)
     )
 
 

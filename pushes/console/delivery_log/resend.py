@@ -24,7 +24,7 @@ from pushes.people.directory import DirectoryError
 
 PERMISSION = "pushes.resend_deliveryresult"
 #: Rows that the page spells out; the others it counts.
-MOST_SHOWN = 50
+MAX_SHOWN = 50
 
 
 def is_offered(row: DeliveryResult) -> bool:
@@ -41,9 +41,9 @@ def of_selection(
     desk: Desk[DeliveryResult], request: HttpRequest, chosen: QuerySet[DeliveryResult]
 ) -> HttpResponse | None:
     """The list's action: a page that asks, and its answer."""
-    rows = list(chosen.order_by("pk")[: resend.MOST_AT_ONCE + 1])
-    if len(rows) > resend.MOST_AT_ONCE:
-        messages.error(request, _("At most %(n)s deliveries are sent again at once.") % {"n": resend.MOST_AT_ONCE})
+    rows = list(chosen.order_by("pk")[: resend.MAX_AT_ONCE + 1])
+    if len(rows) > resend.MAX_AT_ONCE:
+        messages.error(request, _("At most %(n)s deliveries are sent again at once.") % {"n": resend.MAX_AT_ONCE})
         return None
     return _ask(desk, request, rows, back=request.get_full_path(), action="resend_selected")
 
@@ -110,15 +110,15 @@ def _show(
     problem: str = "",
 ) -> HttpResponse:
     found = resend.plan(rows)
-    records = PushRecord.objects.in_bulk([row.record_id for row in rows[: 2 * MOST_SHOWN]])
+    records = PushRecord.objects.in_bulk([row.record_id for row in rows[: 2 * MAX_SHOWN]])
     number = len(found.sendable)
     context = {
         "title": _title(number),
         "plan": found,
-        "sendable": [(row, records.get(row.record_id)) for row in found.sendable[:MOST_SHOWN]],
-        "more_sendable": max(0, number - MOST_SHOWN),
-        "refused": found.refused[:MOST_SHOWN],
-        "more_refused": max(0, len(found.refused) - MOST_SHOWN),
+        "sendable": [(row, records.get(row.record_id)) for row in found.sendable[:MAX_SHOWN]],
+        "more_sendable": max(0, number - MAX_SHOWN),
+        "refused": found.refused[:MAX_SHOWN],
+        "more_refused": max(0, len(found.refused) - MAX_SHOWN),
         "ids": [row.pk for row in rows],
         "checkbox": ACTION_CHECKBOX_NAME,
         "action": action,

@@ -14,7 +14,7 @@ from pushes.keys import access_ids, client_list
 from pushes.keys.client_list import Line, Match
 from pushes.models import AppKey
 
-LARGEST_LIST = 64 * 1024
+MAX_LIST = 64 * 1024
 COLOURS = {Match.SAME: "success", Match.DIFFERENT: "danger", Match.NOT_HERE: "danger", Match.NOT_THERE: "warning"}
 
 
@@ -22,7 +22,7 @@ class MatchForm(forms.Form):
     listed = forms.CharField(
         label=gettext_lazy("What the client apps were built with"),
         required=False,
-        max_length=LARGEST_LIST,
+        max_length=MAX_LIST,
         widget=widgets.UnfoldAdminTextareaWidget(
             attrs={
                 "rows": 8,
@@ -51,8 +51,8 @@ class MatchForm(forms.Form):
         return {**cleaned, "text": text}
 
     def _text_of(self, upload: Any) -> str:
-        if upload.size > LARGEST_LIST:
-            words = {"kb": LARGEST_LIST // 1024}
+        if upload.size > MAX_LIST:
+            words = {"kb": MAX_LIST // 1024}
             self.add_error("file", _("The file is larger than %(kb)s KB.") % words)
             return ""
         try:

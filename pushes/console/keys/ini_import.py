@@ -25,7 +25,7 @@ from pushes.providers import hosts
 
 SESSION_KEY = "key_import"
 VALID_SECONDS = 600
-LARGEST_FILE = 64 * 1024
+MAX_FILE = 64 * 1024
 #: The word and the colour of each state.
 STATES = {
     ini.NEW: (gettext_lazy("new"), "success"),
@@ -57,8 +57,8 @@ class ImportForm(forms.Form):
 
     def clean_file(self) -> str:
         upload = self.cleaned_data["file"]
-        if upload.size > LARGEST_FILE:
-            raise forms.ValidationError(_("The file is larger than %(kb)s KB.") % {"kb": LARGEST_FILE // 1024})
+        if upload.size > MAX_FILE:
+            raise forms.ValidationError(_("The file is larger than %(kb)s KB.") % {"kb": MAX_FILE // 1024})
         try:
             return decode(upload.read())
         except ValueError as error:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from pushes.console.site.theme import widgets
 from pushes.names import ProviderKind
 
-LONGEST_SECRET = 256
+MAX_SECRET = 256
 XINGE_SECRET_LENGTH = 32
 
 
@@ -19,7 +19,7 @@ class SecretField(forms.CharField):
         widget = widgets.UnfoldAdminPasswordWidget(
             attrs={"autocomplete": "new-password", "spellcheck": "false"}, render_value=False
         )
-        super().__init__(max_length=LONGEST_SECRET, strip=True, widget=widget, **options)
+        super().__init__(max_length=MAX_SECRET, strip=True, widget=widget, **options)
 
 
 def secret_fault(secret: str, provider: str | None) -> str:

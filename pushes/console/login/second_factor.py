@@ -39,10 +39,10 @@ TOLERANCE = 1
 #: For so long a wrong code counts.
 MEMORY = timedelta(days=1)
 #: From LOGIN_FAILURES wrong codes on, one place waits LOGIN_LOCK_MINUTES after each, doubled each time up to this.
-LONGEST_WAIT = timedelta(hours=1)
+MAX_WAIT = timedelta(hours=1)
 #: So many wrong codes within MEMORY, from all places that are not known together, and such places have to wait. Three
 #: codes are right at any time, so whoever has the password finds one by chance on one day of three thousand.
-MOST_FROM_STRANGERS = 100
+MAX_FROM_STRANGERS = 100
 
 
 class EnrolledError(Exception):
@@ -209,7 +209,7 @@ def _own_wait(user: Any, source: Source) -> datetime | None:
 def _strangers_wait(user: Any) -> datetime | None:
     """For those from all places together that are not known."""
     strangers = _wrong_within_memory(user).exclude(source__startswith=KNOWN)
-    oldest = strangers.order_by("-at", "-pk")[MOST_FROM_STRANGERS - 1 : MOST_FROM_STRANGERS].first()
+    oldest = strangers.order_by("-at", "-pk")[MAX_FROM_STRANGERS - 1 : MAX_FROM_STRANGERS].first()
     return oldest.at + MEMORY if oldest else None
 
 
@@ -223,7 +223,7 @@ def _wait(failures: int) -> timedelta:
     if extra < 0:
         return timedelta(0)
     base: timedelta = settings.AXES_COOLOFF_TIME
-    longest = max(base, LONGEST_WAIT)
+    longest = max(base, MAX_WAIT)
     return min(base * int(2 ** min(extra, 16)), longest)
 
 

@@ -10,7 +10,7 @@ from pushes.console.site import attention
 from pushes.models import AppKey
 
 #: What a badge has room for; beyond it the number says no more.
-MOST_SHOWN = 99
+MAX_SHOWN = 99
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
@@ -77,7 +77,7 @@ class _Entries:
         found = self.to(f"admin:pushes_{model}_changelist", title, icon, f"pushes.view_{model}")
         number = attention.at_desk(model, self.request.user) if found else 0
         if found and number:
-            found |= {"badge": attention.shown(number, MOST_SHOWN), "badge_variant": "danger"}
+            found |= {"badge": attention.shown(number, MAX_SHOWN), "badge_variant": "danger"}
         return found
 
     def to(self, name: str, title: str, icon: str, permission: str = "") -> dict[str, Any] | None:

@@ -88,7 +88,7 @@ def _figures(request: HttpRequest, now: datetime) -> dict[str, Any]:
         "keys": view.keys if view else [vitals.KeyState(key, False, 0.0) for key in AppKey.objects.all()],
         "lanes": _waiting_lanes(view, now),
         "dead_letters": [
-            (reason, dead_letter_reasons.words(reason), attention.shown(number, vitals.MOST_LETTERS))
+            (reason, dead_letter_reasons.words(reason), attention.shown(number, vitals.MAX_LETTERS))
             for reason, number in vitals.new_dead_letters()
         ],
         "dead_letters_url": admin_url(DeadLetter, "changelist"),
@@ -212,7 +212,7 @@ def _waiting_groups() -> list[ReasonRow]:
             colour=STATUS_COLOURS[group.status],
             reason=group.reason or "",
             meaning=reason_words(group.status, group.reason) if group.reason else str(group.status.label),
-            count=attention.shown(group.number, vitals.MOST_WAITING),
+            count=attention.shown(group.number, vitals.MAX_WAITING),
             url=deliveries_url(
                 status__exact=group.status.value,
                 **({} if group.reason is None else {"reason": group.reason or NO_REASON}),

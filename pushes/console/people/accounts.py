@@ -25,7 +25,7 @@ from pushes.text import ids
 SHOWN_DEVICES = 50
 SHOWN_DELIVERIES = 10
 SHOWN_EVENTS = 30
-SHORTEST_TOKEN_PREFIX = 6
+MIN_TOKEN_PREFIX = 6
 
 
 class AccountChangeList(KeysetChangeList):
@@ -67,7 +67,7 @@ class Accounts(ReadOnlyDesk[Account]):
         if not text:
             return queryset, False
         found = queryset.filter(starts_with("account_id", ids.typed(text)) | Q(account_id=text))
-        if found.exists() or len(text) < SHORTEST_TOKEN_PREFIX:
+        if found.exists() or len(text) < MIN_TOKEN_PREFIX:
             return found, False
         token = Q(token__in=token_search.of_devices(text)) if token_search.is_mask(text) else token_begins(text)
         owners = Device.objects.filter(has_token(text) | token).values("account_id")[:50]

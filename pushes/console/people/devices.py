@@ -24,7 +24,7 @@ from pushes.people.token_search import has_token, token_begins
 from pushes.storage.prefix import exists
 from pushes.text import ids
 
-SHORTEST_TOKEN_PREFIX = 6
+MIN_TOKEN_PREFIX = 6
 SHOWN_DELIVERIES = 10
 SHOWN_EVENTS = 50
 
@@ -77,7 +77,7 @@ class Devices(ReadOnlyDesk[Device]):
             return queryset.filter(account), False
         if token_search.is_mask(text):
             return queryset.filter(token__in=token_search.of_devices(text)), False
-        if len(text) < SHORTEST_TOKEN_PREFIX:
+        if len(text) < MIN_TOKEN_PREFIX:
             return queryset.filter(has_token(text)), False
         return queryset.filter(token_begins(text)), False
 

@@ -29,16 +29,16 @@ class LinesField(forms.CharField):
     widget = widgets.UnfoldAdminTextareaWidget
 
     def __init__(self, read: Callable[[str], str], **more: Any) -> None:
-        super().__init__(required=False, max_length=mutes.MOST_ENTRIES * 160, **more)
+        super().__init__(required=False, max_length=mutes.MAX_ENTRIES * 160, **more)
         self.widget.attrs["rows"] = ROWS
         self._read = read
 
     def clean(self, value: Any) -> Any:
         lines = [line for line in super().clean(value).splitlines() if line.strip()]
-        if len(lines) > mutes.MOST_ENTRIES:
+        if len(lines) > mutes.MAX_ENTRIES:
             raise forms.ValidationError(
                 _("%(n)s lines are too many: an account may have %(most)s.")
-                % {"n": len(lines), "most": mutes.MOST_ENTRIES}
+                % {"n": len(lines), "most": mutes.MAX_ENTRIES}
             )
         return tuple(dict.fromkeys(map(self._entry, lines)))
 

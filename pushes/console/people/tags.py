@@ -17,7 +17,7 @@ from pushes.names import App
 from pushes.people import tags
 from pushes.text import characters
 
-LONGEST_TYPED = 1_000
+MAX_TYPED = 1_000
 
 
 class TagsForm(forms.Form):
@@ -26,7 +26,7 @@ class TagsForm(forms.Form):
     add = forms.CharField(
         label=gettext_lazy("Add"),
         required=False,
-        max_length=LONGEST_TYPED,
+        max_length=MAX_TYPED,
         widget=widgets.UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"}),
         help_text=gettext_lazy("Tags, parted by blanks or commas: letters, digits, Chinese characters, or _ - . :"),
     )
@@ -60,7 +60,7 @@ def _cleaned(word: str) -> str:
     except tags.InvalidTagError:
         raise forms.ValidationError(
             _("“%(tag)s” is no tag: 1 to %(most)s letters, digits, Chinese characters, or _ - . :")
-            % {"tag": characters.shorten(word, 60), "most": tags.LONGEST_TAG}
+            % {"tag": characters.shorten(word, 60), "most": tags.MAX_TAG}
         ) from None
 
 

@@ -32,7 +32,7 @@ from pushes.submit import InvalidMessageError
 from pushes.values import Audience, DeviceTarget, PushMessage
 
 SOURCE = "console-test"
-LONGEST_TEXT = 500
+MAX_TEXT = 500
 SHOWN = 50
 #: What a device is called in the form, which shows nobody a whole token, → its app and itself.
 Choices = dict[str, tuple[App, DeviceTarget]]
@@ -45,7 +45,7 @@ class TrialForm(forms.Form):
     title = forms.CharField(label=gettext_lazy("Title"), max_length=128, widget=widgets.UnfoldAdminTextInputWidget())
     text = forms.CharField(
         label=gettext_lazy("Text"),
-        max_length=LONGEST_TEXT,
+        max_length=MAX_TEXT,
         widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 3}),
     )
     nonce = forms.RegexField(r"\A[0-9a-f]{16}\Z", widget=forms.HiddenInput())
@@ -66,10 +66,10 @@ class TrialForm(forms.Form):
         for name in self.cleaned_data["devices"]:
             app, device = self._choices[name]
             picked[app].append(device)
-        if sum(map(len, picked.values())) > trial_send.MOST_NAMES:
+        if sum(map(len, picked.values())) > trial_send.MAX_NAMES:
             raise forms.ValidationError(
                 _("These are %(n)s devices: a test goes to at most %(most)s.")
-                % {"n": len(self.cleaned_data["devices"]), "most": trial_send.MOST_NAMES}
+                % {"n": len(self.cleaned_data["devices"]), "most": trial_send.MAX_NAMES}
             )
         return dict(picked)
 

@@ -9,12 +9,12 @@ from django.utils.translation import gettext as _
 from pushes.text import csv_cells, ids, spreadsheets
 from pushes.text.spreadsheets import Row, SheetError, decode
 
-__all__ = ["MOST_ACCOUNTS", "AccountList", "BadLine", "decode", "parse", "parse_csv", "words"]
-MOST_ACCOUNTS = 200_000
+__all__ = ["MAX_ACCOUNTS", "AccountList", "BadLine", "decode", "parse", "parse_csv", "words"]
+MAX_ACCOUNTS = 200_000
 #: A column of this name may be anybody's: it counts where no other says that it has accounts.
 WEAK_HEADING = "id"
 #: A heading may stand below so many lines with a title.
-MOST_TITLES = 10
+MAX_TITLES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _account_column(table: Sequence[Row]) -> int | None:
 
 def _refuse_unheaded(table: Sequence[Row]) -> None:
     """Raises SheetError when the first line is a heading all the same, or the first column only counts the rows."""
-    if later := next((row for row in table[1:MOST_TITLES] if _account_column([row]) is not None), None):
+    if later := next((row for row in table[1:MAX_TITLES] if _account_column([row]) is not None), None):
         raise SheetError(
             _("line %(number)s: this is the heading: delete the lines above it") % {"number": later.number}
         )

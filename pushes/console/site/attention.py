@@ -20,7 +20,7 @@ from pushes.providers import hosts
 #: A scheduled broadcast that starts within this is about to start: the last moment to look at it.
 SOON = timedelta(hours=1)
 #: More new dead letters than this are not counted.
-MOST_COUNTED = 1_000
+MAX_COUNTED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +80,11 @@ def off_because(policy: PushTypePolicy) -> str:
 
 
 def new_dead_letters() -> int:
-    """New ones, counted up to MOST_COUNTED and one more."""
-    return DeadLetter.objects.filter(status=DeadLetterStatus.NEW).order_by()[: MOST_COUNTED + 1].count()
+    """New ones, counted up to MAX_COUNTED and one more."""
+    return DeadLetter.objects.filter(status=DeadLetterStatus.NEW).order_by()[: MAX_COUNTED + 1].count()
 
 
-def shown(number: int, most: int = MOST_COUNTED) -> str:
+def shown(number: int, most: int = MAX_COUNTED) -> str:
     """A number that was counted no further than `most`: `1,000+`."""
     return f"{number:,}" if number <= most else f"{most:,}+"
 

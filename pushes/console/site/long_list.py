@@ -44,7 +44,7 @@ def counted(rows: QuerySet[Any], most: int, bounds: pages.Bounds = pages.EVERYWH
     """How many rows there are, counted from the newest one back until `most` is passed or the budget ends; and whether
     that is all of them."""
     found, stopped_at = pages.walk_through(
-        rows.order_by("-pk").values_list("pk"), pages.windows_down(rows.model, None, bounds), most + 1
+        rows.order_by("-pk").values_list("pk"), pages.spans_down(rows.model, None, bounds), most + 1
     )
     return min(len(found), most), stopped_at is None and len(found) <= most
 

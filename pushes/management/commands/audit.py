@@ -19,7 +19,7 @@ from pushes.history.audit import Evidence, Receipt, RecordFact, Report
 from pushes.storage import clocks
 
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-MOST_SECONDS = 3_650 * UNITS["d"]
+MAX_SECONDS = 3_650 * UNITS["d"]
 PAGE = 50_000
 
 
@@ -115,8 +115,8 @@ def _duration(option: str, text: str) -> timedelta:
     if unit not in UNITS or not (number.isascii() and number.isdigit()):
         raise CommandError(f"{option} {text!r}: write a number and a unit, as 90s, 15m, 24h or 7d")
     seconds = int(number) * UNITS[unit]
-    if seconds > MOST_SECONDS:
-        raise CommandError(f"{option} {text!r}: at most {MOST_SECONDS // UNITS['d']}d")
+    if seconds > MAX_SECONDS:
+        raise CommandError(f"{option} {text!r}: at most {MAX_SECONDS // UNITS['d']}d")
     return timedelta(seconds=seconds)
 
 

@@ -9,7 +9,7 @@ from django.db import IntegrityError
 from pushes.people import device_csv
 from pushes.text.spreadsheets import SheetError, decode
 
-MOST_SHOWN = 50
+MAX_SHOWN = 50
 
 
 class Command(BaseCommand):
@@ -52,10 +52,10 @@ class Command(BaseCommand):
             ) from error
 
     def _show(self, bad: list[device_csv.BadLine]) -> None:
-        for line in bad[:MOST_SHOWN]:
+        for line in bad[:MAX_SHOWN]:
             self.stderr.write(str(line))
-        if len(bad) > MOST_SHOWN:
-            self.stderr.write(f"… and {len(bad) - MOST_SHOWN} more")
+        if len(bad) > MAX_SHOWN:
+            self.stderr.write(f"… and {len(bad) - MAX_SHOWN} more")
 
 
 def _text(file: str) -> str:

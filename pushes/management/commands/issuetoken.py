@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from pushes.models import ApiToken
 
-MOST_DAYS = ApiToken.LONGEST.days
+MAX_DAYS = ApiToken.LONGEST.days
 
 
 class Command(BaseCommand):
@@ -25,8 +25,8 @@ class Command(BaseCommand):
     def handle(self, *, name: str, scopes: list[str], days: int | None, **_options: Any) -> None:
         if not name.strip() or len(name) > 64:
             raise CommandError(f"name={name[:80]!r}: 1 to 64 characters are needed.")
-        if days is not None and not 1 <= days <= MOST_DAYS:
-            raise CommandError(f"--days={days}: it must lie between 1 and {MOST_DAYS}.")
+        if days is not None and not 1 <= days <= MAX_DAYS:
+            raise CommandError(f"--days={days}: it must lie between 1 and {MAX_DAYS}.")
         expires_at = None if days is None else timezone.now() + timedelta(days=days)
         try:
             with transaction.atomic():

@@ -15,7 +15,7 @@ from pushes.sandbox.keys import KeyRing
 from pushes.sandbox.store import DEFAULT_KEEP, Received
 from pushes.sandbox.world import CODE_SETS, LEGACY, World
 
-MOST_PORT = 65_535
+MAX_PORT = 65_535
 
 
 def key_argument(text: str) -> tuple[int, str]:
@@ -57,8 +57,8 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         if options["latency_ms"] < 0:
             raise CommandError(f"--latency-ms={options['latency_ms']}: it cannot be negative")
-        if not 0 <= options["port"] <= MOST_PORT:
-            raise CommandError(f"--port={options['port']}: it must lie between 0 and {MOST_PORT}")
+        if not 0 <= options["port"] <= MAX_PORT:
+            raise CommandError(f"--port={options['port']}: it must lie between 0 and {MAX_PORT}")
         if options["keep"] < 1:
             raise CommandError(f"--keep={options['keep']}: at least 1 is needed")
 

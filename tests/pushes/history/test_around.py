@@ -80,7 +80,7 @@ def test_a_push_that_made_no_delivery_is_told_too(status: RecordStatus) -> None:
 
 
 def test_of_very_many_the_nearest_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_RECORDS", 1)
+    monkeypatch.setattr(module, "MAX_RECORDS", 1)
     message(-20, "far")
     message(1, "near")
     assert "near" in texts()

@@ -92,7 +92,7 @@ def test_a_slice_ends_and_the_next_job_goes_on(user: User, monkeypatch: pytest.M
 
 
 def test_the_file_stops_at_the_limit_and_says_so(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "MOST_ROWS", 3)
+    monkeypatch.setattr(exports, "MAX_ROWS", 3)
     rows(5)
     export = ordered(user)
     exports.write(export.pk, read, lines)
@@ -101,7 +101,7 @@ def test_the_file_stops_at_the_limit_and_says_so(user: User, monkeypatch: pytest
 
 
 def test_exactly_as_many_rows_as_the_limit_are_not_cut(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "MOST_ROWS", 5)
+    monkeypatch.setattr(exports, "MAX_ROWS", 5)
     rows(5)
     export = ordered(user)
 
@@ -176,7 +176,7 @@ def test_a_database_that_is_away_ends_nothing(user: User) -> None:
 
 
 def test_one_person_may_have_few_under_way(user: User) -> None:
-    for _ in range(exports.MOST_WAITING):
+    for _ in range(exports.MAX_WAITING):
         ordered(user)
     with pytest.raises(exports.TooManyError):
         ordered(user)

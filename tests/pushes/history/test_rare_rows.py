@@ -19,7 +19,7 @@ LATER = timezone.now() + timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rare_rows, "SIZE", 10)
-    monkeypatch.setattr(rare_rows, "MOST_PLACES", 3)
+    monkeypatch.setattr(rare_rows, "MAX_PLACES", 3)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_what_many_blocks_hold_does_not_keep_the_search_from_what_few_do(
 ) -> None:
     """The rare condition leads: nothing reads through all the notes of the common one."""
     monkeypatch.setattr(rare_rows, "FIRST_BATCH", 2)
-    monkeypatch.setattr(rare_rows, "MOST_BATCH", 2)
+    monkeypatch.setattr(rare_rows, "MAX_BATCH", 2)
     DeliveryResult.objects.filter(pk=1001).update(push_type=8)
     rare_rows.note(LATER)
     with django_assert_max_num_queries(4):
@@ -90,7 +90,7 @@ def test_a_walk_among_blocks_that_hold_nothing_is_cut_short_too(
     log: list[DeliveryResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rare_rows, "FIRST_BATCH", 1)
-    monkeypatch.setattr(rare_rows, "MOST_BATCH", 1)
+    monkeypatch.setattr(rare_rows, "MAX_BATCH", 1)
     monkeypatch.setattr(pages, "BUDGET_SECONDS", -1)
     DeliveryResult.objects.filter(pk__gte=1000).update(status=Status.ACCEPTED, reason="")
     DeliveryResult.objects.filter(pk__in=(1003, 1023, 1043)).update(reason=Reason.MUTED)
@@ -163,11 +163,11 @@ def test_a_walk_finds_every_row_whatever_is_noted(
 ) -> None:
     """Noted up to the middle; below and above it the walk looks everywhere."""
     monkeypatch.setattr(rare_rows, "FIRST_BATCH", step)
-    monkeypatch.setattr(rare_rows, "MOST_BATCH", 2 * step)
-    monkeypatch.setattr(rare_rows, "MOST_PLACES", places)
+    monkeypatch.setattr(rare_rows, "MAX_BATCH", 2 * step)
+    monkeypatch.setattr(rare_rows, "MAX_PLACES", places)
     monkeypatch.setattr(rare_rows, "FIRST_STRIP", 1)
-    monkeypatch.setattr(rare_rows, "MOST_STRIP", 3)
-    monkeypatch.setattr(pages, "WINDOW_ROWS", 7)
+    monkeypatch.setattr(rare_rows, "MAX_STRIP", 3)
+    monkeypatch.setattr(pages, "SPAN_ROWS", 7)
     DeliveryResult.objects.filter(pk__in=(1033, 1035, 1036, 1044, 1047, 1061)).update(status=Status.FAILED)
     DeliveryResult.objects.filter(pk__in=(1035, 1047, 1055, 1064)).update(app_key_id=4)
     DeliveryResult.objects.filter(pk__gte=1072).update(created_at=LATER)

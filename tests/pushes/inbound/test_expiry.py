@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from pushes.inbound.expiry import MOST_SECONDS, ExpiryError, read
+from pushes.inbound.expiry import MAX_SECONDS, ExpiryError, read
 
 NOW = datetime(2026, 11, 27, 10, tzinfo=timezone.utc)
-LATEST = NOW + timedelta(seconds=MOST_SECONDS)
+LATEST = NOW + timedelta(seconds=MAX_SECONDS)
 LATER = datetime(2026, 11, 27, 12, tzinfo=timezone.utc)
 
 
@@ -46,7 +46,7 @@ def test_what_names_nothing_leaves_it_to_the_push_type(field: str, none: Any):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"ttl": MOST_SECONDS + 1},
+        {"ttl": MAX_SECONDS + 1},
         {"ttl": 10**8},
         {"expires_at": "2030-01-01T00:00:00Z"},
         {"expires_at": "9999-12-31 23:59:59"},

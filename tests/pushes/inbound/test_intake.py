@@ -17,7 +17,7 @@ from higo_push import embedded
 from pushes.inbound.intake import Counts, Intake, store
 from pushes.inbound.raw_list import Batch, RawList
 from pushes.lanes import RAW_LIST, distribute_queue
-from pushes.ledger.dead_letter_store import MOST_RAW_BYTES
+from pushes.ledger.dead_letter_store import MAX_RAW_BYTES
 from pushes.models import DeadLetter, PushRecord
 from pushes.workers import queues
 
@@ -90,9 +90,9 @@ class TestStore:
         assert (letter.source, letter.status, letter.detail) == ("intake", "new", "no PHP value at byte 0")
 
     def test_of_an_enormous_message_only_the_beginning_is_kept(self, redis_client: Any):
-        store(batch_of(b"x" * (MOST_RAW_BYTES + 1)))
+        store(batch_of(b"x" * (MAX_RAW_BYTES + 1)))
         letter = DeadLetter.objects.get()
-        assert (letter.reason, len(bytes(letter.raw))) == ("too_large", MOST_RAW_BYTES)
+        assert (letter.reason, len(bytes(letter.raw))) == ("too_large", MAX_RAW_BYTES)
         assert "only the first 65536 bytes are kept" in letter.detail
 
     def test_what_submit_alone_refuses_becomes_a_dead_letter_too(self, redis_client: Any):

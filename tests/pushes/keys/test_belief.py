@@ -107,7 +107,7 @@ def test_one_phone_that_is_accepted_again_and_again_does_not_make_it_right(key: 
             send(*some)
     key.refresh_from_db()
     assert key.paused_code == PauseCode.TOKENS_DOUBTED
-    assert len(inactive()) < belief.LEAST_TO_DOUBT
+    assert len(inactive()) < belief.MIN_TO_DOUBT
     assert key.doubted_since
     scope = (key.app, key.platform, key.environment)
     devices.restore(scope, key.doubted_since, timezone.now(), by="operator")

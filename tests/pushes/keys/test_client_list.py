@@ -81,7 +81,7 @@ def test_the_same_build_with_two_access_ids_is_a_fault():
 
 
 def test_there_is_an_end_to_the_faults():
-    assert len(client_list.read("what\n" * 500).faults) == client_list.MOST_FAULTS
+    assert len(client_list.read("what\n" * 500).faults) == client_list.MAX_FAULTS
 
 
 def test_what_is_shown_again_holds_no_secret():

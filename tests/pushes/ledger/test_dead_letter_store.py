@@ -15,7 +15,7 @@ from pushes.history import series
 from pushes.inbound.intake import store
 from pushes.inbound.raw_list import Batch
 from pushes.ledger import dead_letter_store
-from pushes.ledger.dead_letter_store import MOST_RAW_BYTES, Letter, keep, not_kept
+from pushes.ledger.dead_letter_store import MAX_RAW_BYTES, Letter, keep, not_kept
 from pushes.models import DeadLetter, PushRecord
 from tests.pushes.api.test_metrics import scrape
 
@@ -82,7 +82,7 @@ def test_scanners_letters_have_the_same_ceiling():
 def test_no_letter_is_larger_than_what_could_be_a_push():
     keep([Letter("intake", "p", b"x" * 200_000, "too_large", "d" * 400)])
     letter = DeadLetter.objects.get()
-    assert len(bytes(letter.raw)) == MOST_RAW_BYTES
+    assert len(bytes(letter.raw)) == MAX_RAW_BYTES
     assert letter.detail.endswith("d… (only the first 65536 bytes are kept)")
     assert len(letter.detail) == 300
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pushes.providers.base import Answer, HttpRequest, HttpResponse, TransportFailure
-from pushes.providers.http import MOST_ANSWER_BYTES, HttpWindow, call, calls
+from pushes.providers.http import MAX_ANSWER_BYTES, HttpWindow, call, calls
 from tests.pushes.providers.raw_server import OK, Connection, answering, serving
 
 FORM = ("Content-Type: application/x-www-form-urlencoded",)
@@ -242,7 +242,7 @@ class TestFailure:
 
     @pytest.mark.parametrize("chunked", [False, True])
     def test_an_answer_beyond_the_cap_was_sent(self, window, chunked):
-        body = b"x" * (MOST_ANSWER_BYTES + 1)
+        body = b"x" * (MAX_ANSWER_BYTES + 1)
         head = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
         framed = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body
         with serving(answering_once(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + framed)) as server:
@@ -402,7 +402,7 @@ class TestCall:
         assert calls([], 1) == []
 
     def test_too_much_body_was_sent(self):
-        body = b"x" * (MOST_ANSWER_BYTES + 1)
+        body = b"x" * (MAX_ANSWER_BYTES + 1)
         with serving(answering_once(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)) as server:
             answer = called(request_to(server.url), 1)
         assert "larger than 65536" in answer.text

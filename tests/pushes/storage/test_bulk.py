@@ -96,14 +96,14 @@ def test_numbers_truth_and_bytes_are_stored_as_they_are():
 def test_what_is_too_much_for_one_statement_becomes_several(
     django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(bulk, "MOST_STATEMENT_BYTES", 100)
+    monkeypatch.setattr(bulk, "MAX_STATEMENT_BYTES", 100)
     with django_assert_num_queries(2 if connection.vendor == "mysql" else 1):
         insert(("a", "1"), ("b", "2"), ("c", "3"))
     assert holders() == {"a": "1", "b": "2", "c": "3"}
 
 
 def test_a_row_larger_than_a_statement_should_be_is_stored_all_the_same(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bulk, "MOST_STATEMENT_BYTES", 1)
+    monkeypatch.setattr(bulk, "MAX_STATEMENT_BYTES", 1)
     insert(("a", "1"), ("b", "2"))
     assert holders() == {"a": "1", "b": "2"}
 

@@ -264,7 +264,7 @@ def test_a_write_that_cannot_succeed_is_not_tried_for_half_a_lease(monkeypatch: 
         raise LASTING
 
     with pytest.raises(OperationalError):
-        outcomes.surely(write)
+        outcomes.outlast_outage(write)
     assert len(tries) == 1
 
 

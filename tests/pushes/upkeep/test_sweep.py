@@ -281,7 +281,7 @@ def test_a_pending_row_as_old_as_a_job_that_waits_may_be_what_the_job_is_about(r
 def test_the_rows_of_a_key_that_is_shut_for_now_keep_no_place_from_others(
     redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sweep_module, "ROWS_A_ROUND", 3)
+    monkeypatch.setattr(sweep_module, "ROWS_PER_ROUND", 3)
     shut, open_key = make_app_key(), make_app_key(environment=Environment.LOCAL)
     gate.report(shut.pk, answered=0, failed=0, pause_seconds=100)
     for _ in range(3):

@@ -85,7 +85,7 @@ def test_all_of_them_together_harm_no_lane(
     assert total >= len(PLANTS) - len(NOTHING)
     # One line for each of the first, and then their number.
     told = [record.message for record in caplog.records if "is not run" in record.message]
-    assert len(told) == job_check.MOST_LOGGED
+    assert len(told) == job_check.MAX_LOGGED
     assert f"{total} jobs that are none of ours" in caplog.text
 
 
@@ -103,7 +103,7 @@ def test_a_refused_job_can_be_read_among_the_failed_ones(redis_client: Redis):
 
 
 def test_of_a_flood_the_first_are_kept_and_all_are_counted(redis_client: Redis, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(job_check, "MOST_FAILED", 3)
+    monkeypatch.setattr(job_check, "MAX_FAILED", 3)
     for _number in range(10):
         put(redis_client, QUEUE, ["os.system", None, ["true"], {}])
     make_worker(redis_client).work(burst=True)

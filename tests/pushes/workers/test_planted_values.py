@@ -74,7 +74,7 @@ def names(redis_client: Redis, sandbox: Sandbox, settings: Settings, monkeypatch
     """Of the keys, for an account that can be reached."""
     settings.READ_POSITION_KEY = "higo:read:{account_id}:{conversation}"
     settings.COALESCE_SECONDS, settings.READINESS_CHECKS = 30, {}
-    monkeypatch.setattr(worker_module, "LEAST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(worker_module, "MIN_PAUSE_SECONDS", 0.02)
     secret = make_secret()
     key = make_app_key(endpoint_url=sandbox.url, secret=secret)
     sandbox.add_key(key.access_id, secret)

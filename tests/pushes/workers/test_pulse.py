@@ -43,7 +43,7 @@ def way() -> Way:
 @pytest.fixture
 def own(redis_client: Redis, settings: Settings, way: Way, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pulse]:
     settings.SHARD_LEASE_SECONDS = 0.3
-    monkeypatch.setattr(pulse, "LEAST_SILENT_SECONDS", 0.0)
+    monkeypatch.setattr(pulse, "MIN_SILENT_SECONDS", 0.0)
     made = Pulse("workers-group", way)
     made.start()
     yield made
@@ -82,7 +82,7 @@ def test_a_silent_database_is_told_and_its_return_too(own: Pulse, way: Way):
 
 
 def test_a_thread_that_stands_still_is_told(own: Pulse, settings: Settings, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pulse, "LEAST_STILL_SECONDS", 0.2)
+    monkeypatch.setattr(pulse, "MIN_STILL_SECONDS", 0.2)
     settings.LEASE_SECONDS = 0
     pulse.moved()
     wait_until_unwell(own)
@@ -97,7 +97,7 @@ def test_a_thread_that_stands_still_is_told(own: Pulse, settings: Settings, monk
 def test_a_thread_that_has_ended_its_work_is_not_missed(
     own: Pulse, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ):
-    monkeypatch.setattr(pulse, "LEAST_STILL_SECONDS", 0.2)
+    monkeypatch.setattr(pulse, "MIN_STILL_SECONDS", 0.2)
     settings.LEASE_SECONDS = 0
 
     def work() -> None:

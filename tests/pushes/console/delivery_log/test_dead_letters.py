@@ -5,7 +5,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from pushes.console.delivery_log import dead_letter_pages
-from pushes.console.delivery_log.raw_bytes import MOST_SHOWN, beginning, readable
+from pushes.console.delivery_log.raw_bytes import MAX_SHOWN, beginning, readable
 from pushes.inbound.intake import store
 from pushes.inbound.raw_list import Batch
 from pushes.models import DeadLetter, PushRecord
@@ -79,8 +79,8 @@ def test_bytes_that_are_no_text_are_shown_as_numbers() -> None:
 
 
 def test_only_the_beginning_of_much_is_shown() -> None:
-    shown = readable(b"x" * (MOST_SHOWN + 1))
-    assert (shown.size, len(shown.text), shown.is_cut) == (MOST_SHOWN + 1, MOST_SHOWN, True)
+    shown = readable(b"x" * (MAX_SHOWN + 1))
+    assert (shown.size, len(shown.text), shown.is_cut) == (MAX_SHOWN + 1, MAX_SHOWN, True)
 
 
 GOOD = b'{"type": 5, "to_id": "1", "app": "higo", "message": "hello"}'

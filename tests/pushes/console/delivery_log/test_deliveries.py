@@ -70,7 +70,7 @@ def test_the_search_finds_a_chat(viewer: Client, wanted: DeliveryResult, convers
 
 
 def test_a_message_id_that_many_pushes_carry_shows_the_newest(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushes.history.search.MOST_RECORDS", 2)
+    monkeypatch.setattr("pushes.history.search.MAX_RECORDS", 2)
     rows = [make_delivery(make_record(message_id="often")) for _ in range(3)]
     page = viewer.get(url("deliveryresult_changelist"), {"q": "often"})
     assert {row.pk for row in page.context["cl"].result_list} == {row.pk for row in rows[1:]}

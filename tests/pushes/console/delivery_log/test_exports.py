@@ -99,7 +99,7 @@ def test_searches_and_filters_hold_for_the_file_too(operator: Client, query: str
 
 def test_large_lists_come_in_pieces(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "PIECE_ROWS", 3)
-    monkeypatch.setattr("pushes.history.pages.WINDOW_ROWS", 2)
+    monkeypatch.setattr("pushes.history.pages.SPAN_ROWS", 2)
     record = make_record()
     rows = [
         make_delivery(record, account_id="1", status=Status.FAILED if n % 2 else Status.ACCEPTED) for n in range(20)
@@ -113,7 +113,7 @@ def test_large_lists_come_in_pieces(operator: Client, monkeypatch: pytest.Monkey
 
 
 def test_a_slow_walk_stores_how_far_it_has_come(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushes.history.pages.WINDOW_ROWS", 2)
+    monkeypatch.setattr("pushes.history.pages.SPAN_ROWS", 2)
     for _ in range(6):
         make_delivery()
     export = ask(operator, "status__exact=failed")
@@ -188,7 +188,7 @@ def test_the_page_shows_how_far_it_is(operator: Client) -> None:
 
 
 def test_a_file_that_was_cut_says_so(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "MOST_ROWS", 1)
+    monkeypatch.setattr(exports, "MAX_ROWS", 1)
     for _ in range(2):
         make_delivery()
     page = text_of(operator.get(url("export_change", written(ask(operator)).pk)))
@@ -206,11 +206,11 @@ def test_it_is_cancelled_once(operator: Client) -> None:
 
 
 def test_too_many_at_once_are_refused(operator: Client) -> None:
-    for _ in range(exports.MOST_WAITING):
+    for _ in range(exports.MAX_WAITING):
         ask(operator)
     page = operator.post(url("deliveryresult_export_page"), follow=True)
     assert "exports under way" in text_of(page)
-    assert Export.objects.count() == exports.MOST_WAITING
+    assert Export.objects.count() == exports.MAX_WAITING
 
 
 def test_asking_and_fetching_stand_in_the_history(operator: Client) -> None:

@@ -111,14 +111,14 @@ def test_nothing_to_send_offers_only_the_way_back(operator: Client) -> None:
 
 
 def test_too_large_a_selection_is_refused(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resend, "MOST_AT_ONCE", 1)
+    monkeypatch.setattr(resend, "MAX_AT_ONCE", 1)
     page = operator.post(url("deliveryresult_changelist"), chosen(failed(), failed(), confirm="1"), follow=True)
     assert "At most 1 deliveries" in text_of(page)
     assert not Resend.objects.exists()
 
 
 def test_a_long_list_is_counted_rather_than_spelt_out(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pushes.console.delivery_log.resend.MOST_SHOWN", 1)
+    monkeypatch.setattr("pushes.console.delivery_log.resend.MAX_SHOWN", 1)
     rows = [failed(), failed(), failed(), failed(status=Status.ACCEPTED), failed(status=Status.ACCEPTED)]
     page = text_of(operator.post(url("deliveryresult_changelist"), chosen(*rows)))
     assert "and 2 more" in page

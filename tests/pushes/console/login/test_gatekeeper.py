@@ -215,7 +215,7 @@ def test_a_browser_that_was_in_before_waits_for_nobody(operator: User, monkeypat
     key, _codes = enrolled(operator)
     owner = signed_in(operator)
     assert owner.post(VERIFY, {"code": digits(key)}).status_code == 302
-    monkeypatch.setattr(second_factor, "MOST_FROM_STRANGERS", 20)
+    monkeypatch.setattr(second_factor, "MAX_FROM_STRANGERS", 20)
     for number in range(5):
         attacker = signed_in(operator, f"198.51.100.{number}")
         for _ in range(5):
@@ -233,7 +233,7 @@ def test_a_backup_code_lets_the_owner_in_whatever_strangers_have_guessed(
     operator: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key, codes = enrolled(operator)
-    monkeypatch.setattr(second_factor, "MOST_FROM_STRANGERS", 3)
+    monkeypatch.setattr(second_factor, "MAX_FROM_STRANGERS", 3)
     for number in range(4):
         attacker = signed_in(operator, f"198.51.100.{number}")
         page = attacker.post(VERIFY, {"code": wrong(key)}).content.decode()

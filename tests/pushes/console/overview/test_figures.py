@@ -174,9 +174,9 @@ def test_more_than_can_be_told_apart_is_one_number_and_no_more_than_is_counted(
     administrator: Client, key: AppKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push(devices=9)
-    monkeypatch.setattr("pushes.history.vitals.MOST_TOLD_APART", 5)
+    monkeypatch.setattr("pushes.history.vitals.MAX_TOLD_APART", 5)
     check(administrator, "/admin/", least=1)
-    monkeypatch.setattr("pushes.history.vitals.MOST_WAITING", 6)
+    monkeypatch.setattr("pushes.history.vitals.MAX_WAITING", 6)
     assert "<strong>6+</strong>" in administrator.get("/admin/").content.decode()
 
 

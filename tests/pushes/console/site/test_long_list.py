@@ -70,20 +70,20 @@ def test_an_empty_table_is_an_empty_page(walk: bool) -> None:
 
 
 def test_a_rare_row_is_found_across_windows(log: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "WINDOW_ROWS", 1)
+    monkeypatch.setattr(pages, "SPAN_ROWS", 1)
     page = read_page(rows(status=Status.FAILED), Cursor(), 4, walk=True)
     assert (ids(page), page.stopped_at) == ([log[3]], None)
 
 
 def test_a_walk_stops_with_its_budget_and_says_where(log: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "WINDOW_ROWS", 2)
+    monkeypatch.setattr(pages, "SPAN_ROWS", 2)
     monkeypatch.setattr(pages, "BUDGET_SECONDS", 0.0)
     page = read_page(rows(status=Status.FAILED), Cursor(), 4, walk=True)
     assert (ids(page), page.has_older, page.stopped_at) == ([], True, log[8])
 
 
 def test_a_stopped_walk_goes_on_where_it_stopped(log: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "WINDOW_ROWS", 2)
+    monkeypatch.setattr(pages, "SPAN_ROWS", 2)
     monkeypatch.setattr(pages, "BUDGET_SECONDS", 0.0)
     cursor, found = Cursor(), []
     for _ in log:
@@ -96,7 +96,7 @@ def test_a_stopped_walk_goes_on_where_it_stopped(log: list[int], monkeypatch: py
 
 
 def test_a_walk_to_newer_rows_stops_too(log: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "WINDOW_ROWS", 2)
+    monkeypatch.setattr(pages, "SPAN_ROWS", 2)
     monkeypatch.setattr(pages, "BUDGET_SECONDS", 0.0)
     page = read_page(rows(status=Status.FAILED), Cursor(after=log[4]), 4, walk=True)
     assert (page.rows, page.has_newer, page.stopped_above) == ([], True, log[6])
