@@ -62,13 +62,13 @@ ONLY_IMPORTERS = {
         "pushes.workers.shards",
         "pushes.console.job_queues",
     ),
-    "pycurl": ("pushes.providers.http",),
+    "pycurl": ("pushes.providers.http", "pushes.providers.http_slot"),
     # Beside the scanners' store: what starts or asks the server, and who plays the chat server in the demo.
     "pymongo": ("chatscan.store", "higo_push.embedded", "higo_push.preflight", "higo_push.demo.*"),
     "uvloop": ("pushes.sandbox.*",),
     "httptools": ("pushes.sandbox.*",),
-    # The provider's low-rate calls, and what asks the sandbox's control API.
-    "requests": ("pushes.providers.http", "pushes.management.commands.audit", "higo_push.demo.*"),
+    # What asks the sandbox's control API.
+    "requests": ("pushes.management.commands.audit", "higo_push.demo.*"),
     "axes": ("pushes.console.login.lockout", "pushes.models.operators"),
     # The desk of the operators takes the library's own pages away.
     "django_otp": ("pushes.console.login.second_factor", "pushes.models.operators", "pushes.console.operators.desk"),

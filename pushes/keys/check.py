@@ -14,7 +14,7 @@ from pushes.models import AppKey
 from pushes.names import Reason
 from pushes.providers import hosts
 from pushes.providers.base import HttpRequest, Provider
-from pushes.providers.http import calls
+from pushes.providers.one_shot import calls
 from pushes.providers.registry import UnknownProviderError, provider
 from pushes.values import Credentials, Outcome, Scope, Verdict
 
