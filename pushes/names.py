@@ -41,6 +41,10 @@ class ProviderKind(TextChoices):
     SANDBOX = "sandbox", _("sandbox")
 
 
+#: What an app key speaks unless somebody says otherwise: what all keys of the legacy system do.
+DEFAULT_PROVIDER = ProviderKind.XINGE_V2
+
+
 class PushType(IntegerChoices):
     """Numbers that producers send and client apps act on."""
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from django.utils.module_loading import import_string
 
+from pushes.names import ProviderKind
+from pushes.providers.registry import PROVIDERS
 from pushes.workers import queues
 from tests.environment import PROJECT
 
@@ -62,13 +64,13 @@ ONLY_IMPORTERS = {
         "pushes.workers.shards",
         "pushes.console.job_queues",
     ),
-    "pycurl": ("pushes.providers.http",),
+    "pycurl": ("pushes.providers.http", "pushes.providers.http_slot"),
     # Beside the scanners' store: what starts or asks the server, and who plays the chat server in the demo.
     "pymongo": ("chatscan.store", "higo_push.embedded", "higo_push.preflight", "higo_push.demo.*"),
     "uvloop": ("pushes.sandbox.*",),
     "httptools": ("pushes.sandbox.*",),
-    # The provider's low-rate calls, and what asks the sandbox's control API.
-    "requests": ("pushes.providers.http", "pushes.management.commands.audit", "higo_push.demo.*"),
+    # What asks the sandbox's control API.
+    "requests": ("pushes.management.commands.audit", "higo_push.demo.*"),
     "axes": ("pushes.console.login.lockout", "pushes.models.operators"),
     # The desk of the operators takes the library's own pages away.
     "django_otp": ("pushes.console.login.second_factor", "pushes.models.operators", "pushes.console.operators.desk"),
@@ -108,6 +110,20 @@ MAY_IMPORT = {
     "higo_push.env": ("higo_push.env_file",),
     "higo_push.settings": ("higo_push.env", "pushes.lanes"),
 }
+#: Who may speak of one provider: the providers, what plays them, and the vocabulary.
+SPEAK_OF_A_PROVIDER = ("pushes.providers.*", "pushes.sandbox.*", "pushes.names")
+#: What names a provider in a string. The sandbox is also a process of ours, and a command.
+VENDORS = frozenset(known.kind for known in PROVIDERS if known.reaches_phones)
+#: What all others may use of the providers: nothing of it is one provider's own.
+OF_EVERY_PROVIDER = (
+    "pushes.providers.answers",
+    "pushes.providers.base",
+    "pushes.providers.hosts",
+    "pushes.providers.http",
+    "pushes.providers.one_shot",
+    "pushes.providers.registry",
+    "pushes.providers.reserved",
+)
 #: What `chatscan` may use of the platform (the directory's database counts as directory); its admin pages also use
 #: the platform's.
 CHATSCAN_USES = (
@@ -313,6 +329,20 @@ def _changed(node: ast.stmt) -> ast.expr | None:
     if call is None or not isinstance(call.func, ast.Attribute):
         return None
     return call.func if call.func.attr in ("append", "extend", "add", "update") else None
+
+
+def test_nobody_else_speaks_of_one_provider():
+    others = [name for name in modules() if not matches(name, SPEAK_OF_A_PROVIDER)]
+    uses = {(name, other) for name in others for other in ours(name) if matches(other, ["pushes.providers.*"])}
+    assert {(name, other) for name, other in uses if not matches(other, OF_EVERY_PROVIDER)} == set()
+    found = [(name, node) for name in others for node in ast.walk(trees()[name]) if _names_a_provider(node)]
+    assert [f"{name}:{node.lineno}" for name, node in found if isinstance(node, ast.expr)] == []
+
+
+def _names_a_provider(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        return isinstance(node.value, ast.Name) and node.value.id == "ProviderKind" and node.attr in ProviderKind.names
+    return isinstance(node, ast.Constant) and node.value in VENDORS
 
 
 def test_chatscan_uses_the_front_door_only():

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from pushes.broadcasts import approval, audiences, lifecycle, watch
 from pushes.console.broadcasts import canary_words, progress, review, steps, trial_send, words
 from pushes.console.broadcasts.accounts import UnknownAccountsPage
-from pushes.console.broadcasts.form import MAX_TYPED, MAX_TYPED_BYTES, PROVIDER_BYTES, BroadcastForm
+from pushes.console.broadcasts.form import MAX_TYPED, MAX_TYPED_BYTES, BroadcastForm
 from pushes.console.delivery_log.pushes import deliveries_url
 from pushes.console.site.confirm import Question, RefusedError, ask
 from pushes.console.site.desk import Desk, page
@@ -24,6 +24,7 @@ from pushes.models import Broadcast
 from pushes.names import App, BroadcastStatus, Platform
 from pushes.people import tags
 from pushes.people.directory import DirectoryError
+from pushes.providers.registry import max_message_bytes
 from pushes.submit import InvalidMessageError
 
 EDITABLE = (BroadcastStatus.DRAFT,)
@@ -132,7 +133,7 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         context |= {
-            "provider_bytes": PROVIDER_BYTES,
+            "provider_bytes": max_message_bytes(),
             "most_typed_bytes": MAX_TYPED_BYTES,
             "most_typed_mb": MAX_TYPED_BYTES // 1_000_000,
             "known_tags": sorted({t for app in App for t in tags.known(app)}),

@@ -23,7 +23,7 @@ from pushes.console.site.confirm import Question, RefusedError, ask
 from pushes.console.site.desk import list_page, page
 from pushes.console.site.theme import badge, when
 from pushes.history import stored_words
-from pushes.keys import access_ids, check, pausing
+from pushes.keys import check, pausing
 from pushes.models import AppKey
 from pushes.names import App, Environment, Platform
 from pushes.storage import clocks
@@ -60,7 +60,7 @@ class Cell:
 
     @property
     def doubt(self) -> str:
-        return access_ids.doubt(self.key.provider, self.key.platform, self.key.access_id) if self.key else ""
+        return check.doubt(self.key) if self.key else ""
 
 
 def key_state(key: AppKey) -> SafeString:
@@ -120,7 +120,7 @@ class AppKeys(RotationPages, RestorePages):
             setattr(obj, ASKED, form.asks_to_switch_off)
         else:
             obj.save()
-        doubt = access_ids.doubt(obj.provider, obj.platform, obj.access_id)
+        doubt = check.doubt(obj)
         if doubt:
             messages.warning(request, doubt)
 
@@ -141,7 +141,7 @@ class AppKeys(RotationPages, RestorePages):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         key = self.get_object(request, object_id)
-        doubt = access_ids.doubt(key.provider, key.platform, key.access_id) if key else ""
+        doubt = check.doubt(key) if key else ""
         fault = check.endpoint_fault(key) if key else ""
         context = {"key": key, "doubt": doubt, "endpoint_fault": fault, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)

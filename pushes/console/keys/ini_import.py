@@ -11,6 +11,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -18,14 +19,15 @@ from pushes import vault
 from pushes.console.site.account_list import decode
 from pushes.console.site.desk import Desk
 from pushes.console.site.theme import widgets
-from pushes.keys import access_ids, ini
+from pushes.keys import check, ini
 from pushes.models import AppKey
-from pushes.names import ProviderKind
+from pushes.names import DEFAULT_PROVIDER, ProviderKind
 from pushes.providers import hosts
 
 SESSION_KEY = "key_import"
 VALID_SECONDS = 600
 MAX_FILE = 64 * 1024
+KEEP = format_lazy(gettext_lazy("keep; new keys: {provider}"), provider=DEFAULT_PROVIDER.label)
 #: The word and the colour of each state.
 STATES = {
     ini.NEW: (gettext_lazy("new"), "success"),
@@ -43,7 +45,7 @@ class ImportForm(forms.Form):
     )
     provider = forms.ChoiceField(
         label=gettext_lazy("Provider"),
-        choices=[("", gettext_lazy("keep; new keys: Xinge REST v2")), *ProviderKind.choices],
+        choices=[("", KEEP), *ProviderKind.choices],
         required=False,
         widget=widgets.UnfoldAdminSelectWidget(),
     )
@@ -89,22 +91,21 @@ def page(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:
         sealed = vault.encrypt(json.dumps(waiting))
         request.session[SESSION_KEY] = {"sealed": sealed, "until": time.time() + VALID_SECONDS}
     changes = sum(entry.state in (ini.NEW, ini.CHANGED) for entry in entries)
-    preview = [(entry, *STATES[entry.state], _doubt(entry, waiting["provider"])) for entry in entries]
+    preview = [(entry, *STATES[entry.state], _doubt(entry, _kind(waiting))) for entry in entries]
     return _show(desk, request, {"preview": preview, "has_errors": has_errors, "changes": changes})
 
 
-def _doubt(entry: ini.Entry, provider: str | None) -> str:
+def _doubt(entry: ini.Entry, provider: ProviderKind | None) -> str:
     """What is odd about the access id, before it is stored."""
-    if entry.access_id is None:
-        return ""
-    app, platform, environment = ini.SCOPES[entry.prefix]
-    kept = AppKey.objects.filter(app=app, platform=platform, environment=environment).values_list("provider", flat=True)
-    return access_ids.doubt(provider or kept.first() or ProviderKind.XINGE_V2, platform, entry.access_id)
+    return "" if entry.access_id is None else check.doubt(ini.key_of(entry, provider))
 
 
 def _options(waiting: dict[str, Any]) -> dict[str, Any]:
-    provider = waiting["provider"]
-    return {"endpoint_url": waiting["endpoint_url"], "provider": ProviderKind(provider) if provider else None}
+    return {"endpoint_url": waiting["endpoint_url"], "provider": _kind(waiting)}
+
+
+def _kind(waiting: dict[str, Any]) -> ProviderKind | None:
+    return ProviderKind(waiting["provider"]) if waiting["provider"] else None
 
 
 def _import(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes import vault
-from pushes.console.keys.secret_field import SecretField, secret_fault
+from pushes.console.keys.secret_field import SecretField
 from pushes.console.site.confirm import Question, RefusedError, ask
 from pushes.console.site.desk import Desk, page
 from pushes.console.site.theme import badge, when
@@ -43,7 +43,7 @@ class RotateForm(forms.Form):
 
     def clean_secret(self) -> str:
         secret: str = self.cleaned_data["secret"]
-        fault = secret_fault(secret, self.key.provider)
+        fault = keycheck.secret_fault(self.key.provider, secret)
         if fault:
             raise forms.ValidationError(fault)
         if secret == _stored_secret(self.key):

@@ -414,7 +414,7 @@ class PoisonedSandbox(SandboxProvider):
 def test_what_the_program_breaks_over_fails_alone(
     sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(deliver_module, "provider", lambda _kind: PoisonedSandbox(sandbox.url))
+    monkeypatch.setattr(deliver_module, "provider", lambda _kind: PoisonedSandbox())
     key = make_key(sandbox)
     message, token = due(key, make_record(text="poison")), due(key, token=bad_token("poison"))
     assert send(message, token, due(key)) == [(Status.FAILED, Reason.BAD_PAYLOAD)] * 2 + [ACCEPTED]

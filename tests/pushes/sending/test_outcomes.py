@@ -15,7 +15,7 @@ from pushes.ledger.claims import Claimed
 from pushes.models import AppKey, Counter, DeliveryResult, Device, DeviceEvent, LatencyBucket, PushRecord, policies
 from pushes.names import CLAIMABLE, Platform, PushType, Reason, Status
 from pushes.sending import outcomes as results
-from pushes.values import Content, Outcome, Scope, Verdict
+from pushes.values import Blame, Content, Outcome, Scope, Verdict
 from tests.make import make_app_key, make_device, make_secret
 from tests.pushes.rows import leave_redis, make_delivery, make_record
 
@@ -24,7 +24,9 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 ACCEPTED = Outcome(Verdict.ACCEPTED, code=0, push_id="2854657652")
 DEAD = Outcome(Verdict.BAD_TARGET, Reason.BAD_TOKEN, code=40, text="token does not exist")
 BAD_MESSAGE = Outcome(Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE, code=-1, text="param error")
-BAD_KEY = Outcome(Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, code=-103, text="sign error")
+BAD_KEY = Outcome(
+    Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, code=-103, text="sign error", blame=Blame.CREDENTIALS
+)
 THROTTLED = Outcome(Verdict.RETRY, Reason.THROTTLED, Scope.KEY, code=76, retry_after_seconds=30.0)
 BUSY = Outcome(Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.KEY, code=15)
 OFFLINE = Outcome(Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.TARGET, code=90)
@@ -95,6 +97,18 @@ def test_a_row_that_will_be_tried_again_keeps_its_place_in_its_conversation(key:
     settle(key, (row, BUSY))
     assert (row.order_key, row.finished_at) == (5, None)
     assert row.due_at > timezone.now()
+
+
+@pytest.mark.parametrize(
+    ("code", "http_status", "stored"),
+    [(40, 400, 40), (None, 404, 404), (None, 503, 503), (None, 200, None), (None, None, None), (0, 200, 0)],
+)
+def test_the_status_of_a_refusal_stands_for_the_code_that_it_lacks(
+    key: AppKey, code: int | None, http_status: int | None, stored: int | None
+):
+    row = row_for(key)
+    settle(key, (row, Outcome(Verdict.FAILED, Reason.NO_DEVICE, code=code, http_status=http_status)))
+    assert row.provider_code == stored
 
 
 def test_long_words_of_the_provider_are_cut(key: AppKey):

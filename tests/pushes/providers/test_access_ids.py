@@ -1,14 +1,16 @@
+"""What an access id says by itself: vendors number the apps of each platform in a span of their own."""
+
 import pytest
 
-from pushes.keys import access_ids
 from pushes.names import Platform, ProviderKind
+from pushes.providers.registry import provider
 
 XINGE, TPNS, SANDBOX = ProviderKind.XINGE_V2, ProviderKind.TPNS, ProviderKind.SANDBOX
 ANDROID, IOS = Platform.ANDROID, Platform.IOS
 
 
 @pytest.mark.parametrize(
-    ("provider", "platform", "access_id"),
+    ("kind", "platform", "access_id"),
     [
         (XINGE, ANDROID, 2100047733),
         (XINGE, ANDROID, 2199999999),
@@ -17,14 +19,16 @@ ANDROID, IOS = Platform.ANDROID, Platform.IOS
         (TPNS, ANDROID, 1500000001),
         (TPNS, IOS, 1600000001),
         (SANDBOX, ANDROID, 1500000001),
+        (SANDBOX, IOS, 1600000001),
+        (XINGE, ANDROID, 1),
     ],
 )
-def test_an_access_id_of_its_own_range_raises_no_doubt(provider: str, platform: str, access_id: int):
-    assert access_ids.doubt(provider, platform, access_id) == ""
+def test_an_access_id_of_its_own_span_raises_no_doubt(kind: str, platform: Platform, access_id: int):
+    assert provider(kind).doubt(access_id, platform) == ""
 
 
 @pytest.mark.parametrize(
-    ("provider", "platform", "access_id", "words"),
+    ("kind", "platform", "access_id", "words"),
     [
         (XINGE, ANDROID, 2200000000, "an iOS app, but this key is for Android"),
         (XINGE, IOS, 2199999999, "an Android app, but this key is for iOS"),
@@ -35,7 +39,7 @@ def test_an_access_id_of_its_own_range_raises_no_doubt(provider: str, platform: 
         (XINGE, ANDROID, 1500000001, "looks like an access id of TPNS"),
     ],
 )
-def test_one_of_another_range_does(provider: str, platform: str, access_id: int, words: str):
-    found = access_ids.doubt(provider, platform, access_id)
+def test_one_of_another_span_does(kind: str, platform: Platform, access_id: int, words: str):
+    found = provider(kind).doubt(access_id, platform)
     assert words in found
     assert str(access_id) in found

@@ -1,16 +1,13 @@
-"""Why a call is refused, and by which code in which era of the service."""
+"""Why Xinge v2 refuses a call, and by which code in which era of the service."""
 
 from enum import Enum
 
+from pushes.sandbox.face import RefusedError
 from pushes.sandbox.world import LEGACY
 
 
-class StaleKeyError(Exception):
-    """The key is not known, or its secret does not fit, and the table may hold a newer one."""
-
-
 class Refusal(Enum):
-    """The Xinge v2 code to mid 2017, the one after, and the message."""
+    """The code to mid 2017, the one after, and the message."""
 
     MISSING = (-1, -111, "common param error!")
     PARAM = (-1, -101, "param error")
@@ -28,8 +25,8 @@ class Refusal(Enum):
     THROTTLED = (76, -105, "too frequent")
 
 
-class RefusedError(Exception):
-    """A Xinge v2 call that ends in a `ret_code` other than 0."""
+class XingeRefusedError(RefusedError):
+    """A call that ends in a `ret_code` other than 0."""
 
     def __init__(self, refusal: Refusal, detail: str = "") -> None:
         super().__init__(detail)
