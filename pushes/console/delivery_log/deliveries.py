@@ -29,7 +29,7 @@ from pushes.console.site.filters import (
 )
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
 from pushes.console.site.theme import ChoicesDropdownFilter, ModelAdmin, badge, label, link, status_badge, when, widgets
-from pushes.history import rare_rows, search, timeline
+from pushes.history import answers, rare_rows, search
 from pushes.models import Account, AppKey, Broadcast, DeliveryResult, Device, PushRecord
 from pushes.names import Kind, Platform, PushType, Status, reason_words
 from pushes.text import characters
@@ -257,7 +257,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
 
     @admin.display(description=gettext_lazy("may have arrived"))
     def doubt(self, row: DeliveryResult) -> str:
-        return timeline.doubt(row) or "–"
+        return answers.doubt(row) or "–"
 
     @admin.display(description=gettext_lazy("push"))
     def push(self, row: DeliveryResult) -> SafeString:
