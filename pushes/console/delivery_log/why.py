@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes.console.site.desk import Desk, admin_url
-from pushes.console.site.filters import FromFilter
 from pushes.console.site.marks import STATUS_COLOURS
 from pushes.console.site.theme import widgets
+from pushes.history import log_query
 from pushes.history.answers import Timeline
 from pushes.history.around import around
 from pushes.history.timeline import timeline
@@ -49,7 +49,7 @@ class WhyForm(forms.Form):
 
     def clean_at(self) -> datetime | None:
         value = self.cleaned_data["at"].strip()
-        moment = FromFilter.parsed(value)
+        moment = log_query.moment(value)
         if value and moment is None:
             raise forms.ValidationError(
                 _("%(value)r is no time: write it as 2026-05-01 08:00.") % {"value": value[:40]}

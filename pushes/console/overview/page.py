@@ -21,9 +21,10 @@ from pushes.console.overview import alerts
 from pushes.console.overview.alerts import LATE, Waiting
 from pushes.console.site import attention, parts
 from pushes.console.site.desk import admin_url
-from pushes.console.site.filters import NO_REASON, ended_between
+from pushes.console.site.filters import ended_between
 from pushes.console.site.marks import STATUS_COLOURS, amount
 from pushes.history import series, vitals
+from pushes.history.log_query import NO_REASON
 from pushes.ledger.counters import SUBMITTED
 from pushes.models import AppKey, Broadcast, DeadLetter
 from pushes.names import BroadcastStatus, Kind, Status, reason_words

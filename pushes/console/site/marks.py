@@ -2,16 +2,14 @@
 renders a template, and with it loads every template library, while it is being imported."""
 
 from datetime import timedelta
-from functools import lru_cache
 from typing import Any
 
-from django.db.models import Choices
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from pushes.history import stored_words
 from pushes.names import BroadcastStatus, DeadLetterStatus, ExportStatus, RecordStatus, Status
@@ -59,19 +57,6 @@ def desk_name(address: str) -> Any:
 def badge(text: object, colour: str = "", title: str = "") -> SafeString:
     """A coloured word: success, danger, warning, info, primary, or plain."""
     return format_html('<span class="badge badge-{}" title="{}">{}</span>', colour or "plain", title, text)
-
-
-def label(choices: type[Choices], value: Any) -> str:
-    """What `value` is called; itself when it is none of the choices.
-
-    A model's own `get_…_display` translates every choice of the field to find the one, each time.
-    """
-    return _labels(choices, get_language()).get(value) or str(value)
-
-
-@lru_cache(maxsize=128)
-def _labels(choices: type[Choices], _language: str | None) -> dict[Any, str]:
-    return {value: str(text) for value, text in choices.choices}
 
 
 def status_badge(value: str, text: object) -> SafeString:
