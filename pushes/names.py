@@ -183,6 +183,8 @@ class PauseCode(TextChoices):
 
 #: The source of pushes that are an operator's second try of a delivery, and of what came on the producers' raw list.
 RESEND_SOURCE, INTAKE_SOURCE = "resend", "intake"
+#: The lease that only the sweeper at work holds.
+SWEEPER_LEASE = "sweeper"
 #: Why a dead letter is one whose id stands for another push already.
 CONFLICT = "conflict"
 

@@ -2,6 +2,7 @@
 renders a template, and with it loads every template library, while it is being imported."""
 
 from datetime import timedelta
+from math import ceil
 from typing import Any
 
 from django.urls import reverse
@@ -12,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes.history import stored_words
+from pushes.history.vitals import KeyState
 from pushes.names import BroadcastStatus, DeadLetterStatus, ExportStatus, RecordStatus, Status
 from pushes.storage import clocks
 
@@ -68,6 +70,28 @@ def device_badge(is_active: bool, reason: object) -> SafeString:
     if is_active:
         return badge(_("active"), "success")
     return format_html("{} {}", badge(_("inactive"), "danger"), reason)
+
+
+def key_badge(state: KeyState) -> SafeString:
+    """How an app key is, and beside it that the key went back to its old secret; the reasons on hover."""
+    if not state.has_fallen_back:
+        return _key_state(state)
+    why = noted(state.key.fell_back_reason, "key")
+    return format_html("{} {}", _key_state(state), badge(_("back at its old secret"), "warning", why))
+
+
+def _key_state(state: KeyState) -> SafeString:
+    if not state.key.is_enabled:
+        return badge(_("disabled"))
+    if state.key.is_paused:
+        return badge(_("paused"), "danger", noted(state.key.pause_words, "key"))
+    if state.endpoint_fault:
+        return badge(_("endpoint refused"), "danger", state.endpoint_fault)
+    if state.is_tripped:
+        return badge(_("provider fails"), "warning")
+    if state.seconds_shut:
+        return badge(_("waits %(s)s s") % {"s": ceil(state.seconds_shut)}, "warning")
+    return badge(_("in use"), "success")
 
 
 def noted(text: str, what: str) -> str:
