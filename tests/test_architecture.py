@@ -16,9 +16,9 @@ from tests.environment import PROJECT
 PACKAGES = ("higo_push", "pushes", "chatscan")
 #: The rooms of `pushes`, from the roof to the ground: each imports only those on lines below its own.
 ORDER = (
-    "admin jobs apps management templatetags",
+    "admin apps management templatetags",
     "console api",
-    "checks upkeep",
+    "checks jobs upkeep",
     "sending",
     "broadcasts",
     "history",

@@ -1,7 +1,6 @@
 """The console's marks in templates."""
 
 from collections.abc import Iterator
-from math import ceil
 from typing import Any, NamedTuple
 
 from django import template
@@ -9,9 +8,9 @@ from django.db.models import Model
 from django.forms import BaseForm
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
-from django.utils.translation import gettext as _
 
 from pushes.console.site import marks
+from pushes.history.vitals import KeyState
 from pushes.models import DeliveryResult, Device
 from pushes.names import reason_words
 from pushes.text import characters
@@ -100,16 +99,5 @@ def device_badge(device: Device) -> SafeString:
 
 
 @register.simple_tag
-def key_badge(state: Any) -> SafeString:
-    """The state of an app key and of its breaker (`health.KeyState`)."""
-    if not state.key.is_enabled:
-        return marks.badge(_("disabled"))
-    if state.key.is_paused:
-        return marks.badge(_("paused"), "danger", noted(state.key.pause_words, "key"))
-    if state.is_tripped:
-        return marks.badge(_("provider fails"), "warning")
-    if state.seconds_shut:
-        return marks.badge(_("waits %(s)s s") % {"s": ceil(state.seconds_shut)}, "warning")
-    if state.key.fell_back_at is not None:
-        return marks.badge(_("back at its old secret"), "warning", noted(state.key.fell_back_reason, "key"))
-    return marks.badge(_("in use"), "success")
+def key_badge(state: KeyState) -> SafeString:
+    return marks.key_badge(state)

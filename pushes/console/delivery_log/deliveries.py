@@ -11,12 +11,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes.console.delivery_log import export_rows, exports, resend, why
+from pushes.console.delivery_log import exports, resend, why
 from pushes.console.site.desk import ReadOnlyDesk, admin_url, list_page, page
 from pushes.console.site.filters import (
-    NO_REASON,
     AppKeyFilter,
-    DeliveriesBroadcastFilter,
+    BroadcastFilter,
     FailedAttemptFilter,
     FinishedFromFilter,
     FinishedUntilFilter,
@@ -28,22 +27,12 @@ from pushes.console.site.filters import (
     UntilFilter,
 )
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
-from pushes.console.site.theme import ChoicesDropdownFilter, ModelAdmin, badge, label, link, status_badge, when, widgets
-from pushes.history import rare_rows, search, timeline
+from pushes.console.site.theme import ChoicesDropdownFilter, ModelAdmin, badge, link, status_badge, when, widgets
+from pushes.history import answers, export_rows, log_query, rare_rows, search
 from pushes.models import Account, AppKey, Broadcast, DeliveryResult, Device, PushRecord
-from pushes.names import Kind, Platform, PushType, Status, reason_words
+from pushes.names import Kind, Platform, PushType, Status, label, reason_words
 from pushes.text import characters
 
-#: Query parameters whose condition finds its rows through an index.
-INDEXED = ("record", "broadcast")
-#: What blocks are noted by, and the query parameter that asks for it.
-SIEVED = {
-    "status": "status__exact",
-    "reason": "reason",
-    "kind": "kind__exact",
-    "push_type": "push_type__exact",
-    "app_key_id": "key",
-}
 MAX_PREVIEW = 40
 CHECKBOX_CLASSES = " ".join([*widgets.CHECKBOX_CLASSES, "action-select"])
 
@@ -52,10 +41,7 @@ class LogChangeList(KeysetChangeList):
     """Walks only through the blocks of the log that may hold what the filters ask for."""
 
     def sieve(self) -> rare_rows.Sieve | None:
-        asked = {name: str(self.params.get(parameter) or "") for name, parameter in SIEVED.items()}
-        if asked["reason"] == NO_REASON:
-            del asked["reason"]  # what has none is not noted
-        return rare_rows.sieve({name: value for name, value in asked.items() if value})
+        return log_query.sieve(self.params)
 
 
 @admin.register(DeliveryResult)
@@ -83,7 +69,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         FinishedFromFilter,
         FinishedUntilFilter,
         RecordFilter,
-        DeliveriesBroadcastFilter,
+        BroadcastFilter,
     )
     search_fields = ("account_id",)
     search_help_text = gettext_lazy("Account, token, message or chat id, #push")
@@ -123,7 +109,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         return super().get_queryset(request).prefetch_related("record")
 
     def is_indexed(self, changelist: KeysetChangeList) -> bool:
-        return bool(changelist.query) or any(changelist.params.get(name) for name in INDEXED)
+        return log_query.is_indexed(changelist.params)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -257,7 +243,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
 
     @admin.display(description=gettext_lazy("may have arrived"))
     def doubt(self, row: DeliveryResult) -> str:
-        return timeline.doubt(row) or "–"
+        return answers.doubt(row) or "–"
 
     @admin.display(description=gettext_lazy("push"))
     def push(self, row: DeliveryResult) -> SafeString:

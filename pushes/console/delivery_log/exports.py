@@ -5,9 +5,10 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import ADDITION, LogEntry
+from django.contrib.messages.storage.cookie import CookieStorage
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -15,13 +16,15 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
-from pushes.console.delivery_log.export_rows import PERMISSION, changelist, frozen, head
+from pushes.console.site import long_list
 from pushes.console.site.confirm import Question, RefusedError, ask
 from pushes.console.site.desk import Desk, ReadOnlyDesk, admin_url, page
 from pushes.console.site.theme import link, status_badge, when, widgets
-from pushes.history import exports
+from pushes.history import exports, log_query
+from pushes.history.export_rows import PERMISSION
 from pushes.models import DeliveryResult, Export
 from pushes.names import ExportStatus
+from pushes.storage import clocks
 
 SEES_ALL = "pushes.see_every_export"
 REVEALS = "pushes.reveal_device"
@@ -39,7 +42,7 @@ class ExportForm(forms.Form):
 def ask_for(desk: Desk[DeliveryResult], request: HttpRequest) -> HttpResponse:
     """The page of the log that asks what is to be exported; its address holds the list's filters and search."""
     query = frozen(request.GET)
-    understood = shown(request, query)
+    understood = shown(desk, request, query)
     back = f"{desk.url('changelist')}?{query}"
     may_reveal = request.user.has_perm(REVEALS)
     question = Question(
@@ -78,9 +81,26 @@ def ask_for(desk: Desk[DeliveryResult], request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(admin_url(Export, "change", made[0].pk)) if made else answer
 
 
-def shown(request: HttpRequest, query: str) -> list[tuple[str, str]]:
-    """The filters and the search in words."""
-    found = changelist(request.user, query)
+def frozen(query: QueryDict) -> str:
+    """The list's address without its place in the list, and with "the last hour" as the hour that it is now."""
+    kept = query.copy()
+    for name in (long_list.OLDER_THAN, long_list.NEWER_THAN, "p", "all"):
+        kept.pop(name, None)
+    span = log_query.SPANS.get(kept.get("within", ""))
+    if span is not None:
+        begins = clocks.now() - span
+        given = log_query.moment(kept.get("from", ""))
+        kept["from"] = f"{timezone.localtime(max(begins, given or begins)):%Y-%m-%d %H:%M:%S}"
+        del kept["within"]
+    return kept.urlencode()
+
+
+def shown(desk: Desk[DeliveryResult], request: HttpRequest, query: str) -> list[tuple[str, str]]:
+    """The filters and the search in words, as the list at this address understands them."""
+    asked = HttpRequest()
+    asked.method, asked.user, asked.GET = "GET", request.user, QueryDict(query)
+    asked._messages = CookieStorage(asked)  # type: ignore[attr-defined]
+    found = desk.get_changelist_instance(asked)
     words = [(_("Search"), found.query)] if found.query else []
     for spec in found.filter_specs:
         value = _chosen(spec, found)
@@ -191,7 +211,7 @@ class Exports(ReadOnlyDesk[Export]):
         self.audit(request, export, _("Downloaded."))
         name = f"deliveries-{timezone.localtime(export.created_at):%Y%m%d-%H%M}-{export.pk}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store, private"}
-        file = exports.content(export, head(export.language))
+        file = exports.content(export)
         return StreamingHttpResponse(file, content_type="text/csv; charset=utf-8", headers=headers)
 
     @admin.display(description=gettext_lazy("asked for"))

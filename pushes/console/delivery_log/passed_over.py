@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from django.db.models import Sum
 
 from pushes.console.delivery_log.pushes import deliveries_url
-from pushes.console.site.filters import NO_REASON, ended_between
+from pushes.console.site.filters import ended_between
+from pushes.history.log_query import NO_REASON
 from pushes.models import Counter
 from pushes.names import Status, reason_words
 

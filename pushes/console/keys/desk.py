@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils.html import format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -18,11 +18,12 @@ from redis import RedisError
 from pushes.console.keys import client_match, ini_import
 from pushes.console.keys.device_restore import RestorePages
 from pushes.console.keys.form import OTHER_CREDENTIALS, AppKeyForm, PauseForm
-from pushes.console.keys.rotation import RotationPages, ask_provider, secret_facts, secret_marks
+from pushes.console.keys.rotation import RotationPages, ask_provider, secret_facts
 from pushes.console.site.confirm import Question, RefusedError, ask
 from pushes.console.site.desk import list_page, page
+from pushes.console.site.marks import key_badge
 from pushes.console.site.theme import badge, when
-from pushes.history import stored_words
+from pushes.history import stored_words, vitals
 from pushes.keys import check, pausing
 from pushes.models import AppKey
 from pushes.names import App, Environment, Platform
@@ -49,26 +50,24 @@ class Cell:
     app: App
     platform: Platform
     environment: Environment
-    key: AppKey | None
+    known: vitals.KeyState | None
     url: str
 
     @property
+    def key(self) -> AppKey | None:
+        return self.known.key if self.known else None
+
+    @property
     def state(self) -> SafeString:
-        if self.key is None:
+        if self.known is None:
             return badge(_("missing"), "warning")
-        return format_html_join(" ", "{}", ((mark,) for mark in (key_state(self.key), *secret_marks(self.key))))
+        if not self.known.key.has_old_secret:
+            return key_badge(self.known)
+        return format_html("{} {}", key_badge(self.known), badge(_("old secret kept"), "info"))
 
     @property
     def doubt(self) -> str:
         return check.doubt(self.key) if self.key else ""
-
-
-def key_state(key: AppKey) -> SafeString:
-    if not key.is_enabled:
-        return badge(_("disabled"))
-    if key.is_paused:
-        return badge(_("paused"), "danger", stored_words.words(key.pause_words, "key"))
-    return badge(_("in use"), "success")
 
 
 @admin.register(AppKey)
@@ -152,15 +151,16 @@ class AppKeys(RotationPages, RestorePages):
 
     def _grid(self) -> list[list[Cell]]:
         """A row for each app and platform, a column for each environment."""
-        keys = {(key.app, key.platform, key.environment): key for key in AppKey.objects.all()}
+        states = vitals.as_known(vitals.key_states())
+        keys = {(state.key.app, state.key.platform, state.key.environment): state for state in states}
         return [
             [self._cell(keys, app, platform, environment) for environment in Environment] for app, platform in _scopes()
         ]
 
     def _cell(self, keys: Any, app: App, platform: Platform, environment: Environment) -> Cell:
-        key = keys.get((app, platform, environment))
-        if key is not None:
-            return Cell(app, platform, environment, key, self.url("change", key.pk))
+        state = keys.get((app, platform, environment))
+        if state is not None:
+            return Cell(app, platform, environment, state, self.url("change", state.key.pk))
         scope = {"app": app.value, "platform": platform.value, "environment": environment.value}
         return Cell(app, platform, environment, None, f"{self.url('add')}?{urlencode(scope)}")
 
@@ -289,7 +289,7 @@ class AppKeys(RotationPages, RestorePages):
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, row: AppKey) -> SafeString:
-        return key_state(row)
+        return key_badge(*vitals.as_known([vitals.key_state(row)]))
 
     @admin.display(description=gettext_lazy("secret in use since"))
     def secret_since_shown(self, row: AppKey) -> Any:

@@ -11,7 +11,6 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -19,7 +18,7 @@ from pushes import vault
 from pushes.console.keys.secret_field import SecretField
 from pushes.console.site.confirm import Question, RefusedError, ask
 from pushes.console.site.desk import Desk, page
-from pushes.console.site.theme import badge, when
+from pushes.console.site.theme import when
 from pushes.keys import check as keycheck
 from pushes.keys import rotation
 from pushes.models import AppKey
@@ -173,16 +172,6 @@ def secret_facts(key: AppKey) -> list[tuple[str, Any]]:
         (_("Secret in use since"), when(key.secret_since) if key.secret_since else _("not recorded")),
         (_("Old secret"), _("kept, to go back to") if key.has_old_secret else _("none kept")),
     ]
-
-
-def secret_marks(key: AppKey) -> list[SafeString]:
-    """What stands beside the key's state while its secret is not simply the one in use."""
-    marks = []
-    if key.has_old_secret:
-        marks.append(badge(_("old secret kept"), "info"))
-    if key.fell_back_at is not None:
-        marks.append(badge(_("back at its old secret"), "warning", key.fell_back_reason))
-    return marks
 
 
 def _checked(desk: Desk[AppKey], request: HttpRequest, key: AppKey, secret: str) -> HttpResponse:

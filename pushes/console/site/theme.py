@@ -11,7 +11,7 @@ from django.db.models import Model
 from unfold import widgets
 from unfold.enums import ActionVariant
 
-from pushes.console.site.marks import amount, badge, device_badge, label, link, noted, status_badge, when
+from pushes.console.site.marks import amount, badge, device_badge, link, noted, status_badge, when
 
 M = TypeVar("M", bound=Model)
 
@@ -78,7 +78,6 @@ __all__ = [
     "amount",
     "badge",
     "device_badge",
-    "label",
     "link",
     "noted",
     "status_badge",

@@ -533,11 +533,11 @@ def test_a_servers_error_is_told_as_such_wherever_the_row_is_read(sandbox: Sandb
     assert send(row) == [(status, Reason.PROVIDER_ERROR)]
     assert (row.may_have_arrived, row.provider_code) == (True, 500)
     found = timeline("7", "order-7")
-    assert found.outcome == status
+    assert found.outcome == status.value
     assert "server error" in found.summary
     assert "the provider said: HTTP 500 Internal Server Error" in found.summary
     assert "never came" not in found.summary
-    assert [step.may_have_arrived for step in found.steps if step.code == status] == [True]
+    assert [step.may_have_arrived for step in found.steps if step.code == status.value] == [True]
 
 
 # --- throttled, busy, unreachable -------------------------------------------------------------

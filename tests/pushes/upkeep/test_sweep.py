@@ -33,7 +33,18 @@ from pushes.models import (
     PushRecord,
     PushTypePolicy,
 )
-from pushes.names import CLAIMABLE, TERMINAL, BroadcastStatus, Environment, Kind, PushType, Reason, RecordStatus, Status
+from pushes.names import (
+    CLAIMABLE,
+    SWEEPER_LEASE,
+    TERMINAL,
+    BroadcastStatus,
+    Environment,
+    Kind,
+    PushType,
+    Reason,
+    RecordStatus,
+    Status,
+)
 from pushes.storage import batches
 from pushes.submit import submit
 from pushes.upkeep import lost_jobs
@@ -97,21 +108,21 @@ def test_one_sweeper_holds_the_lease_and_renews_it():
 
 
 def test_while_another_holds_the_lease_nothing_is_done():
-    Lease.objects.create(name=sweep_module.LEASE_NAME, holder="another", until=timezone.now() + MINUTE)
+    Lease.objects.create(name=SWEEPER_LEASE, holder="another", until=timezone.now() + MINUTE)
     row = make_delivery(status=Status.RETRYING)
     assert sweep() is None
     assert (sends(), state(row)) == ([], (Status.RETRYING, ""))
 
 
 def test_the_lease_of_a_dead_sweeper_is_inherited():
-    Lease.objects.create(name=sweep_module.LEASE_NAME, holder="another", until=timezone.now() - SECOND)
+    Lease.objects.create(name=SWEEPER_LEASE, holder="another", until=timezone.now() - SECOND)
     assert sweep() is not None
     assert Lease.objects.get().holder == sweep_module.HOLDER
 
 
 def test_a_lease_from_a_clock_that_was_ahead_is_no_lease():
     """Else nothing would be swept until the others have caught up."""
-    Lease.objects.create(name=sweep_module.LEASE_NAME, holder="another", until=timezone.now() + 24 * HOUR)
+    Lease.objects.create(name=SWEEPER_LEASE, holder="another", until=timezone.now() + 24 * HOUR)
     assert take_lease(timezone.now())
 
 
@@ -581,7 +592,7 @@ def test_once_with_nothing_to_do_says_so():
 
 
 def test_once_beside_another_sweeper_says_so():
-    Lease.objects.create(name=sweep_module.LEASE_NAME, holder="another", until=timezone.now() + MINUTE)
+    Lease.objects.create(name=SWEEPER_LEASE, holder="another", until=timezone.now() + MINUTE)
     said = StringIO()
     call_command("runsweeper", "--once", stdout=said)
     assert "another sweeper holds the lease" in said.getvalue()

@@ -3,24 +3,16 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.contrib import admin
-from django.contrib.messages.storage.cookie import CookieStorage
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
-from django.http import HttpRequest, QueryDict
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from pushes.console.site import long_list
-from pushes.console.site.filters import SPANS, FromFilter
-from pushes.console.site.marks import label
-from pushes.history import pages
-from pushes.history.exports import Piece
+from pushes.history import log_query, pages
 from pushes.models import DeliveryResult, Export, PushRecord
-from pushes.names import Kind, PushType, Status, reason_words
-from pushes.storage import batches, clocks
+from pushes.names import Kind, PushType, Status, label, reason_words
+from pushes.storage import batches
 
 PERMISSION = "pushes.export_deliveryresult"
 #: Pushes that one statement looks up, and what the file says of them.
@@ -28,32 +20,20 @@ LOOKUP_SIZE, SHOWN_OF_PUSH = 1_000, ("message_id", "conversation", "title")
 KNOWN_TYPES = frozenset(PushType.values)
 
 
-def frozen(query: QueryDict) -> str:
-    """The list's address without its place in the list, and with "the last hour" as the hour that it is now."""
-    kept = query.copy()
-    for name in (long_list.OLDER_THAN, long_list.NEWER_THAN, "p", "all"):
-        kept.pop(name, None)
-    span = SPANS.get(kept.get("within", ""))
-    if span is not None:
-        begins = clocks.now() - span
-        given = FromFilter.parsed(kept.get("from", ""))
-        kept["from"] = f"{timezone.localtime(max(begins, given or begins)):%Y-%m-%d %H:%M:%S}"
-        del kept["within"]
-    return kept.urlencode()
+class Piece(NamedTuple):
+    """The next rows of an export, newest first, and the id that all of them are at or above."""
 
-
-def changelist(user: Any, query: str) -> Any:
-    """The log's list as `user` would get it at this address. Raises PermissionDenied."""
-    if not (user.is_active and user.has_perm(PERMISSION)):
-        raise PermissionDenied(_("%(user)s may no longer export the log.") % {"user": user})
-    request = HttpRequest()
-    request.method, request.user, request.GET = "GET", user, QueryDict(query)
-    request._messages = CookieStorage(request)  # type: ignore[attr-defined]
-    return admin.site.get_model_admin(DeliveryResult).get_changelist_instance(request)
+    rows: Sequence[DeliveryResult]
+    cursor: int
+    is_last: bool
 
 
 def read(export: Export, limit: int, seconds: float) -> Piece:
-    """The next rows below the export's cursor, with their pushes. Raises PermissionDenied."""
+    """The next rows below the export's cursor, with their pushes. Raises PermissionDenied when whoever asked for them
+    may no longer have them, and what `log_query.read` raises."""
+    user = export.created_by
+    if not (user.is_active and user.has_perm(PERMISSION)):
+        raise PermissionDenied(_("%(user)s may no longer export the log.") % {"user": user})
     piece = _read(export, limit, seconds)
     _look_up_pushes(piece.rows)
     return piece
@@ -70,15 +50,14 @@ def _look_up_pushes(rows: Sequence[DeliveryResult]) -> None:
 
 
 def _read(export: Export, limit: int, seconds: float) -> Piece:
-    found = changelist(export.created_by, export.query)
-    log: QuerySet[DeliveryResult] = found.queryset.prefetch_related(None)
-    rows = log.order_by("-pk").filter(pk__lte=export.newest_id)
-    if found.model_admin.is_indexed(found):
+    asked = log_query.read(export.query)
+    rows = DeliveryResult.objects.filter(asked.rows, pk__lte=export.newest_id).order_by("-pk")
+    if asked.is_indexed:
         some = list(rows.filter(pk__lt=export.cursor)[:limit])
         is_last = len(some) < limit
         return Piece(some, export.oldest_id if is_last else some[-1].pk, is_last)
     ends_at, some = monotonic() + seconds, []
-    for strip in pages.spans_down(DeliveryResult, export.cursor, found.bounds()):
+    for strip in pages.spans_down(DeliveryResult, export.cursor, asked.bounds):
         some += pages.within(rows, strip)[: limit - len(some)]
         if len(some) >= limit:
             return Piece(some, some[-1].pk, False)
