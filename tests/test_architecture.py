@@ -57,6 +57,7 @@ ONLY_IMPORTERS = {
     "rq": (
         "pushes.workers.queues",
         "pushes.workers.job_check",
+        "pushes.workers.job_fetch",
         "pushes.workers.foreign_values",
         "pushes.workers.worker",
         "pushes.workers.shards",

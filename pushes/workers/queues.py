@@ -21,7 +21,7 @@ from rq.utils import utcparse
 
 from pushes import lanes
 from pushes.storage import batches, outages, shared_redis
-from pushes.workers import job_check
+from pushes.workers import job_check, job_fetch
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -120,7 +120,7 @@ def absorb_waiting(ids: Sequence[int]) -> list[list[int]]:
     source = queue(job.origin)
     client: Any = shared_redis.connection()
     while (job_id := client.lpop(source.key)) is not None:
-        following = job_check.fetch(source, job_id)
+        following = job_fetch.fetch(source, job_id)
         if following is None:
             continue
         is_alike = (following.func_name, following.meta) == (job.func_name, job.meta)
