@@ -38,7 +38,6 @@ CONSOLE_ORDER = (
     "overview",
     "broadcasts",
     "job_queues push_types",
-    "job_queue_words",
     "people",
     "delivery_log",
     "keys operators",
@@ -53,7 +52,7 @@ MAX_LINES = 400
 #: Who may import what opens a connection or belongs to one place. `x.*` stands for a package.
 ONLY_IMPORTERS = {
     # The admin's module puts RQ's own pages behind a permission.
-    "django_rq": ("pushes.workers.queues", "pushes.console.job_queues"),
+    "django_rq": ("pushes.workers.queues", "pushes.console.job_queues.rq_pages"),
     "rq": (
         "pushes.workers.queues",
         "pushes.workers.job_check",
@@ -61,7 +60,9 @@ ONLY_IMPORTERS = {
         "pushes.workers.foreign_values",
         "pushes.workers.worker",
         "pushes.workers.shards",
-        "pushes.console.job_queues",
+        "pushes.workers.failed_jobs",
+        "pushes.workers.worker_states",
+        "pushes.console.job_queues.rq_pages",
     ),
     "pycurl": ("pushes.providers.http",),
     # Beside the scanners' store: what starts or asks the server, and who plays the chat server in the demo.

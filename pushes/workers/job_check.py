@@ -44,7 +44,7 @@ UNREADABLE = b'["(unreadable)", null, [], {}]'
 #: What stands in the place of a moment: RQ and its pages cannot do without.
 LONG_AGO = b"1970-01-01T00:00:00.000000Z"
 
-NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_NAME = re.compile(rb"[A-Za-z0-9_-]{1,200}")
 _MOMENT = re.compile(rb"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{6})?Z")
 #: Fields that no job of ours has: further calls, later calls, and calls to the network.
 _EXTRAS = (
@@ -85,6 +85,11 @@ class RefusedError(Exception):
 def is_id(value: object) -> bool:
     """A row's id: a whole number (no boolean) that a BIGINT column can hold."""
     return type(value) is int and 0 < value <= MAX_ID
+
+
+def is_name(value: bytes) -> bool:
+    """Whether a job of ours can have this id in Redis."""
+    return _NAME.fullmatch(value) is not None
 
 
 def is_id_list(value: object) -> bool:

@@ -56,10 +56,9 @@ def fetch(queue: Queue, job_id: bytes) -> Job | None:
 
 
 def _name(job_id: bytes) -> str:
-    name = job_id.decode("ascii", "replace")
-    if not job_check.NAME.fullmatch(name):
+    if not job_check.is_name(job_id):
         raise job_check.RefusedError(JobRefusal.UNREADABLE, f"its id is {job_check.shown(job_id)}")
-    return name
+    return job_id.decode()
 
 
 def raw_job(queue: Queue, name: str) -> dict[bytes, bytes]:

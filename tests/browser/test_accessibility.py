@@ -27,6 +27,7 @@ from pushes.models import (
 from pushes.names import BroadcastStatus
 from tests.browser.conftest import PASSWORD, SignIn, log_in
 from tests.browser.screenshots import fill
+from tests.jobs import make_failed_job
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
 
@@ -84,6 +85,10 @@ PAGES = [
     "chatscan/scannerposition/group/change/",
     "chatscan/scannerposition/group/rewind/",
     "django_rq/dashboard/",
+    "django_rq/dashboard/failed/hg_xinge_queue/",
+    "django_rq/dashboard/failed/hg_xinge_queue/requeue/",
+    "django_rq/dashboard/failed/hg_xinge_queue/jobs/failed-1/",
+    "django_rq/dashboard/failed/hg_xinge_queue/jobs/failed-1/delete/",
     "auth/user/",
     "auth/user/add/",
     "auth/user/1/change/",
@@ -110,6 +115,7 @@ def rows() -> dict[str, int]:
     FailedLogin.objects.create(pk=1, username="first", ip_address="192.0.2.1", failures_since_start=5)
     User.objects.create_superuser("root", pk=1, password=PASSWORD)
     User.objects.create_user("colleague", pk=2)
+    make_failed_job("hg_xinge_queue", [1, 2], "Traceback:\n" + "  a long line of code " * 40, job_id="failed-1")
     return places()
 
 
