@@ -40,7 +40,6 @@ CONSOLE_ORDER = (
     "overview",
     "broadcasts",
     "job_queues push_types",
-    "job_queue_words",
     "people",
     "delivery_log",
     "keys operators",
@@ -55,14 +54,17 @@ MAX_LINES = 400
 #: Who may import what opens a connection or belongs to one place. `x.*` stands for a package.
 ONLY_IMPORTERS = {
     # The admin's module puts RQ's own pages behind a permission.
-    "django_rq": ("pushes.workers.queues", "pushes.console.job_queues"),
+    "django_rq": ("pushes.workers.queues", "pushes.console.job_queues.rq_pages"),
     "rq": (
         "pushes.workers.queues",
         "pushes.workers.job_check",
+        "pushes.workers.job_fetch",
         "pushes.workers.foreign_values",
         "pushes.workers.worker",
         "pushes.workers.shards",
-        "pushes.console.job_queues",
+        "pushes.workers.failed_jobs",
+        "pushes.workers.worker_states",
+        "pushes.console.job_queues.rq_pages",
     ),
     "pycurl": ("pushes.providers.http", "pushes.providers.http_slot"),
     # Beside the scanners' store: what starts or asks the server, and who plays the chat server in the demo.

@@ -1,11 +1,13 @@
 """The console's marks in templates."""
 
 from collections.abc import Iterator
+from html import unescape
 from typing import Any, NamedTuple
 
 from django import template
 from django.db.models import Model
 from django.forms import BaseForm
+from django.utils.html import strip_tags
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
@@ -35,6 +37,8 @@ def crumb(part: dict[str, Any]) -> str:
     title = part["title"]
     if isinstance(title, Model):
         return str(title)
+    if isinstance(title, SafeString):  # a heading, as another maker's template has it
+        return capfirst(unescape(strip_tags(title)).strip())
     return str(marks.desk_name(str(part.get("link", ""))) or capfirst(str(title)))
 
 

@@ -48,6 +48,7 @@ STATUS_COLOURS: dict[str, str] = {
 _DESK_NAMES = {
     "admin:auth_user_changelist": gettext_lazy("Operators"),
     "admin:auth_group_changelist": gettext_lazy("Roles"),
+    "admin:django_rq_dashboard_changelist": gettext_lazy("Job queues"),
 }
 
 

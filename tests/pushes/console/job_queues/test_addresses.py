@@ -1,4 +1,4 @@
-"""RQ's own pages: an address about nothing is a 404, never a 500, and is no gap in who may open it."""
+"""The desk's pages and RQ's own: an address about nothing is a 404, never a 500, and is no gap in who may open it."""
 
 import itertools
 import re
@@ -11,7 +11,7 @@ from django.test import Client
 from django_rq.settings import get_queues_list
 from redis import Redis
 
-from pushes.console.job_queues import Dashboard
+from pushes.console.job_queues.desk import Dashboard
 from pushes.console.operators import roles
 from tests.pushes.console.conftest import SignIn
 
@@ -51,7 +51,7 @@ def test_an_address_about_nothing_is_a_404(administrator: Client, route: str) ->
 
 
 @pytest.mark.parametrize("query", QUERIES)
-@pytest.mark.parametrize("page", ["queues/0/", "queues/0/failed/", "queues/0/finished/", "workers/0/", ""])
+@pytest.mark.parametrize("page", ["queues/0/", "queues/0/failed/", "queues/0/finished/", "workers/0/", "rq/", ""])
 def test_an_odd_query_is_no_500(administrator: Client, page: str, query: str) -> None:
     assert administrator.get(BASE + page + query).status_code in (200, 404)
 
@@ -84,7 +84,7 @@ def test_jobs_that_are_none_of_ours_do_not_take_the_pages_down(administrator: Cl
 
 
 def test_an_address_about_nothing_is_refused_first_to_who_may_not_look(sign_in: SignIn) -> None:
-    for address in ("workers/0/abc/", "queues/999/", "queues/0/*/"):
+    for address in ("workers/0/abc/", "queues/999/", "queues/0/*/", "failed/none/", "failed/none/jobs/none/"):
         assert sign_in(roles.OPERATOR).get(BASE + address).status_code == 403
 
 
@@ -148,7 +148,8 @@ def test_what_nobody_can_read_hides_no_page(administrator: Client, redis_client:
     registries = [
         f"queues/{at}/{name}/" for name in ("failed", "finished", "started", "deferred", "scheduled", "details")
     ]
-    for page in ("", f"queues/{at}/", f"workers/{at}/", "stats.json", *registries):
+    own = ("", f"failed/{NAME}/", f"failed/{NAME}/requeue/", f"failed/{NAME}/delete/")
+    for page in (*own, "rq/", f"queues/{at}/", f"workers/{at}/", "stats.json", *registries):
         redis_client.flushdb()
         plant_jobs(redis_client)
         PLANTED[kind](redis_client)

@@ -1,5 +1,6 @@
 """RQ's own pages over a Redis in which somebody has planted jobs: looking at them runs nothing."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,24 @@ def test_a_list_of_planted_jobs_runs_none(
 def test_the_list_of_queues_runs_nothing(administrator: Client, redis_client: Redis, folder: Path):
     for state in ("started", "finished", "failed", "scheduled", "deferred"):
         planted(redis_client, folder, state)
-    assert administrator.get(reverse("admin:django_rq_dashboard_changelist")).status_code == 200
+    assert administrator.get(address("home")).status_code == 200
     assert list(folder.iterdir()) == []
+
+
+def test_they_are_in_english_whatever_the_reader_s_language(administrator: Client, redis_client: Redis):
+    page = administrator.get(address("home"), headers={"Accept-Language": "zh-hans"}).content.decode()
+    assert "Queued Jobs" in page
+    assert 'lang="en' in page
+
+
+def test_their_heading_is_no_markup(administrator: Client, redis_client: Redis):
+    page = administrator.get(address("home")).content.decode()
+    assert re.search(r'aria-current="page">\s*Queues\s*<', page)
+
+
+def test_the_desk_has_the_page_before_them(administrator: Client, redis_client: Redis):
+    assert address("home") == "/admin/django_rq/dashboard/rq/"
+    assert address("home") in administrator.get(reverse("admin:django_rq_dashboard_changelist")).content.decode()
 
 
 def test_a_planted_job_s_page_runs_nothing(administrator: Client, redis_client: Redis, folder: Path, number: int):
