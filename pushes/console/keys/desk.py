@@ -1,6 +1,5 @@
 """App keys: the grid, the write-only secret, verify, pause and resume, enable and disable."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -153,7 +152,9 @@ class AppKeys(RotationPages, RestorePages):
         """A row for each app and platform, a column for each environment."""
         keys = {(key.app, key.platform, key.environment): key for key in AppKey.objects.all()}
         return [
-            [self._cell(keys, app, platform, environment) for environment in Environment] for app, platform in _scopes()
+            [self._cell(keys, app, platform, environment) for environment in Environment]
+            for app in App
+            for platform in Platform
         ]
 
     def _cell(self, keys: Any, app: App, platform: Platform, environment: Environment) -> Cell:
@@ -289,10 +290,6 @@ class AppKeys(RotationPages, RestorePages):
     @admin.display(description=gettext_lazy("last changed"))
     def updated(self, row: AppKey) -> Any:
         return when(row.updated_at)
-
-
-def _scopes() -> Iterator[tuple[App, Platform]]:
-    return ((app, platform) for app in App for platform in Platform)
 
 
 def _resume(key: AppKey) -> str:

@@ -90,7 +90,7 @@ class RestorePages(Desk[AppKey]):
                 (_("Devices"), f"{number:,}"),
                 (_("From"), when(period.since)),
                 (_("To"), when(period.until)),
-                *_spell(key),
+                *([(_("Tokens in doubt since"), when(key.doubted_since))] if key.doubted_since else []),
             ],
             form=PeriodForm,
             initial=period.as_text(),
@@ -122,7 +122,3 @@ def _period(key: AppKey, asked: Mapping[str, datetime | None]) -> Period:
     return Period(
         since.replace(microsecond=0), until.replace(microsecond=0) + timedelta(seconds=1 if until.microsecond else 0)
     )
-
-
-def _spell(key: AppKey) -> list[tuple[str, Any]]:
-    return [(_("Tokens in doubt since"), when(key.doubted_since))] if key.doubted_since else []
