@@ -1,7 +1,7 @@
 """The rows that are the truth. No sending, no decisions: those live in the stages."""
 
 from pushes.models.broadcasts import Broadcast
-from pushes.models.counters import BroadcastTally, Counter, LatencyBucket, Lease, RefusedJob
+from pushes.models.counters import BroadcastTally, LatencyBucket, Lease, MinuteCount, RefusedJob
 from pushes.models.desk import ApiToken, DeadLetter
 from pushes.models.keys import AppKey, SuspectToken
 from pushes.models.ledger import DeliveryResult, MultiPush, PushRecord, live
@@ -17,7 +17,6 @@ __all__ = [
     "BackupCode",
     "Broadcast",
     "BroadcastTally",
-    "Counter",
     "DeadLetter",
     "DeliveryResult",
     "Device",
@@ -29,6 +28,7 @@ __all__ = [
     "LatencyBucket",
     "Lease",
     "LogBlock",
+    "MinuteCount",
     "MultiPush",
     "OperatorPreferences",
     "PushRecord",
