@@ -27,7 +27,7 @@ from pushes.api.endpoint import Call
 from pushes.history import vitals
 from pushes.ledger import dead_letter_store
 from pushes.ledger.counters import NOT_KEPT
-from pushes.models import Counter, DeliveryResult, LatencyBucket
+from pushes.models import DeliveryResult, LatencyBucket, MinuteCount
 from pushes.names import LIVE, JobRefusal
 from pushes.storage import clocks
 from pushes.workers import pulse, queues, refused_jobs
@@ -169,7 +169,7 @@ def _recent_events() -> Metric:
         labels=["kind", "event", "reason"],
     )
     since = clocks.now() - timedelta(minutes=RECENT_MINUTES)
-    rows = Counter.objects.filter(granularity=Counter.Granularity.MINUTE, bucket_at__gte=since)
+    rows = MinuteCount.objects.filter(granularity=MinuteCount.Granularity.MINUTE, bucket_at__gte=since)
     rows = rows.exclude(event=NOT_KEPT)
     for kind, event, reason, total in rows.values_list("kind", "event", "reason").annotate(Sum("count")).order_by():
         metric.add_metric([kind, event, reason], total)
@@ -185,7 +185,7 @@ def _recent_latency() -> Metric:
         labels=["kind", "le"],
     )
     since = clocks.now() - timedelta(minutes=RECENT_MINUTES)
-    rows = LatencyBucket.objects.filter(granularity=Counter.Granularity.MINUTE, bucket_at__gte=since)
+    rows = LatencyBucket.objects.filter(granularity=MinuteCount.Granularity.MINUTE, bucket_at__gte=since)
     by_kind: dict[str, dict[int, int]] = defaultdict(dict)
     for kind, le_ms, total in rows.values_list("kind", "le_ms").annotate(Sum("count")).order_by():
         by_kind[kind][le_ms] = total

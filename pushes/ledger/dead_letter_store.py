@@ -15,8 +15,7 @@ from django.conf import settings
 from django.db.models import Count, QuerySet
 
 from pushes.ledger import counters
-from pushes.models import Counter as CounterRow
-from pushes.models import DeadLetter
+from pushes.models import DeadLetter, MinuteCount
 from pushes.names import DeadLetterStatus, Kind
 from pushes.storage import bulk, clocks
 from pushes.text import characters
@@ -59,8 +58,8 @@ def keep(letters: Sequence[Letter]) -> None:
 
 def not_kept(now: datetime) -> dict[str, int]:
     """How many letters of the last hour were counted only, by reason."""
-    rows = CounterRow.objects.filter(
-        granularity=CounterRow.Granularity.MINUTE, event=counters.NOT_KEPT, bucket_at__gte=now - HOUR
+    rows = MinuteCount.objects.filter(
+        granularity=MinuteCount.Granularity.MINUTE, event=counters.NOT_KEPT, bucket_at__gte=now - HOUR
     )
     found: Counter[str] = Counter()
     for reason, count in rows.values_list("reason", "count"):

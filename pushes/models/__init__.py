@@ -1,7 +1,7 @@
 """The rows that are the truth. No sending, no decisions: those live in the stages."""
 
 from pushes.models.broadcasts import Broadcast
-from pushes.models.counters import BroadcastTally, Counter, LatencyBucket, Lease, RefusedJob
+from pushes.models.counters import BroadcastTally, LatencyBucket, Lease, MinuteCount, RefusedJob
 from pushes.models.dead_letters import DeadLetter
 from pushes.models.keys import AppKey, SuspectToken
 from pushes.models.ledger import DeliveryResult, MultiPush, PushRecord, live
@@ -18,7 +18,6 @@ __all__ = [
     "BackupCode",
     "Broadcast",
     "BroadcastTally",
-    "Counter",
     "DeadLetter",
     "DeliveryResult",
     "Device",
@@ -30,6 +29,7 @@ __all__ = [
     "LatencyBucket",
     "Lease",
     "LogBlock",
+    "MinuteCount",
     "MultiPush",
     "OperatorPreferences",
     "PushRecord",

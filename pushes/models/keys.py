@@ -5,6 +5,7 @@ import secrets
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from pushes import vault
 from pushes.names import DEFAULT_PROVIDER, App, Environment, PauseCode, Platform, ProviderKind
@@ -57,6 +58,7 @@ class AppKey(models.Model):
     class Meta:
         verbose_name = _("app key")
         verbose_name_plural = _("app keys")
+        permissions = [("verify_appkey", gettext_noop("Can have the provider check an app key"))]
         ordering = ["app", "platform", "environment"]
         constraints = [models.UniqueConstraint(fields=["app", "platform", "environment"], name="one_key_per_scope")]
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes.console.delivery_log import exports, resend, why
-from pushes.console.site.desk import ReadOnlyDesk, admin_url, list_page, page
+from pushes.console.site.desk import ReadOnlyDesk, admin_url
 from pushes.console.site.filters import (
     AppKeyFilter,
     BroadcastFilter,
@@ -27,6 +27,7 @@ from pushes.console.site.filters import (
     UntilFilter,
 )
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
+from pushes.console.site.pages import Question, list_action, list_page, page
 from pushes.console.site.theme import ChoicesDropdownFilter, ModelAdmin, badge, link, status_badge, when, widgets
 from pushes.history import answers, export_rows, log_query, rare_rows, search
 from pushes.models import Account, AppKey, Broadcast, DeliveryResult, Device, PushRecord
@@ -127,8 +128,8 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         return why.page(self, request)
 
     @list_page(gettext_lazy("Export"), permission=export_rows.PERMISSION, icon="download")
-    def export_page(self, request: HttpRequest) -> HttpResponse:
-        return exports.ask_for(self, request)
+    def export_page(self, request: HttpRequest) -> Question:
+        return exports.question(self, request)
 
     def get_actions_list(self, request: HttpRequest) -> list[Any]:
         # A button above the list would lose the filters: the link to the export stands beside what it exports.
@@ -138,12 +139,9 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         may_export = request.user.has_perm(export_rows.PERMISSION)
         return super().changelist_view(request, {"may_export": may_export, **(extra_context or {})})
 
-    def has_resend_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(resend.PERMISSION)
-
-    @admin.action(description=gettext_lazy("Send again"), permissions=["resend"])
-    def resend_selected(self, request: HttpRequest, queryset: QuerySet[DeliveryResult]) -> HttpResponse | None:
-        return resend.of_selection(self, request, queryset)
+    @list_action(gettext_lazy("Send again"), permission=resend.PERMISSION)
+    def resend_selected(self, request: HttpRequest, chosen: QuerySet[DeliveryResult]) -> Question:
+        return resend.of_selection(request, chosen)
 
     @page(
         gettext_lazy("Send again"),
@@ -152,8 +150,8 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         variant="primary",
         applies=resend.is_offered,
     )
-    def resend_page(self, request: HttpRequest, row: DeliveryResult) -> HttpResponse:
-        return resend.of_delivery(self, request, row)
+    def resend_page(self, request: HttpRequest, row: DeliveryResult) -> Question:
+        return resend.question(request, [row])
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

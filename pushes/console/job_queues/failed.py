@@ -1,6 +1,7 @@
 """The jobs of a queue that failed: a list, a page for each, and what can be done with them, one by one or together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -10,8 +11,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from pushes.console.job_queues.words import doing
-from pushes.console.site.confirm import Question, RefusedError, ask
 from pushes.console.site.desk import Desk
+from pushes.console.site.pages import Done, Question, RefusedError, answered
 from pushes.workers import failed_jobs
 from pushes.workers.failed_jobs import FailedJob
 
@@ -45,77 +46,80 @@ def job_page(desk: Desk[Any], request: HttpRequest, queue_name: str, job_id: str
 
 def requeue_page(desk: Desk[Any], request: HttpRequest, queue_name: str, job_id: str) -> HttpResponse:
     job = _job(queue_name, job_id)
-    question = Question(
-        title=_("Run this failed job again?"),
-        text=_again(),
-        button=_("Run again"),
-        facts=_facts(queue_name, job),
-        obstacle=_refusal(job),
-    )
 
-    def act() -> str:
+    def act(_data: dict[str, Any]) -> str:
         if not failed_jobs.requeue(queue_name, [job_id.encode()]):
             raise RefusedError(_("Nothing was done: it is no longer among the failed jobs."))
         return _("The job is back in its queue.")
 
-    return _ask(desk, request, queue_name, question, act, job_id)
+    question = Question(
+        title=_("Run this failed job again?"),
+        text=_again(),
+        button=_("Run again"),
+        act=act,
+        facts=_facts(queue_name, job),
+        obstacle=_refusal(job),
+    )
+    return _ask(desk, request, queue_name, question, job_id)
 
 
 def delete_page(desk: Desk[Any], request: HttpRequest, queue_name: str, job_id: str) -> HttpResponse:
-    question = Question(
-        title=_("Delete this failed job?"),
-        text=_gone(),
-        button=_("Delete"),
-        facts=_facts(queue_name, _job(queue_name, job_id)),
-        is_dangerous=True,
-    )
-
-    def act() -> str:
+    def act(_data: dict[str, Any]) -> str:
         if not failed_jobs.delete(queue_name, [job_id.encode()]):
             raise RefusedError(_("Nothing was done: it is no longer among the failed jobs."))
         return _("The failed job is deleted.")
 
-    return _ask(desk, request, queue_name, question, act, job_id)
+    question = Question(
+        title=_("Delete this failed job?"),
+        text=_gone(),
+        button=_("Delete"),
+        act=act,
+        facts=_facts(queue_name, _job(queue_name, job_id)),
+        is_dangerous=True,
+    )
+    return _ask(desk, request, queue_name, question, job_id)
 
 
 def requeue_all_page(desk: Desk[Any], request: HttpRequest, queue_name: str) -> HttpResponse:
     job_ids = failed_jobs.entries(queue_name)
     title = ngettext("Run %(n)s failed job again?", "Run %(n)s failed jobs again?", len(job_ids))
-    question = Question(
-        title=title % {"n": len(job_ids)},
-        text=_again(),
-        button=_("Run again"),
-        facts=[(_("Queue"), queue_name)],
-        obstacle=_none(job_ids),
-    )
 
-    def act() -> str:
+    def act(_data: dict[str, Any]) -> str:
         number = failed_jobs.requeue(queue_name, job_ids)
         if not number:
             raise RefusedError(_("Nothing was done: none of them is one of the platform's jobs that failed."))
         done = ngettext("%(n)s job is back in its queue.", "%(n)s jobs are back in their queue.", number)
         return done % {"n": number}
 
-    return _ask(desk, request, queue_name, question, act)
+    question = Question(
+        title=title % {"n": len(job_ids)},
+        text=_again(),
+        button=_("Run again"),
+        act=act,
+        facts=[(_("Queue"), queue_name)],
+        obstacle=_none(job_ids),
+    )
+    return _ask(desk, request, queue_name, question)
 
 
 def delete_all_page(desk: Desk[Any], request: HttpRequest, queue_name: str) -> HttpResponse:
     job_ids = failed_jobs.entries(queue_name)
     title = ngettext("Delete %(n)s failed job?", "Delete %(n)s failed jobs?", len(job_ids))
+
+    def act(_data: dict[str, Any]) -> str:
+        number = failed_jobs.delete(queue_name, job_ids)
+        return ngettext("%(n)s failed job deleted.", "%(n)s failed jobs deleted.", number) % {"n": number}
+
     question = Question(
         title=title % {"n": len(job_ids)},
         text=_gone(),
         button=_("Delete"),
+        act=act,
         facts=[(_("Queue"), queue_name)],
         is_dangerous=True,
         obstacle=_none(job_ids),
     )
-
-    def act() -> str:
-        number = failed_jobs.delete(queue_name, job_ids)
-        return ngettext("%(n)s failed job deleted.", "%(n)s failed jobs deleted.", number) % {"n": number}
-
-    return _ask(desk, request, queue_name, question, act)
+    return _ask(desk, request, queue_name, question)
 
 
 def _job(queue_name: str, job_id: str) -> FailedJob:
@@ -148,13 +152,11 @@ def _gone() -> str:
     return _("The pushes that it was about stay, and what is due of them is put back into a queue by itself.")
 
 
-def _ask(
-    desk: Desk[Any], request: HttpRequest, queue_name: str, question: Question, act: Callable[[], str], job_id: str = ""
-) -> HttpResponse:
+def _ask(desk: Desk[Any], request: HttpRequest, queue_name: str, question: Question, job_id: str = "") -> HttpResponse:
     """The question, and an answer that is written down: these jobs are no rows with a history."""
 
-    def written_down(_data: dict[str, Any]) -> str:
-        done = act()
+    def act(data: dict[str, Any]) -> Done:
+        done = str(question.act(data))
         LogEntry.objects.create(
             user_id=request.user.pk or 0,
             content_type=ContentType.objects.get_for_model(desk.model),
@@ -163,6 +165,6 @@ def _ask(
             action_flag=CHANGE,
             change_message=done,
         )
-        return done
+        return Done(done)
 
-    return ask(desk, request, question, written_down, back=desk.url("failed", queue_name))
+    return answered(desk, request, lambda: replace(question, act=act), desk.url("failed", queue_name))

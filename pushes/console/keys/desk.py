@@ -1,6 +1,5 @@
 """App keys: the grid, the write-only secret, verify, pause and resume, enable and disable."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,9 +18,8 @@ from pushes.console.keys import client_match, ini_import
 from pushes.console.keys.device_restore import RestorePages
 from pushes.console.keys.form import OTHER_CREDENTIALS, AppKeyForm, PauseForm
 from pushes.console.keys.rotation import RotationPages, ask_provider, secret_facts
-from pushes.console.site.confirm import Question, RefusedError, ask
-from pushes.console.site.desk import list_page, page
 from pushes.console.site.marks import key_badge
+from pushes.console.site.pages import Done, Question, RefusedError, list_page, page
 from pushes.console.site.theme import badge, when
 from pushes.history import stored_words, vitals
 from pushes.keys import check, pausing
@@ -154,7 +152,9 @@ class AppKeys(RotationPages, RestorePages):
         states = vitals.as_known(vitals.key_states())
         keys = {(state.key.app, state.key.platform, state.key.environment): state for state in states}
         return [
-            [self._cell(keys, app, platform, environment) for environment in Environment] for app, platform in _scopes()
+            [self._cell(keys, app, platform, environment) for environment in Environment]
+            for app in App
+            for platform in Platform
         ]
 
     def _cell(self, keys: Any, app: App, platform: Platform, environment: Environment) -> Cell:
@@ -165,7 +165,7 @@ class AppKeys(RotationPages, RestorePages):
         return Cell(app, platform, environment, None, f"{self.url('add')}?{urlencode(scope)}")
 
     @list_page(gettext_lazy("Import the old ini"), permission="pushes.add_appkey", icon="upload_file")
-    def import_page(self, request: HttpRequest) -> HttpResponse:
+    def import_page(self, request: HttpRequest) -> Done | HttpResponse:
         """Upload, look at what would change, confirm. It changes keys too, so both permissions are needed."""
         if not self.has_change_permission(request):
             raise PermissionDenied
@@ -177,12 +177,21 @@ class AppKeys(RotationPages, RestorePages):
         return client_match.page(self, request)
 
     @page(gettext_lazy("Verify now"), permission="pushes.verify_appkey", icon="verified_user")
-    def verify_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
+    def verify_page(self, request: HttpRequest, key: AppKey) -> Question:
         """One signed call that changes nothing and pushes nothing; its verdict goes to the key's history."""
-        question = Question(
+
+        def verify(_data: dict[str, Any]) -> str:
+            outcome = ask_provider(partial(check.check, key))
+            verdict = check.explain(outcome)
+            if not check.is_good(outcome):
+                raise RefusedError(verdict, is_noted=True)
+            return _("The provider has %(verdict)s.") % {"verdict": verdict}
+
+        return Question(
             title=_("Ask the provider about %(key)s?") % {"key": key},
             text=_("One signed, harmless call is made with this key. No push is sent."),
             button=_("Verify now"),
+            act=verify,
             facts=[
                 (_("Provider"), key.get_provider_display()),
                 (_("Endpoint"), key.endpoint_url or _("the provider's own")),
@@ -191,16 +200,6 @@ class AppKeys(RotationPages, RestorePages):
             ],
         )
 
-        def act(_data: dict[str, Any]) -> str:
-            outcome = ask_provider(partial(check.check, key))
-            verdict = check.explain(outcome)
-            if not check.is_good(outcome):
-                self.audit(request, key, verdict)
-                raise RefusedError(verdict)
-            return _("The provider has %(verdict)s.") % {"verdict": verdict}
-
-        return ask(self, request, question, act, row=key)
-
     @page(
         gettext_lazy("Pause"),
         permission="pushes.change_appkey",
@@ -208,15 +207,8 @@ class AppKeys(RotationPages, RestorePages):
         variant="warning",
         applies=lambda key: not key.is_paused,
     )
-    def pause_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
-        question = Question(
-            title=_("Pause %(key)s?") % {"key": key},
-            text=_("Its pushes wait, they are not lost. No other key is affected."),
-            button=_("Pause the key"),
-            form=PauseForm,
-        )
-
-        def act(data: dict[str, Any]) -> str:
+    def pause_page(self, request: HttpRequest, key: AppKey) -> Question:
+        def pause(data: dict[str, Any]) -> str:
             if not pausing.pause_key(key, data["reason"]):
                 raise RefusedError(
                     _("The key was paused already: %(reason)s")
@@ -224,7 +216,13 @@ class AppKeys(RotationPages, RestorePages):
                 )
             return _("The key is paused: %(reason)s") % {"reason": data["reason"]}
 
-        return ask(self, request, question, act, row=key)
+        return Question(
+            title=_("Pause %(key)s?") % {"key": key},
+            text=_("Its pushes wait, they are not lost. No other key is affected."),
+            button=_("Pause the key"),
+            act=pause,
+            form=PauseForm,
+        )
 
     @page(
         gettext_lazy("Resume"),
@@ -233,27 +231,17 @@ class AppKeys(RotationPages, RestorePages):
         variant="primary",
         applies=lambda key: bool(key.is_paused),
     )
-    def resume_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
-        question = Question(
+    def resume_page(self, request: HttpRequest, key: AppKey) -> Question:
+        return Question(
             title=_("Resume %(key)s?") % {"key": key},
             text=_("What has waited is sent now, unless it has expired meanwhile."),
             button=_("Resume the key"),
+            act=lambda _data: _resume(key),
             facts=[
                 (_("Paused"), when(key.paused_at)),
                 (_("Reason"), stored_words.words(key.pause_words, "key") or "–"),
             ],
         )
-
-        def act(_data: dict[str, Any]) -> str:
-            if not key.is_paused:
-                raise RefusedError(_("The key was not paused."))
-            try:
-                pausing.resume_key(key)
-            except RedisError:
-                return _("The key is resumed. Redis does not answer: what waits goes out once it is back.")
-            return _("The key is resumed.")
-
-        return ask(self, request, question, act, row=key)
 
     @page(
         gettext_lazy("Disable"),
@@ -262,16 +250,16 @@ class AppKeys(RotationPages, RestorePages):
         variant="danger",
         applies=lambda key: bool(key.is_enabled),
     )
-    def disable_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
-        question = Question(
+    def disable_page(self, request: HttpRequest, key: AppKey) -> Question:
+        return Question(
             title=_("Disable %(key)s?") % {"key": key},
             text=_(
                 "Pushes to its devices are then skipped (no_app_key), they do not wait. To make them wait, pause it."
             ),
             button=_("Disable the key"),
+            act=lambda _data: _switch(key, on=False),
             is_dangerous=True,
         )
-        return ask(self, request, question, lambda _d: _switch(key, on=False), row=key)
 
     @page(
         gettext_lazy("Enable"),
@@ -279,13 +267,13 @@ class AppKeys(RotationPages, RestorePages):
         icon="check",
         applies=lambda key: not key.is_enabled,
     )
-    def enable_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
-        question = Question(
+    def enable_page(self, request: HttpRequest, key: AppKey) -> Question:
+        return Question(
             title=_("Enable %(key)s?") % {"key": key},
             text=_("New pushes go out under it at once."),
             button=_("Enable the key"),
+            act=lambda _data: _switch(key, on=True),
         )
-        return ask(self, request, question, lambda _d: _switch(key, on=True), row=key)
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, row: AppKey) -> SafeString:
@@ -304,8 +292,14 @@ class AppKeys(RotationPages, RestorePages):
         return when(row.updated_at)
 
 
-def _scopes() -> Iterator[tuple[App, Platform]]:
-    return ((app, platform) for app in App for platform in Platform)
+def _resume(key: AppKey) -> str:
+    if not key.is_paused:
+        raise RefusedError(_("The key was not paused."))
+    try:
+        pausing.resume_key(key)
+    except RedisError:
+        return _("The key is resumed. Redis does not answer: what waits goes out once it is back.")
+    return _("The key is resumed.")
 
 
 def _switch(key: AppKey, *, on: bool) -> str:

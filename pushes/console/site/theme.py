@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     class DropdownFilter(admin.SimpleListFilter):
         pass
 
+    action: Any
     ChoicesDropdownFilter: Any
     AdminOwnPasswordChangeForm: Any
     AdminPasswordChangeForm: Any
@@ -43,6 +44,7 @@ else:
     from unfold.admin import ModelAdmin as UnfoldModelAdmin
     from unfold.admin import TabularInline
     from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, TextFilter
+    from unfold.decorators import action
     from unfold.forms import (
         AdminOwnPasswordChangeForm,
         AdminPasswordChangeForm,
@@ -75,6 +77,7 @@ __all__ = [
     "TextFilter",
     "UserChangeForm",
     "UserCreationForm",
+    "action",
     "amount",
     "badge",
     "device_badge",

@@ -12,7 +12,7 @@ from redis import Redis
 from pushes.keys import gate, pausing
 from pushes.ledger import claims
 from pushes.ledger.claims import Claimed
-from pushes.models import AppKey, Counter, DeliveryResult, Device, DeviceEvent, LatencyBucket, PushRecord, policies
+from pushes.models import AppKey, DeliveryResult, Device, DeviceEvent, LatencyBucket, MinuteCount, PushRecord, policies
 from pushes.names import CLAIMABLE, Platform, PushType, Reason, Status
 from pushes.sending import outcomes as results
 from pushes.values import Blame, Content, Outcome, Scope, Verdict
@@ -125,7 +125,7 @@ def test_rows_of_a_lost_claim_stay_as_they_are(key: AppKey):
     results.settle(key, token, [(claimed, ACCEPTED)], policies(), {content.id: content})
     row.refresh_from_db()
     assert row.status == Status.UNKNOWN
-    assert not Counter.objects.exists()
+    assert not MinuteCount.objects.exists()
 
 
 def test_settling_many_rows_is_a_few_statements(key: AppKey, django_assert_max_num_queries):
@@ -152,7 +152,7 @@ def fields_of(record_id: int, now: Any) -> list[Any]:
 
 def test_what_happened_is_counted_by_key_and_reason(key: AppKey):
     settle(key, *[(row_for(key), ACCEPTED) for _ in range(3)], (row_for(key), DEAD))
-    counted = {(c.event, c.reason, c.app_key_id): c.count for c in Counter.objects.all()}
+    counted = {(c.event, c.reason, c.app_key_id): c.count for c in MinuteCount.objects.all()}
     assert counted == {("accepted", "", key.pk): 3, ("failed", "bad_token", key.pk): 1}
 
 
@@ -226,7 +226,7 @@ def test_what_is_refused_or_halted_without_a_call_is_counted_too(key: AppKey):
     asked, waiting, elsewhere = row_for(key, record), row_for(key, record), row_for(key)
     settle(key, (asked, BAD_MESSAGE))
     assert results.refuse([elsewhere.pk, waiting.pk], Reason.NO_APP_KEY) == 1
-    counted = Counter.objects.filter(app_key_id=key.pk).values_list("event", "reason", "count")
+    counted = MinuteCount.objects.filter(app_key_id=key.pk).values_list("event", "reason", "count")
     assert sorted(counted) == [(Status.FAILED, Reason.BAD_PAYLOAD, 2), (Status.SKIPPED, Reason.NO_APP_KEY, 1)]
 
 

@@ -23,12 +23,12 @@ from pushes.management.commands.runsweeper import run_until
 from pushes.models import (
     AppKey,
     Broadcast,
-    Counter,
     DeadLetter,
     DeliveryResult,
     Device,
     DeviceEvent,
     Lease,
+    MinuteCount,
     MultiPush,
     PushRecord,
     PushTypePolicy,
@@ -424,7 +424,7 @@ def test_what_expires_or_is_given_up_is_counted_like_every_end():
     given_up = abandoned(is_begun=True, push_type=CHAT, app_key_id=8)
     swept(now=now)
     swept(now=now)
-    counted = Counter.objects.values_list("kind", "event", "reason", "app_key_id", "count")
+    counted = MinuteCount.objects.values_list("kind", "event", "reason", "app_key_id", "count")
     assert set(counted) == {
         ("system", Status.EXPIRED, Reason.TOO_LATE, 7, 3),
         ("system", Status.UNKNOWN, Reason.CUT_OFF, 8, 1),
@@ -530,7 +530,7 @@ def test_retention_is_left_for_the_thorough_round(kept_from: datetime):
 def test_minutes_of_the_counters_become_hours():
     minute = (timezone.now() - timedelta(days=3)).replace(second=0, microsecond=0)
     for offset in (0, 1):
-        Counter.objects.create(
+        MinuteCount.objects.create(
             granularity="minute",
             bucket_at=minute.replace(minute=10 + offset),
             kind="system",
@@ -538,7 +538,7 @@ def test_minutes_of_the_counters_become_hours():
             count=2,
         )
     swept()
-    hour = Counter.objects.get()
+    hour = MinuteCount.objects.get()
     assert (hour.granularity, hour.bucket_at, hour.count) == ("hour", minute.replace(minute=0), 4)
 
 
