@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from hashlib import blake2b
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import DataError, transaction
+from django.db import transaction
 
-from chatscan import compose, documents, instants, store, watermarks
-from chatscan.config import FULL, HIDDEN, ScanConfig
+from chatscan import compose, documents, instants, letters, watermarks
+from chatscan.config import ScanConfig
+from chatscan.deserted import DesertedGroups
 from chatscan.documents import ChatMessage, Refuse
 from chatscan.groups import Group, GroupDirectory
 from chatscan.instants import Cursor, Scale
@@ -32,10 +32,7 @@ from pushes.values import PushMessage
 
 log = logging.getLogger(__name__)
 
-#: Bytes of a document that a dead letter keeps; the whole of it is still in MongoDB.
-DEAD_LETTER_BYTES = 65_536
 _FORGET_FROM = 20_000
-SHOWN_GROUPS, MAX_DESERTED = 5, 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +49,20 @@ class Item:
     @property
     def sent_at(self) -> datetime | None:
         return self.result.sent_at if isinstance(self.result, ChatMessage) else None
+
+
+class Composed(NamedTuple):
+    """The push that was made of an item."""
+
+    item: Item
+    push: PushMessage
+
+
+class RefusedItem(NamedTuple):
+    """Why an item is not pushed."""
+
+    item: Item
+    refuse: Refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +87,12 @@ class Scanner:
         self._handled: dict[str, datetime] = {}
         self._forget_from = _FORGET_FROM
         self._odd: set[str] = set()
-        # Groups in which nobody was found the last time that somebody wrote in them.
-        self._deserted: dict[str, None] = {}
+        self._deserted = DesertedGroups(config)
 
     @property
     def advice(self) -> str:
         """What an operator should know of what was read so far; "" if nothing."""
-        if not self._deserted:
-            return ""
-        names = ", ".join(list(self._deserted)[:SHOWN_GROUPS])
-        more = " …" if len(self._deserted) > SHOWN_GROUPS else ""
-        return (
-            f"nobody was found in the group {names}{more}, so nobody gets its messages: are its members where "
-            "CHAT_GROUPS_FIELDS says (members, member_id), or in CHAT_GROUP_MEMBERS_SQL?"
-        )
+        return self._deserted.advice
 
     def prepare(self, now: datetime) -> str:
         """Make sure of the index and of a first position (the newest message, so that nothing old is pushed).
@@ -117,7 +120,7 @@ class Scanner:
             return Step(0, 0, True, 0.0)
         full = {scale for scale, n in Counter(item.scale for item in items).items() if n >= self.config.batch}
         try:
-            accepted = self._store(mark, items, now)
+            accepted = self._commit(mark, items, now)
         except PositionLostError:
             log.info("%s: another scanner was first; reading again from its position", self.config.kind)
             return Step(0, 0, False, 0.0)
@@ -133,7 +136,7 @@ class Scanner:
         for ids in _chunks(missed, self.config.batch):
             items = [self._item(document) for document in self._chats.by_id(ids, self.config.top_fields)]
             try:
-                accepted += self._store(self._mark(), items, now, are_late=True)
+                accepted += self._commit(self._mark(), items, now, are_late=True)
             except PositionLostError:
                 return accepted  # the next look back finds them again
             self._handled |= dict.fromkeys(map(documents.identity_of, ids), now)
@@ -154,7 +157,7 @@ class Scanner:
             identity = documents.identity_of(document["_id"])
             found.add(identity)
             if identity not in self._odd:
-                self._dead_letter(identity, self._kept(document), self._oddity(document))
+                letters.keep(self.config.kind, identity, letters.kept(document, self.config), self._oddity(document))
         self._odd = found
         return len(found)
 
@@ -165,14 +168,14 @@ class Scanner:
 
     def rehearse(
         self, cursors: watermarks.Cursors, now: datetime, most: int
-    ) -> Iterator[tuple[list[Item], list[PushMessage]]]:
+    ) -> Iterator[tuple[list[RefusedItem], list[PushMessage]]]:
         """What reading from `cursors` would refuse and push, batch by batch, up to `most` of each scale."""
         for scale in Scale:
             mark, left = Watermark(self.config.kind, 0, cursors, cursors, {}), most
             while left > 0 and (items := list(islice(self._read(scale, mark, now), left))):
                 left -= len(items)
-                pushes, refused = self._composed(items, now)
-                yield refused, pushes
+                composed, refused = self._composed(items, now)
+                yield refused, [one.push for one in composed]
                 mark = replace(mark, cursors=_after(mark.cursors, items))
 
     def _mark(self) -> Watermark:
@@ -210,41 +213,26 @@ class Scanner:
         except Exception:  # one document must never stop the others
             log.exception("%s: document %s could not be read", self.config.kind, identity)
             result = Refuse(Refusal.UNEXPECTED, "reading")
-        return Item(identity, document["_id"], result, source=self._kept(document))
+        return Item(identity, document["_id"], result, source=letters.kept(document, self.config))
 
-    def _store(self, mark: Watermark, items: Sequence[Item], now: datetime, *, are_late: bool = False) -> int:
-        """Store a batch; if the database refuses a value in it, find the document by halving and set it aside."""
-        try:
-            return self._commit(mark, items, now, are_late=are_late)
-        except DataError as error:
-            if len(items) == 1:
-                reason = Refuse(Refusal.INVALID, f"the database refuses it: {type(error).__name__}")
-                return self._commit(mark, [replace(items[0], result=reason)], now, are_late=are_late)
-        middle = len(items) // 2
-        accepted = self._store(mark, items[:middle], now, are_late=are_late)
-        return accepted + self._store(self._mark(), items[middle:], now, are_late=are_late)
-
-    def _commit(self, mark: Watermark, items: Sequence[Item], now: datetime, *, are_late: bool) -> int:
-        pushes, refused = self._composed(items, now)
-        reasons = Counter(item.result.reason.value for item in refused if isinstance(item.result, Refuse))
+    def _commit(self, mark: Watermark, items: Sequence[Item], now: datetime, *, are_late: bool = False) -> int:
+        composed, refused = self._composed(items, now)
         times = [at for item in items if (at := item.sent_at)]
         with transaction.atomic():
-            watermarks.advance(
-                mark,
-                _after(mark.cursors, items),
-                {} if are_late else reasons,
-                None if are_late else max(times, default=None),
-            )
-            for item in refused:
-                if isinstance(item.result, Refuse) and item.result.reason not in QUIET:
-                    self._dead_letter(item.identity, item.source, item.result)
-            done = submit.submit(pushes)
+            watermarks.advance(mark, _after(mark.cursors, items), None if are_late else max(times, default=None))
+            done = submit.submit([one.push for one in composed])
+            refused += _refused(composed, done.results)
+            for item, refuse in refused:
+                if refuse.reason not in QUIET:
+                    letters.keep(mark.kind, item.identity, item.source, refuse)
+            reasons = Counter(refuse.reason.value for _, refuse in refused)
             if are_late:
-                watermarks.count(
-                    mark.kind, read=done.accepted, accepted=done.accepted, duplicates=0, late=done.accepted
-                )
+                late = done.accepted
+                watermarks.count(mark, read=late, accepted=late, duplicates=0, late=late, refused={})
             else:
-                watermarks.count(mark.kind, read=len(items), accepted=done.accepted, duplicates=done.duplicates)
+                watermarks.count(
+                    mark, read=len(items), accepted=done.accepted, duplicates=done.duplicates, refused=reasons
+                )
         self._handled |= {item.identity: item.sent_at or now for item in items}
         if len(self._handled) > self._forget_from:
             self._forget(now)
@@ -252,49 +240,30 @@ class Scanner:
             log.info("%s: %d read, %d submitted, refused: %s", mark.kind, len(items), done.accepted, dict(reasons))
         return done.accepted
 
-    def _composed(self, items: Iterable[Item], now: datetime) -> tuple[list[PushMessage], list[Item]]:
+    def _composed(self, items: Sequence[Item], now: datetime) -> tuple[list[Composed], list[RefusedItem]]:
         """The pushes, in order of time, and the items that are none, with their reason."""
-        items = list(items)
         wanted = {item.result.group_id for item in items if isinstance(item.result, ChatMessage)} - {""}
         groups = self._groups.load(wanted) if wanted else {}
-        self._note_deserted(groups)
-        pushes: list[PushMessage] = []
-        refused: list[Item] = []
+        self._deserted.note(groups)
+        composed: list[Composed] = []
+        refused: list[RefusedItem] = []
         for item in items:
             result = self._push(item.result, groups, now) if isinstance(item.result, ChatMessage) else item.result
             if isinstance(result, PushMessage):
-                pushes.append(result)
+                composed.append(Composed(item, result))
             else:
-                refused.append(replace(item, result=result))
-        pushes.sort(key=lambda push: push.occurred_at or now)
-        return pushes, refused
+                refused.append(RefusedItem(item, result))
+        composed.sort(key=lambda one: one.push.occurred_at or now)
+        return composed, refused
 
-    def _note_deserted(self, groups: Mapping[str, Group]) -> None:
-        for group_id, group in groups.items():
-            if compose.audience_of(group, self.config):
-                self._deserted.pop(group_id, None)
-            elif group_id not in self._deserted:
-                self._deserted[group_id] = None
-                if len(self._deserted) == 1:
-                    log.warning("%s: %s", self.config.kind, self.advice)
-        while len(self._deserted) > MAX_DESERTED:
-            del self._deserted[next(iter(self._deserted))]
-
-    def _push(self, message: ChatMessage, groups: Mapping[str, Any], now: datetime) -> PushMessage | Refuse:
+    def _push(self, message: ChatMessage, groups: Mapping[str, Group], now: datetime) -> PushMessage | Refuse:
         try:
             if message.group_id:
-                result = compose.group_push(message, groups.get(message.group_id), self.config, now)
-            else:
-                result = compose.private_push(message, self.config, now)
-            if isinstance(result, PushMessage):
-                submit.validate(result)
-        except submit.InvalidMessageError as error:
-            # Without the value: it may be what somebody wrote.
-            return Refuse(Refusal.INVALID, f"{error.field}: {error.reason}")
+                return compose.group_push(message, groups.get(message.group_id), self.config, now)
+            return compose.private_push(message, self.config, now)
         except Exception:  # one message must never stop the others
             log.exception("%s: message %s could not be composed", self.config.kind, message.message_id)
             return Refuse(Refusal.UNEXPECTED, "composing")
-        return result
 
     def _missed(self, scale: Scale, cursor: Cursor, mark: Watermark, now: datetime) -> Iterator[Any]:
         """Ids within the overlap that this process has not handled."""
@@ -327,28 +296,12 @@ class Scanner:
             return Refuse(Refusal.FUTURE_TIME, f"{path}={shown}")
         return Refuse(Refusal.BAD_TIME, f"{path}={shown!r} is no creation time")
 
-    def _dead_letter(self, identity: str, source: Mapping[str, Any], refuse: Refuse) -> None:
-        position = f"{self.config.kind}:{identity}"
-        if len(position) > 100:
-            position = f"{self.config.kind}:{blake2b(identity.encode(), digest_size=16).hexdigest()}"
-        raw = store.raw(source, DEAD_LETTER_BYTES)
-        submit.dead_letter(self.config.kind, position, raw, refuse.reason.value, refuse.detail)
 
-    def _kept(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What a dead letter may keep: the text only if CHAT_PRIVACY lets it be stored, and never megabytes."""
-        fields, privacy = self.config.fields, self.config.privacy
-        name = fields.data.split(".")[0]
-        if privacy != FULL:
-            kept = {**document, name: f"(not kept: CHAT_PRIVACY={privacy})"}
-            return kept if privacy != HIDDEN else documents.without(kept, fields.sender_name)
-        data = document.get(name)
-        if isinstance(data, Mapping):
-            return {**document, name: {key: _cut(value) for key, value in data.items()}}
-        return {**document, name: _cut(data)}
-
-
-def _cut(value: Any) -> Any:
-    return value[:DEAD_LETTER_BYTES] if isinstance(value, str | bytes) else value
+def _refused(composed: Iterable[Composed], results: Iterable[submit.Result]) -> Iterator[RefusedItem]:
+    """What the platform refuses."""
+    for one, result in zip(composed, results, strict=True):
+        if isinstance(result, submit.Refused):
+            yield RefusedItem(one.item, Refuse(Refusal.INVALID, str(result)))
 
 
 def _after(cursors: watermarks.Cursors, items: Iterable[Item]) -> dict[Scale, Cursor]:

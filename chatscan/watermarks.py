@@ -47,28 +47,30 @@ def create(kind: str, cursors: Cursors, at: datetime | None) -> None:
     )
 
 
-def advance(mark: Watermark, cursors: Cursors, refused: Mapping[str, int], at: datetime | None) -> Watermark:
+def advance(mark: Watermark, cursors: Cursors, at: datetime | None) -> Watermark:
     """Move on from `mark` by compare-and-set; call it first in the transaction that stores what was read.
 
     The row stays locked until that commits, so a second scanner waits and then loses. Raises PositionLostError,
     upon which the transaction must be rolled back.
     """
-    total = dict(Counter(mark.refused) + Counter(refused))
-    changes = {"version": mark.version + 1, "cursors": _encoded(cursors), "refused": total}
+    changes: dict[str, Any] = {"version": mark.version + 1, "cursors": _encoded(cursors)}
     if at is not None:
         changes["position_at"] = at
     if ScannerPosition.objects.filter(pk=mark.kind, version=mark.version).update(**changes) != 1:
         raise PositionLostError(mark.kind)
-    return replace(mark, version=mark.version + 1, cursors=dict(cursors), refused=total)
+    return replace(mark, version=mark.version + 1, cursors=dict(cursors))
 
 
-def count(kind: str, *, read: int, accepted: int, duplicates: int, late: int = 0) -> None:
-    """Add to the counters, in the transaction of `advance`."""
-    ScannerPosition.objects.filter(pk=kind).update(
+def count(
+    mark: Watermark, *, read: int, accepted: int, duplicates: int, late: int = 0, refused: Mapping[str, int]
+) -> None:
+    """Add to the counters of `mark`, in the transaction of its `advance`, which holds the row."""
+    ScannerPosition.objects.filter(pk=mark.kind).update(
         read=F("read") + read,
         accepted=F("accepted") + accepted,
         duplicates=F("duplicates") + duplicates,
         late=F("late") + late,
+        refused=dict(Counter(mark.refused) + Counter(refused)),
     )
 
 

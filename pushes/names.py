@@ -169,6 +169,8 @@ class PauseCode(TextChoices):
 RESEND_SOURCE, INTAKE_SOURCE = "resend", "intake"
 #: Why a dead letter is one whose id stands for another push already.
 CONFLICT = "conflict"
+#: Why one that could be read cannot be stored: by our own rules, or by the database's.
+INVALID, UNSTORABLE = "invalid", "unstorable"
 
 
 class WindowPolicy(TextChoices):

@@ -4,12 +4,14 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.db import DataError
 from django.utils import timezone
 
 from chatscan.models import ScannerPosition
 from chatscan.names import Refusal
 from chatscan.store import MissingIndexError
 from pushes.models import DeadLetter, PushRecord
+from pushes.storage import bulk
 from tests.chatscan.conftest import read_all, texts
 from tests.chatscan.making import TIMES, group, group_document, private_document
 
@@ -180,6 +182,22 @@ def test_a_broken_document_is_kept_with_its_reason_and_stops_nothing(chats, star
     letter = DeadLetter.objects.get()
     assert (letter.source, letter.reason) == ("group", reason)
     assert row().refused == {reason.value: 1}
+
+
+def test_a_message_that_the_database_refuses_is_kept_and_stops_nothing(chats, start, monkeypatch):
+    real = bulk.insert_rows
+
+    def insert(model, rows, **how):
+        if model is PushRecord and any("poison" in row.text for row in rows):
+            raise DataError("Incorrect string value")
+        real(model, rows, **how)
+
+    monkeypatch.setattr("pushes.storage.bulk.insert_rows", insert)
+    scanner = start()
+    chats.insert_many([group_document("before"), group_document("poison"), group_document("after")])
+    assert read_all(scanner) == 2
+    assert DeadLetter.objects.get().reason == Refusal.INVALID
+    assert row().refused == {"invalid": 1}
 
 
 @pytest.mark.parametrize(

@@ -33,18 +33,23 @@ def test_a_second_first_start_changes_nothing(mark):
     assert watermarks.load("group") == mark
 
 
-def test_advancing_stores_cursors_and_reasons(mark):
-    moved = watermarks.advance(mark, LATER, {"empty": 2}, None)
-    again = watermarks.advance(moved, LATER, {"empty": 1, "too_old": 1}, None)
-    assert watermarks.load("group") == again
-    assert again.cursors == LATER
-    assert again.refused == {"empty": 3, "too_old": 1}
+def test_advancing_stores_the_cursors(mark):
+    moved = watermarks.advance(mark, LATER, None)
+    assert watermarks.load("group") == moved
+    assert moved.cursors == LATER
+
+
+def test_what_was_refused_is_added_up_by_reason(mark):
+    for reasons in ({"empty": 2}, {"empty": 1, "too_old": 1}):
+        watermarks.count(mark, read=2, accepted=0, duplicates=0, refused=reasons)
+        mark = watermarks.load("group")
+    assert mark.refused == {"empty": 3, "too_old": 1}
 
 
 def test_the_second_of_two_loses(mark):
-    watermarks.advance(mark, LATER, {}, None)
+    watermarks.advance(mark, LATER, None)
     with pytest.raises(PositionLostError):
-        watermarks.advance(mark, AT, {}, None)
+        watermarks.advance(mark, AT, None)
     kept = watermarks.load("group")
     assert kept is not None
     assert kept.cursors == LATER
