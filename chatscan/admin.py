@@ -15,8 +15,8 @@ from django.utils.translation import gettext_lazy
 
 from chatscan import positions, stalls
 from chatscan.models import Rewind, ScannerPosition
+from chatscan.mongo.connection import ChatStoreError
 from chatscan.names import Mode, Refusal, Stall
-from chatscan.store import ChatStoreError
 from chatscan.watermarks import PositionLostError
 from pushes.console.delivery_log import passed_over
 from pushes.console.site.desk import ReadOnlyDesk, admin_url, page

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from chatscan import documents, store
+from chatscan import documents
 from chatscan.config import FULL, HIDDEN, ScanConfig
 from chatscan.documents import Refuse
+from chatscan.mongo import bson_text
 from pushes import submit
 
 #: Bytes of a document that a dead letter keeps; the whole of it is still in MongoDB.
@@ -19,7 +20,7 @@ def keep(kind: str, identity: str, kept: Mapping[str, Any], refuse: Refuse) -> N
     position = f"{kind}:{identity}"
     if len(position) > MAX_POSITION:
         position = f"{kind}:{blake2b(identity.encode(), digest_size=16).hexdigest()}"
-    submit.dead_letter(kind, position, store.raw(kept, MAX_BYTES), refuse.reason.value, refuse.detail)
+    submit.dead_letter(kind, position, bson_text.raw(kept, MAX_BYTES), refuse.reason.value, refuse.detail)
 
 
 def kept(document: Mapping[str, Any], config: ScanConfig) -> Mapping[str, Any]:

@@ -22,9 +22,10 @@ from chatscan.config import scan_config
 from chatscan.groups import group_directory
 from chatscan.instants import Cursor, Scale
 from chatscan.models import Rewind, ScannerPosition
+from chatscan.mongo.chats import ChatStore
+from chatscan.mongo.connection import connect, database_of
 from chatscan.names import Refusal
 from chatscan.scanner import Scanner
-from chatscan.store import ChatStore, connect, database_of
 from chatscan.watermarks import PositionLostError
 from pushes import submit
 from pushes.storage import clocks

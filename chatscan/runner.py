@@ -15,9 +15,11 @@ from django.db import DatabaseError, InterfaceError, connections
 from redis import RedisError
 
 from chatscan import watermarks
+from chatscan.mongo.chats import ChatStore
+from chatscan.mongo.connection import BELL_SECONDS, ChatStoreError
+from chatscan.mongo.doorbell import Doorbell, DoorbellError
 from chatscan.names import Mode
 from chatscan.scanner import Scanner
-from chatscan.store import BELL_SECONDS, ChatStore, ChatStoreError, Doorbell, DoorbellError
 from chatscan.watermarks import PositionLostError
 from pushes import submit
 from pushes.storage import clocks

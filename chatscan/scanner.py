@@ -22,8 +22,8 @@ from chatscan.documents import ChatMessage, Refuse
 from chatscan.groups import Group, GroupDirectory
 from chatscan.instants import Cursor, Scale
 from chatscan.models import ScannerPosition
+from chatscan.mongo.chats import ChatStore
 from chatscan.names import QUIET, Refusal
-from chatscan.store import ChatStore
 from chatscan.watermarks import PositionLostError, Watermark
 from pushes import submit
 from pushes.names import Kind

@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from chatscan.documents import clean_name
 from chatscan.groups import Group
-from chatscan.store import Client
+from chatscan.mongo.connection import Client
 from pushes.names import App
 from pushes.people import sql_source
 from pushes.people.sql_source import Query, Row, text

@@ -10,8 +10,8 @@ from django.db.models import F
 
 from chatscan.instants import Cursor, Scale
 from chatscan.models import ScannerPosition
+from chatscan.mongo.bson_text import decode, encode
 from chatscan.names import Mode
-from chatscan.store import decode, encode
 
 Cursors = Mapping[Scale, Cursor]
 

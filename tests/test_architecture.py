@@ -64,7 +64,7 @@ ONLY_IMPORTERS = {
     ),
     "pycurl": ("pushes.providers.http",),
     # Beside the scanners' store: what starts or asks the server, and who plays the chat server in the demo.
-    "pymongo": ("chatscan.store", "higo_push.embedded", "higo_push.preflight", "higo_push.demo.*"),
+    "pymongo": ("chatscan.mongo.*", "higo_push.embedded", "higo_push.preflight", "higo_push.demo.*"),
     "uvloop": ("pushes.sandbox.*",),
     "httptools": ("pushes.sandbox.*",),
     # The provider's low-rate calls, and what asks the sandbox's control API.

@@ -13,9 +13,10 @@ from pymongo import MongoClient
 from redis import RedisError
 
 from chatscan.models import ScannerPosition
+from chatscan.mongo.chats import ChatStore
+from chatscan.mongo.connection import ChatStoreError, connect, database_of
 from chatscan.positions import open_scanner
 from chatscan.runner import Ears, Runner, describe
-from chatscan.store import ChatStore, ChatStoreError, connect, database_of
 from higo_push import embedded
 from pushes.models import PushRecord
 from tests.chatscan.making import group, group_document

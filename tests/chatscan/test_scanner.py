@@ -8,8 +8,8 @@ from django.db import DataError
 from django.utils import timezone
 
 from chatscan.models import ScannerPosition
+from chatscan.mongo.chats import MissingIndexError
 from chatscan.names import Refusal
-from chatscan.store import MissingIndexError
 from pushes.models import DeadLetter, PushRecord
 from pushes.storage import bulk
 from tests.chatscan.conftest import read_all, texts

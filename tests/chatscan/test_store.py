@@ -15,17 +15,11 @@ from hypothesis import strategies as st
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from chatscan.instants import Cursor, Scale
-from chatscan.store import (
-    ChatStore,
-    ChatStoreError,
-    DoorbellError,
-    GroupStore,
-    MissingIndexError,
-    connect,
-    database_of,
-    decode,
-    encode,
-)
+from chatscan.mongo.bson_text import decode, encode
+from chatscan.mongo.chats import ChatStore, MissingIndexError
+from chatscan.mongo.connection import ChatStoreError, connect, database_of
+from chatscan.mongo.doorbell import DoorbellError
+from chatscan.mongo.groups import GroupStore
 from tests.chatscan.making import group_document
 
 BEFORE = "3"

@@ -1,30 +1,30 @@
-"""The only importer of pymongo: what is read from the chat database, in bounded pieces along an index.
+"""A chat collection, read in bounded pieces along an index.
 
 Every read names its index, so that MongoDB refuses it (and we say why) rather than scan the collection.
-Every call is bounded in time. All errors are ChatStoreErrors; their text holds no password.
 """
 
 import contextlib
-import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pymongo
-from bson import Int64, ObjectId, json_util
-from bson.codec_options import CodecOptions, DatetimeConversion
-from bson.errors import BSONError
-from pymongo import MongoClient, ReadPreference
-from pymongo.change_stream import CollectionChangeStream
-from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
-from pymongo.monitoring import CommandListener
-from pymongo.uri_parser import parse_uri
+from pymongo import ReadPreference
+from pymongo.errors import OperationFailure
 
 from chatscan.instants import FIRST_MILLISECOND, FIRST_SECOND, Cursor, Scale, bound, places, start_of
+from chatscan.mongo.connection import (
+    BELL_SECONDS,
+    CODEC,
+    ChatStoreError,
+    Client,
+    Document,
+    create_index_command,
+    projection,
+    translated,
+)
+from chatscan.mongo.doorbell import Doorbell, DoorbellError
 
-DEFAULT_DATABASE = "higo"
-#: How long a ring is waited for in one call, and so how late a stop can be noticed.
-BELL_SECONDS = 1.0
 #: At most so many documents of each kind of oddity are looked at.
 ODD_LIMIT = 100
 #: BSON types in the order in which MongoDB sorts them, by the aliases that `$type` takes.
@@ -34,73 +34,10 @@ _TYPES_WITHOUT_SCALE = ("object", "binData", "objectId", "bool", "timestamp", "r
 _TYPE_OF_CLASS = {"str": "string", "dict": "object", "bytes": "binData", "Binary": "binData", "UUID": "binData"}
 _TYPE_OF_CLASS |= {"ObjectId": "objectId", "bool": "bool", "datetime": "date", "Timestamp": "timestamp"}
 _TYPE_OF_CLASS |= dict.fromkeys(("int", "float", "Int64", "Decimal128"), "number")
-# Odd bytes in one document must not stop the batch it is in.
-_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
-    tz_aware=True,
-    unicode_decode_error_handler="replace",
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-)
-
-Document = Mapping[str, Any]
-Client = MongoClient[dict[str, Any]]
-
-
-class ChatStoreError(Exception):
-    """The chat database could not be asked; the text says what and where."""
 
 
 class MissingIndexError(ChatStoreError):
     """There is no index on the position field, so nothing is read. The text has the command that creates it."""
-
-
-class DoorbellError(ChatStoreError):
-    """There is no change stream (a standalone server, no permission), or it broke."""
-
-
-def connect(url: str, timeout_seconds: float, listeners: Sequence[CommandListener] = ()) -> Client:
-    """A client that has not connected yet. Raises ChatStoreError for an URL that cannot be used."""
-    milliseconds = int(timeout_seconds * 1000)
-    with _translated("MONGO_URL"):
-        return MongoClient(
-            url,
-            appname="higo-push",
-            serverSelectionTimeoutMS=milliseconds,
-            connectTimeoutMS=milliseconds,
-            socketTimeoutMS=milliseconds + int(BELL_SECONDS * 1000),
-            event_listeners=list(listeners),
-        )
-
-
-def database_of(url: str, configured: str) -> str:
-    """The database to read: the setting's, else the URL's, else `higo`."""
-    with _translated("MONGO_URL"):
-        return configured or parse_uri(url, validate=False)["database"] or DEFAULT_DATABASE
-
-
-def encode(cursor: Cursor) -> list[str]:
-    """A cursor as two JSON texts that keep the BSON types, to be stored."""
-    options = json_util.CANONICAL_JSON_OPTIONS
-    parts = (cursor.value,) if cursor.document_id is None else (cursor.value, cursor.document_id)
-    return [json_util.dumps(part, json_options=options) for part in parts]
-
-
-def decode(parts: Sequence[str]) -> Cursor:
-    """What `encode` made."""
-    options = json_util.JSONOptions(json_mode=json_util.JSONMode.CANONICAL, tz_aware=True)
-    return Cursor(*(json_util.loads(part, json_options=options) for part in parts))
-
-
-def raw(document: Document, most: int) -> bytes:
-    """The document as extended JSON for people to read, at most `most` bytes of it."""
-    return json_util.dumps(document, ensure_ascii=False).encode(errors="replace")[:most]
-
-
-def ids_written_as(text: str) -> Iterator[Any]:
-    """Values that an `_id` with this text may have: of the usual types, each of which can be had back from its text."""
-    readers: tuple[Callable[[str], Any], ...] = (str, ObjectId, int, lambda digits: Int64(int(digits)), float)
-    for read in readers:
-        with contextlib.suppress(ValueError, TypeError, OverflowError, BSONError):
-            yield read(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +53,21 @@ class ChatStore:
 
     def __init__(self, client: Client, database: str, collection: str, time_field: str) -> None:
         self.name = f"{database}.{collection}"
-        self._collection = client[database].get_collection(collection, codec_options=_CODEC)
+        self._collection = client[database].get_collection(collection, codec_options=CODEC)
         self._timeout_ms = int((client.options.server_selection_timeout or 10) * 1000)
         self._time = time_field
         self._index = ""
 
     def is_empty(self) -> bool:
         """Whether it holds no document (or does not exist). Costs one document, with or without an index."""
-        with _translated(self.name):
+        with translated(self.name):
             return self._collection.find_one({}, {"_id": 1}, max_time_ms=self._timeout_ms) is None
 
     def check_index(self) -> str:
         """Find the index to read by; returns advice if there is a better one, else "". Raises MissingIndexError."""
         wanted = ([(self._time, 1), ("_id", 1)], [(self._time, -1), ("_id", -1)])
         enough = ([(self._time, 1)], [(self._time, -1)])
-        with _translated(self.name):
+        with translated(self.name):
             usable = {name: list(spec["key"].items()) for name, spec in self._indexes() if _is_whole(spec)}
         for choice, advice in ((wanted, ""), (enough, f"catching up would be faster with {self._create_index}")):
             for name, key in usable.items():
@@ -174,16 +111,16 @@ class ChatStore:
     def by_id(self, ids: Sequence[Any], fields: Iterable[str]) -> list[dict[str, Any]]:
         """The documents with these ids, in no order."""
         condition = {"_id": {"$in": list(ids)}}
-        with _translated(self.name):
-            return list(self._collection.find(condition, _projection(fields), max_time_ms=self._timeout_ms))
+        with translated(self.name):
+            return list(self._collection.find(condition, projection(fields), max_time_ms=self._timeout_ms))
 
     def current(self, ids: Sequence[Any], fields: Iterable[str], seconds: float) -> list[dict[str, Any]]:
         """The documents with these ids as they are now, in no order. It takes no longer than `seconds`, whatever the
         server does. A collection that does not exist is a ChatStoreError: messages came from one that did."""
         # A secondary may not have yet what was read from another server.
         current = self._collection.with_options(read_preference=ReadPreference.PRIMARY)
-        with _translated(self.name), pymongo.timeout(seconds):
-            found = list(current.find({"_id": {"$in": list(ids)}}, _projection(fields)))
+        with translated(self.name), pymongo.timeout(seconds):
+            found = list(current.find({"_id": {"$in": list(ids)}}, projection(fields)))
             if not found and not self._exists():
                 raise ChatStoreError(f"{self.name} does not exist: is it the collection that the messages are in?")
         return found
@@ -224,14 +161,14 @@ class ChatStore:
         """Raises DoorbellError where there are no change streams."""
         pipeline: list[dict[str, Any]] = [{"$match": {"operationType": "insert"}}, {"$project": {"documentKey": 1}}]
         milliseconds = max(1, int(min(wait_seconds, BELL_SECONDS) * 1000))
-        with _translated(self.name, DoorbellError):
+        with translated(self.name, DoorbellError):
             return Doorbell(self._collection.watch(pipeline, max_await_time_ms=milliseconds), self.name)
 
     def _find(self, condition: dict[str, Any], order: int, limit: int, fields: Iterable[str] | None) -> Iterator[Any]:
         with self._reading():
             yield from self._collection.find(
                 condition,
-                _projection(fields),
+                projection(fields),
                 sort=[(self._time, order), ("_id", order)],
                 limit=limit,
                 hint=self._index,
@@ -243,7 +180,7 @@ class ChatStore:
         if not self._index:
             self.check_index()
         try:
-            with _translated(self.name):
+            with translated(self.name):
                 yield
         except ChatStoreError as error:
             if isinstance(error.__cause__, OperationFailure) and "hint" in str(error):
@@ -255,62 +192,7 @@ class ChatStore:
 
     @property
     def _create_index(self) -> str:
-        return _create_index(self.name, {self._time: 1, "_id": 1})
-
-
-class Doorbell:
-    """A change stream that only says that there is something to read; what it carries is not used but the ids."""
-
-    def __init__(self, stream: "CollectionChangeStream[dict[str, Any]]", name: str) -> None:
-        self._stream, self._name = stream, name
-        #: Insertions that it has told of, known ones included.
-        self.heard = 0
-
-    def wait(self, is_known: Callable[[Any], bool], is_over: Callable[[], bool]) -> Any | None:
-        """The `_id` of an inserted document that is not known yet; None when `is_over`. Raises DoorbellError."""
-        while not is_over():
-            with _translated(self._name, DoorbellError):
-                event = self._stream.try_next()
-            if event is not None:
-                self.heard += 1
-                if not is_known(event["documentKey"]["_id"]):
-                    return event["documentKey"]["_id"]
-            if not self._stream.alive:
-                raise DoorbellError(f"{self._name}: the change stream was closed (collection dropped or renamed?)")
-        return None
-
-    def close(self) -> None:
-        with contextlib.suppress(PyMongoError):
-            self._stream.close()
-
-
-class GroupStore:
-    """The groups' collection."""
-
-    def __init__(self, client: Client, database: str, collection: str, id_field: str) -> None:
-        self.name, self._id = f"{database}.{collection}", id_field
-        self._collection = client[database].get_collection(collection, codec_options=_CODEC)
-        self._timeout_ms = int((client.options.server_selection_timeout or 10) * 1000)
-
-    def find(self, group_ids: Collection[str], fields: Iterable[str]) -> list[dict[str, Any]]:
-        """The groups with these ids, whether they are stored as text or as numbers."""
-        numbers = [int(group_id) for group_id in group_ids if group_id.isascii() and group_id.isdecimal()]
-        wanted = [*group_ids, *(number for number in numbers if number < 2**63)]
-        condition = {self._id: {"$in": wanted}}
-        with _translated(self.name):
-            return list(self._collection.find(condition, _projection(fields), max_time_ms=self._timeout_ms))
-
-    def index_advice(self) -> str:
-        """The command for an index on the group id, if there is none; else ""."""
-        with _translated(self.name):
-            keys = [next(iter(spec["key"])) for spec in self._collection.list_indexes()]
-        return "" if self._id in keys else _create_index(self.name, {self._id: 1})
-
-
-def _create_index(name: str, key: Mapping[str, int]) -> str:
-    """The mongo shell's command."""
-    database, _, collection = name.partition(".")
-    return f'db.getSiblingDB("{database}").getCollection("{collection}").createIndex({json.dumps(key)})'
+        return create_index_command(self.name, {self._time: 1, "_id": 1})
 
 
 def _is_whole(spec: Mapping[str, Any]) -> bool:
@@ -326,27 +208,8 @@ def _later(document_id: Any) -> dict[str, Any]:
     return {"$or": after}
 
 
-def _projection(fields: Iterable[str] | None) -> dict[str, int] | None:
-    return None if fields is None else {"_id": 1, **dict.fromkeys(fields, 1)}
-
-
 def _at(document: Document, path: str) -> Any:
     value: Any = document
     for key in path.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
-
-
-@contextlib.contextmanager
-def _translated(name: str, error_class: type[ChatStoreError] = ChatStoreError) -> Iterator[None]:
-    try:
-        yield
-    except (PyMongoError, ValueError) as error:
-        raise error_class(f"{name}: {_said(error)}") from error
-
-
-def _said(error: Exception) -> str:
-    # pymongo appends its view of every server, and some messages quote the whole answer.
-    text = str(error).split(", Timeout:")[0].split(", full error:")[0]
-    hint = " (is it an URL as mongodb://host:27017/database?)" if isinstance(error, ConfigurationError) else ""
-    return f"{text[:300]}{hint}"
