@@ -17,16 +17,17 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from chatscan import instants, watermarks
-from chatscan.config import scan_config
 from chatscan.groups import group_directory
-from chatscan.instants import Cursor, Scale
+from chatscan.messages import instants
+from chatscan.messages.config import scan_config
+from chatscan.messages.instants import Cursor, Scale
 from chatscan.models import Rewind, ScannerPosition
 from chatscan.mongo.chats import ChatStore
 from chatscan.mongo.connection import connect, database_of
 from chatscan.names import Refusal
-from chatscan.scanner import Scanner
-from chatscan.watermarks import PositionLostError
+from chatscan.scanning import watermarks
+from chatscan.scanning.scanner import Scanner
+from chatscan.scanning.watermarks import PositionLostError
 from pushes import submit
 from pushes.storage import clocks
 from pushes.values import PushMessage

@@ -7,7 +7,7 @@ from typing import Any
 from bson import Int64, ObjectId, json_util
 from bson.errors import BSONError
 
-from chatscan.instants import Cursor
+from chatscan.messages.instants import Cursor
 
 
 def encode(cursor: Cursor) -> list[str]:

@@ -12,7 +12,7 @@ import pymongo
 from pymongo import ReadPreference
 from pymongo.errors import OperationFailure
 
-from chatscan.instants import FIRST_MILLISECOND, FIRST_SECOND, Cursor, Scale, bound, places, start_of
+from chatscan.messages.instants import FIRST_MILLISECOND, FIRST_SECOND, Cursor, Scale, bound, places, start_of
 from chatscan.mongo.connection import (
     BELL_SECONDS,
     CODEC,

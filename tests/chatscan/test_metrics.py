@@ -7,8 +7,8 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from chatscan import watermarks
 from chatscan.names import Mode
+from chatscan.scanning import watermarks
 
 pytestmark = pytest.mark.django_db
 

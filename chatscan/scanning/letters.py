@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from chatscan import documents
-from chatscan.config import FULL, HIDDEN, ScanConfig
-from chatscan.documents import Refuse
+from chatscan.messages import documents
+from chatscan.messages.config import FULL, HIDDEN, ScanConfig
+from chatscan.messages.documents import Refuse
 from chatscan.mongo import bson_text
 from pushes import submit
 

@@ -1,6 +1,6 @@
 import pytest
 
-from chatscan.kinds import PREVIEWS, SILENT, TEXT, TYPES, message_ok, type_name, unknown_kinds
+from chatscan.messages.kinds import PREVIEWS, SILENT, TEXT, TYPES, message_ok, type_name, unknown_kinds
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from bson import Decimal128, Int64, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatscan.config import scan_config
-from chatscan.documents import ChatMessage, Refuse, account_id, clean, identity_of, read
+from chatscan.messages.config import scan_config
+from chatscan.messages.documents import ChatMessage, Refuse, account_id, clean, identity_of, read
 from chatscan.names import Refusal
 from pushes.names import App
 from tests.chatscan.making import group_document, private_document

@@ -15,16 +15,17 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 
-from chatscan import compose, documents, instants, letters, watermarks
-from chatscan.config import ScanConfig
-from chatscan.deserted import DesertedGroups
-from chatscan.documents import ChatMessage, Refuse
 from chatscan.groups import Group, GroupDirectory
-from chatscan.instants import Cursor, Scale
+from chatscan.messages import documents, instants
+from chatscan.messages.config import ScanConfig
+from chatscan.messages.documents import ChatMessage, Refuse
+from chatscan.messages.instants import Cursor, Scale
 from chatscan.models import ScannerPosition
 from chatscan.mongo.chats import ChatStore
 from chatscan.names import QUIET, Refusal
-from chatscan.watermarks import PositionLostError, Watermark
+from chatscan.scanning import compose, letters, watermarks
+from chatscan.scanning.deserted import DesertedGroups
+from chatscan.scanning.watermarks import PositionLostError, Watermark
 from pushes import submit
 from pushes.names import Kind
 from pushes.text import characters

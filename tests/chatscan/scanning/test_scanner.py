@@ -260,7 +260,7 @@ def test_a_huge_message_is_pushed_with_its_beginning(chats, start):
 def test_a_group_directory_that_breaks_stops_with_nothing_lost(chats, start, settings):
     scanner = start()
     chats.insert_one(group_document())
-    settings.CHAT_GROUP_DIRECTORY = "tests.chatscan.test_scanner.BrokenGroups"
+    settings.CHAT_GROUP_DIRECTORY = "tests.chatscan.scanning.test_scanner.BrokenGroups"
     with pytest.raises(ConnectionError):
         read_all(start())
     assert read_all(scanner) == 1

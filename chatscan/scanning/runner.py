@@ -14,13 +14,13 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 from redis import RedisError
 
-from chatscan import watermarks
 from chatscan.mongo.chats import ChatStore
 from chatscan.mongo.connection import BELL_SECONDS, ChatStoreError
 from chatscan.mongo.doorbell import Doorbell, DoorbellError
 from chatscan.names import Mode
-from chatscan.scanner import Scanner
-from chatscan.watermarks import PositionLostError
+from chatscan.scanning import watermarks
+from chatscan.scanning.scanner import Scanner
+from chatscan.scanning.watermarks import PositionLostError
 from pushes import submit
 from pushes.storage import clocks
 

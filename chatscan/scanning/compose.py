@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from chatscan import kinds
-from chatscan.config import FULL, HIDDEN, ScanConfig
-from chatscan.documents import MAX_CHARS, ChatMessage, Refuse
 from chatscan.groups import Group
+from chatscan.messages import kinds
+from chatscan.messages.config import FULL, HIDDEN, ScanConfig
+from chatscan.messages.documents import MAX_CHARS, ChatMessage, Refuse
 from chatscan.names import Refusal
 from pushes.names import HIDDEN_TEXT, Kind, PushType
 from pushes.text import characters

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
-from chatscan import kinds
+from chatscan.messages import kinds
 from pushes.names import App, Kind
 
 KINDS = (Kind.GROUP, Kind.PRIVATE)

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from chatscan.compose import group_push, private_push
-from chatscan.config import ScanConfig, scan_config
-from chatscan.documents import ChatMessage, Refuse
 from chatscan.groups import Group
+from chatscan.messages.config import ScanConfig, scan_config
+from chatscan.messages.documents import ChatMessage, Refuse
 from chatscan.names import Refusal
+from chatscan.scanning.compose import group_push, private_push
 from pushes.names import HIDDEN_TEXT, App, Kind
 from pushes.submit import refusal
 from pushes.values import PushMessage

@@ -14,10 +14,10 @@ from django.utils.html import escape
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatscan import stalls
 from chatscan.models import ScannerPosition
 from chatscan.names import Mode, Stall
-from chatscan.stalls import lag_seconds, stall
+from chatscan.scanning import stalls
+from chatscan.scanning.stalls import lag_seconds, stall
 from pushes.console.operators import roles
 from tests.chatscan.making import group_document
 from tests.chatscan.processes import running, wait_for

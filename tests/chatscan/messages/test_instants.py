@@ -7,7 +7,7 @@ from bson import Decimal128, Int64, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatscan.instants import Scale, bound, instant_of, scale_of, start_of
+from chatscan.messages.instants import Scale, bound, instant_of, scale_of, start_of
 from tests.chatscan.making import TIMES
 
 MOMENT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=timezone.utc)

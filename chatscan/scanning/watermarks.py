@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import F
 
-from chatscan.instants import Cursor, Scale
+from chatscan.messages.instants import Cursor, Scale
 from chatscan.models import ScannerPosition
 from chatscan.mongo.bson_text import decode, encode
 from chatscan.names import Mode

@@ -14,7 +14,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
-from chatscan.instants import Cursor, Scale
+from chatscan.messages.instants import Cursor, Scale
 from chatscan.mongo.bson_text import decode, encode
 from chatscan.mongo.chats import ChatStore, MissingIndexError
 from chatscan.mongo.connection import ChatStoreError, connect, database_of

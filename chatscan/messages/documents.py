@@ -11,8 +11,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from chatscan import instants, kinds
-from chatscan.config import ScanConfig
+from chatscan.messages import instants, kinds
+from chatscan.messages.config import ScanConfig
 from chatscan.names import Refusal
 from pushes.names import App, Kind
 from pushes.text import characters, exact_json, ids

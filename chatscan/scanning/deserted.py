@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Mapping
 
-from chatscan import compose
-from chatscan.config import ScanConfig
 from chatscan.groups import Group
+from chatscan.messages.config import ScanConfig
+from chatscan.scanning import compose
 
 log = logging.getLogger(__name__)
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from chatscan import watermarks
-from chatscan.instants import Cursor, Scale
+from chatscan.messages.instants import Cursor, Scale
 from chatscan.models import ScannerPosition
 from chatscan.names import Mode
-from chatscan.watermarks import PositionLostError
+from chatscan.scanning import watermarks
+from chatscan.scanning.watermarks import PositionLostError
 
 AT = {Scale.TEXT: Cursor("1700000000", "a")}
 LATER = {Scale.TEXT: Cursor("1700000001", "b"), Scale.SECONDS: Cursor(1_700_000_001)}

@@ -16,7 +16,7 @@ from chatscan.models import ScannerPosition
 from chatscan.mongo.chats import ChatStore
 from chatscan.mongo.connection import ChatStoreError, connect, database_of
 from chatscan.positions import open_scanner
-from chatscan.runner import Ears, Runner, describe
+from chatscan.scanning.runner import Ears, Runner, describe
 from higo_push import embedded
 from pushes.models import PushRecord
 from tests.chatscan.making import group, group_document
@@ -175,7 +175,7 @@ def test_old_and_future_messages_accuse_no_stream():
 
 @pytest.mark.parametrize("has_doorbell", [True, False])
 def test_it_gives_signs_of_life_during_a_long_wait(chats, redis_client, monkeypatch, has_doorbell):
-    monkeypatch.setattr("chatscan.runner.HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr("chatscan.scanning.runner.HEARTBEAT_SECONDS", 0.2)
     with looping(interval=300, has_doorbell=has_doorbell):
         wait_for(mode_is("doorbell", "polling"), "its mode")
         before = row()
@@ -185,7 +185,7 @@ def test_it_gives_signs_of_life_during_a_long_wait(chats, redis_client, monkeypa
 
 
 def test_a_defect_that_ends_it_is_kept_and_does_not_look_like_a_stop(chats, settings, redis_client):
-    settings.CHAT_GROUP_DIRECTORY = "tests.chatscan.test_scanner.BrokenGroups"
+    settings.CHAT_GROUP_DIRECTORY = "tests.chatscan.scanning.test_scanner.BrokenGroups"
     with looping(interval=0.1, fails_with=ConnectionError):
         wait_for(mode_is("doorbell"), "doorbell")
         chats.insert_one(group_document())
