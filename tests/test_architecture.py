@@ -56,6 +56,14 @@ CHAT_ORDER = (
     "messages",
     "names",
 )
+#: The same of the rooms of `higo_push`.
+PROJECT_ORDER = (
+    "demo",
+    "running",
+    "asgi command_line formats log_lines management mariadb readiness settings urls web wsgi",
+    "env",
+    "env_file",
+)
 MAX_MODULES = 14
 #: One file for each provider, and one for each part of what a phone and a provider do.
 CROWDED = ("pushes.providers", "pushes.sandbox")
@@ -75,7 +83,7 @@ ONLY_IMPORTERS = {
     ),
     "pycurl": ("pushes.providers.http",),
     # Beside the scanners' store: what starts or asks the server, and who plays the chat server in the demo.
-    "pymongo": ("chatscan.mongo.*", "higo_push.embedded", "higo_push.preflight", "higo_push.demo.*"),
+    "pymongo": ("chatscan.mongo.*", "higo_push.running.embedded", "higo_push.running.preflight", "higo_push.demo.*"),
     "uvloop": ("pushes.sandbox.*",),
     "httptools": ("pushes.sandbox.*",),
     # The provider's low-rate calls, and what asks the sandbox's control API.
@@ -263,7 +271,8 @@ def dotted_paths(name: str) -> frozenset[str]:
 
 
 @pytest.mark.parametrize(
-    ("top", "order"), [("pushes", ORDER), ("pushes.console", CONSOLE_ORDER), ("chatscan", CHAT_ORDER)]
+    ("top", "order"),
+    [("pushes", ORDER), ("pushes.console", CONSOLE_ORDER), ("chatscan", CHAT_ORDER), ("higo_push", PROJECT_ORDER)],
 )
 def test_a_room_imports_only_those_below_it(top, order):
     level, depth = levels(order), top.count(".") + 1

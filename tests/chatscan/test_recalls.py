@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from chatscan import recalls
 from chatscan.scanning.scanner import Scanner
-from higo_push import processes
+from higo_push.running import processes
 from pushes.distribution import distribute, message_sources
 from pushes.history import resend
 from pushes.models import Counter, DeliveryResult, PushRecord, PushTypePolicy

@@ -17,7 +17,7 @@ from chatscan.mongo.chats import ChatStore
 from chatscan.mongo.connection import ChatStoreError, connect, database_of
 from chatscan.positions import open_scanner
 from chatscan.scanning.runner import Ears, Runner, describe
-from higo_push import embedded
+from higo_push.running import embedded
 from pushes.models import PushRecord
 from tests.chatscan.making import group, group_document
 from tests.chatscan.processes import wait_for

@@ -6,7 +6,7 @@ from django.db import DataError
 from django.utils import timezone
 from pytest_django import Settings
 
-from higo_push import processes
+from higo_push.running import processes
 from pushes import lanes
 from pushes.distribution.distribute import distribute
 from pushes.models import DeliveryResult, PushRecord

@@ -19,8 +19,8 @@ from xmlrpc.client import Fault, ServerProxy
 from django.core.exceptions import ImproperlyConfigured
 from supervisor.xmlrpc import SupervisorTransport
 
-from higo_push import preflight, programs
 from higo_push.env import BASE_DIR
+from higo_push.running import preflight, programs
 
 RUNNING, NOT_ALL_RUNNING, NOT_STARTED = 0, 1, 3
 START_SECONDS = 60

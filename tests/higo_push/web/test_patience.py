@@ -12,7 +12,7 @@ import requests
 from django.contrib.auth.models import User
 from django.test import Client
 
-from higo_push import patience
+from higo_push.web import patience
 from pushes.console.operators import roles
 from pushes.models import ApiToken
 from tests.higo_push.conftest import StartWeb

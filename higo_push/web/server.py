@@ -1,5 +1,6 @@
-"""The web server's process: waitress, with threads of their own for the probes. `python -m higo_push.web` takes what
-`python -m waitress` does.
+"""The web server's process: waitress, with threads of their own for the probes.
+
+`python -m higo_push.web.server` takes what `python -m waitress` does.
 
 Every other request may wait for the database or Redis. When all threads do, whoever watches the process must still
 get an answer, or it would be restarted for a fault that is not its own.
@@ -15,7 +16,7 @@ from waitress.runner import run
 from waitress.server import TcpWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
 
-from higo_push import patience
+from higo_push.web import patience
 
 PROBES = frozenset(f"{prefix}/{name}" for prefix in ("", "/api/v1") for name in ("healthz", "readyz"))
 PROBE_THREADS = 2

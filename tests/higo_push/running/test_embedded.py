@@ -14,7 +14,7 @@ import pytest
 import redis
 from pymongo import MongoClient, WriteConcern
 
-from higo_push import embedded, processes
+from higo_push.running import embedded, processes
 from tests.environment import PROJECT
 
 OWNER = """
@@ -117,7 +117,7 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(tmp_path, monkeypat
 def test_a_port_that_was_taken_meanwhile_is_replaced(tmp_path, monkeypatch):
     with embedded.running(embedded.Valkey(tmp_path / "first")) as first:
         ports = iter([first.port, processes.free_port()])
-        monkeypatch.setattr("higo_push.processes.free_port", lambda: next(ports))
+        monkeypatch.setattr("higo_push.running.processes.free_port", lambda: next(ports))
         with embedded.running(embedded.Valkey(tmp_path / "second")) as second:
             assert second.port != first.port
 

@@ -15,8 +15,9 @@ from django.utils.module_loading import import_string
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from higo_push import env, programs
+from higo_push import env
 from higo_push.env import BASE_DIR
+from higo_push.running import programs
 
 REQUIRED = {
     "DATABASE_URL": "mysql://user:password@host:3306/higo_push?…, or sqlite:////path/to/file if that is what you mean",

@@ -23,7 +23,8 @@ import redis
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from higo_push import env, processes
+from higo_push import env
+from higo_push.running import processes
 
 FOLDER_PREFIX = "higo-embedded-"
 START_SECONDS = 60.0

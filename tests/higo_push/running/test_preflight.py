@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from higo_push import preflight
-from higo_push.processes import free_port
+from higo_push.running import preflight
+from higo_push.running.processes import free_port
 from pushes.storage import shared_redis
 
 

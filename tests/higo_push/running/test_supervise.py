@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from higo_push import preflight, processes, programs, supervise
+from higo_push.running import preflight, processes, programs, supervise
 from tests.environment import PROJECT
 
 NAMES = [program.name for program in programs.programs()]
@@ -31,7 +31,7 @@ class Installation:
 
     def run(self, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", "higo_push.supervise", *words],
+            [sys.executable, "-m", "higo_push.running.supervise", *words],
             env=self.environment | variables,
             cwd=PROJECT,
             capture_output=True,
@@ -43,7 +43,7 @@ class Installation:
     def begin(self, *words: str) -> "subprocess.Popen[str]":
         """Start the command, and do not wait for it."""
         return subprocess.Popen(
-            [sys.executable, "-m", "higo_push.supervise", *words],
+            [sys.executable, "-m", "higo_push.running.supervise", *words],
             env=self.environment,
             cwd=PROJECT,
             stdout=subprocess.PIPE,

@@ -5,7 +5,7 @@ import configparser
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from higo_push import programs
+from higo_push.running import programs
 from pushes import lanes
 
 

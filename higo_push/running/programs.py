@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-from higo_push import env, patience
+from higo_push import env
 from higo_push.env import BASE_DIR
+from higo_push.web import patience
 from pushes import lanes
 
 #: Where supervisord keeps its control socket and pid file, and where the processes' logs go.
@@ -34,7 +35,7 @@ class Program:
     @property
     def command(self) -> list[str]:
         """The command line, by which the process ends when its supervisor is gone, even killed."""
-        return [sys.executable, "-m", "higo_push.processes", sys.executable, *self.arguments]
+        return [sys.executable, "-m", "higo_push.running.processes", sys.executable, *self.arguments]
 
 
 def programs(listen: str = "") -> list[Program]:
@@ -77,7 +78,7 @@ def web_arguments(listen: str = "") -> tuple[str, ...]:
         words += [f"--trusted-proxy={env.text('TRUSTED_PROXY', '127.0.0.1')}"]
         words += ["--trusted-proxy-headers=x-forwarded-for x-forwarded-proto", "--trusted-proxy-count=1"]
     words += patience.limits(env.integer("WEB_CONNECTIONS", 1_000, least=50, most=10_000))
-    return ("-m", "higo_push.web", *words, "higo_push.wsgi:application")
+    return ("-m", "higo_push.web.server", *words, "higo_push.wsgi:application")
 
 
 def socket_path() -> Path:
