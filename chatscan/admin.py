@@ -13,11 +13,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from chatscan import positions, stalls
+from chatscan import positions
 from chatscan.models import Rewind, ScannerPosition
+from chatscan.mongo.connection import ChatStoreError
 from chatscan.names import Mode, Refusal, Stall
-from chatscan.store import ChatStoreError
-from chatscan.watermarks import PositionLostError
+from chatscan.scanning import stalls
+from chatscan.scanning.watermarks import PositionLostError
 from pushes.console.delivery_log import passed_over
 from pushes.console.site.desk import ReadOnlyDesk, admin_url
 from pushes.console.site.pages import CONFIRMED, Done, page

@@ -191,6 +191,8 @@ RESEND_SOURCE, INTAKE_SOURCE = "resend", "intake"
 SWEEPER_LEASE = "sweeper"
 #: Why a dead letter is one whose id stands for another push already.
 CONFLICT = "conflict"
+#: Why one that could be read cannot be stored: by our own rules, or by the database's.
+INVALID, UNSTORABLE = "invalid", "unstorable"
 
 
 class WindowPolicy(TextChoices):

@@ -46,6 +46,25 @@ CONSOLE_ORDER = (
     "login",
     "site",
 )
+#: The same of the rooms of `chatscan`.
+CHAT_ORDER = (
+    "admin apps management",
+    "checks metrics positions recalls",
+    "scanning",
+    "sqlgroups",
+    "groups",
+    "mongo models",
+    "messages",
+    "names",
+)
+#: The same of the rooms of `higo_push`.
+PROJECT_ORDER = (
+    "demo",
+    "running",
+    "asgi command_line formats log_lines management mariadb readiness settings urls web wsgi",
+    "env",
+    "env_file",
+)
 MAX_MODULES = 14
 #: One file for each provider, and one for each part of what a phone and a provider do.
 CROWDED = ("pushes.providers", "pushes.sandbox")
@@ -68,7 +87,7 @@ ONLY_IMPORTERS = {
     ),
     "pycurl": ("pushes.providers.http", "pushes.providers.http_slot"),
     # Beside the scanners' store: what starts or asks the server, and who plays the chat server in the demo.
-    "pymongo": ("chatscan.store", "higo_push.embedded", "higo_push.preflight", "higo_push.demo.*"),
+    "pymongo": ("chatscan.mongo.*", "higo_push.running.embedded", "higo_push.running.preflight", "higo_push.demo.*"),
     "uvloop": ("pushes.sandbox.*",),
     "httptools": ("pushes.sandbox.*",),
     # What asks the sandbox's control API.
@@ -269,7 +288,10 @@ def dotted_paths(name: str) -> frozenset[str]:
     return frozenset(module for text in texts for module in (text, text.rpartition(".")[0]) if module in modules())
 
 
-@pytest.mark.parametrize(("top", "order"), [("pushes", ORDER), ("pushes.console", CONSOLE_ORDER)])
+@pytest.mark.parametrize(
+    ("top", "order"),
+    [("pushes", ORDER), ("pushes.console", CONSOLE_ORDER), ("chatscan", CHAT_ORDER), ("higo_push", PROJECT_ORDER)],
+)
 def test_a_room_imports_only_those_below_it(top, order):
     level, depth = levels(order), top.count(".") + 1
     inside = [name for name in modules() if name.startswith(f"{top}.")]
@@ -286,7 +308,7 @@ def test_a_room_imports_only_those_below_it(top, order):
 
 
 def test_no_room_is_crowded():
-    packages = {name.rpartition(".")[0] for name in modules() if name.startswith("pushes.")}
+    packages = {name.rpartition(".")[0] for name in modules() if "." in name}
     sizes = {
         package: len([path for path in directory.glob("*.py") if path.name != "__init__.py"])
         for package in packages

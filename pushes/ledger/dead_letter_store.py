@@ -27,7 +27,6 @@ HOUR = timedelta(hours=1)
 MAX_RAW_BYTES = 65_536
 MAX_DETAIL = 300
 SAY_SECONDS = 60.0
-FIELDS = ("source", "position", "raw", "reason", "detail", "status", "created_at")
 _NEW = DeadLetterStatus.NEW.value
 _KINDS = frozenset(Kind.values)
 _said_at = -SAY_SECONDS
@@ -43,6 +42,18 @@ class Letter(NamedTuple):
     detail: str
 
 
+class Row(NamedTuple):
+    """A DeadLetter's columns, in the database's own form."""
+
+    source: str
+    position: str
+    raw: bytes
+    reason: str
+    detail: str
+    status: str
+    created_at: Any
+
+
 def keep(letters: Sequence[Letter]) -> None:
     """Store the letters as far as the hour has room for them, and count the rest."""
     if not letters:
@@ -50,8 +61,11 @@ def keep(letters: Sequence[Letter]) -> None:
     now = clocks.now()
     kept, left_out = _divided(letters, now)
     stamp = bulk.db_datetime(now)
-    rows = [(one.source, one.position, one.raw[:MAX_RAW_BYTES], one.reason, _detail(one), _NEW, stamp) for one in kept]
-    bulk.insert_rows(DeadLetter, FIELDS, rows, ignore_conflicts=True)
+    rows = [
+        Row(one.source, one.position, one.raw[:MAX_RAW_BYTES], one.reason, _detail(one), status=_NEW, created_at=stamp)
+        for one in kept
+    ]
+    bulk.insert_rows(DeadLetter, rows, ignore_conflicts=True)
     if left_out:
         _count(left_out, now)
 

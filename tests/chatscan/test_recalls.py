@@ -13,8 +13,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from chatscan import recalls
-from chatscan.scanner import Scanner
-from higo_push import processes
+from chatscan.scanning.scanner import Scanner
+from higo_push.running import processes
 from pushes.distribution import distribute, message_sources
 from pushes.history import resend
 from pushes.models import DeliveryResult, MinuteCount, PushRecord, PushTypePolicy

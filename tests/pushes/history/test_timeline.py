@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from higo_push import processes
+from higo_push.running import processes
 from pushes import lanes, submit
 from pushes.history.answers import Timeline
 from pushes.history.timeline import timeline

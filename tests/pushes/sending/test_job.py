@@ -14,7 +14,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis, RedisError
 
-from higo_push.processes import free_port
+from higo_push.running.processes import free_port
 from pushes.history.timeline import timeline
 from pushes.keys import gate, pausing
 from pushes.ledger import claims
