@@ -24,7 +24,7 @@ def restore_permissions(apps: Any, _schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("pushes", "0020_own_permissions"),
+        ("pushes", "0019_own_permissions"),
         ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
