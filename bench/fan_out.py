@@ -71,9 +71,9 @@ def broadcast_rows(latency_ms: int, devices: int, workers: int) -> Iterator[dict
     with scene(accounts=devices, latency_ms=latency_ms, lanes=("broadcast",), workers=workers, intake=False) as stage:
         stage.expected += devices
         begun = time.monotonic()
-        launch = "from pushes import broadcasts; from pushes.models import Broadcast; "
+        launch = "from pushes.broadcasts import lifecycle; from pushes.models import Broadcast; "
         launch += "made = Broadcast.objects.create(title='双十一', text='全场五折', app='higo', canary_percent=0); "
-        launch += "broadcasts.launch(made.pk)"
+        launch += "lifecycle.launch(made.pk)"
         subprocess.run(
             [sys.executable, "manage.py", "shell", "--no-imports", "-c", launch],
             cwd=BASE_DIR,

@@ -160,3 +160,10 @@ def test_every_alert_has_a_line_that_says_what_to_do():
     alerts = re.findall(r"- alert: (\w+)", RULES)
     listed = re.findall(r"^\| `(Higo\w+)` \| \S", (DOCS / "operations.md").read_text(), re.MULTILINE)
     assert alerts == listed
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+def test_a_document_begins_with_its_readers(path):
+    first = path.read_text().split("\n\n")[1]
+    assert first.startswith("For ")
+    assert "After reading you" in first

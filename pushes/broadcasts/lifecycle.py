@@ -12,7 +12,8 @@ from django.conf import settings
 from django.db import transaction
 
 from pushes import lanes
-from pushes.broadcasts import audiences, canary, message, rows
+from pushes.broadcasts import audiences, canary, rows
+from pushes.broadcasts.message import look_up, message_of
 from pushes.broadcasts.rows import FAR_FUTURE_DAYS, STARTABLE, BroadcastStateError
 from pushes.ledger import endings
 from pushes.models import Broadcast, PushRecord
@@ -44,7 +45,7 @@ def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
         if broadcast.status not in STARTABLE:
             raise BroadcastStateError(f"broadcast #{broadcast_id} is {broadcast.status}: it cannot be launched")
         now = clocks.now()
-        messages = [message.message_of(broadcast, app) for app in broadcast.apps]
+        messages = [message_of(broadcast, app) for app in broadcast.apps]
         for message in messages:
             validate(message)
         _check_expiry(broadcast, now)
@@ -105,7 +106,7 @@ def resume(broadcast_id: int, *, by: Any = None) -> Broadcast:
         if broadcast.objection:
             raise BroadcastStateError(f"broadcast #{broadcast_id} has halted by itself: it cannot simply be resumed")
         now = clocks.now()
-        decision = message.look_up(broadcast.push_type, broadcast.window_policy, now).decisions[broadcast.push_type]
+        decision = look_up(broadcast.push_type, broadcast.window_policy, now).decisions[broadcast.push_type]
         # Due long ago, unless the delivery window is shut: the sweeper's next round sends them.
         due_at = decision.hold_until or now - timedelta(seconds=settings.STUCK_SECONDS)
         rows.unsent(broadcast).filter(reason=Reason.BROADCAST_PAUSED).update(

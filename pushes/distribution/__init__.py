@@ -1,0 +1,1 @@
+"""A record becomes deliveries: who is addressed, who is eligible, when, and what is taken back."""

@@ -1,0 +1,1 @@
+"""What became of a push, and finding it again."""

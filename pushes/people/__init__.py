@@ -1,0 +1,1 @@
+"""Accounts and devices, and what is known of them."""

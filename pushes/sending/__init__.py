@@ -1,0 +1,1 @@
+"""A delivery becomes an outcome on its row."""

@@ -1,0 +1,1 @@
+"""Put back what is due, retire what is old."""

@@ -249,51 +249,6 @@ def test_the_language_is_switched(sign_in: SignIn) -> None:
     expect(page.get_by_role("link", name="群发")).to_be_visible()
 
 
-PAGES = (
-    "/admin/",
-    "/admin/pushes/deliveryresult/",
-    "/admin/pushes/deliveryresult/why/?account=1&message=order-7",
-    "/admin/pushes/pushrecord/",
-    "/admin/pushes/broadcast/",
-    "/admin/pushes/broadcast/add/",
-    "/admin/pushes/appkey/",
-    "/admin/pushes/appkey/add/",
-    "/admin/pushes/appkey/import/",
-    "/admin/pushes/account/1/change/",
-    "/admin/pushes/device/",
-    "/admin/pushes/pushtypepolicy/",
-    "/admin/pushes/deadletter/",
-    "/admin/pushes/apitoken/",
-    "/admin/pushes/apitoken/add/",
-    "/admin/chatscan/scannerposition/",
-    "/admin/auth/user/",
-)
-#: Fields and buttons that a screen reader could not name.
-NAMELESS = """() => {
-    const kinds = ['input:not([type=hidden])', 'select', 'textarea', 'button', 'a[href]'];
-    return [...document.querySelectorAll(kinds.map(kind => '#content ' + kind).join(','))]
-        .filter(node => node.checkVisibility() && !node.closest('[x-data]'))
-        .filter(node => !node.labels?.length && !node.getAttribute('aria-label') && !node.title)
-        .filter(node => !node.placeholder && !node.textContent.trim())
-        .map(node => node.outerHTML.slice(0, 120));
-}"""
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_every_page_fits_the_screen_and_names_its_controls(sign_in: SignIn, width: int, scheme: str) -> None:
-    make_app_key(paused_at=timezone.now(), paused_reason="a reason that is long " * 8)
-    make_device(make_account("1"))
-    make_delivery(make_record(message_id="order-7", accounts=["1"], title="新订单" * 20))
-    make_dead_letter(b"x" * 500)
-    page = sign_in(roles.ADMINISTRATOR, width=width, color_scheme=scheme)
-    for address in PAGES:
-        page.goto(address)
-        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert overflow <= 0, f"{address} is {overflow} px too wide"
-        assert page.evaluate(NAMELESS) == [], address
-        expect(page.locator("h1").first).to_be_attached()
-
-
 def test_the_keyboard_is_enough_to_send(sign_in: SignIn) -> None:
     make_device()
     page = sign_in(roles.OPERATOR)

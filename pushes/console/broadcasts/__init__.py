@@ -1,0 +1,1 @@
+"""Compose, review, test, send, watch and stop a broadcast."""

@@ -1,0 +1,1 @@
+"""App keys: the grid, the secret, verify, pause, import and compare."""

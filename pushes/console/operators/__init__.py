@@ -1,0 +1,1 @@
+"""Operators, roles, their own account, and tokens of the HTTP API."""

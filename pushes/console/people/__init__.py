@@ -1,0 +1,1 @@
+"""Accounts and devices as operators see them: state, tags, mutes, a test push."""

@@ -1,0 +1,1 @@
+"""What all desks share: pages, forms, lists, filters, marks and the theme."""

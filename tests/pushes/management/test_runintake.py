@@ -22,7 +22,7 @@ from pushes.lanes import RAW_LIST
 from pushes.models import DeadLetter, PushRecord
 from tests.needs import needs
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, str(PROJECT / "manage.py"), "runintake"]
 
 

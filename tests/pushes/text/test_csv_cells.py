@@ -48,4 +48,4 @@ def test_no_other_module_writes_csv() -> None:
     folders = (PROJECT / name for name in ("pushes", "chatscan", "higo_push"))
     modules: list[Path] = [path for folder in folders for path in folder.rglob("*.py")]
     writers = [path.name for path in modules if re.search(r"csv\.(writer|DictWriter)", path.read_text())]
-    assert writers == ["csvcells.py"]
+    assert writers == ["csv_cells.py"]

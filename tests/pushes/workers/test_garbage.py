@@ -5,8 +5,8 @@ import sys
 
 PROGRAM = """
 import gc
-from pushes import memory
-memory.settle()
+from pushes.workers import garbage
+garbage.settle()
 print(gc.get_freeze_count() > 1_000, gc.get_threshold()[0], gc.isenabled())
 """
 
