@@ -57,14 +57,17 @@ class Mutants:
         hypothesis.settings.load_profile("mutants")
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        self.run_unchanged(session)
-        database = Database()
+        # The tests that come last empty the tables of what the migrations wrote.
+        database = self.run_unchanged(session)
+        if self.outcome(session, "", database) != SURVIVED:
+            pytest.exit("a test fails in a fork without a mutant", returncode=1)
         for data in self.sources:
             self.run_module(session, data, database)
         return True
 
-    def run_unchanged(self, session: pytest.Session) -> None:
-        """Note which tests call which function, the fastest first."""
+    def run_unchanged(self, session: pytest.Session) -> "Database":
+        """Note which tests call which function, the fastest first. Returns the database as the first test left it."""
+        database: Database | None = None
         set_mutant_under_test("stats")
         for item in session.items:
             state()._stats.clear()
@@ -72,10 +75,13 @@ class Mutants:
             if fails(item, session):
                 pytest.exit(f"{item.nodeid} fails without a mutant", returncode=1)
             self.seconds[item] = time.monotonic() - started
+            database = database or Database()
             for function in state()._stats:
                 self.tests[function].append(item)
         for items in self.tests.values():
             items.sort(key=self.seconds.__getitem__)
+        assert database is not None
+        return database
 
     def run_module(self, session: pytest.Session, data: SourceFileMutationData, database: "Database") -> None:
         names = [name for name in sorted(data.exit_code_by_key) if name.startswith(self.prefixes)]
@@ -92,9 +98,10 @@ class Mutants:
             say(f"{data.path}: {killed[True]} of {len(names)} killed")
 
     def outcome(self, session: pytest.Session, name: str, database: "Database") -> int:
-        items = self.tests.get(mangled_name_from_mutant_name(name))
+        items = self.tests.get(mangled_name_from_mutant_name(name)) if name else session.items
         if not items:
             return NO_TESTS
+        database.close()
         pid = os.fork()
         if pid == 0:
             signal.alarm(SECONDS + PATIENCE * round(sum(self.seconds[item] for item in items)))
@@ -112,12 +119,15 @@ class Database:
         # Not before the tests have made the settings' environment.
         from django.db import connections
 
-        connections.close_all()
+        self.close = connections.close_all
         self.path = Path(connections["default"].settings_dict["NAME"])
         self.copy = self.path.with_suffix(".copy")
+        self.close()
         shutil.copy(self.path, self.copy)
 
     def begin_anew(self) -> None:
+        for journal in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + journal).unlink(missing_ok=True)
         shutil.copy(self.copy, self.path)
 
 
@@ -148,6 +158,7 @@ def main() -> int:
     for path in walk_mutatable_files():
         data = SourceFileMutationData(path=path)
         data.load()
+        data.meta_path = data.meta_path.absolute()
         mutants.sources.append(data)
     chosen = config()
     os.chdir("mutants")

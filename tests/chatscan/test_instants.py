@@ -90,8 +90,8 @@ def test_the_same_second_is_the_same_instant_in_every_scale(second, time_as):
     ],
 )
 def test_a_scale_begins_with_ten_digits_of_seconds(first, before, scale):
-    assert scale_of(first) is scale
     assert first == start_of(scale)
+    assert scale_of(first) is scale
     assert scale_of(before) is None
 
 
