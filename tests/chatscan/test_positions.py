@@ -10,7 +10,7 @@ from django.utils import timezone
 from chatscan import positions
 from chatscan.models import Rewind, ScannerPosition
 from chatscan.positions import RewindRefusedError, preview_rewind, rewind
-from chatscan.watermarks import PositionLostError, set_back
+from chatscan.scanning.watermarks import PositionLostError, set_back
 from pushes.models import DeadLetter, PushRecord
 from tests.chatscan.conftest import read_all, texts
 from tests.chatscan.making import TIMES, group_document, private_document
@@ -53,6 +53,12 @@ def test_a_rehearsal_counts_refusals(hour, chats, settings):
     chats.insert_one(group_document(type="system", at=time.time() - 100))
     preview = preview_rewind("group", ago(3_600))
     assert preview.refused == {"too_old": 1, "silent_kind": 1}
+
+
+def test_a_rehearsal_counts_what_the_platform_refuses(hour, chats):
+    chats.insert_one(group_document(at=time.time() - 100, user={"user_id": "u" * 99}))
+    preview = preview_rewind("group", ago(3_600))
+    assert (preview.refused, preview.examined, preview.would_push) == ({"invalid": 1}, 5, 2)
 
 
 def test_a_long_rehearsal_examines_the_beginning_and_says_so(hour, monkeypatch):
