@@ -7,9 +7,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from chatscan import positions
 from chatscan.models import Rewind, ScannerPosition
 from chatscan.positions import RewindRefusedError, preview_rewind, rewind
+from chatscan.scanning import watermarks
 from chatscan.scanning.watermarks import PositionLostError, set_back
 from pushes.models import DeadLetter, PushRecord
 from tests.chatscan.conftest import read_all, texts
@@ -160,14 +160,14 @@ def busy_scanner(times: int):
 
 
 def test_going_back_is_tried_again_while_the_scanner_moves(hour, monkeypatch):
-    monkeypatch.setattr(positions.watermarks, "set_back", busy_scanner(4))
+    monkeypatch.setattr(watermarks, "set_back", busy_scanner(4))
     to_time = ago(2_500)
     assert rewind("group", to_time, None).position_at == to_time
     assert Rewind.objects.get().to_time == to_time
 
 
 def test_a_scanner_that_never_rests_is_not_put_back(hour, monkeypatch):
-    monkeypatch.setattr(positions.watermarks, "set_back", busy_scanner(5))
+    monkeypatch.setattr(watermarks, "set_back", busy_scanner(5))
     with pytest.raises(PositionLostError):
         rewind("group", ago(2_500), None)
     assert not Rewind.objects.exists()

@@ -76,35 +76,35 @@ def test_the_time_of_a_position_is_kept_and_moves_when_a_time_is_known():
     watermarks.create("group", AT, MOMENT)
     first = watermarks.load("group")
     assert first is not None
-    moved = watermarks.advance(first, LATER, {}, None)
+    moved = watermarks.advance(first, LATER, None)
     assert ScannerPosition.objects.get().position_at == MOMENT
-    watermarks.advance(moved, LATER, {}, MOMENT + timedelta(seconds=1))
+    watermarks.advance(moved, LATER, MOMENT + timedelta(seconds=1))
     assert ScannerPosition.objects.get().position_at == MOMENT + timedelta(seconds=1)
 
 
 def test_the_counters_add_up_and_are_one_scanners(mark):
     watermarks.create("private", AT, None)
     for _ in range(2):
-        watermarks.count("group", read=7, accepted=4, duplicates=2, late=1)
-    watermarks.count("group", read=1, accepted=1, duplicates=0)
+        watermarks.count(mark, read=7, accepted=4, duplicates=2, late=1, refused={})
+    watermarks.count(mark, read=1, accepted=1, duplicates=0, refused={})
     numbers = ScannerPosition.objects.order_by("kind").values_list("read", "accepted", "duplicates", "late")
     assert list(numbers) == [(15, 9, 4, 2), (0, 0, 0, 0)]
 
 
 def test_an_operator_puts_the_position_and_its_floor_back(mark):
     watermarks.create("private", AT, None)
-    moved = watermarks.advance(mark, LATER, {"empty": 1}, None)
+    moved = watermarks.advance(mark, LATER, None)
     watermarks.set_back(moved, AT, MOMENT)
     found = watermarks.load("group")
     assert found is not None
-    assert (found.cursors, found.floors, found.refused) == (AT, AT, {"empty": 1})
+    assert (found.cursors, found.floors) == (AT, AT)
     assert found.version > moved.version
     assert ScannerPosition.objects.get(pk="group").position_at == MOMENT
     assert ScannerPosition.objects.get(pk="private").position_at is None
 
 
 def test_a_position_that_has_moved_meanwhile_is_not_put_back(mark):
-    watermarks.advance(mark, LATER, {}, None)
+    watermarks.advance(mark, LATER, None)
     with pytest.raises(PositionLostError, match="group"):
         watermarks.set_back(mark, AT, MOMENT)
     found = watermarks.load("group")
