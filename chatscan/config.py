@@ -75,7 +75,7 @@ class ScanConfig:
 def scan_config(kind: str) -> ScanConfig:
     """The settings of one scanner. Raises ValueError for a kind that has no scanner."""
     if kind not in KINDS:
-        raise ValueError(f"kind={kind!r} has no scanner: it must be {' or '.join(KINDS)}")
+        raise ValueError(f"kind={kind!r}: no such scanner; it must be {' or '.join(KINDS)}")
     upper = kind.upper()
     return ScanConfig(
         kind=Kind(kind),

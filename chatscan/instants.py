@@ -49,7 +49,7 @@ class Cursor:
 
 
 def scale_of(value: object) -> Scale | None:
-    """The scale that `value` belongs to; None when it is no creation time."""
+    """The scale that `value` belongs to; None when it is not a creation time."""
     if isinstance(value, datetime):
         return Scale.DATE if value >= bound(Scale.DATE, FIRST_SECOND) else None
     if isinstance(value, str):
@@ -65,7 +65,7 @@ def scale_of(value: object) -> Scale | None:
 def places(value: object, scale: Scale, low: Any, before: Any) -> list[Any]:
     """Where a document with this creation time stands in the index between `low` and `before` (exclusive).
 
-    Once for a plain value; an array, which is no creation time, stands there with each of its elements.
+    Once for a plain value; an array, which is not a creation time, stands there with each of its elements.
     """
     values = value if isinstance(value, list) else [value]
     return [each for each in values if scale_of(each) is scale and low <= each < before]
@@ -85,7 +85,7 @@ def instant_of(value: object) -> datetime:
             return _instant(Decimal(str(value)))
         case Scale.MILLISECONDS:
             return _instant(Decimal(str(value)) / 1000)
-    raise ValueError(f"{_shown(value)} is no creation time")
+    raise ValueError(f"{_shown(value)} is not a creation time")
 
 
 def bound(scale: Scale, second: int) -> Any:

@@ -137,7 +137,7 @@ def _refuse_time(kind: str, to_time: datetime, now: datetime) -> None:
     if row is None:
         raise RewindRefusedError(f"kind={kind!r}: this scanner has not started yet")
     if timezone.is_naive(to_time):
-        raise RewindRefusedError(f"to_time={to_time.isoformat()}: a time with a zone is needed")
+        raise RewindRefusedError(f"to_time={to_time.isoformat()}: the time needs a time zone")
     named = {"time": timezone.localtime(to_time).isoformat(" ", "seconds"), "days": settings.RETENTION_DAYS}
     if to_time > (row.position_at or now):
         raise RewindRefusedError(_("%(time)s lies after the position: that would skip messages.") % named)

@@ -206,8 +206,8 @@ class Runner:
 
     def _deaf(self, missed: int) -> None:
         """The stream is open, and silent about what was read without it: try another one."""
-        error = DoorbellError(f"{self._chats.name}: the change stream said nothing of {missed} new messages")
-        log.warning("%s: %s; polling until it is heard again", self._kind, error)
+        error = DoorbellError(f"{self._chats.name}: the change stream missed {missed} new messages")
+        log.warning("%s: %s; polling until the change stream is back", self._kind, error)
         self._note_error(str(error))
         self._bell_error = str(error)
         self._no_bell(error)
@@ -237,7 +237,7 @@ class Runner:
         pause = min(settings.CHAT_DOORBELL_RETRY_SECONDS, 2.0**self._bell_tries)
         self._bell_retry_at, self._bell_tries = time.monotonic() + pause, self._bell_tries + 1
         if not self._bell_error:
-            log.warning("%s: no change stream, so polling every %g s (%s)", self._kind, self._interval, error)
+            log.warning("%s: no change stream; polling every %g s (%s)", self._kind, self._interval, error)
         self._bell_error = str(error)
 
     def _close_bell(self) -> None:

@@ -325,7 +325,7 @@ class Scanner:
         shown = characters.shorten(str(value), 60)
         if instants.scale_of(value) is not None:
             return Refuse(Refusal.FUTURE_TIME, f"{path}={shown}")
-        return Refuse(Refusal.BAD_TIME, f"{path}={shown!r} is no creation time")
+        return Refuse(Refusal.BAD_TIME, f"{path}={shown!r} is not a creation time")
 
     def _dead_letter(self, identity: str, source: Mapping[str, Any], refuse: Refuse) -> None:
         position = f"{self.config.kind}:{identity}"

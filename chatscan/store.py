@@ -148,7 +148,7 @@ class ChatStore:
         if document is None:
             return None
         found = places(_at(document, self._time), scale, start_of(scale), before)
-        # A value of the scale's range that is no creation time ("16_abc"): it holds the place all the same.
+        # A value of the scale's range that is not a creation time ("16_abc"): it holds the place all the same.
         return Cursor(max(found, default=_at(document, self._time)), document["_id"])
 
     def read_after(

@@ -39,12 +39,12 @@ def explanation(error: Exception) -> str | None:
     if isinstance(error, ImproperlyConfigured):
         return f"{error}"
     if isinstance(error, (redis_errors.ConnectionError, redis_errors.TimeoutError)):
-        return f"Redis cannot be used: {error}. Is REDIS_URL right, and does the server run?"
+        return f"Redis cannot be used: {error}. Check REDIS_URL, and that the server is running."
     if not isinstance(error, (OperationalError, ProgrammingError, InterfaceError)):
         return None
     text = str(error)
     if any(mark in text for mark in NOT_MIGRATED):
-        return f"the database lacks something: {text}. Apply the migrations with: manage.py migrate"
+        return f"the database has no such table or column: {text}. Apply the migrations with: manage.py migrate"
     if any(mark in text for mark in NO_DATABASE):
-        return f"the database cannot be used: {text}. Is DATABASE_URL right, and does the server run?"
+        return f"the database cannot be used: {text}. Check DATABASE_URL, and that the server is running."
     return None

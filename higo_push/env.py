@@ -73,7 +73,7 @@ def integer(name: str, default: int, *, least: int = 0, most: int = 2**31) -> in
     try:
         number = int(value)
     except ValueError:
-        raise refuse(name, value, "a whole number is needed") from None
+        raise refuse(name, value, "it must be a whole number") from None
     if not least <= number <= most:
         raise refuse(name, value, f"it must lie between {least} and {most}")
     return number
@@ -84,7 +84,7 @@ def number(name: str, default: float, *, least: float = 0.0) -> float:
     try:
         parsed = float(value)
     except ValueError:
-        raise refuse(name, value, "a number is needed") from None
+        raise refuse(name, value, "it must be a number") from None
     if not parsed >= least or parsed == float("inf"):
         raise refuse(name, value, f"it must be at least {least}")
     return parsed
@@ -218,7 +218,7 @@ def zone(name: str, default: str) -> str:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError):
-        raise refuse(name, value, "an IANA zone such as Asia/Shanghai is needed") from None
+        raise refuse(name, value, "write an IANA zone such as Asia/Shanghai") from None
     return value
 
 
@@ -246,7 +246,7 @@ def fernet_keys(name: str) -> list[str]:
             Fernet(key)
         except ValueError:
             raise ImproperlyConfigured(
-                f"{name}: key number {position} is no Fernet key (32 bytes in URL-safe base64)"
+                f"{name}: key number {position} is not a Fernet key (32 bytes in URL-safe base64)"
             ) from None
     return keys
 

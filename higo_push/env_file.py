@@ -31,7 +31,7 @@ def read(path: Path) -> None:
         if match:
             found[match[1]] = unwrapped(match[2])
         elif line.strip() and not line.lstrip().startswith("#"):
-            log.warning("%s, line %s: it is not NAME=value, and ignored", path.name, number)
+            log.warning("%s, line %s: ignored, because it is not NAME=value", path.name, number)
     for name, value in found.items():
         os.environ.setdefault(name, value)
 

@@ -44,7 +44,7 @@ def check_directory(**_kwargs: Any) -> list[CheckMessage]:
         return [Error(text, id="pushes.E001")]
     found: list[CheckMessage] = []
     if new_path := directories.FORMER_PATHS.get(settings.DIRECTORY):
-        text = f"DIRECTORY={settings.DIRECTORY!r} has moved: the next release knows it by its new path only."
+        text = f"DIRECTORY={settings.DIRECTORY!r} has moved: the next release accepts only its new path."
         found.append(Warning(text, hint=f"Set DIRECTORY={new_path}.", id="pushes.W011"))
     problems = chosen.check() if hasattr(chosen, "check") else []
     return found + [Error(f"{problem}.", hint="See docs/directory.md.", id="pushes.E002") for problem in problems]
@@ -98,8 +98,8 @@ def comparison(collation: str) -> list[CheckMessage]:
     """Under another collation, `u1` and `U1` would be one account, and get each other's pushes."""
     if collation.endswith("_bin"):
         return []
-    text = f"The database compares text by {collation}: ids and tokens that differ in case alone would be one."
-    hint = "Make it with deploy/database.sql; or, while it has no tables, ALTER DATABASE name COLLATE utf8mb4_bin."
+    text = f"The database's collation is {collation}: ids and tokens that differ only in case would be equal."
+    hint = "Create it with deploy/database.sql; or, while it has no tables, ALTER DATABASE name COLLATE utf8mb4_bin."
     return [Error(text, hint=hint, id="pushes.E006")]
 
 
@@ -107,20 +107,23 @@ def durability(found: Mapping[str, int]) -> list[CheckMessage]:
     written = found.get("innodb_flush_log_at_trx_commit", 1)
     if written == 1:
         return []
-    text = f"MariaDB's innodb_flush_log_at_trx_commit={written}: a crash may lose a second of accepted pushes."
+    text = f"MariaDB's innodb_flush_log_at_trx_commit is {written}: a crash may lose a second of accepted pushes."
     return [Warning(text, hint=f"Set it to 1. {HINT}", id="pushes.W001")]
 
 
 def sizes(found: Mapping[str, int]) -> list[CheckMessage]:
     wanted = {
-        "innodb_buffer_pool_size": (MIN_BUFFER_POOL, "with a long log, pages are read and written again and again"),
-        "innodb_log_file_size": (MIN_REDO_LOG, "a busy hour is spent writing pages out"),
+        "innodb_buffer_pool_size": (
+            MIN_BUFFER_POOL,
+            "with a large delivery log, the same pages are read from disk again and again",
+        ),
+        "innodb_log_file_size": (MIN_REDO_LOG, "under load, MariaDB is busy flushing pages"),
         "max_allowed_packet": (MIN_PACKET, "a batch of pushes with long texts is refused"),
     }
     return [
         Warning(
             f"MariaDB's {name} is {found[name] / MIB:g} MiB: {consequence}.",
-            hint=f"Set it to {least // MIB} MiB at least. {HINT}",
+            hint=f"Set it to at least {least // MIB} MiB. {HINT}",
             id="pushes.W002",
         )
         for name, (least, consequence) in wanted.items()
@@ -137,7 +140,7 @@ def check_redis(**_kwargs: Any) -> list[CheckMessage]:
         return []
     if policy == "noeviction":
         return []
-    text = f"Redis's maxmemory-policy is {policy}: when its memory is full, messages that wait are thrown away."
+    text = f"Redis's maxmemory-policy is {policy}: when its memory is full, it discards waiting messages."
     return [Warning(text, hint="Set it to noeviction.", id="pushes.W003")]
 
 
@@ -146,9 +149,9 @@ def check_redis_users(**_kwargs: Any) -> list[CheckMessage]:
     url = str(settings.REDIS_URL)
     if not url or is_of_this_machine(url) or not takes_anybody(url):
         return []
-    text = "Redis can be reached from other machines and takes anybody, without a password: whoever reaches it decides"
-    text += " what is pushed, and can hold up all work."
-    hint = "Give the platform and the producers users of their own: see deploy/redis-users.acl and docs/operations.md."
+    text = "Redis can be reached from other machines and needs no password: anyone who reaches it can send pushes"
+    text += " and block all work."
+    hint = "Give the platform and the producers their own users: see deploy/redis-users.acl and docs/operations.md."
     return [Warning(text, hint=hint, id="pushes.W012")]
 
 

@@ -32,7 +32,7 @@ def change(call: Call, account_id: str) -> HttpResponse:
     account_id = _checked(account_id)
     body = object_of(call.body, FIELDS)
     if not body:
-        raise ApiError(422, "invalid", f"At least one of {', '.join(FIELDS)} is needed.")
+        raise ApiError(422, "invalid", f"At least one of {', '.join(FIELDS)} is required.")
     values: dict[str, Any] = {name: integer(body[name], name, least=0, most=1) for name in FLAGS if name in body}
     muted = _list_change(body, MUTED, mutes.conversation)
     blocked = _list_change(body, BLOCKED, mutes.account)
@@ -61,15 +61,15 @@ def _entries(body: dict[str, Any], name: str, read: Callable[[str], str]) -> tup
         return None
     values = body[name]
     if not isinstance(values, list):
-        raise invalid(name, f"{shown(values)} is no list.")
+        raise invalid(name, f"{shown(values)} is not a list.")
     if len(values) > mutes.MAX_ENTRIES:
-        raise invalid(name, f"{len(values)} entries are too many; {mutes.MAX_ENTRIES} are accepted.")
+        raise invalid(name, f"{len(values)} entries are too many; the maximum is {mutes.MAX_ENTRIES}.")
     return tuple(_entry(value, name, read) for value in values)
 
 
 def _entry(value: Any, name: str, read: Callable[[str], str]) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise invalid(name, f"{shown(value)} is no text.")
+        raise invalid(name, f"{shown(value)} is not a string.")
     try:
         return read(str(value))
     except InvalidEntryError as error:
@@ -108,4 +108,4 @@ def _checked(account_id: str) -> str:
     try:
         return ids.account_id(account_id)
     except ids.InvalidIdError as error:
-        raise invalid("account_id", f"{error.shown} is no account id: {error.reason}.") from None
+        raise invalid("account_id", f"{error.shown} is not a valid account id: {error.reason}.") from None

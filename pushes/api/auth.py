@@ -19,13 +19,13 @@ def authenticate(request: HttpRequest, scope: str) -> ApiToken:
     """The enabled, unexpired token of this request, which has `scope`. Raises ApiError 401 or 403."""
     scheme, _, clear = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not clear.strip():
-        raise _unauthorized("A bearer token is needed: Authorization: Bearer …", "")
+        raise _unauthorized("A bearer token is required: Authorization: Bearer …", "")
     token = _find(clear.strip())
     if token is None or not token.is_enabled:
         raise _unauthorized("This token is unknown or disabled.", ', error="invalid_token"')
     if token.is_expired(clocks.now()):
         ended = f"{token.expires_at:%Y-%m-%dT%H:%M:%SZ}"
-        raise _unauthorized(f"This token expired at {ended}: have another issued.", ', error="invalid_token"')
+        raise _unauthorized(f"This token expired at {ended}; ask for a new one.", ', error="invalid_token"')
     if scope not in token.scopes:
         challenge = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
         message = f"This token lacks the scope {scope!r}."

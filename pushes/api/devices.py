@@ -36,7 +36,9 @@ def register(call: Call, token: str) -> HttpResponse:
     except devices.InvalidDeviceError as error:
         raise invalid(error.field, f"{error}.") from None
     except ValueError:
-        raise invalid("platform", f"{body['platform']!r:.60} is no platform; accepted: android, ios, iphone.") from None
+        raise invalid(
+            "platform", f"{body['platform']!r:.60} is not a valid platform; accepted: android, ios, iphone."
+        ) from None
     return answer(201 if event == DeviceEventKind.REGISTERED else 200, _shown(device))
 
 
@@ -58,22 +60,26 @@ def _tags(body: dict[str, Any]) -> list[str] | None:
     if given is None:
         return None
     if not isinstance(given, list):
-        raise invalid("tags", f"{shown(given)} is no list of tags.")
+        raise invalid("tags", f"{shown(given)} is not a list of tags.")
     for tag in given:
         if not isinstance(tag, str):
-            raise invalid("tags", f"{shown(tag)} is no text.")
+            raise invalid("tags", f"{shown(tag)} is not a string.")
     return given
 
 
 def _app(value: str, *, status: int = 422) -> App:
     if value not in App.values:
-        raise ApiError(status, "invalid", f"{value!r:.60} is no app; accepted: {', '.join(App.values)}.", field="app")
+        raise ApiError(
+            status, "invalid", f"{value!r:.60} is not a valid app; accepted: {', '.join(App.values)}.", field="app"
+        )
     return App(value)
 
 
 def _environment(value: str) -> Environment:
     if value not in Environment.values:
-        raise invalid("environment", f"{value!r:.60} is no environment; accepted: {', '.join(Environment.values)}.")
+        raise invalid(
+            "environment", f"{value!r:.60} is not a valid environment; accepted: {', '.join(Environment.values)}."
+        )
     return Environment(value)
 
 

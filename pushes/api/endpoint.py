@@ -68,9 +68,9 @@ def failed(request: HttpRequest, error: BaseException) -> HttpResponse:
     """The answer to a request that ended in an error: try again, or a mistake of ours."""
     if not is_outage(error):
         log.error("%s %s failed", request.method, _route(request), exc_info=error)
-        return error_response(ApiError(500, "internal", "The server made a mistake; it is in its log."))
+        return error_response(ApiError(500, "internal", "Internal server error; the details are in the server's log."))
     log.warning("%s %s: %s: %s", request.method, _route(request), type(error).__name__, error)
-    message = "A service behind the API cannot be used just now; try again."
+    message = "A service that the API depends on is unavailable; try again later."
     return error_response(ApiError(503, "unavailable", message, headers={"Retry-After": RETRY_SECONDS}))
 
 
@@ -89,7 +89,7 @@ def _call(operations: dict[str, Operation], request: HttpRequest, where: dict[st
     operation = operations.get("GET" if request.method == "HEAD" else request.method or "")
     if operation is None:
         allowed = ", ".join(sorted(operations))
-        message = f"{request.method} is not possible here; {allowed} is."
+        message = f"{request.method} is not allowed here; use {allowed}."
         raise ApiError(405, "method_not_allowed", message, headers={"Allow": allowed})
     if operation.scope and settings.SECURE_SSL_REDIRECT and not request.is_secure():
         # A redirect would turn a POST into a GET, and the token has been read on the way already.
@@ -118,7 +118,7 @@ def _raw(request: HttpRequest, most: int) -> bytes:
         raw = request.read(most + 1)
         if len(raw) <= most:
             return bytes(raw)
-    raise ApiError(413, "too_large", f"The body may have at most {most} bytes.")
+    raise ApiError(413, "too_large", f"The body must not be larger than {most} bytes.")
 
 
 def answer(status: int, content: Any) -> HttpResponse:

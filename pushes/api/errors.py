@@ -23,7 +23,7 @@ class ApiError(Exception):
 
 
 def not_found(what: str) -> ApiError:
-    return ApiError(404, "not_found", f"There is no such {what}.")
+    return ApiError(404, "not_found", f"No such {what}.")
 
 
 def invalid(field: str, message: str, *, code: str = "invalid") -> ApiError:

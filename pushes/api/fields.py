@@ -17,22 +17,20 @@ def object_of(body: Any, known: Iterable[str]) -> dict[str, Any]:
     accepted = sorted(known)
     for name in body:
         if name not in accepted:
-            raise invalid(
-                str(name)[:64], f"This field is unknown; accepted: {', '.join(accepted)}.", code="unknown_field"
-            )
+            raise invalid(str(name)[:64], f"Unknown field; accepted: {', '.join(accepted)}.", code="unknown_field")
     return body
 
 
 def text(body: dict[str, Any], name: str, *, default: str | None = None) -> str:
     value = body.get(name, default)
     if not isinstance(value, str) or not value.strip():
-        raise invalid(name, f"{shown(value)} is no text." if name in body else "This field is needed.")
+        raise invalid(name, f"{shown(value)} is not a string." if name in body else "This field is required.")
     return value.strip()
 
 
 def integer(value: Any, name: str, *, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise invalid(name, f"{shown(value)} cannot be used; a whole number between {least} and {most} is needed.")
+        raise invalid(name, f"{shown(value)} is not valid; write a whole number between {least} and {most}.")
     return value
 
 
@@ -40,7 +38,7 @@ def query_integer(value: str | None, name: str, *, default: int, least: int, mos
     if value is None:
         return default
     if not (value.isascii() and value.isdigit() and len(value) < 20 and least <= int(value) <= most):
-        message = f"{shown(value)} cannot be used; a whole number between {least} and {most} is needed."
+        message = f"{shown(value)} is not valid; write a whole number between {least} and {most}."
         raise ApiError(400, "invalid", message, field=name)
     return int(value)
 

@@ -65,7 +65,7 @@ class Platform(Collector):
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("higo_source_up", "Whether this source of metrics answered.", labels=["source"])
-        seconds = GaugeMetricFamily("higo_scrape_seconds", "Time that reading it took.", labels=["source"])
+        seconds = GaugeMetricFamily("higo_scrape_seconds", "Seconds that reading this source took.", labels=["source"])
         for source, read in _sources().items():
             started = time.perf_counter()
             try:
@@ -93,26 +93,26 @@ def _queues() -> Iterator[Metric]:
         for name, jobs in queues.depths(lanes.queue_names(lane, settings.QUEUE_MAX)).items():
             depth.add_metric([lane, name], jobs)
     yield depth
-    alive = GaugeMetricFamily("higo_workers", "Worker processes that live.", labels=["lane"])
+    alive = GaugeMetricFamily("higo_workers", "Live worker processes.", labels=["lane"])
     names = queues.worker_names()
     for lane in lanes.LANES:
         alive.add_metric([lane], queues.serving(lane, names))
     yield alive
-    waiting = GaugeMetricFamily("higo_raw_messages", "Producers' messages that the intake has not taken yet.")
+    waiting = GaugeMetricFamily("higo_raw_messages", "Producers' messages that the intake has not read yet.")
     waiting.add_metric([], queues.raw_messages())
     yield waiting
-    taken = GaugeMetricFamily("higo_raw_batches", "Batches that an intake has taken and not finished.")
+    taken = GaugeMetricFamily("higo_raw_batches", "Batches that an intake has taken but not finished.")
     taken.add_metric([], queues.raw_batches())
     yield taken
     ahead = GaugeMetricFamily(
-        "higo_clock_ahead_seconds", "How far this machine's clock is ahead of that server's.", labels=["of"]
+        "higo_clock_ahead_seconds", "Seconds by which this machine's clock is ahead of that server's.", labels=["of"]
     )
     for server, seconds in clocks.seconds_ahead().items():
         ahead.add_metric([server], seconds)
     yield ahead
     unwell = GaugeMetricFamily(
         "higo_process_unwell_seconds",
-        "For how long a process has not reached its database, or one of its threads has not moved.",
+        "Seconds that a process has been unable to work: database unreachable, clock wrong or a thread stuck.",
         labels=["process", "host", "what"],
     )
     for one in pulse.complaints():
@@ -138,7 +138,9 @@ def _rows() -> Iterator[Metric]:
 
 
 def _oldest() -> Metric:
-    metric = GaugeMetricFamily("higo_oldest_seconds", "Age of the oldest that waits; 0: none does.", labels=["waiting"])
+    metric = GaugeMetricFamily(
+        "higo_oldest_seconds", "Age of the oldest one waiting; 0 if none is.", labels=["waiting"]
+    )
     now = clocks.now()
     pending = PushRecord.objects.filter(status=RecordStatus.PENDING).order_by("created_at")
     first = pending.values_list("created_at", flat=True).first()
@@ -160,7 +162,9 @@ def _oldest() -> Metric:
 
 def _sweeper() -> Metric:
     """A sweeper renews its lease in every round, five rounds before it would run out."""
-    metric = GaugeMetricFamily("higo_sweeper_missing_seconds", "How long no sweeper has been at work; 0: one is.")
+    metric = GaugeMetricFamily(
+        "higo_sweeper_missing_seconds", "Seconds without a running sweeper; 0 if one is running."
+    )
     until = Lease.objects.filter(name=sweep.LEASE_NAME).values_list("until", flat=True).first()
     if until is not None:
         metric.add_metric([], max((clocks.now() - until).total_seconds(), 0))
@@ -169,7 +173,7 @@ def _sweeper() -> Metric:
 
 def _live_deliveries() -> Metric:
     metric = GaugeMetricFamily(
-        "higo_live_deliveries", f"Deliveries that are not finished (counted up to {MAX_COUNTED}).", labels=["status"]
+        "higo_live_deliveries", f"Unfinished deliveries (counted up to {MAX_COUNTED}).", labels=["status"]
     )
     for status in (Status.PENDING, Status.HELD, Status.SENDING, Status.RETRYING):
         metric.add_metric([status.value], _bounded_count(DeliveryResult.objects.filter(status=status)))
@@ -194,7 +198,7 @@ def _recent_latency() -> Metric:
     """A histogram's buckets: each also counts what was faster."""
     metric = GaugeMetricFamily(
         "higo_recent_latency_bucket",
-        "Accepted pushes by the seconds from accepted record to the provider's yes, at most `le`, in the last "
+        "Accepted pushes by seconds from acceptance to the provider's confirmation, at most `le`, in the last "
         f"{RECENT_MINUTES} minutes.",
         labels=["kind", "le"],
     )
@@ -215,7 +219,9 @@ def _gates() -> Iterator[Metric]:
     """Known to Redis, named by the database: a source of its own, so that neither takes the other along."""
     names = ["app", "platform", "environment"]
     tripped = GaugeMetricFamily("higo_app_key_breaker", "1 while the app key's breaker is open.", labels=names)
-    shut = GaugeMetricFamily("higo_app_key_shut_seconds", "How long the key still lets nothing through.", labels=names)
+    shut = GaugeMetricFamily(
+        "higo_app_key_shut_seconds", "Seconds until the key lets calls through again.", labels=names
+    )
     for key in AppKey.objects.filter(is_enabled=True):
         state = gate.state(key.pk)
         tripped.add_metric([key.app, key.platform, key.environment], int(state.is_tripped))
@@ -235,7 +241,7 @@ def _paused_keys() -> Metric:
 def _fallen_back_keys() -> Metric:
     metric = GaugeMetricFamily(
         "higo_app_key_fell_back",
-        "1 while nobody has taken note that the provider refused the app key's new secret, and the old one is in use.",
+        "1 while the app key uses its old secret because the provider refused the new one, until acknowledged.",
         labels=["app", "platform", "environment"],
     )
     for key in AppKey.objects.filter(is_enabled=True):
@@ -244,7 +250,7 @@ def _fallen_back_keys() -> Metric:
 
 
 def _dead_letters() -> Metric:
-    metric = GaugeMetricFamily("higo_dead_letters", f"Dead letters to be looked at (counted up to {MAX_COUNTED}).")
+    metric = GaugeMetricFamily("higo_dead_letters", f"New dead letters (counted up to {MAX_COUNTED}).")
     metric.add_metric([], _bounded_count(DeadLetter.objects.filter(status=DeadLetterStatus.NEW)))
     return metric
 
@@ -252,7 +258,7 @@ def _dead_letters() -> Metric:
 def _refused_jobs() -> Metric:
     """All of them, also those at 0: what begins to be told has not grown."""
     metric = CounterMetricFamily(
-        "higo_refused_jobs", "Jobs in Redis that are not the platform's and were not run.", labels=["lane", "reason"]
+        "higo_refused_jobs", "Foreign jobs in Redis that were refused.", labels=["lane", "reason"]
     )
     totals = refused_jobs.totals()
     for lane in lanes.LANES:
@@ -264,7 +270,7 @@ def _refused_jobs() -> Metric:
 def _dead_letters_not_kept() -> Metric:
     metric = GaugeMetricFamily(
         "higo_dead_letters_not_kept",
-        "Dead letters of the last hour that were only counted, as beyond DEAD_LETTERS_PER_HOUR.",
+        "Dead letters of the last hour that were counted but not kept, beyond DEAD_LETTERS_PER_HOUR.",
         labels=["reason"],
     )
     for reason, count in dead_letter_store.not_kept(clocks.now()).items():

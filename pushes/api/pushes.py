@@ -51,9 +51,11 @@ def create(call: Call) -> HttpResponse:
             raise result.error
         return answer(202, result.as_dict())
     if not call.body:
-        raise ApiError(422, "empty_list", "The list holds no push.")
+        raise ApiError(422, "empty_list", "The list is empty.")
     if len(call.body) > MAX_ITEMS:
-        raise ApiError(413, "too_many_items", f"A list may hold {MAX_ITEMS} pushes, this one holds {len(call.body)}.")
+        raise ApiError(
+            413, "too_many_items", f"A list may hold at most {MAX_ITEMS} pushes; this one holds {len(call.body)}."
+        )
     results = _submit(call, call.body, key)
     counts = {name: sum(result.status == name for result in results) for name in ("accepted", "duplicate", "error")}
     return answer(202, {"results": [result.as_dict() for result in results], "counts": counts})
@@ -66,7 +68,7 @@ def _refuse_backlog() -> None:
         # What is stored now is distributed when Redis is back: an accepted push does not need it.
         return
     if is_backlogged:
-        message = "More pushes wait than can be worked off soon; send fewer, later."
+        message = "Too many pushes are waiting; slow down and try again later."
         raise ApiError(429, "backlogged", message, headers={"Retry-After": RETRY_SECONDS})
 
 

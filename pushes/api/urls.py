@@ -33,14 +33,14 @@ register_converter(TokenConverter, "token")
 def nothing_here(request: HttpRequest, **_where: Any) -> HttpResponse:
     error = not_found("address in this API")
     if request.path.endswith("/"):
-        error.message += " Its addresses have no slash at their end."
+        error.message += " API addresses have no trailing slash."
     return error_response(error)
 
 
 def refused_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """What is wrong before any address is looked up, such as a host that is not in ALLOWED_HOSTS."""
     if is_api(request.path_info):
-        return error_response(ApiError(400, "bad_request", "This request cannot be answered: is the host right?"))
+        return error_response(ApiError(400, "bad_request", "Bad request: check the Host header."))
     return bad_request(request, exception)
 
 

@@ -94,7 +94,7 @@ class TestRequests:
 
     @pytest.mark.parametrize("count", [0, 1001])
     def test_a_list_has_between_1_and_1000_tokens(self, count):
-        with pytest.raises(ValueError, match=f"{count} are given"):
+        with pytest.raises(ValueError, match=f"{count} given"):
             xinge.to_list(xinge.prepare(android(), notification()), "1", [TOKEN] * count, now=NOW)
 
     def test_a_push_to_all(self):
