@@ -20,7 +20,7 @@ MAX_BYTES = 64 * 1024
 MAX_DEPTH = exact_json.MAX_DEPTH
 
 _FLOAT_TEXT = re.compile(rb"-?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?|-?\.[0-9]+([eE][+-]?[0-9]+)?|-?INF|NAN")
-# What may stand at the very end of input that was cut off in the middle of a token.
+# What input may end with if it was cut off in the middle of a token.
 _CUT_VALUE = re.compile(rb"[Nbidsa]?|[bidsa]:[-+.0-9eEINFA]{0,40}|[sa]:[0-9]{1,10}:")
 _ARRAY_HEAD = re.compile(rb"a:([0-9]{1,10}):\{")
 _STRING_HEAD = re.compile(rb's:([0-9]{1,10}):"')
@@ -49,7 +49,7 @@ class PayloadError(Exception):
 
 
 def parse(raw: bytes) -> dict[str, Any]:
-    """The named fields of one payload. Raises PayloadError, and nothing else, whatever the bytes are."""
+    """Return the named fields of one payload. Raises PayloadError, and nothing else, whatever the bytes are."""
     if not raw:
         raise PayloadError("empty", "no bytes at all")
     if len(raw) > MAX_BYTES:
@@ -68,7 +68,7 @@ def _kind(value: object) -> str:
 
 # --- JSON --------------------------------------------------------------------------------------
 def parse_json(raw: bytes) -> Any:
-    """Any JSON value that is not nested too deep; whole numbers of more than 64 bits as text. Raises PayloadError."""
+    """Return any JSON value within MAX_DEPTH; whole numbers of more than 64 bits become text. Raises PayloadError."""
     try:
         return exact_json.loads(raw)
     except exact_json.JsonError as error:
@@ -89,8 +89,8 @@ def _json_error(raw: bytes, error: exact_json.JsonError) -> PayloadError:
 
 
 # --- PHP ---------------------------------------------------------------------------------------
-# The loop reads what nearly all of the bytes are (text, integers, ends of arrays) in place, because a
-# call for each value would double its time.
+# The loop reads nearly all of the bytes (text, integers, ends of arrays) in place, because a function call for each
+# value would double its time.
 _STRING, _INTEGER, _ARRAY_START, _ARRAY_END = b"sia}"
 
 
@@ -155,7 +155,7 @@ def _too_long(at: int) -> PayloadError:
 
 
 def _array_start(raw: bytes, at: int, depth: int) -> tuple[int, int]:
-    """The announced number of items, and where the first begins."""
+    """Return the announced number of items, and where the first begins."""
     head = _ARRAY_HEAD.match(raw, at)
     if head is None:
         raise _unreadable(raw, at)
@@ -182,7 +182,7 @@ def _array(items: list[Any], announced: int, at: int) -> Any:
 
 
 def _rare_value(raw: bytes, at: int) -> tuple[Any, int]:
-    """Null, a boolean or a float, and where it ends."""
+    """Return a null, a boolean or a float, and where it ends."""
     if raw[at : at + 2] == b"N;":
         return None, at + 2
     if raw[at : at + 4] in (b"b:0;", b"b:1;"):
@@ -213,7 +213,7 @@ def _bad_string(raw: bytes, at: int) -> PayloadError:
 
 
 def _unreadable(raw: bytes, at: int) -> PayloadError:
-    """Why there is no value at `at`."""
+    """Return the error for a missing value at `at`."""
     rest = raw[at : at + 64]
     forbidden = _FORBIDDEN.get(rest[:1])
     if forbidden and rest[1:2] in (b":", b""):

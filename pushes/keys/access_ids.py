@@ -1,4 +1,4 @@
-"""What an access id says by itself: the provider numbers the apps of each platform in a range of its own."""
+"""What an access id reveals: the provider numbers the apps of each platform in a separate range."""
 
 from django.utils.translation import gettext as _
 
@@ -11,14 +11,15 @@ IOS_TPNS_PREFIX = "16"
 
 
 def platform_of(access_id: int) -> Platform:
-    """Xinge numbers iOS apps from 2200000000; TPNS's begin with 16, and with 15 for Android."""
+    """Return the platform of an access id. Xinge numbers iOS apps from 2200000000; TPNS ids begin with 16 for iOS, and
+    with 15 for Android."""
     is_tpns_ios = access_id < 2_000_000_000 and str(access_id).startswith(IOS_TPNS_PREFIX)
     return Platform.IOS if is_tpns_ios or access_id >= IOS_LEAST_XINGE_ID else Platform.ANDROID
 
 
 def doubt(provider: str, platform: str, access_id: int) -> str:
-    """Why this access id can hardly be right for a key of this provider and platform; "" when nothing speaks
-    against it. A doubt is a warning, not an error: a gateway may number its apps as it likes."""
+    """Return why this access id is probably wrong for a key of this provider and platform; "" when it looks right. A
+    doubt is a warning, not an error: a gateway may number its apps differently."""
     words = {"access_id": access_id, "platform": Platform(platform).label}
     if provider == ProviderKind.TPNS and access_id not in TPNS_IDS:
         return _("%(access_id)s is no access id of TPNS: those have ten digits and begin with 15 or 16.") % words

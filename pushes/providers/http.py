@@ -184,7 +184,7 @@ class HttpWindow:
         guard: Guard | None = None,
     ) -> None:
         if concurrency < 1:
-            raise ValueError(f"concurrency={concurrency!r}: at least 1 is needed")
+            raise ValueError(f"concurrency={concurrency!r}: it must be at least 1")
         self._slots = [_Slot(connect_timeout_seconds, timeout_seconds, guard) for _ in range(concurrency)]
         self._free = list(self._slots)
         self._epoll = select.epoll()

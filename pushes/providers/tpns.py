@@ -79,7 +79,7 @@ class Tpns(Provider):
         if push_id:
             raise ValueError(f"push_id={push_id!r}: a list of TPNS carries its message and takes no push id")
         if not 0 < len(tokens) <= self.list_limit:
-            raise ValueError(f"tokens: {len(tokens)} are given, 1 to {self.list_limit} are possible")
+            raise ValueError(f"tokens: {len(tokens)} given, 1 to {self.list_limit} accepted")
         audience = f'"audience_type":"token_list","token_list":{to_json(list(tokens))},"ignore_invalid_token":1'
         return self._request(message.credentials, PUSH_PATH, f"{{{audience},{message.body}", now)
 

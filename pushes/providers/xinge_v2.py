@@ -127,7 +127,7 @@ class XingeV2(Provider):
 
     def to_list(self, message: PreparedMessage, push_id: str, tokens: Sequence[str], *, now: int) -> HttpRequest:
         if not 0 < len(tokens) <= self.list_limit:
-            raise ValueError(f"tokens: {len(tokens)} are given, 1 to {self.list_limit} are possible")
+            raise ValueError(f"tokens: {len(tokens)} given, 1 to {self.list_limit} accepted")
         device_list = to_json(list(tokens))
         signed = f"device_list={device_list}push_id={push_id}"
         form = f"&device_list={quote_plus(device_list)}&push_id={quote_plus(push_id)}"

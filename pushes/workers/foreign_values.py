@@ -63,7 +63,7 @@ def _clear_registry(client: Any, key: str, form: re.Pattern[bytes]) -> int:
     number += int(client.zremrangebyscore(key, NO_DATE, "+inf"))
     gone = list(_unreadable(client, client.zrange(key, 0, -1), form))
     if gone:
-        log.error("%s: %s entries that cannot be read, removed", key, len(gone))
+        log.error("%s: %s unreadable entries, removed", key, len(gone))
         client.zrem(key, *gone)
     return number + len(gone)
 
@@ -72,7 +72,7 @@ def _clear_workers(client: Any, key: str) -> int:
     """Of a set of workers' keys, those of which none can be made."""
     gone = [name for name in client.smembers(key) if not _is_worker(client, name)]
     if gone:
-        log.error("%s: %s entries that are no workers, removed", key, len(gone))
+        log.error("%s: %s entries that are not workers, removed", key, len(gone))
         client.srem(key, *gone)
     return len(gone)
 

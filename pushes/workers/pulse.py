@@ -85,7 +85,7 @@ def stop_sending() -> None:
     """A provider has refused the time of this machine's calls, and its clock is known to be wrong: no worker of the
     machine takes jobs until the clock is right. The others' shards and the other machines go on."""
     if _Process.clock_refused_at is None:
-        log.error("a provider refuses the time of this machine's calls, and its clock is wrong: sending stops")
+        log.error("a provider refuses this machine's timestamps, and its clock is wrong: sending stops")
         _Process.clock_refused_at = time.monotonic()
     _quietly(lambda: shared_redis.connection().set(CLOCK_KEY.format(host=socket.gethostname()), 1, ex=CLOCK_SECONDS))
 
@@ -106,7 +106,7 @@ def _look_at_clock() -> None:
     if clocks.is_wrong():
         stop_sending()
         return
-    log.warning("the clock of this machine is right again: sending goes on")
+    log.warning("this machine's clock is right again: sending resumes")
     _Process.clock_refused_at = None
     shared_redis.connection().delete(key)
 
@@ -180,7 +180,7 @@ class Pulse:
 
     def _say(self, found: Complaint) -> None:
         if found.what != self._said:
-            log.error("%s: %s (for %s s): it gives up what it holds", self._name, _WORDS[found.what], found.seconds)
+            log.error("%s: %s (for %s s); it gives up its leases", self._name, _WORDS[found.what], found.seconds)
         self._said = found.what
         pipeline = shared_redis.connection().pipeline(transaction=False)
         pipeline.sadd(NAMES_KEY, self._key)
@@ -188,7 +188,7 @@ class Pulse:
         pipeline.execute()
 
     def _unsay(self) -> None:
-        log.warning("%s: well again", self._name)
+        log.warning("%s: recovered", self._name)
         self._said = ""
         pipeline = shared_redis.connection().pipeline(transaction=False)
         pipeline.srem(NAMES_KEY, self._key)

@@ -220,13 +220,13 @@ def _known(found: Any, *, otherwise: Any) -> Any:
 
 
 def raw_messages() -> int:
-    """Producers' messages that the intake has not taken yet. Raises redis.RedisError."""
+    """Producers' messages that the intake has not read yet. Raises redis.RedisError."""
     client: Any = shared_redis.connection()
     return unless_strange(lambda: int(client.llen(lanes.RAW_LIST)), 0)
 
 
 def raw_batches() -> int:
-    """Batches that an intake has taken and not finished. Raises redis.RedisError."""
+    """Batches that an intake has taken but not finished. Raises redis.RedisError."""
     client: Any = shared_redis.connection()
     return unless_strange(lambda: int(client.hlen(f"{lanes.RAW_LIST}:taken")), 0)
 

@@ -30,7 +30,7 @@ def store() -> None:
         try:
             _add(_lane_of(queue_name), reason, tally, now)
         except DatabaseError as error:
-            log.warning("%s: refused jobs are not counted yet: %s", queue_name, error)
+            log.warning("%s: refused jobs could not be counted, trying again later: %s", queue_name, error)
             job_check.put_back(queue_name, reason, tally)
 
 

@@ -105,7 +105,7 @@ class ShardLeases:
         try:
             self._give_up()
         except RedisError as error:
-            log.warning("shard leases not given back, they run out: %s", error)
+            log.warning("shard leases could not be released; they will expire: %s", error)
 
     def _give_up(self) -> None:
         self._held = set()
@@ -123,7 +123,7 @@ class ShardLeases:
         except RedisError as error:
             # Without Redis there are no jobs either; whoever comes back first goes on.
             if not self._is_away:
-                log.warning("shard leases not renewed, trying again until Redis can be used: %s", error)
+                log.warning("shard leases could not be renewed; trying again until Redis is back: %s", error)
             self._is_away = True
         else:
             self._is_away = False

@@ -101,7 +101,7 @@ class Threads:
                 batch.work(batch.ids)
             except Exception:
                 # Rows that were not begun were given back; the sweeper finds the rest, pending or by its lease.
-                log.exception("%s: a job ended early", threading.current_thread().name)
+                log.exception("%s: a job failed", threading.current_thread().name)
             finally:
                 pulse.rested()
                 with self._change:

@@ -74,7 +74,7 @@ class Outage:
 
     def is_over(self) -> None:
         if self._since is not None:
-            log.warning("Redis is back after %.0f s: the worker goes on", time.monotonic() - self._since)
+            log.warning("Redis is back after %.0f s; the worker resumes", time.monotonic() - self._since)
         self._since, self._pause = None, MIN_PAUSE_SECONDS
 
 
@@ -222,7 +222,7 @@ class ShardWorker(SimpleWorker):
         except (RedisError, StopRequested):
             raise
         except Exception:
-            log.exception("%s: the end of job %s could not be noted", queue.name, job.id)
+            log.exception("%s: the result of job %s could not be stored", queue.name, job.id)
         finally:
             self.executions.clear()
 
@@ -277,7 +277,7 @@ def _clean(registry: BaseRegistry) -> None:
     except Exception as error:
         if isinstance(error, RedisError) and not job_check.is_wrong_type(error):
             raise
-        log.warning("%s: what has run out cannot be read and is dropped (%s)", registry.key, error)
+        log.warning("%s: expired entries are unreadable and are dropped (%s)", registry.key, error)
         registry.connection.zremrangebyscore(registry.key, 0, current_timestamp())
 
 
