@@ -1,11 +1,11 @@
 """Threads of a worker process that do the waiting of its jobs.
 
 RQ runs one job at a time per process. A send job mostly waits for answers, and a distribution waits for the database
-for a third of its time. So a worker process hands rows to send to a few threads, and rows to distribute to another thread,
-and takes the next job. Rows of one stream (a queue, and whatever else keeps them together) that wait for a thread
-become one batch: the busier the threads, the larger the batches. The waiting rows are bounded: when there is no place
-for more, the worker waits too. A crash loses no more than a crash of the job itself: the database rows say what was in
-progress.
+for a third of its time. So a worker process hands rows to send to a few threads, and rows to distribute to another
+thread, and takes the next job. Rows of one stream (a queue, and whatever else keeps them together) that wait for a
+thread become one batch: the busier the threads, the larger the batches. The waiting rows are bounded: when there is no
+place for more, the worker waits too. A crash loses no more than a crash of the job itself: the database rows say what
+was in progress.
 """
 
 import logging
