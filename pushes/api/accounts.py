@@ -19,7 +19,7 @@ from pushes.text import ids
 
 MAX_BODY = 256 * 1024
 FLAGS = ("login_status", "push_status")
-#: For each list: the fields that replace it, add to it and remove from it, and what an entry must be.
+#: For each list: the fields that replace it, add to it and remove from it, and the check of an entry.
 MUTED = ("muted_conversations", "mute", "unmute")
 BLOCKED = ("blocked_accounts", "block", "unblock")
 FIELDS = (*FLAGS, *MUTED, *BLOCKED)
@@ -27,8 +27,8 @@ DEFAULT_TTL, MAX_TTL = 60, 86_400
 
 
 def change(call: Call, account_id: str) -> HttpResponse:
-    """Set what is given. An unknown account is created, so that no "do not disturb" is lost because it
-    came before the account's first device."""
+    """Set the given fields. An unknown account is created, so that a "do not disturb" before the account's first device
+    is not lost."""
     account_id = _checked(account_id)
     body = object_of(call.body, FIELDS)
     if not body:
@@ -56,7 +56,7 @@ def _list_change(body: dict[str, Any], names: tuple[str, str, str], read: Callab
 
 
 def _entries(body: dict[str, Any], name: str, read: Callable[[str], str]) -> tuple[str, ...] | None:
-    """The entries of a list field, each as it is stored; None where the field is not given."""
+    """Return the entries of a list field as they are stored; None when the field is not given."""
     if name not in body:
         return None
     values = body[name]
@@ -88,7 +88,7 @@ def _shown(account: Account) -> dict[str, Any]:
 
 
 def appear(call: Call, account_id: str) -> HttpResponse:
-    """The account is online for the next `ttl_seconds`, unless it says so again or leaves."""
+    """Mark the account as online for the next `ttl_seconds`."""
     account_id = _checked(account_id)
     body = object_of(call.body or {}, ("ttl_seconds",))
     ttl = integer(body.get("ttl_seconds", DEFAULT_TTL), "ttl_seconds", least=1, most=MAX_TTL)
@@ -97,7 +97,7 @@ def appear(call: Call, account_id: str) -> HttpResponse:
 
 
 def leave(_call: Call, account_id: str) -> HttpResponse:
-    """The account is offline; saying so twice is fine. Chat pushes that waited for it to read leave now."""
+    """Mark the account as offline; a second call does nothing. Chat pushes that waited for this reader are sent now."""
     account_id = _checked(account_id)
     shared_redis.connection().delete(directory.presence_key(account_id))
     grace.left(account_id)

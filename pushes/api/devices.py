@@ -17,7 +17,7 @@ FIELDS = ("account_id", "app", "platform", "environment", "tags")
 
 
 def register(call: Call, token: str) -> HttpResponse:
-    """This token belongs to this account from now on."""
+    """Register the token for this account."""
     body = object_of(call.body, FIELDS)
     account_id = body.get("account_id")
     if isinstance(account_id, int) and not isinstance(account_id, bool):
@@ -43,7 +43,7 @@ def register(call: Call, token: str) -> HttpResponse:
 
 
 def remove(call: Call, token: str) -> HttpResponse:
-    """Nothing is pushed to this token any more, in one app or (without `?app=`) in both."""
+    """Stop pushing to this token, in one app or (without `?app=`) in both."""
     found = Device.objects.filter(devices.meant_by(token))
     if app := call.request.GET.get("app"):
         found = found.filter(app=_app(app, status=400))
@@ -55,7 +55,7 @@ def remove(call: Call, token: str) -> HttpResponse:
 
 
 def _tags(body: dict[str, Any]) -> list[str] | None:
-    """None when they are not mentioned: the device keeps those that it has."""
+    """Return the given tags; None when there are none: the device keeps its tags."""
     given = body.get("tags")
     if given is None:
         return None

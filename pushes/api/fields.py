@@ -11,7 +11,7 @@ MAX_ID = 2**63 - 1
 
 
 def object_of(body: Any, known: Iterable[str]) -> dict[str, Any]:
-    """A JSON object with no other than the known fields: a misspelt optional field must not be lost."""
+    """Return a JSON object with known fields only: a misspelt optional field must be noticed."""
     if not isinstance(body, dict):
         raise ApiError(422, "not_an_object", "The body must be a JSON object.")
     accepted = sorted(known)
@@ -44,5 +44,5 @@ def query_integer(value: str | None, name: str, *, default: int, least: int, mos
 
 
 def moment(value: datetime | None) -> str | None:
-    """ISO 8601 in UTC."""
+    """Format a moment as ISO 8601 in UTC."""
     return None if value is None else value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")

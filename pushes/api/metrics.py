@@ -1,6 +1,6 @@
-"""GET /metrics for Prometheus: what is waiting, how old it is, what became of the recent past.
+"""GET /metrics for Prometheus: what is waiting, how old it is, and recent results.
 
-Everything is read when it is asked for, with queries whose cost does not grow with the log.
+Everything is read on request, with queries whose cost does not grow with the log.
 """
 
 import re
@@ -35,12 +35,12 @@ from pushes.upkeep import sweep
 from pushes.workers import pulse, queues, refused_jobs
 
 RECENT_MINUTES = 5
-#: Counting stops here: "at least so many" is enough for an alarm, and costs the same on any table.
+#: Counting stops here: "at least this many" is enough for an alert, and costs the same on any table.
 MAX_COUNTED = 100_000
 
 
 def show(call: Call) -> HttpResponse:
-    """For a token with scope `metrics`, or without one from this machine itself."""
+    """Show the metrics to a token with scope `metrics`, or to a request from this machine."""
     if not _is_local(call):
         auth.authenticate(call.request, "metrics")
     registry = CollectorRegistry()
@@ -49,8 +49,8 @@ def show(call: Call) -> HttpResponse:
 
 
 def _is_local(call: Call) -> bool:
-    """Asked on this machine, for this machine. What a proxy passes on comes from loopback too, and the web
-    server may have removed the proxy's marks: hence the host, which is then the public one."""
+    """Whether the request comes from this machine, and is addressed to it. A proxy's requests come from loopback, too,
+    and the web server may have removed the proxy's headers; but their Host is the public one."""
     meta = call.request.META
     passed_on = settings.SECURE_PROXY_SSL_HEADER is not None or any(
         name in meta for name in ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
@@ -61,7 +61,7 @@ def _is_local(call: Call) -> bool:
 
 
 class Platform(Collector):
-    """The platform's state, group by group; a group whose source is away is left out and said to be."""
+    """The platform's state, group by group; a group whose source is unavailable is left out and reported."""
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("higo_source_up", "Whether this source of metrics answered.", labels=["source"])
@@ -80,14 +80,15 @@ class Platform(Collector):
 
 
 def _sources() -> dict[str, Callable[[], Iterable[Metric]]]:
-    """By name; each yields, or raises RedisError or DatabaseError. METRICS_READERS adds to them by dotted path."""
+    """Return the sources by name. Each yields, or raises RedisError or DatabaseError. METRICS_READERS adds more by
+    dotted path."""
     more: dict[str, str] = settings.METRICS_READERS
     ours: dict[str, Callable[[], Iterable[Metric]]] = {"redis": _queues, "database": _rows, "app_keys": _gates}
     return ours | {name: import_string(path) for name, path in more.items()}
 
 
 def _queues() -> Iterator[Metric]:
-    queues.try_to_write()  # one that only answers is down, too
+    queues.try_to_write()  # a server that answers but refuses writes is down, too
     depth = GaugeMetricFamily("higo_queue_jobs", "Jobs waiting in an RQ queue.", labels=["lane", "queue"])
     for lane in lanes.LANES:
         for name, jobs in queues.depths(lanes.queue_names(lane, settings.QUEUE_MAX)).items():
@@ -155,13 +156,13 @@ def _oldest() -> Metric:
             .first()
         )
     ]
-    # Counted from when it was due: a push held until the morning is not late.
+    # Counted from the due time: a push that is held until the morning is not late.
     metric.add_metric(["delivery"], max((now - min(overdue)).total_seconds(), 0) if overdue else 0)
     return metric
 
 
 def _sweeper() -> Metric:
-    """A sweeper renews its lease in every round, five rounds before it would run out."""
+    """How long no sweeper has run: a sweeper renews its lease in every round, five rounds before it would expire."""
     metric = GaugeMetricFamily(
         "higo_sweeper_missing_seconds", "Seconds without a running sweeper; 0 if one is running."
     )
@@ -195,7 +196,7 @@ def _recent_events() -> Metric:
 
 
 def _recent_latency() -> Metric:
-    """A histogram's buckets: each also counts what was faster."""
+    """Return the histogram's buckets, which are cumulative."""
     metric = GaugeMetricFamily(
         "higo_recent_latency_bucket",
         "Accepted pushes by seconds from acceptance to the provider's confirmation, at most `le`, in the last "
@@ -207,7 +208,7 @@ def _recent_latency() -> Metric:
     by_kind: dict[str, dict[int, int]] = defaultdict(dict)
     for kind, le_ms, total in rows.values_list("kind", "le_ms").annotate(Sum("count")).order_by():
         by_kind[kind][le_ms] = total
-    # 0 stands for longer than all.
+    # 0 stands for "longer than all bounds".
     bounds = (*LatencyBucket.BOUNDS_MS, 0)
     for kind, counts in by_kind.items():
         for bound, total in zip(bounds, accumulate(counts.get(bound, 0) for bound in bounds), strict=True):
@@ -216,7 +217,7 @@ def _recent_latency() -> Metric:
 
 
 def _gates() -> Iterator[Metric]:
-    """Known to Redis, named by the database: a source of its own, so that neither takes the other along."""
+    """The gates: state from Redis, names from the database. A separate source, so that no outage hides the others."""
     names = ["app", "platform", "environment"]
     tripped = GaugeMetricFamily("higo_app_key_breaker", "1 while the app key's breaker is open.", labels=names)
     shut = GaugeMetricFamily(
@@ -256,7 +257,7 @@ def _dead_letters() -> Metric:
 
 
 def _refused_jobs() -> Metric:
-    """All of them, also those at 0: what begins to be told has not grown."""
+    """All counters, also those at 0: Prometheus does not see an increase in a counter that has just appeared."""
     metric = CounterMetricFamily(
         "higo_refused_jobs", "Foreign jobs in Redis that were refused.", labels=["lane", "reason"]
     )

@@ -1,4 +1,4 @@
-"""The API's description in OpenAPI 3.1. Tests hold it against the URL configuration and real answers."""
+"""The API's description in OpenAPI 3.1. Tests compare it with the URL configuration and real answers."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from pushes.api.pushes import DEFAULT_PAGE, MAX_ITEMS, MAX_PAGE
 from pushes.api.schemas import NUMBER, SCHEMAS, TEXT, Schema, one_of, ref
 from pushes.names import App, Status
 
-#: The statuses of a body that cannot be used.
+#: The statuses of an invalid body.
 UNUSABLE_BODY = (400, 413, 415, 422)
 
 
@@ -147,8 +147,8 @@ def _operation(
     body: Schema | None = None,
     parameters: list[Schema] | None = None,
 ) -> Schema:
-    """`answers` are the schemas' names by status, None for an answer without a body; `refusals` are the statuses of its
-    own, besides those of every operation that needs a token."""
+    """Describe an operation. `answers` are schema names by status, None for an answer without a body; `refusals` are
+    its own error statuses, besides those of every operation that needs a token."""
     of_any_token = (401, 403, 503) if scope else ()
     operation: Schema = {
         "summary": summary,

@@ -1,4 +1,4 @@
-"""The shapes of what the API takes and answers, as JSON Schemas: data, by what they are about."""
+"""JSON Schemas of the API's requests and answers, by topic."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def ref(name: str) -> Schema:
 
 
 def closed(properties: Schema, required: tuple[str, ...] | None = None) -> Schema:
-    """Without `required`, all properties are always there; nothing else ever is."""
+    """Return an object schema without further properties. Without `required`, all properties are required."""
     return {
         "type": "object",
         "properties": properties,
@@ -47,7 +47,7 @@ def one_of_or_null(values: Any) -> Schema:
     return {"type": ["string", "null"], "enum": [*values, None]}
 
 
-#: What every refusal looks like.
+#: The format of every refusal.
 ERRORS: dict[str, Schema] = {
     "Error": closed({"error": ref("Problem")}),
     "Problem": closed({"code": TEXT, "message": TEXT, "field": TEXT}, ("code", "message")),
@@ -88,7 +88,7 @@ SUBMITTING: dict[str, Schema] = {
         }
     ),
 }
-#: What became of a push.
+#: The results of a push.
 PUSHES: dict[str, Schema] = {
     "PushState": closed(
         {

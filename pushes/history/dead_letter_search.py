@@ -1,4 +1,4 @@
-"""Dead letters by the message id that stands in their bytes. Bytes have no index, so only the newest are read."""
+"""Find dead letters by the message id in their bytes. Bytes have no index, so only the newest are read."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -14,23 +14,23 @@ MAX_CONFLICTS = 20
 
 
 def newest(message_id: str) -> DeadLetter | None:
-    """The newest letter that names the id, without its bytes."""
+    """Return the newest letter that contains the id, without its bytes."""
     found = next(_naming(message_id, DeadLetter.objects.all()), None)
     return None if found is None else DeadLetter.objects.defer("raw").get(pk=found[0])
 
 
 def conflicts(account_id: str, message_ids: Collection[str]) -> list[DeadLetter]:
-    """Other pushes for the account that came under one of these used ids, oldest first and without their bytes."""
+    """Return conflicting pushes for the account under one of these used ids, oldest first and without their bytes."""
     letters = DeadLetter.objects.filter(reason=CONFLICT, status__in=DeadLetterStatus.values)
     numbers = [pk for message_id in message_ids for pk, raw in _naming(message_id, letters) if _is_for(account_id, raw)]
     return list(DeadLetter.objects.defer("raw").filter(pk__in=numbers[:MAX_CONFLICTS]).order_by("pk"))
 
 
 def _naming(message_id: str, letters: "QuerySet[DeadLetter]") -> Iterator[tuple[int, bytes]]:
-    """Number and bytes of each of the newest letters that names the id, the newest first."""
+    """Return number and bytes of each recent letter that contains the id, newest first."""
     if not message_id:
         return
-    # Whole, so that order 12 is not found in order 123.
+    # As a whole word, so that order 12 is not found in order 123.
     wanted = re.compile(rb"(?<![0-9A-Za-z_-])" + re.escape(message_id.encode()) + rb"(?![0-9A-Za-z_-])")
     rows = letters.order_by("-pk").values_list("pk", "raw")[:MAX_READ]
     for pk, raw in rows.iterator(chunk_size=100):

@@ -1,4 +1,4 @@
-"""How the platform is right now: waiting work, keys, workers. A handful of look-ups, none of them a scan."""
+"""The current state of the platform: waiting work, keys, workers. A few look-ups, without any scan."""
 
 from collections import Counter as Tally
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from pushes.models import AppKey, DeadLetter, DeliveryResult, PushRecord
 from pushes.names import CLAIMABLE, LIVE, DeadLetterStatus, RecordStatus, Status
 from pushes.workers import pulse, queues
 
-#: Of one state so many are told apart by reason, and so many are counted.
+#: How many deliveries of one state are counted by reason, and how many in total.
 MAX_TOLD_APART, MAX_WAITING = 2_000, 10_000
-#: So many reasons of dead letters are shown, and so many letters of each are counted.
+#: How many reasons of dead letters are shown, and how many letters of each are counted.
 MAX_REASONS, MAX_LETTERS = 40, 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What waits in a lane's queues, since when the oldest of it does, and how many workers serve them."""
+    """The waiting jobs of a lane's queues, the time of the oldest, and the number of workers."""
 
     name: str
     jobs: int
@@ -31,7 +31,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """`seconds_shut`: the breaker lets nothing through for so long."""
+    """`seconds_shut`: for how long the breaker lets nothing through."""
 
     key: AppKey
     is_tripped: bool
@@ -40,7 +40,7 @@ class KeyState:
 
 @dataclass(frozen=True, slots=True)
 class RedisView:
-    """What only Redis knows. None of it is there while Redis is away."""
+    """State that only Redis has; all of it is missing while Redis is unavailable."""
 
     lanes: list[Lane]
     workers: int
@@ -48,14 +48,14 @@ class RedisView:
     raw_messages: int
     #: The producers' message that the intake takes next; empty when there is none.
     oldest_raw: bytes
-    #: Why Redis takes no writes, in its own word; empty while it does.
+    #: Why Redis refuses writes, in its own words; empty while it accepts them.
     refuses: str
-    #: Processes, of whichever machine, that live and cannot work.
+    #: Processes, on any machine, that are running but cannot work.
     unwell: list[pulse.Complaint]
 
 
 def redis_view() -> RedisView | None:
-    """None while Redis does not answer."""
+    """Read the state from Redis; None while Redis does not answer."""
     try:
         names = queues.worker_names()
         return RedisView(
@@ -86,7 +86,7 @@ def _lane(lane: str, workers: list[str]) -> Lane:
 
 
 def _waiting_since(names: list[str]) -> datetime | None:
-    """None when nobody knows, or the queues have just run empty."""
+    """Return the time of the oldest waiting job; None when unknown, or when the queues have just become empty."""
     since = queues.waiting_since(names)
     return (
         since if datetime.min.replace(tzinfo=timezone.utc) < since < datetime.max.replace(tzinfo=timezone.utc) else None
@@ -99,7 +99,7 @@ def _key_state(key: AppKey) -> KeyState:
 
 
 def oldest_due(now: datetime) -> datetime | None:
-    """Since when the longest-waiting delivery has been due: the first entry of an index for each status."""
+    """Return since when the longest-waiting delivery has been due: the first index entry of each status."""
     firsts = (
         DeliveryResult.objects.filter(status=status, due_at__lt=now)
         .order_by("due_at")
@@ -111,14 +111,14 @@ def oldest_due(now: datetime) -> datetime | None:
 
 
 def oldest_undistributed() -> datetime | None:
-    """Since when the longest-waiting accepted push has waited to be distributed: the first entry of an index."""
+    """Return since when the oldest undistributed push has waited: the first entry of an index."""
     pending = PushRecord.objects.filter(status=RecordStatus.PENDING).order_by("created_at")
     return pending.values_list("created_at", flat=True).first()
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Deliveries that wait in one state for one reason: `None` for any, when there are too many to tell apart."""
+    """Deliveries that wait in one state for one reason: `None` for any, when there are too many to group."""
 
     status: Status
     reason: str | None
@@ -126,8 +126,8 @@ class Group:
 
 
 def waiting_now() -> list[Group]:
-    """What waits, by state and reason, by the first entries of an index: up to MAX_TOLD_APART of a state with their
-    reasons, more of them as one number that goes no further than MAX_WAITING and one more."""
+    """Count waiting deliveries by state and reason, from the first entries of an index: up to MAX_TOLD_APART of a state
+    by reason, more of them as one number of at most MAX_WAITING plus one."""
     found: list[Group] = []
     for status in LIVE:
         rows = DeliveryResult.objects.filter(status=status).order_by("due_at")
@@ -140,7 +140,7 @@ def waiting_now() -> list[Group]:
 
 
 def new_dead_letters() -> list[tuple[str, int]]:
-    """New ones by reason, each counted up to MAX_LETTERS and one more: an index has them in the reasons' order."""
+    """Count new dead letters by reason, each up to MAX_LETTERS plus one: an index has them in order of reasons."""
     new = DeadLetter.objects.filter(status=DeadLetterStatus.NEW).order_by("reason")
     found: list[tuple[str, int]] = []
     reason = new.values_list("reason", flat=True).first()
