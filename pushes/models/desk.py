@@ -12,10 +12,10 @@ from pushes.names import DeadLetterStatus
 
 
 class DeadLetter(models.Model):
-    """Input that could not become a push, kept to the byte with the reason."""
+    """Input that could not become a push, kept unchanged with the reason."""
 
     source = models.CharField(_("source"), max_length=32)
-    # Where exactly it stood, so that reading the same input again after a crash adds no second row.
+    # Where exactly it was, so that reading the same input again after a crash adds no second row.
     position = models.CharField(_("position"), max_length=100, unique=True)
     raw = models.BinaryField(_("raw bytes"))
     reason = models.CharField(_("reason"), max_length=32)
@@ -66,15 +66,15 @@ class ApiToken(models.Model):
 
     @classmethod
     def issue(cls, name: str, scopes: list[str], expires_at: datetime | None = None) -> tuple["ApiToken", str]:
-        """A new token and its clear text, which cannot be had again."""
+        """Create a token. Returns it with its clear text, which cannot be recovered."""
         clear = f"higo_{secrets.token_urlsafe(32)}"
         digest = cls.digest_of(clear)
         return cls.objects.create(name=name, digest=digest, scopes=scopes, expires_at=expires_at), clear
 
     def is_expired(self, now: datetime) -> bool:
-        """It is good until that moment, and not in it."""
+        """Whether it has expired: it is valid before that moment, and not at it."""
         return self.expires_at is not None and self.expires_at <= now
 
     def expires_soon(self, now: datetime) -> bool:
-        """Whether it ends within EXPIRY_NOTICE, so that somebody had better issue another."""
+        """Whether it expires within EXPIRY_NOTICE and should be replaced."""
         return self.expires_at is not None and now < self.expires_at <= now + self.EXPIRY_NOTICE

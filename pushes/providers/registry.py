@@ -1,4 +1,4 @@
-"""Provider kinds to providers. An instance holds no connection and no key, so one of each serves everybody."""
+"""Map provider kinds to providers. An instance holds no connection and no key, so one per kind is enough."""
 
 from functools import cache
 
@@ -17,7 +17,7 @@ class UnknownProviderError(LookupError):
 
 @cache
 def provider(kind: str) -> Provider:
-    """The provider of `kind`. Raises UnknownProviderError."""
+    """Return the provider of `kind`. Raises UnknownProviderError."""
     if kind == ProviderKind.XINGE_V2:
         return XingeV2()
     if kind == ProviderKind.TPNS:
@@ -28,5 +28,5 @@ def provider(kind: str) -> Provider:
 
 
 def own_urls() -> tuple[str, ...]:
-    """Where the vendors themselves answer, of every kind."""
+    """Return the vendors' own addresses, of all kinds."""
     return (*XingeV2.own_urls, *Tpns.own_urls)

@@ -30,7 +30,7 @@ MEANINGS: dict[int, _Meaning] = {
     1008021: _AUTH,
     1008022: _AUTH,
     1008023: _AUTH,
-    1008026: _ACCEPTED,  # a list of which a part failed
+    1008026: _ACCEPTED,  # a list that failed in part
     1008027: _RETRY,
     1008028: _THROTTLE,
     1008029: _TOKEN,
@@ -38,17 +38,17 @@ MEANINGS: dict[int, _Meaning] = {
     1008031: _AUTH,  # expired or destroyed
     1008035: _AUTH,  # wrong access id or access point
     1010001: _AUTH,  # no resources
-    10010005: _NO_DEVICE,  # not known as a token's error for sure, so no token is dropped for it
+    10010005: _NO_DEVICE,  # not certainly an error of the token, so no token is dropped for it
     10010012: _PARAM,
-    10010018: _ACCEPTED,  # the same push again: it is done already
+    10010018: _ACCEPTED,  # the same push again: already done
     10030002: _AUTH,
     10110008: _NO_DEVICE,
 }
-#: A list of which no token was pushed to, without a word why: asked one by one, each says it.
+#: A list of which no token was pushed to, without a reason: single calls tell the reason for each.
 LIST_FAILED = 1008027
 
 
 def outcome(code: int, text: str, push_id: str, bad_tokens: tuple[str, ...]) -> Outcome:
-    """What a `ret_code` means; codes that nobody documented are tried again."""
+    """Return what a `ret_code` means; undocumented codes are retried."""
     verdict, reason, scope = MEANINGS.get(code, _RETRY)
     return Outcome(verdict, reason, scope, code, text, push_id, bad_tokens=bad_tokens)

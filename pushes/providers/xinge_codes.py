@@ -1,10 +1,10 @@
-"""The `ret_code`s of Xinge v2, of every era of the service, and what each means for the caller."""
+"""The `ret_code`s of all versions of Xinge v2, and what each means for the caller."""
 
 from pushes.names import Reason
 from pushes.values import Outcome, Scope, Verdict
 
 ACCEPTED = Outcome(Verdict.ACCEPTED, code=0)
-#: How a signature error is worded where -3 still means that (it later meant "processing failed").
+#: The words of a signature error, in versions where -3 still means that (later: "processing failed").
 SIGNATURE_WORDS = ("sign", "auth", "签名", "鉴权")
 
 _Meaning = tuple[Verdict, Reason, Scope]
@@ -41,7 +41,7 @@ MEANINGS: dict[int, _Meaning] = {
     76: _THROTTLE,
     78: _PARAM,
     83: _PARAM,
-    90: _RETRY,  # the device is offline, and must not be unregistered for it
+    90: _RETRY,  # the device is offline, which must not unregister it
     91: _PARAM,
     92: _PARAM,
     100: _AUTH,  # APNs certificate
@@ -57,7 +57,7 @@ MEANINGS: dict[int, _Meaning] = {
 
 
 def outcome(code: int, text: str) -> Outcome:
-    """What a `ret_code` other than 0 means; codes that nobody documented are tried again."""
+    """Return what a `ret_code` other than 0 means; undocumented codes are retried."""
     if code == -3:
         verdict, reason, scope = _AUTH if any(word in text.lower() for word in SIGNATURE_WORDS) else _RETRY
     else:
@@ -66,5 +66,5 @@ def outcome(code: int, text: str) -> Outcome:
 
 
 def unreadable() -> Outcome:
-    """An answer of JSON that holds no `ret_code`."""
+    """Return the outcome of a JSON answer without a `ret_code`."""
     return Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER, text="the answer has no ret_code")

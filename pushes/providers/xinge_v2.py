@@ -1,7 +1,7 @@
 """Tencent Xinge REST v2: signed forms over HTTP, a JSON answer with a `ret_code`.
 
-A push to one device differs from the next in little: so the message is encoded and percent-encoded once,
-piece by piece, and a request is put together from pieces.
+Pushes of one message to several devices differ little: so the message is encoded and percent-encoded once, in pieces,
+and each request is assembled from the pieces.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ from pushes.values import Credentials, Notification, Outcome
 
 DEFAULT_URL = "http://openapi.xg.qq.com"
 MAX_MESSAGE_BYTES = 4096
-#: Xinge adds its own `xg` object to an APNs payload, whose limit counts it too.
+#: Xinge adds its own `xg` object to an APNs payload, which counts towards the limit.
 APNS_RESERVE_BYTES = 96
 MAX_EXPIRE_SECONDS = 259_200
 HEADERS = ("Content-Type: application/x-www-form-urlencoded",)
 #: Keys of an iOS payload that belong to Apple, to Xinge and to ourselves.
 RESERVED_KEYS = frozenset({"aps", "xg", "accept_time", "n_id"})
 
-# A notification that opens the app. Ring and vibrate are said although they are the server's defaults, because
+# A notification that opens the app. Ring and vibrate are explicit although they are the server's defaults, because
 # the official SDKs' defaults are the opposite.
 _ANDROID_HEAD = '{"title":"'
 _ANDROID_CONTENT = '","content":"'
@@ -51,7 +51,7 @@ _QUOTED = {
 
 
 def sign(method: str, host: str, path: str, params: Mapping[str, object], secret: str) -> str:
-    """The signature of a call: MD5 over the raw values in the order of their names.
+    """Return the signature of a call: MD5 over the raw values in the order of their names.
 
     `host` is without its port, `path` without a query.
     """
@@ -61,7 +61,7 @@ def sign(method: str, host: str, path: str, params: Mapping[str, object], secret
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the calls of one key go, and the host name that they are signed with."""
+    """The address of the calls of one key, and the host name that they are signed with."""
 
     base_url: str
     host: str
@@ -69,11 +69,11 @@ class Endpoint:
 
     @classmethod
     def of(cls, url: str) -> "Endpoint":
-        """Raises ValueError for an URL without a host."""
+        """Return the endpoint of a URL. Raises ValueError for a URL without a host."""
         parts = urlsplit(url)
         if not parts.hostname:
             raise ValueError(f"endpoint_url={url!r} names no host")
-        # As it stands in the Host header, which the server signs with: urlsplit would fold its case.
+        # Exactly as in the Host header, which the server signs with: urlsplit would change its case.
         host = parts.netloc.rpartition("@")[2]
         if parts.port is not None or host.endswith(":"):
             host = host.rpartition(":")[0]
@@ -82,8 +82,8 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class XingeMessage(PreparedMessage):
-    """`signed` and `form` are the parameters from `environment` (or `expire_time`) to `multi_pkg`, which stand together
-    in the order of names, as they are signed and as they are sent."""
+    """`signed` and `form` are the parameters from `environment` (or `expire_time`) to `multi_pkg`, which are adjacent
+    in the order of names, in the form for signing and in the form for sending."""
 
     signed: str = field(default="", repr=False)
     form: str = field(default="", repr=False)
@@ -152,8 +152,8 @@ class XingeV2(Provider):
         return xinge_codes.outcome(code, answers.shorten(parsed.get("err_msg", "")))
 
     def _request(self, credentials: Credentials, path: str, signed: str, form: str, now: int) -> HttpRequest:
-        """`signed` and `form` hold the call's own parameters in the order of names; all of them lie between
-        `access_id` and `timestamp`."""
+        """Build a request. `signed` and `form` hold the call's own parameters in the order of names; all of them are
+        between `access_id` and `timestamp`."""
         endpoint = self._endpoint(credentials.endpoint_url or self.default_url)
         path = endpoint.base_path + path
         access_id = credentials.access_id
@@ -183,7 +183,7 @@ def _accepted(parsed: Mapping[str, Any]) -> Outcome:
 
 
 def _environment(credentials: Credentials) -> int:
-    """Android has no environments; the official SDKs send 0 for it."""
+    """Return the environment's number. Android has no environments; the official SDKs send 0 for it."""
     if credentials.platform != Platform.IOS:
         return 0
     return 1 if credentials.environment == Environment.PRODUCTION else 2
@@ -191,7 +191,7 @@ def _environment(credentials: Credentials) -> int:
 
 @lru_cache(maxsize=256)
 def _quoted_title(title: str) -> str:
-    """Remembered, because most pushes of a type have the same title."""
+    """Encode a title. Cached, because most pushes of a type have the same title."""
     return quote_plus(title)
 
 
@@ -200,7 +200,7 @@ def _quoted_token(token: str) -> str:
 
 
 def _android_message(notification: Notification) -> tuple[str, str]:
-    """The message as JSON, and the same percent-encoded."""
+    """Return the message as JSON, and the same percent-encoded."""
     n_id = str(notification.replace_id % 2**31)  # negative ids would clear other notifications
     custom = to_json({str(key): _as_text(value) for key, value in notification.custom.items()})
     frame = _ANDROID_HEAD + _ANDROID_CONTENT + _ANDROID_ID + n_id + _ANDROID_CUSTOM + custom + "}"
@@ -226,32 +226,32 @@ def _ios_message(notification: Notification) -> tuple[str, str]:
 
 
 def ios_custom(notification: Notification) -> dict[str, Any]:
-    """The keys beside `aps`. One that would override Apple's or Xinge's own is carried as `custom_<key>`.
+    """Return the keys beside `aps`. A key that would override Apple's or Xinge's own is renamed to `custom_<key>`.
 
-    iOS has no notification ids to replace by, so the app gets the id as `n_id` and can tell a repeated push.
+    iOS has no replaceable notification ids, so the app gets the id as `n_id` and can recognise a repeated push.
     """
     ours: dict[str, Any] = {"n_id": notification.replace_id} if notification.replace_id else {}
     return ours | moved_aside(notification.custom, RESERVED_KEYS)
 
 
 def _as_text(value: Any) -> str:
-    """The values of `custom_content` are strings."""
+    """Return a value of `custom_content`, which must be a string."""
     if isinstance(value, str):
         return value
     return "" if value is None else to_json(value)
 
 
 def _fitted(notification: Notification, room: int) -> tuple[str, str]:
-    """Title and content as the insides of JSON strings that have `room` bytes together.
+    """Return title and content as the insides of JSON strings of at most `room` bytes together.
 
-    The content gives way first, the title only when nothing of the content is left.
+    The content is cut first, the title only when nothing of the content is left.
     """
     title = clean(notification.title)
     content = clean(notification.content)
     if room < 0:
         raise MessageTooLargeError(f"the data for the app is {-room} bytes too large for {MAX_MESSAGE_BYTES} bytes")
     encoded = to_json(title)[1:-1], to_json(content)[1:-1]
-    # No character of JSON takes more than four bytes in UTF-8, so most messages need not be measured.
+    # A JSON character takes at most four bytes in UTF-8, so most messages need not be measured.
     characters = len(encoded[0]) + len(encoded[1])
     if 4 * characters <= room or len(encoded[0].encode()) + len(encoded[1].encode()) <= room:
         return encoded
