@@ -1,4 +1,4 @@
-"""System checks for chat settings that would otherwise only show at night."""
+"""System checks of the chat settings."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ FIELD_SETTINGS: dict[str, type[Any]] = {
 
 
 def check_chat_settings(**_kwargs: Any) -> list[CheckMessage]:
-    """Everything about the CHAT_… settings at once."""
+    """Check all CHAT_… settings."""
     return [*_fields(), *_kinds(), *_collections(), *_times(), *_directory()]
 
 
@@ -72,7 +72,7 @@ def _times() -> list[CheckMessage]:
 
 
 def _directory() -> list[CheckMessage]:
-    """The group directory's path, and what it says of its own settings in its `check()`, if it has one."""
+    """Check the group directory's path, and its own settings by its `check()`, if it has one."""
     try:
         chosen = import_string(settings.CHAT_GROUP_DIRECTORY)
     except ImportError as error:

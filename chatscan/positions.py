@@ -1,8 +1,8 @@
-"""What operators do with a scanner's position: look, rehearse going back, go back.
+"""Operators' actions on a scanner's position: preview a rewind, and rewind.
 
-Going back re-pushes nothing that was accepted before: its records keep their dedupe keys. (Records older than
-RETENTION_DAYS are gone, so going back further is refused.) What is newer than the position but was refused or
-lost is read again and pushed, unless it is older than CHAT_MAX_AGE_SECONDS.
+A rewind does not push accepted messages again: their records keep their dedupe keys. (Records older than RETENTION_DAYS
+are deleted, so a rewind beyond that is refused.) Later messages that were refused or lost are read again and pushed,
+unless they are older than CHAT_MAX_AGE_SECONDS.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from pushes import submit
 from pushes.storage import clocks
 from pushes.values import PushMessage
 
-#: A rehearsal reads at most so many documents of each scale, so that it answers while somebody waits.
+#: A preview reads at most this many documents of each scale, so that the page answers soon.
 MAX_REHEARSED = 2_000
 SAMPLE_SIZE = 20
 MAX_COUNT = 1_000_000
@@ -38,12 +38,12 @@ _TRIES = 5
 
 
 class RewindRefusedError(ValueError):
-    """The position cannot be put to that time; says why."""
+    """The position cannot be moved to that time; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One message that a rewind would push. Its text is what would be stored, under CHAT_PRIVACY."""
+    """One message that a rewind would push. Its text is as it would be stored, under CHAT_PRIVACY."""
 
     message_id: str
     conversation: str
@@ -54,7 +54,7 @@ class Sample:
 
 @dataclass(slots=True)
 class RewindPreview:
-    """What a rewind would do. `documents` is all there are; only the first `examined` were rehearsed."""
+    """What a rewind would do. `documents` counts all documents; only the first `examined` were previewed."""
 
     kind: str
     to_time: datetime
@@ -72,9 +72,9 @@ class RewindPreview:
 
 @contextlib.contextmanager
 def open_scanner(kind: str) -> Iterator[tuple[Scanner, ChatStore]]:
-    """A scanner made from the settings; it connects when it is first used, and is closed with the block.
+    """Open a scanner made from the settings. It connects when it is first used, and is closed with the block.
 
-    Raises ValueError for a kind without a scanner, ChatStoreError for a MONGO_URL that cannot be used.
+    Raises ValueError for a kind without a scanner, and ChatStoreError for an invalid MONGO_URL.
     """
     config = scan_config(kind)
     database = database_of(settings.MONGO_URL, config.database)
@@ -84,7 +84,7 @@ def open_scanner(kind: str) -> Iterator[tuple[Scanner, ChatStore]]:
 
 
 def preview_rewind(kind: str, to_time: datetime) -> RewindPreview:
-    """Rehearse a rewind with the real steps, each batch in a transaction that is rolled back.
+    """Preview a rewind with the real steps, each batch in a transaction that is rolled back.
 
     Raises RewindRefusedError, ChatStoreError.
     """
@@ -104,9 +104,9 @@ def preview_rewind(kind: str, to_time: datetime) -> RewindPreview:
 
 
 def rewind(kind: str, to_time: datetime, by: AbstractUser | None) -> ScannerPosition:
-    """Put the position before the first message of that second; a running scanner goes on from there.
+    """Move the position before the first message of that second; a running scanner continues from there.
 
-    Raises RewindRefusedError, and PositionLostError in the unlikely case that the scanner moved at every try.
+    Raises RewindRefusedError, and PositionLostError in the unlikely case that the scanner moved at every attempt.
     """
     _refuse_time(kind, to_time, clocks.now())
     for tries_left in reversed(range(_TRIES)):
@@ -127,7 +127,7 @@ def rewind(kind: str, to_time: datetime, by: AbstractUser | None) -> ScannerPosi
 
 
 def at_time(to_time: datetime) -> Mapping[Scale, Cursor]:
-    """Cursors that stand before the first document of that second, in every scale."""
+    """Return cursors before the first document of that second, in every scale."""
     second = int(to_time.timestamp())
     return {scale: Cursor(instants.bound(scale, second)) for scale in Scale}
 
@@ -157,7 +157,7 @@ def _rehearse(pushes: list[PushMessage], preview: RewindPreview) -> None:
         transaction.set_rollback(True)
     preview.would_push += done.accepted
     preview.already_pushed += done.duplicates
-    # Ids only grow, so what was new among them has the greatest ones.
+    # Ids only increase, so new records have the greatest ones.
     newest = set(sorted(done.record_ids)[len(done.record_ids) - done.accepted :])
     fresh = [push for push, record_id in zip(pushes, done.record_ids, strict=True) if record_id in newest]
     preview.samples += [_sample(push) for push in fresh[: SAMPLE_SIZE - len(preview.samples)]]
