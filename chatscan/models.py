@@ -11,9 +11,9 @@ from pushes.names import Kind
 class ScannerPosition(models.Model):
     """The position and the state of one scanner.
 
-    `cursors` and `floors` map a scale of creation times to a cursor as `store.encode` writes it. The columns down to
-    `late` change only together with the records that they cover, by compare-and-set on `version`. The others are the
-    state of the process, and may be overwritten at any time.
+    `cursors` and `floors` map a scale of creation times to a cursor as `bson_text.encode` writes it. The columns
+    down to `late` change only together with the records that they cover, by compare-and-set on `version`.
+    The others are news about the process; they may be overwritten at any time.
     """
 
     kind = models.CharField(
