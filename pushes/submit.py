@@ -277,8 +277,8 @@ def _bad_text(message: PushMessage) -> Refused | None:
         return None
     for field in TEXTS:
         if not _is_unicode(getattr(message, field)):
-            return Refused(field, getattr(message, field), "is no valid Unicode text")
-    return Refused("accounts", message.audience.accounts, "is no valid Unicode text")
+            return Refused(field, getattr(message, field), "is not valid Unicode text")
+    return Refused("accounts", message.audience.accounts, "is not valid Unicode text")
 
 
 def _is_unicode(text: str) -> bool:

@@ -62,11 +62,14 @@ _PUSHES: _Sentences = (
 )
 _LETTERS: _Sentences = (
     (r"no bytes at all", _("no bytes at all")),
-    (r"(?P<n>\d+) bytes, (?P<most>\d+) are allowed", _("%(n)s bytes, %(most)s are allowed")),
-    (r"named fields are needed, this is (?P<what>.+)", _("named fields are needed, this is %(what)s")),
-    (r"byte (?P<at>\d+) is no UTF-8", _("byte %(at)s is not UTF-8")),
+    (r"(?P<n>\d+) bytes(?:,|; at most) (?P<most>\d+) are allowed", _("%(n)s bytes, %(most)s are allowed")),
+    (
+        r"named fields are (?:needed, this|required, but this) is (?P<what>.+)",
+        _("named fields are needed, this is %(what)s"),
+    ),
+    (r"byte (?P<at>\d+) is (?:no|not valid) UTF-8", _("byte %(at)s is not UTF-8")),
     (r"more than (?P<n>\d+) levels(?:, at byte (?P<at>\d+))?", _("more than %(n)s levels of arrays")),
-    (r"no JSON at character (?P<at>\d+)", _("not valid JSON at character %(at)s")),
+    (r"(?:no|invalid) JSON at character (?P<at>\d+)", _("not valid JSON at character %(at)s")),
     (r"the input ends at byte (?P<at>\d+), inside (?:an array|a value)", _("the input ends at byte %(at)s, too early")),
     (
         r"an array of (?P<n>\d+) items at byte (?P<at>\d+) cannot fit into the rest",
@@ -83,9 +86,9 @@ _LETTERS: _Sentences = (
     ),
     (r"(?P<n>\d+) bytes follow the end at byte (?P<at>\d+)", _("%(n)s bytes follow the end at byte %(at)s")),
     (r"infinity or not-a-number at byte (?P<at>\d+)", _("infinity or not-a-number at byte %(at)s")),
-    (r"no PHP value at byte (?P<at>\d+)", _("no PHP value at byte %(at)s")),
+    (r"(?:no|not a) PHP value at byte (?P<at>\d+)", _("no PHP value at byte %(at)s")),
     (
-        r"the array that ends at byte (?P<at>\d+) has not the (?P<n>\d+) items it announced",
+        r"the array that ends at byte (?P<at>\d+) (?:has not|does not have) the (?P<n>\d+) items it announced",
         _("the array that ends at byte %(at)s does not have the %(n)s items it announced"),
     ),
     (
@@ -105,37 +108,38 @@ _LETTERS: _Sentences = (
         _("%(value)s is not a valid platform; accepted: %(choices)s"),
     ),
     (
-        r"an account id, or a list of them, is needed",
+        r"an account id, or a list of them, is (?:needed|required)",
         _("an account ID, or a list of them, is needed"),
     ),
     (
-        r"(?P<value>.+) is no id; one has 1 to (?P<most>\d+) characters",
+        r"(?P<value>.+) is (?:no|not a valid) id; (?:one|an id) has 1 to (?P<most>\d+) characters",
         _("%(value)s is not a valid ID; one has 1 to %(most)s characters"),
     ),
     (
-        r"a text of at most (?P<most>\d+) characters is needed",
+        r"a text of at most (?P<most>\d+) characters is (?:needed|required)",
         _("a text of at most %(most)s characters is needed"),
     ),
-    (r"a text that is not empty is needed", _("a text that is not empty is needed")),
-    (r"(?P<value>.+) is no array", _("%(value)s is not an array")),
+    (r"a text that is not empty is (?:needed|required)", _("a text that is not empty is needed")),
+    (r"(?P<value>.+) is (?:no|not an) array", _("%(value)s is not an array")),
     (
         r"(?P<value>.+) names push #(?P<number>\d+) already, which differs in (?P<fields>.+)",
         _("%(value)s names push #%(number)s already, which differs in %(fields)s"),
     ),
     (
-        r"(?P<value>.+) is no account id; an account id has 1 to (?P<most>\d+) characters",
+        r"(?P<value>.+) is (?:no|not a valid) account id; an account id has 1 to (?P<most>\d+) characters",
         _("%(value)s is not a valid account ID: one has 1 to %(most)s characters"),
     ),
     (
-        r"(?P<value>.+) is no account id; (?P<sign>.+) cannot be seen in it: .+",
+        r"(?P<value>.+) is (?:no|not a valid) account id; (?P<sign>.+) (?:cannot be seen in it|is invisible): .+",
         _("%(value)s is not a valid account ID: %(sign)s is in it and does not show"),
     ),
     (
-        r"(?P<value>.+) is no account id; (?P<sign>.+) is not the digit or letter that it looks like",
+        r"(?P<value>.+) is (?:no|not a valid) account id; (?P<sign>.+) is not the digit or letter that it looks like",
         _("%(value)s is not a valid account ID: %(sign)s is not the digit or letter that it looks like"),
     ),
     (
-        r"(?P<value>.+) is no account id; an account id neither begins nor ends with a slash",
+        r"(?P<value>.+) is (?:no|not a valid) account id; an account id "
+        r"(?:neither begins nor ends|must not begin or end) with a slash",
         _("%(value)s is not a valid account ID: one neither begins nor ends with a slash"),
     ),
     (

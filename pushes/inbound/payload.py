@@ -53,10 +53,10 @@ def parse(raw: bytes) -> dict[str, Any]:
     if not raw:
         raise PayloadError("empty", "no bytes at all")
     if len(raw) > MAX_BYTES:
-        raise PayloadError("too_large", f"{len(raw)} bytes, {MAX_BYTES} are allowed")
+        raise PayloadError("too_large", f"{len(raw)} bytes; at most {MAX_BYTES} are allowed")
     value = parse_json(raw) if raw.lstrip()[:1] in (b"{", b"[") else _parse_php(raw)
     if not isinstance(value, dict):
-        raise PayloadError("not_an_array", f"named fields are needed, this is {_kind(value)}")
+        raise PayloadError("not_an_array", f"named fields are required, but this is {_kind(value)}")
     return value
 
 
@@ -79,13 +79,13 @@ def _json_error(raw: bytes, error: exact_json.JsonError) -> PayloadError:
     try:
         text = raw.decode()
     except UnicodeDecodeError as undecodable:
-        return PayloadError("bad_utf8", f"byte {undecodable.start} is no UTF-8")
+        return PayloadError("bad_utf8", f"byte {undecodable.start} is not valid UTF-8")
     if isinstance(error, exact_json.NumberError):
         return PayloadError("bad_number", "infinity or not-a-number")
     if isinstance(error, exact_json.DepthError):
         return PayloadError("too_deep", str(error))
     reason = "truncated" if error.position >= len(text) or str(error) == "unexpected end of data" else "malformed"
-    return PayloadError(reason, f"no JSON at character {error.position}")
+    return PayloadError(reason, f"invalid JSON at character {error.position}")
 
 
 # --- PHP ---------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def _parse_php(raw: bytes) -> Any:
             try:
                 items.append(raw[begin:end].decode())
             except UnicodeDecodeError as error:
-                raise PayloadError("bad_utf8", f"byte {begin + error.start} is no UTF-8") from None
+                raise PayloadError("bad_utf8", f"byte {begin + error.start} is not valid UTF-8") from None
             at = end + 2
         elif code == _INTEGER:
             end = find(b";", at, at + 24)
@@ -171,7 +171,9 @@ def _array_start(raw: bytes, at: int, depth: int) -> tuple[int, int]:
 def _array(items: list[Any], announced: int, at: int) -> Any:
     keys, values = items[::2], items[1::2]
     if len(keys) != announced or len(values) != announced:
-        raise PayloadError("malformed", f"the array that ends at byte {at} has not the {announced} items it announced")
+        raise PayloadError(
+            "malformed", f"the array that ends at byte {at} does not have the {announced} items it announced"
+        )
     kinds = set(map(type, keys))
     if not kinds <= {int, str}:
         raise PayloadError("malformed", f"a key that is neither text nor integer, in the array that ends at byte {at}")
@@ -220,4 +222,4 @@ def _unreadable(raw: bytes, at: int) -> PayloadError:
         return PayloadError(forbidden[0], f"{forbidden[1]} at byte {at}")
     if at + len(rest) == len(raw) and _CUT_VALUE.fullmatch(rest):
         return PayloadError("truncated", f"the input ends at byte {len(raw)}, inside a value")
-    return PayloadError("malformed", f"no PHP value at byte {at}")
+    return PayloadError("malformed", f"not a PHP value at byte {at}")

@@ -43,11 +43,11 @@ def fault(value: str, *, most: int = MAX_ACCOUNT_ID) -> str:
     if not named or len(named) > most:
         return f"an account id has 1 to {most} characters"
     if hidden := unseen(named):
-        return f"{_code(hidden)} cannot be seen in it: an account id has visible characters only"
+        return f"{_code(hidden)} is invisible: an account id has visible characters only"
     if other := wide(named):
         return f"{_code(other)} is not the digit or letter that it looks like"
     if named[0] == "/" or named[-1] == "/":
-        return "an account id neither begins nor ends with a slash"
+        return "an account id must not begin or end with a slash"
     return ""
 
 
