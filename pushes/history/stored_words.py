@@ -1,8 +1,7 @@
-"""Sentences that the platform stores in English, in the reader's language.
+"""Translate the sentences that the platform stores in English.
 
-Rows, logs and the API hold the sentence that was noted when something happened; whoever looks at a page reads it in
-their own language. What nobody knows a sentence for (a provider's own words, what an operator typed) is shown as it
-was noted.
+Rows, logs and the API contain the English sentence that was stored when something happened; pages show it in the
+reader's language. Other text (a provider's own words, what an operator typed) is shown as it was stored.
 """
 
 import re
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
-#: (English sentence with named parts, the message to translate), in the order in which they are tried.
+#: (pattern of the English sentence, with named parts; the message to translate), in the order of trial.
 _Sentences = Iterable[tuple[str, str]]
 #: What is added behind a dead letter's reason.
 _NOTES = re.compile(r"(.*?)((?: \((?:replayed by|discarded by|only the first) [^()]+\))*)", re.DOTALL)
@@ -56,7 +55,7 @@ _EXPORTS: _Sentences = (
     (r"(?P<kind>\w+(?:Error|Exception)): (?P<text>.*)", _("It could not be written (%(kind)s: %(text)s).")),
 )
 _PUSHES: _Sentences = (
-    # Reason.WITHDRAWN, which is no sentence.
+    # Reason.WITHDRAWN, which is not a sentence.
     (r"withdrawn", _("withdrawn before it was sent")),
     (r"(?P<kind>\w+(?:Error|Exception)): (?P<text>.*)", _("%(kind)s while it was distributed: %(text)s")),
 )
@@ -162,7 +161,7 @@ _LETTER_NOTES: _Sentences = (
     (r" \(discarded by (?P<who>[^()]+)\)", _(" (discarded by %(who)s)")),
     (r" \(only the first (?P<n>\d+) bytes are kept\)", _(" (only the first %(n)s bytes are kept)")),
 )
-#: What the parser calls values.
+#: The parser's names of values.
 _PARTS = frozenset(
     (
         *(_("a list"), _("an empty array"), _("null"), _("a boolean"), _("a string"), _("a number")),
@@ -210,7 +209,7 @@ _ALL = {
 
 
 def words(noted: str, what: str) -> str:
-    """`noted` in the reader's language; itself when nobody knows a sentence for it. `what` it is noted of: a
+    """Return `noted` in the reader's language; unchanged when it matches no known sentence. `what` it is about: a
     `broadcast`, `device`, `key`, `export`, `push`, `scanner` or dead `letter`."""
     if what == "letter":
         return _of_letter(noted)
@@ -231,7 +230,7 @@ def _part(text: str | None) -> str:
 
 
 def _each(noted: str, what: str) -> str:
-    """Several sentences, one behind the other."""
+    """Translate several sentences, one after the other."""
     for pattern, message in _ALL[what]:
         noted = "".join(_replaced(pattern, message, noted))
     return noted

@@ -24,8 +24,7 @@ MAX_REASONS, MAX_LETTERS = 40, 1_000
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """How many jobs wait in each of a lane's queues, since when the oldest of them does, and how many workers serve
-    them."""
+    """The number of waiting jobs in each of a lane's queues, the time of the oldest, and the number of workers."""
 
     name: str
     depths: dict[str, int]
@@ -39,8 +38,8 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """How an app key is. `endpoint_fault`: why this machine may not call it. Only Redis knows that its breaker has
-    tripped, and that the key lets nothing through for `seconds_shut`."""
+    """The state of an app key. `endpoint_fault`: why this machine may not call its endpoint. Whether its breaker has
+    tripped, and for how long it lets nothing through (`seconds_shut`), is known only to Redis."""
 
     key: AppKey
     endpoint_fault: str = ""
@@ -49,22 +48,22 @@ class KeyState:
 
     @property
     def is_stopped(self) -> bool:
-        """It sends nothing until somebody resumes it, whatever the reason."""
+        """Whether it sends nothing until an operator resumes it, whatever the reason."""
         return self.key.is_enabled and self.key.is_paused
 
     @property
     def is_refused(self) -> bool:
-        """It sends nothing until somebody corrects its endpoint."""
+        """Whether it sends nothing until its endpoint is corrected."""
         return self.key.is_enabled and not self.key.is_paused and bool(self.endpoint_fault)
 
     @property
     def has_fallen_back(self) -> bool:
-        """It went back to its old secret, and nobody has taken note."""
+        """Whether it fell back to its old secret, and that is not acknowledged."""
         return self.key.fell_back_at is not None
 
     @property
     def is_failing(self) -> bool:
-        """Its breaker has tripped while it is to send."""
+        """Whether its breaker has tripped while it should send."""
         return self.key.is_enabled and not self.key.is_paused and self.is_tripped
 
 
@@ -110,7 +109,7 @@ def _refuses() -> str:
 
 
 def lanes_now(workers: list[str]) -> list[Lane]:
-    """`workers` by their names. Raises RedisError."""
+    """Return the state of each lane; `workers` are the names of the live workers. Raises RedisError."""
     return [_lane(lane, workers) for lane in lanes.LANES]
 
 
@@ -131,7 +130,7 @@ def _waiting_since(names: list[str]) -> datetime | None:
 
 # --- app keys ----------------------------------------------------------------------------------
 def key_states() -> list[KeyState]:
-    """Every key, as far as the database and the settings know it."""
+    """Return the state of every key, as far as the database and the settings know it."""
     return [key_state(key) for key in AppKey.objects.all()]
 
 
@@ -140,13 +139,13 @@ def key_state(key: AppKey) -> KeyState:
 
 
 def with_gates(states: Iterable[KeyState]) -> list[KeyState]:
-    """The same, with what Redis knows. Raises RedisError."""
+    """Add what Redis knows. Raises RedisError."""
     gates = ((state, gate.state(state.key.pk)) for state in states)
     return [replace(state, is_tripped=one.is_tripped, seconds_shut=one.seconds_left) for state, one in gates]
 
 
 def as_known(states: Sequence[KeyState]) -> Sequence[KeyState]:
-    """The same, with what Redis knows while it answers."""
+    """Add what Redis knows, if it answers."""
     try:
         return with_gates(states)
     except RedisError:
@@ -189,12 +188,12 @@ def _oldest_undistributed() -> datetime | None:
 
 
 def sweeper_until() -> datetime | None:
-    """Until when the sweeper holds its lease, or held it last; None when none ever ran."""
+    """Return until when the sweeper holds its lease, or last held it; None when none has ever run."""
     return Lease.objects.filter(name=SWEEPER_LEASE).values_list("until", flat=True).first()
 
 
 def counted(rows: "QuerySet[Any]", most: int) -> int:
-    """How many rows there are, counted no further than `most`."""
+    """Count the rows, up to `most`."""
     return rows.order_by()[:most].count()
 
 
@@ -222,7 +221,7 @@ def waiting_now() -> list[Group]:
 
 
 def count_new_dead_letters(most: int) -> int:
-    """Counted no further than `most`."""
+    """Count new dead letters, up to `most`."""
     return counted(_new_letters(), most)
 
 
