@@ -58,7 +58,7 @@ class Server(ABC):
 
     @property
     def pid(self) -> int:
-        """The server's process id. Raises EmbeddedServerError when it does not run."""
+        """The server's process id. Raises EmbeddedServerError when the server is not running."""
         if self._process is None or self._process.poll() is not None:
             raise EmbeddedServerError(f"the embedded {self.name} is not running")
         return self._process.pid

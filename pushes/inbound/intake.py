@@ -111,7 +111,8 @@ def _refused(batch: Batch, messages: Mapping[str, PushMessage], results: Iterabl
 class Intake:
     """The intake's loop. `run` runs until `stop`; during an outage of Redis or the database it waits, and logs it once.
     An intake holds at most one batch, which stays in Redis until it is stored. An intake that cannot store its batch
-    for a while, because it hangs or cannot reach the database, leaves it to the others; storing it twice is harmless."""
+    for a while, because it hangs or cannot reach the database, leaves it to the others. Storing it twice does no
+    harm."""
 
     def __init__(
         self,

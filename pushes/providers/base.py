@@ -63,11 +63,11 @@ class Provider(ABC):
     provider's format, `min_expire_seconds` and `max_expire_seconds` how long it is kept for a phone that is off.
     `list_limit` is the greatest number of tokens in one `to_list` call; 0 means that the provider has no such call.
     If `lists_need_creation` is False, `to_list` takes an empty push id and `create_list` raises UnsupportedCallError.
-    If `lists_name_bad_tokens` is False, an accepted list says nothing about its tokens. After one of `refused_list_codes`,
-    nothing of a list was pushed, and each of its tokens needs its own call. `own_urls` are the vendor's own addresses,
-    each with scheme and port: other hosts must be in PROVIDER_HOSTS. `access_id_spans` are the numbers that the vendor
-    gives to the apps of each platform; of overlapping spans the first counts. If `reaches_phones` is False, nothing is
-    really pushed.
+    If `lists_name_bad_tokens` is False, an accepted list says nothing about its tokens. After one of
+    `refused_list_codes`, nothing of a list was pushed, and each of its tokens needs its own call. `own_urls` are the
+    vendor's own addresses, each with scheme and port: other hosts must be in PROVIDER_HOSTS. `access_id_spans` are the
+    numbers that the vendor gives to the apps of each platform; of overlapping spans the first counts. If
+    `reaches_phones` is False, nothing is really pushed.
     """
 
     kind: ClassVar[ProviderKind]

@@ -13,7 +13,7 @@ from tests.chatscan.processes import run, running, wait_for
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("groups",), "'groups' is not a kind of chat: write group or private"),
+        (("groups",), "'groups' is not a kind of chat; write group or private"),
         ((), "{group,private}"),
         (("group", "--interval", "0"), "'0' must lie between 0.05 and 3600 seconds"),
         (("group", "--interval", "soon"), "'soon' is not a number of seconds"),
