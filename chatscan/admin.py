@@ -1,4 +1,4 @@
-"""The scanners' flight deck: where each stands, how it is doing, and the way back in time."""
+"""The scanners' pages: position, state and rewind."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -66,13 +66,13 @@ def lag_shown(row: ScannerPosition) -> SafeString:
 
 
 def panel(_request: HttpRequest) -> dict[str, Any]:
-    """The scanners' part of the landing page."""
+    """Return the scanners' part of the overview."""
     rows = ScannerPosition.objects.defer("cursors", "floors").order_by("kind")
     return {"scanners": [(row, mode_badge(row), lag_shown(row)) for row in rows]}
 
 
 def alarms() -> Iterator[tuple[str, str]]:
-    """A sentence and a page for each scanner that should be reading and is not."""
+    """Return a sentence and a page for each stalled scanner."""
     now = clocks.now()
     for row in ScannerPosition.objects.defer("cursors", "floors").order_by("kind"):
         if wrong := stalls.stall(row, now):
@@ -123,7 +123,7 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
 
     @page(gettext_lazy("Rewind"), permission="chatscan.change_scannerposition", icon="history", variant="warning")
     def rewind_page(self, request: HttpRequest, row: ScannerPosition) -> Done | HttpResponse:
-        """Choose a time, see in a rehearsal what would be pushed, confirm. Only the confirmation moves anything."""
+        """Choose a time, preview what would be pushed, confirm. Only the confirmation changes anything."""
         if request.method != "POST":
             earlier = timezone.localtime(row.position_at or clocks.now()) - timedelta(hours=1)
             return self._rewind_form(request, row, RewindForm(initial={"to_time": earlier.replace(second=0)}))
@@ -227,7 +227,7 @@ def _panels(row: ScannerPosition) -> dict[str, Any]:
 
 
 def _named(counts: Any) -> list[tuple[str, int]]:
-    """Reasons in words, the most frequent first."""
+    """Return the reasons in words, most frequent first."""
     labels = dict(Refusal.choices)
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     return [(str(labels.get(reason, reason)), count) for reason, count in ordered]

@@ -1,4 +1,4 @@
-"""System checks for chat settings that would otherwise only show at night."""
+"""System checks of the chat settings."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ FIELD_SETTINGS: dict[str, type[Any]] = {
 
 
 def check_chat_settings(**_kwargs: Any) -> list[CheckMessage]:
-    """Everything about the CHAT_… settings at once."""
+    """Check all CHAT_… settings."""
     return [*_fields(), *_kinds(), *_collections(), *_times(), *_directory()]
 
 
@@ -27,10 +27,10 @@ def _fields() -> list[CheckMessage]:
         known = field_names(fields_class)
         for key, path in getattr(settings, name).items():
             if key not in known:
-                text = f"{name} names {key!r}, which is no field: {', '.join(known)}."
+                text = f"{name} names {key!r}, which is not a field: {', '.join(known)}."
                 messages.append(Error(text, id="chatscan.E001"))
             elif not all(path.split(".")) or "$" in path:
-                messages.append(Error(f"{name}: {key}={path!r} is no dotted path.", id="chatscan.E002"))
+                messages.append(Error(f"{name}: {key}={path!r} is not a dotted path.", id="chatscan.E002"))
     return messages
 
 
@@ -40,7 +40,7 @@ def _kinds() -> list[CheckMessage]:
     hint = f"Give it a preview in CHAT_PREVIEWS, or use one of: text, silent, {', '.join(sorted(previews))}."
     messages: list[CheckMessage] = []
     for kind in kinds.unknown_kinds(types, previews):
-        text = f"CHAT_TYPES leads to {kind!r}, which has no preview."
+        text = f"CHAT_TYPES maps a type to {kind!r}, which has no preview."
         messages.append(Error(text, hint=hint, id="chatscan.E003"))
     for name in settings.CHAT_TYPES:
         if name != kinds.type_name(name):
@@ -63,16 +63,16 @@ def _collections() -> list[CheckMessage]:
 
 def _times() -> list[CheckMessage]:
     if settings.CHAT_OVERLAP_SECONDS == 0:
-        text = "CHAT_OVERLAP_SECONDS=0: a message that reaches MongoDB after a younger one is never pushed."
+        text = "CHAT_OVERLAP_SECONDS=0: a message that reaches MongoDB after a newer one is never pushed."
         return [Warning(text, id="chatscan.W001")]
     if 0 < settings.CHAT_MAX_AGE_SECONDS < settings.SCAN_INTERVAL + settings.CHAT_OVERLAP_SECONDS:
         text = f"CHAT_MAX_AGE_SECONDS={settings.CHAT_MAX_AGE_SECONDS} is shorter than SCAN_INTERVAL and the overlap."
-        return [Error(text, hint="Messages would be too old when they are first read.", id="chatscan.E006")]
+        return [Error(text, hint="Messages would be too old by the time they are first read.", id="chatscan.E006")]
     return []
 
 
 def _directory() -> list[CheckMessage]:
-    """The group directory's path, and what it says of its own settings in its `check()`, if it has one."""
+    """Check the group directory's path, and its own settings by its `check()`, if it has one."""
     try:
         chosen = import_string(settings.CHAT_GROUP_DIRECTORY)
     except ImportError as error:

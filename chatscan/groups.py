@@ -1,4 +1,4 @@
-"""Who is in a group: looked up in bulk, remembered for a few seconds."""
+"""Look up the members of groups, in bulk, with a cache of a few seconds."""
 
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -14,13 +14,13 @@ from chatscan.mongo.connection import Client, database_of
 from chatscan.mongo.groups import GroupStore
 from pushes.names import App
 
-#: Groups remembered at once; with 10,000 members each this is about 100 MB at worst.
+#: The size of the cache; with 10,000 members per group this is about 100 MB at worst.
 CACHE_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One chat group. `app` is None when the directory does not say."""
+    """One chat group. `app` is None when the directory does not name one."""
 
     group_id: str
     name: str
@@ -30,13 +30,13 @@ class Group:
 
 
 class GroupDirectory(Protocol):
-    """What CHAT_GROUP_DIRECTORY names: a class that is called with the chat database's client."""
+    """The interface of the class in CHAT_GROUP_DIRECTORY, which is called with the chat database's client."""
 
     def load(self, group_ids: Collection[str]) -> dict[str, Group]:
-        """The groups that exist, by id, with one query for all."""
+        """Return the groups that exist, by id, with one query for all."""
 
     def advice(self) -> str:
-        """What would make it faster, for the operator; "" if nothing."""
+        """Return advice for the operator; "" if there is none."""
 
 
 class MongoGroups:
@@ -69,10 +69,10 @@ class MongoGroups:
 
 
 def members_of(members: object, id_path: str) -> Iterator[str]:
-    """The account ids of a group's members, "" for a member that has none.
+    """Return the account ids of a group's members, "" for a member without one.
 
-    Members are a list of ids, a list of objects that have theirs at `id_path`, or a map: from ids to whatever is kept
-    of each member (`false` and `null`: none any more), or from anything to such objects. All of them may be JSON text.
+    Members are a list of ids, a list of objects with the id at `id_path`, or a map: from ids to any value (`false` and
+    `null`: no longer a member), or from any key to such objects. Each form may be JSON text.
     """
     members = json_value(members, "[{")
     if isinstance(members, Mapping):
@@ -96,7 +96,7 @@ def _is_in(value: object) -> bool:
 
 
 class CachedGroups:
-    """A directory in front of another that remembers each group for a while. Unknown groups are asked for again."""
+    """A cache in front of a directory, which keeps each group for a while. Unknown groups are not cached."""
 
     def __init__(self, directory: GroupDirectory, seconds: float) -> None:
         self._directory, self._seconds = directory, seconds
@@ -122,5 +122,5 @@ class CachedGroups:
 
 
 def group_directory(client: Client) -> GroupDirectory:
-    """The configured directory, with its cache."""
+    """Return the configured directory, with its cache."""
     return CachedGroups(import_string(settings.CHAT_GROUP_DIRECTORY)(client), settings.CHAT_GROUP_CACHE_SECONDS)

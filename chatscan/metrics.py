@@ -1,4 +1,4 @@
-"""What /metrics tells of the scanners (the METRICS_READERS setting names this): one row each, as they report it."""
+"""The scanners' metrics, which METRICS_READERS adds to /metrics: from the row that each scanner reports."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,7 +12,7 @@ from pushes.storage import clocks
 
 
 def read() -> Iterator[Metric]:
-    """Raises django.db.DatabaseError."""
+    """Yield the metrics. Raises django.db.DatabaseError."""
     rows = list(ScannerPosition.objects.defer("cursors", "floors"))
     now = clocks.now()
     yield _lag(rows, now)

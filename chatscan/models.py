@@ -1,4 +1,4 @@
-"""Where each scanner stands, and who turned it back."""
+"""The position of each scanner, and the log of rewinds."""
 
 from django.conf import settings
 from django.db import models
@@ -9,7 +9,7 @@ from pushes.names import Kind
 
 
 class ScannerPosition(models.Model):
-    """How far one scanner has read, and how it is doing.
+    """The position and the state of one scanner.
 
     `cursors` and `floors` map a scale of creation times to a cursor as `bson_text.encode` writes it. The columns
     down to `late` change only together with the records that they cover, by compare-and-set on `version`.
@@ -24,7 +24,7 @@ class ScannerPosition(models.Model):
     )
     version = models.PositiveBigIntegerField(_("version"), default=0)
     cursors = models.JSONField(_("position"), default=dict)
-    # Nothing before these is ever read again: where the first start or a rewind put the scanner.
+    # Nothing before these is read again: the position of the first start, or of a rewind.
     floors = models.JSONField(_("read from"), default=dict)
     position_at = models.DateTimeField(_("read up to"), null=True)
     read = models.PositiveBigIntegerField(_("documents read"), default=0)

@@ -1,4 +1,4 @@
-"""The scanners' vocabulary: how a scanner hears of new messages, and why one was not pushed."""
+"""The scanners' vocabulary: how a scanner learns of new messages, and why a message was not pushed."""
 
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
@@ -17,7 +17,7 @@ class Mode(TextChoices):
 
 
 class Stall(TextChoices):
-    """What is wrong with a scanner that should be reading. `stalls.stall` says which, and when."""
+    """What is wrong with a stalled scanner. `stalls.stall` decides which one applies."""
 
     DEAD = "dead", _("no sign of life")
     FAILING = "failing", _("it cannot read")
@@ -44,5 +44,5 @@ class Refusal(TextChoices):
     UNEXPECTED = "unexpected", _("it broke the program that read it")
 
 
-#: Refusals that are an answer, not a fault.
+#: Refusals that are decisions, not faults.
 QUIET = frozenset({Refusal.SILENT_KIND, Refusal.EMPTY, Refusal.NO_RECIPIENT, Refusal.TOO_OLD})

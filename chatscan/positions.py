@@ -1,8 +1,8 @@
-"""What operators do with a scanner's position: look, rehearse going back, go back.
+"""Operators' actions on a scanner's position: preview a rewind, and rewind.
 
-Going back re-pushes nothing that was accepted before: its records keep their dedupe keys. (Records older than
-RETENTION_DAYS are gone, so going back further is refused.) What is newer than the position but was refused or
-lost is read again and pushed, unless it is older than CHAT_MAX_AGE_SECONDS.
+A rewind does not push accepted messages again: their records keep their dedupe keys. (Records older than RETENTION_DAYS
+are deleted, so a rewind beyond that is refused.) Later messages that were refused or lost are read again and pushed,
+unless they are older than CHAT_MAX_AGE_SECONDS.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from pushes import submit
 from pushes.storage import clocks
 from pushes.values import PushMessage
 
-#: A rehearsal reads at most so many documents of each scale, so that it answers while somebody waits.
+#: A preview reads at most this many documents of each scale, so that the page answers soon.
 MAX_REHEARSED = 2_000
 SAMPLE_SIZE = 20
 MAX_COUNT = 1_000_000
@@ -40,12 +40,12 @@ _TRIES = 5
 
 
 class RewindRefusedError(ValueError):
-    """The position cannot be put to that time; says why."""
+    """The position cannot be moved to that time; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One message that a rewind would push. Its text is what would be stored, under CHAT_PRIVACY."""
+    """One message that a rewind would push. Its text is as it would be stored, under CHAT_PRIVACY."""
 
     message_id: str
     conversation: str
@@ -56,7 +56,7 @@ class Sample:
 
 @dataclass(slots=True)
 class RewindPreview:
-    """What a rewind would do. `documents` is all there are; only the first `examined` were rehearsed."""
+    """What a rewind would do. `documents` counts all documents; only the first `examined` were previewed."""
 
     kind: str
     to_time: datetime
@@ -74,9 +74,9 @@ class RewindPreview:
 
 @contextlib.contextmanager
 def open_scanner(kind: str) -> Iterator[tuple[Scanner, ChatStore]]:
-    """A scanner made from the settings; it connects when it is first used, and is closed with the block.
+    """Open a scanner made from the settings. It connects when it is first used, and is closed with the block.
 
-    Raises ValueError for a kind without a scanner, ChatStoreError for a MONGO_URL that cannot be used.
+    Raises ValueError for a kind without a scanner, and ChatStoreError for an invalid MONGO_URL.
     """
     config = scan_config(kind)
     database = database_of(settings.MONGO_URL, config.database)
@@ -86,7 +86,7 @@ def open_scanner(kind: str) -> Iterator[tuple[Scanner, ChatStore]]:
 
 
 def preview_rewind(kind: str, to_time: datetime) -> RewindPreview:
-    """Rehearse a rewind with the real steps, each batch in a transaction that is rolled back.
+    """Preview a rewind with the real steps, each batch in a transaction that is rolled back.
 
     Raises RewindRefusedError, ChatStoreError.
     """
@@ -105,9 +105,9 @@ def preview_rewind(kind: str, to_time: datetime) -> RewindPreview:
 
 
 def rewind(kind: str, to_time: datetime, by: AbstractUser | None) -> ScannerPosition:
-    """Put the position before the first message of that second; a running scanner goes on from there.
+    """Move the position before the first message of that second; a running scanner continues from there.
 
-    Raises RewindRefusedError, and PositionLostError in the unlikely case that the scanner moved at every try.
+    Raises RewindRefusedError, and PositionLostError in the unlikely case that the scanner moved at every attempt.
     """
     _refuse_time(kind, to_time, clocks.now())
     for tries_left in reversed(range(_TRIES)):
@@ -128,7 +128,7 @@ def rewind(kind: str, to_time: datetime, by: AbstractUser | None) -> ScannerPosi
 
 
 def at_time(to_time: datetime) -> Mapping[Scale, Cursor]:
-    """Cursors that stand before the first document of that second, in every scale."""
+    """Return cursors before the first document of that second, in every scale."""
     second = int(to_time.timestamp())
     return {scale: Cursor(instants.bound(scale, second)) for scale in Scale}
 
@@ -138,7 +138,7 @@ def _refuse_time(kind: str, to_time: datetime, now: datetime) -> None:
     if row is None:
         raise RewindRefusedError(f"kind={kind!r}: this scanner has not started yet")
     if timezone.is_naive(to_time):
-        raise RewindRefusedError(f"to_time={to_time.isoformat()}: a time with a zone is needed")
+        raise RewindRefusedError(f"to_time={to_time.isoformat()}: the time needs a time zone")
     named = {"time": timezone.localtime(to_time).isoformat(" ", "seconds"), "days": settings.RETENTION_DAYS}
     if to_time > (row.position_at or now):
         raise RewindRefusedError(_("%(time)s lies after the position: that would skip messages.") % named)

@@ -1,10 +1,10 @@
-"""Whether a chat message that waits to be pushed still stands (the MESSAGE_SOURCES setting names this): one query by
-`_id` for a window of pushes.
+"""Find waiting chat messages that were recalled, for the MESSAGE_SOURCES setting: one query by `_id` for a batch of
+pushes.
 
-A message is taken back when its document is gone, or says by now what is not pushed: another type (`recall`), no text.
-One that was only edited is pushed as it was read. While MongoDB does not answer, or has no such collection (another
-database, one that was dropped), nothing is known and everything stands: it is waited for ASK_SECONDS, and then
-not asked again for PAUSE_SECONDS.
+A message counts as recalled when its document is gone, or is now of a kind that is not pushed: another type (`recall`),
+no text. An edited message is pushed as it was first read. While MongoDB does not answer, or has no such collection
+(another database, a dropped one), nothing is known, and all messages are pushed: a query waits up to ASK_SECONDS, and
+after a failure no query is made for PAUSE_SECONDS.
 """
 
 import os
@@ -29,8 +29,8 @@ PAUSE_SECONDS = 10.0
 
 
 def taken_back(source: str, messages: Sequence[SourceMessage]) -> set[int]:
-    """The record ids of those messages that are not to be pushed any more. Raises ChatStoreError, not at every call
-    while MongoDB is away, or where its collection is missing."""
+    """Return the record ids of the messages that must no longer be pushed. Raises ChatStoreError, not on every call,
+    while MongoDB is unavailable or its collection is missing."""
     asked = {message.record_id: keys for message in messages if (keys := _ids_of(message))}
     if not settings.MONGO_URL or not asked or _desk.is_paused():
         return set()
@@ -45,8 +45,8 @@ def taken_back(source: str, messages: Sequence[SourceMessage]) -> set[int]:
 
 
 def _ids_of(message: SourceMessage) -> list[Any]:
-    """What the document's `_id` may be, all of one identity, told from others that look alike by the message's key.
-    None for a type that its text does not tell."""
+    """Return the possible `_id` values of a message's identity; the message's key distinguishes ids that look alike.
+    None for a type that cannot be restored from its text."""
     return [
         key
         for key in ids_written_as(message.message_id)
@@ -59,7 +59,7 @@ def _stands(document: dict[str, Any], config: ScanConfig) -> bool:
 
 
 class _Desk:
-    """A process's own connection, made when it is first needed, and made anew after a fork or for another address."""
+    """A process's own connection, made on first use, and again after a fork or for another address."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -96,5 +96,5 @@ _desk = _Desk()
 
 
 def close() -> None:
-    """Give the connection back; asking makes a new one."""
+    """Close the connection; the next query makes a new one."""
     _desk.close()

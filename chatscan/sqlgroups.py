@@ -1,4 +1,4 @@
-"""Groups from an existing SQL schema: the second database of `pushes.people.sql_source`, and two configured queries."""
+"""Read groups from an existing SQL schema: the second database of `pushes.people.sql_source`, and two queries."""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -17,14 +17,14 @@ MEMBERS = Query("CHAT_GROUP_MEMBERS_SQL", ("ids",), ("group_id", "account_id"))
 
 class SqlGroups:
     """A group directory (see `chatscan.groups`). Raises pushes.people.directory.DirectoryError while the database is
-    away; the scanner then stays where it is and tries again."""
+    unavailable; the scanner then keeps its position and retries."""
 
     def __init__(self, _client: Client) -> None:
-        """Takes what every group directory is called with; MongoDB is not asked."""
+        """Take the argument of every group directory; MongoDB is not used."""
 
     @staticmethod
     def check() -> list[str]:
-        """What is wrong with the settings; empty when all is well."""
+        """Return the problems of the settings; empty when there are none."""
         problems = [] if sql_source.is_configured() else [sql_source.NO_DATABASE]
         return problems + sql_source.problems(GROUPS) + sql_source.problems(MEMBERS)
 
@@ -38,12 +38,12 @@ class SqlGroups:
         return {group.group_id: group for group in (_group(row, members) for row in rows)}
 
     def advice(self) -> str:
-        """Indexes of a schema that is not ours are its owner's affair: docs/chat.md names the ones needed."""
+        """Return no advice: docs/chat.md names the indexes that the foreign schema needs."""
         return ""
 
 
 def _members(group_ids: list[str]) -> dict[str, dict[str, None]]:
-    """The accounts of each group, once each and in the order of the rows."""
+    """Return the accounts of each group, each once and in the order of the rows."""
     found: dict[str, dict[str, None]] = defaultdict(dict)
     for row in sql_source.ask(MEMBERS, {"ids": group_ids}):
         if account_id := ids.found(text(row["account_id"])):

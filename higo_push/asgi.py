@@ -1,4 +1,4 @@
-"""The ASGI application; settings that cannot be used end the server with a line, not a traceback."""
+"""The ASGI application. Invalid settings end the server with one line, not a traceback."""
 
 import os
 import sys

@@ -31,15 +31,15 @@ FALSE_WORDS = {"0", "false", "no", "off"}
 _HOST = re.compile(
     r"(?P<scheme>https?://)?(?P<host>\[[0-9a-f:.]+\]|[0-9a-z_-]+(?:\.[0-9a-z_-]+)*\.?)(?::(?P<port>[0-9]{1,5}))?"
 )
-#: A session whose client is gone without a word keeps its locks until the server ends it: MariaDB's does after so
-#: long between two statements of a transaction (what ours ask meanwhile has bounds), MySQL's cannot.
+#: A session whose client has silently gone keeps its locks until the server ends it: MariaDB does so after this time
+#: between two statements of a transaction, MySQL cannot.
 _REST = " /*M!100300 , idle_transaction_timeout={seconds} */"
 MIN_REST_SECONDS = 5
 
 
 class Process:
-    """What kind of process reads the settings. A command (`migrate`, an import) may take long, and somebody watches it;
-    whatever serves must never wait long for one answer."""
+    """The kind of process that reads the settings. A command (`migrate`, an import) may take long; a serving process
+    must never wait long for one answer."""
 
     is_command = False
 
@@ -48,7 +48,7 @@ env_file.read(Path(os.environ.get("ENV_FILE", str(BASE_DIR / ".env"))))
 
 
 def refuse(name: str, value: str, wanted: str) -> ImproperlyConfigured:
-    """The error for a variable whose value cannot be used."""
+    """Return the error for an invalid value of a variable."""
     return ImproperlyConfigured(f"{name}={value!r} cannot be used: {wanted}.")
 
 
@@ -57,7 +57,7 @@ def text(name: str, default: str = "") -> str:
 
 
 def plain(name: str, default: str = "") -> str:
-    """A value in which neither quotes nor ` #` can be meant: some programs hand them on from their own files."""
+    """Read a value without quotes and ` #` comments, which some programs pass on from their own files."""
     return env_file.unwrapped(os.environ.get(name, "")) or default
 
 
@@ -73,7 +73,7 @@ def integer(name: str, default: int, *, least: int = 0, most: int = 2**31) -> in
     try:
         number = int(value)
     except ValueError:
-        raise refuse(name, value, "a whole number is needed") from None
+        raise refuse(name, value, "it must be a whole number") from None
     if not least <= number <= most:
         raise refuse(name, value, f"it must lie between {least} and {most}")
     return number
@@ -84,7 +84,7 @@ def number(name: str, default: float, *, least: float = 0.0) -> float:
     try:
         parsed = float(value)
     except ValueError:
-        raise refuse(name, value, "a number is needed") from None
+        raise refuse(name, value, "it must be a number") from None
     if not parsed >= least or parsed == float("inf"):
         raise refuse(name, value, f"it must be at least {least}")
     return parsed
@@ -100,12 +100,12 @@ def boolean(name: str, default: bool) -> bool:
 
 
 def words(name: str, default: str = "") -> list[str]:
-    """A comma-separated list; blanks are dropped."""
+    """Read a comma-separated list; spaces are dropped."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
 def pairs(name: str, default: str = "") -> dict[str, str]:
-    """A comma-separated list of `key=value`; blanks around either are dropped."""
+    """Read a comma-separated list of `key=value`; spaces around either are dropped."""
     found = {}
     for word in words(name, default):
         key, equals, value = (part.strip() for part in word.partition("="))
@@ -123,8 +123,8 @@ def choice(name: str, default: str, accepted: tuple[str, ...]) -> str:
 
 
 def url(name: str, default: str, schemes: tuple[str, ...]) -> str:
-    """An URL with one of `schemes`, or the default when unset (which may be empty). Of a bad one nothing is
-    repeated but a well-known scheme: the rest may be a part of a password."""
+    """Read a URL with one of `schemes`, or the default when unset (which may be empty). The error for an invalid URL
+    shows at most a well-known scheme: the rest may contain a password."""
     value = plain(name, default)
     if not value:
         return value
@@ -142,8 +142,8 @@ def url(name: str, default: str, schemes: tuple[str, ...]) -> str:
 
 
 def hosts(name: str) -> list[str]:
-    """A comma-separated list of `host`, `host:port` or `scheme://host:port`, each in lower case, an international name
-    as name servers have it, and an IPv6 address in brackets."""
+    """Read a comma-separated list of `host`, `host:port` or `scheme://host:port`. Returns each in lower case, with
+    international names as name servers have them, and IPv6 addresses in brackets."""
     return [_host(name, word) for word in words(name)]
 
 
@@ -159,7 +159,7 @@ def _host(name: str, word: str) -> str:
         raise refuse(name, word, wanted) from None
     found = _HOST.fullmatch(f"{scheme}{separator}{host}{colon}{port}")
     if found is None or not 0 < int(found["port"] or 1) <= MAX_PORT:
-        # What stands before an @ may be a password.
+        # The part before an @ may be a password.
         raise refuse(name, f"…@{word.rpartition('@')[2]}" if "@" in word else word, wanted)
     host = found["host"].rstrip(".")
     _check_host(name, word, host)
@@ -167,7 +167,7 @@ def _host(name: str, word: str) -> str:
 
 
 def _check_host(name: str, word: str, host: str) -> None:
-    """An address that is none would never be met by a call."""
+    """Refuse an invalid address, which would never match a call."""
     is_address = host.startswith("[") or re.fullmatch(r"(.*\.)?([0-9]+|0x[0-9a-f]*)", host)
     try:
         ipaddress.ip_address(host.strip("[]") if is_address else "::1")
@@ -176,13 +176,13 @@ def _check_host(name: str, word: str, host: str) -> None:
 
 
 def with_redis_bounds(value: str) -> str:
-    """A Redis URL under which no command waits for long, whoever makes the client. What the URL says itself holds."""
+    """Add time-outs to a Redis URL, so that no command waits for long. The URL's own values take precedence."""
     address, _, query = value.partition("?")
     return f"{address}?{urlencode(REDIS_BOUNDS | dict(parse_qsl(query)))}"
 
 
 def _is_well_formed(scheme: str, rest: str) -> bool:
-    """Whether what stands behind `scheme://` can be read in one way only."""
+    """Whether the part after `scheme://` is unambiguous."""
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
     path = rest[len(authority) :]
     if "#" in path:
@@ -200,7 +200,7 @@ def _is_well_formed(scheme: str, rest: str) -> bool:
 
 
 def _is_host(host: str) -> bool:
-    """A name or an address, and perhaps a port."""
+    """Whether the text is a name or an address, with an optional port."""
     match = re.fullmatch(r"(?:\[[0-9a-fA-F:.%]+\]|[^\s:\[\]@]+)(?::([0-9]{1,5}))?", host)
     return match is not None and (match[1] is None or 0 < int(match[1]) <= MAX_PORT)
 
@@ -218,12 +218,12 @@ def zone(name: str, default: str) -> str:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError):
-        raise refuse(name, value, "an IANA zone such as Asia/Shanghai is needed") from None
+        raise refuse(name, value, "write an IANA zone such as Asia/Shanghai") from None
     return value
 
 
 def daily_window(name: str, default: str) -> str:
-    """A daily window such as `08:00-23:00`, or `off`."""
+    """Read a daily window such as `08:00-23:00`, or `off`."""
     value = plain(name, default)
     if value != "off" and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", value):
         raise refuse(name, value, "write a window as 08:00-23:00, or off")
@@ -231,7 +231,7 @@ def daily_window(name: str, default: str) -> str:
 
 
 def fernet_keys(name: str) -> list[str]:
-    """Fernet keys, newest first. The first encrypts, all of them decrypt.
+    """Read Fernet keys, newest first. The first encrypts, all of them decrypt.
 
     Raises ImproperlyConfigured without repeating a key.
     """
@@ -246,14 +246,14 @@ def fernet_keys(name: str) -> list[str]:
             Fernet(key)
         except ValueError:
             raise ImproperlyConfigured(
-                f"{name}: key number {position} is no Fernet key (32 bytes in URL-safe base64)"
+                f"{name}: key number {position} is not a Fernet key (32 bytes in URL-safe base64)"
             ) from None
     return keys
 
 
 class Waits(NamedTuple):
-    """How many seconds the platform waits for MariaDB: to connect, for one answer, for another session's lock; and what
-    a management command may wait for one answer."""
+    """How many seconds the platform waits for MariaDB: to connect, for one answer, for another session's lock; and how
+    long a management command waits for one answer."""
 
     connect: int
     answer: int
@@ -262,7 +262,7 @@ class Waits(NamedTuple):
 
 
 def database(name: str, default: str, waits: Waits) -> dict[str, object]:
-    """Django's connection settings for `sqlite:///path` or `mysql://user:password@host:port/name`."""
+    """Return Django's connection settings for `sqlite:///path` or `mysql://user:password@host:port/name`."""
     value = url(name, default, ("sqlite", "mysql"))
     config: dict[str, object] = dict(environ.Env.db_url_config(value))
     config["CONN_MAX_AGE"] = None
@@ -291,14 +291,14 @@ def database(name: str, default: str, waits: Waits) -> dict[str, object]:
 
 
 def foreign_database(name: str) -> dict[str, object]:
-    """Connection settings for a database that is not ours: opened for reading only, left as it is, and never
-    waited for as long as our own."""
+    """Return connection settings for a foreign database: opened read-only, never changed, and with shorter time-outs
+    than our own."""
     value = url(name, "", ("sqlite", "mysql"))
     config: dict[str, object] = dict(environ.Env.db_url_config(value))
     config["CONN_MAX_AGE"] = None
     config["CONN_HEALTH_CHECKS"] = True
     if urlsplit(value).scheme == "sqlite":
-        # mode=ro also keeps a missing file from being made, empty, on the first look.
+        # mode=ro also prevents that a missing file is created.
         config["NAME"] = f"{Path(str(config['NAME'])).resolve().as_uri()}?mode=ro"
         config["OPTIONS"] = {"timeout": 5}
         return config

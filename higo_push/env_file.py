@@ -1,7 +1,7 @@
-"""The `.env` file, and how a value is written there and in the environment. `setting` in push.sh reads it alike.
+"""Read the `.env` file. `setting` in push.sh follows the same rules.
 
-A line is `NAME=value`, with `export` in front or not, and with blanks around either. A value may stand in quotes;
-without them a `#` behind a blank begins a comment.
+A line is `NAME=value`, with optional `export` in front, and spaces around either. A value may be quoted; without quotes
+a `#` after a space begins a comment.
 """
 
 import logging
@@ -14,13 +14,13 @@ log = logging.getLogger(__name__)
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=(.*)")
 _QUOTED = re.compile(r"""'([^']*)'\s*(?:#.*)?|"((?:[^"\\]|\\.)*)"\s*(?:#.*)?""")
 _COMMENT = re.compile(r"\s#.*")
-#: Behind a backslash in double quotes these stay as they are; of any other character the backslash goes.
+#: After a backslash in double quotes these stay unchanged; before any other character the backslash is removed.
 _KEPT = "rnt"
 
 
 def read(path: Path) -> None:
-    """Put what the file sets, and the environment does not, into the environment. A line that sets nothing is
-    told by its number: it may hold a secret."""
+    """Set the file's variables that are not in the environment yet. A malformed line is reported by its number: it may
+    contain a secret."""
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
@@ -31,13 +31,13 @@ def read(path: Path) -> None:
         if match:
             found[match[1]] = unwrapped(match[2])
         elif line.strip() and not line.lstrip().startswith("#"):
-            log.warning("%s, line %s: it is not NAME=value, and ignored", path.name, number)
+            log.warning("%s, line %s: ignored, because it is not NAME=value", path.name, number)
     for name, value in found.items():
         os.environ.setdefault(name, value)
 
 
 def unwrapped(value: str) -> str:
-    """A value without its quotes, or without the comment behind it, and without blanks around it."""
+    """Return a value without its quotes, or without its comment and surrounding spaces."""
     quoted = _QUOTED.fullmatch(value.strip())
     if quoted is None:
         return _COMMENT.sub("", value, count=1).strip()

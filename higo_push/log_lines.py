@@ -1,12 +1,12 @@
-"""What a log shows of an event."""
+"""How log records are formatted."""
 
 import logging
 
 
 class OneLine(logging.Filter):
-    """A refusal is the visitor's affair and one line; a traceback is for what went wrong on our side.
+    """Log a refusal (4xx) in one line; a traceback is only for our own errors.
 
-    Django gives both an exception: `status_code` tells them apart.
+    Django attaches an exception to both: `status_code` distinguishes them.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -10,11 +10,11 @@ TIMEOUT_SECONDS = 1.5
 
 
 def check_mongodb() -> None:
-    """Raises whatever keeps MongoDB from answering a ping."""
+    """Ping MongoDB. Raises the error when it does not answer."""
     with connection.connect(settings.MONGO_URL, TIMEOUT_SECONDS) as client:
         client.admin.command("ping")
 
 
 def check_directory() -> None:
-    """Raises django.db.Error when the directory's database does not answer."""
+    """Probe the directory's database. Raises django.db.Error when it does not answer."""
     probe.ask(sql_source.ALIAS, seconds=1)

@@ -1,4 +1,4 @@
-"""The WSGI application; settings that cannot be used end the server with a line, not a traceback."""
+"""The WSGI application. Invalid settings end the server with one line, not a traceback."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Where Django looks for the admin's desks: importing this module registers those of the console."""
+"""Register the console's desks: Django imports this module to find them."""
 
 from pushes.console import push_types
 from pushes.console.broadcasts import desk as broadcasts

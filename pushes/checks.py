@@ -1,8 +1,8 @@
-"""System checks: settings that would otherwise only show when the first push is distributed, and the servers' own
-settings, those on which a promise rests and those that cost the most when left at their defaults.
+"""System checks: settings whose faults would otherwise show only when the first push is distributed, and the servers'
+settings that a guarantee rests on, or whose defaults cost the most.
 
-`deploy/mariadb.cnf` has the values that we run and measure with. A server that does not answer is no matter of these
-checks: whoever needs it says so.
+`deploy/mariadb.cnf` has the values that we run and measure with. These checks ignore a server that does not answer: the
+code that needs it reports that.
 """
 
 import ipaddress
@@ -21,7 +21,7 @@ from redis.exceptions import NoPermissionError
 from pushes.providers import hosts
 from pushes.storage import bulk, shared_redis
 
-#: A window's calls may follow one another three deep: a list, its tokens one by one, and the writing down.
+#: Up to three calls may follow each other within a lease: a list, its tokens one by one, and writing the outcomes.
 CALLS_PER_LEASE = 3
 MIB = 2**20
 MIN_BUFFER_POOL, MIN_REDO_LOG = 512 * MIB, 256 * MIB
@@ -29,12 +29,12 @@ MIN_BUFFER_POOL, MIN_REDO_LOG = 512 * MIB, 256 * MIB
 MIN_PACKET = 2 * bulk.MAX_STATEMENT_BYTES
 HINT = "See deploy/mariadb.cnf."
 ANSWER_SECONDS = 3
-#: A queue that nobody has.
+#: A queue that does not exist.
 NO_QUEUE = "rq:queue:higo-nobody"
 
 
 def check_directory(**_kwargs: Any) -> list[CheckMessage]:
-    """The DIRECTORY setting, and what the directory itself says of its own settings in its `check()`, if it has one."""
+    """Check the DIRECTORY setting, and the directory's own settings by its `check()`, if it has one."""
     # Not at the top: this module is imported before the models are.
     directories = import_module("pushes.people.directory")
     try:
@@ -44,14 +44,14 @@ def check_directory(**_kwargs: Any) -> list[CheckMessage]:
         return [Error(text, id="pushes.E001")]
     found: list[CheckMessage] = []
     if new_path := directories.FORMER_PATHS.get(settings.DIRECTORY):
-        text = f"DIRECTORY={settings.DIRECTORY!r} has moved: the next release knows it by its new path only."
+        text = f"DIRECTORY={settings.DIRECTORY!r} has moved: the next release accepts only its new path."
         found.append(Warning(text, hint=f"Set DIRECTORY={new_path}.", id="pushes.W011"))
     problems = chosen.check() if hasattr(chosen, "check") else []
     return found + [Error(f"{problem}.", hint="See docs/directory.md.", id="pushes.E002") for problem in problems]
 
 
 def check_lease(**_kwargs: Any) -> list[CheckMessage]:
-    """A claim must outlive its calls, or the sweeper would give away pushes that are on their way."""
+    """Check that a claim outlives its calls, or the sweeper would requeue pushes during their calls."""
     lease, call = settings.LEASE_SECONDS, settings.CALL_TIMEOUT_SECONDS
     if lease >= CALLS_PER_LEASE * call:
         return []
@@ -60,7 +60,7 @@ def check_lease(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def check_endpoints(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
-    """App keys whose endpoint may not be called from this machine: their pushes wait."""
+    """Find app keys whose endpoint this machine may not call: their pushes wait."""
     if "default" not in (databases or ()):
         return []
     try:
@@ -78,7 +78,7 @@ def check_endpoints(*, databases: Sequence[str] | None = None, **_kwargs: Any) -
 
 
 def check_mariadb(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
-    """The server behind each of `databases` that is ours and is a MariaDB (or MySQL)."""
+    """Check the MariaDB (or MySQL) server of the default database, if that is among `databases`."""
     if "default" not in (databases or ()) or connections["default"].vendor != "mysql":
         return []
     names = ("innodb_buffer_pool_size", "innodb_log_file_size", "innodb_flush_log_at_trx_commit", "max_allowed_packet")
@@ -95,11 +95,11 @@ def check_mariadb(*, databases: Sequence[str] | None = None, **_kwargs: Any) -> 
 
 
 def comparison(collation: str) -> list[CheckMessage]:
-    """Under another collation, `u1` and `U1` would be one account, and get each other's pushes."""
+    """Check the collation: under another one `u1` and `U1` would be the same account, and share pushes."""
     if collation.endswith("_bin"):
         return []
-    text = f"The database compares text by {collation}: ids and tokens that differ in case alone would be one."
-    hint = "Make it with deploy/database.sql; or, while it has no tables, ALTER DATABASE name COLLATE utf8mb4_bin."
+    text = f"The database's collation is {collation}: ids and tokens that differ only in case would be equal."
+    hint = "Create it with deploy/database.sql; or, while it has no tables, ALTER DATABASE name COLLATE utf8mb4_bin."
     return [Error(text, hint=hint, id="pushes.E006")]
 
 
@@ -107,20 +107,23 @@ def durability(found: Mapping[str, int]) -> list[CheckMessage]:
     written = found.get("innodb_flush_log_at_trx_commit", 1)
     if written == 1:
         return []
-    text = f"MariaDB's innodb_flush_log_at_trx_commit={written}: a crash may lose a second of accepted pushes."
+    text = f"MariaDB's innodb_flush_log_at_trx_commit is {written}: a crash may lose a second of accepted pushes."
     return [Warning(text, hint=f"Set it to 1. {HINT}", id="pushes.W001")]
 
 
 def sizes(found: Mapping[str, int]) -> list[CheckMessage]:
     wanted = {
-        "innodb_buffer_pool_size": (MIN_BUFFER_POOL, "with a long log, pages are read and written again and again"),
-        "innodb_log_file_size": (MIN_REDO_LOG, "a busy hour is spent writing pages out"),
+        "innodb_buffer_pool_size": (
+            MIN_BUFFER_POOL,
+            "with a large delivery log, the same pages are read from disk again and again",
+        ),
+        "innodb_log_file_size": (MIN_REDO_LOG, "under load, MariaDB is busy flushing pages"),
         "max_allowed_packet": (MIN_PACKET, "a batch of pushes with long texts is refused"),
     }
     return [
         Warning(
             f"MariaDB's {name} is {found[name] / MIB:g} MiB: {consequence}.",
-            hint=f"Set it to {least // MIB} MiB at least. {HINT}",
+            hint=f"Set it to at least {least // MIB} MiB. {HINT}",
             id="pushes.W002",
         )
         for name, (least, consequence) in wanted.items()
@@ -129,7 +132,7 @@ def sizes(found: Mapping[str, int]) -> list[CheckMessage]:
 
 
 def check_redis(**_kwargs: Any) -> list[CheckMessage]:
-    """A Redis that may throw away keys when it is full throws away the producers' messages."""
+    """Check that Redis does not evict keys when it is full: it would discard the producers' messages."""
     client: Any = shared_redis.connection()
     try:
         policy = client.info("memory").get("maxmemory_policy", "noeviction")
@@ -137,23 +140,23 @@ def check_redis(**_kwargs: Any) -> list[CheckMessage]:
         return []
     if policy == "noeviction":
         return []
-    text = f"Redis's maxmemory-policy is {policy}: when its memory is full, messages that wait are thrown away."
+    text = f"Redis's maxmemory-policy is {policy}: when its memory is full, it discards waiting messages."
     return [Warning(text, hint="Set it to noeviction.", id="pushes.W003")]
 
 
 def check_redis_users(**_kwargs: Any) -> list[CheckMessage]:
-    """A Redis that other machines can reach, and that lets anybody write into the queues."""
+    """Find a Redis that other machines can reach, and that lets anyone write into the queues."""
     url = str(settings.REDIS_URL)
     if not url or is_of_this_machine(url) or not takes_anybody(url):
         return []
-    text = "Redis can be reached from other machines and takes anybody, without a password: whoever reaches it decides"
-    text += " what is pushed, and can hold up all work."
-    hint = "Give the platform and the producers users of their own: see deploy/redis-users.acl and docs/operations.md."
+    text = "Redis can be reached from other machines and needs no password: anyone who reaches it can send pushes"
+    text += " and block all work."
+    hint = "Give the platform and the producers their own users: see deploy/redis-users.acl and docs/operations.md."
     return [Warning(text, hint=hint, id="pushes.W012")]
 
 
 def is_of_this_machine(url: str) -> bool:
-    """Whether only this machine reaches the server: by a unix socket or a loopback address."""
+    """Whether only this machine can reach the server: through a unix socket or a loopback address."""
     parts = urlsplit(url)
     if parts.scheme == "unix" or (parts.hostname or "localhost") == "localhost":
         return True
@@ -164,8 +167,8 @@ def is_of_this_machine(url: str) -> bool:
 
 
 def takes_anybody(url: str) -> bool:
-    """Whether a client without name and password may write into the queues: it appends to one that is not there, which
-    does nothing. False also when the server cannot be asked."""
+    """Whether a client without name and password may write into the queues: it appends to a missing queue, which does
+    nothing. False also when the server does not answer."""
     bounds = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
     with Redis.from_url(url, **bounds) as known:
         options = dict(known.connection_pool.connection_kwargs)
@@ -177,7 +180,7 @@ def takes_anybody(url: str) -> bool:
         except (AuthenticationError, NoPermissionError):
             return False
         except ResponseError:
-            return True  # refused for another reason, such as a full memory: the door is open
+            return True  # refused for another reason, such as a full memory: access itself is open
         except RedisError:
             return False
     return True

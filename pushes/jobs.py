@@ -1,5 +1,5 @@
-"""RQ's entry points. Thin, safe to run twice, and imported by nobody: `job_check` names them by path, and a worker runs
-nothing else."""
+"""RQ's entry points: thin, and safe to run twice. No module imports them: `job_check` names them by path, and a worker
+runs nothing else."""
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -22,7 +22,7 @@ def distribute(record_ids: list[int]) -> None:
 
 def send(delivery_ids: list[int]) -> None:
     origin = queues.current_queue()
-    # What must leave in order goes to one device, and so under one app key; two keys need not wait for each other.
+    # Ordered pushes go to one device, and so use one app key; different keys need not wait for each other.
     is_ordered = origin in lanes.ordered_queues(settings.QUEUE_MAX)
     stream = Stream(f"{origin}:{queues.current_app_key()}", is_ordered)
     for batch in queues.absorb_waiting(delivery_ids):

@@ -1,8 +1,7 @@
 """Lanes, shards and the names of the RQ queues. Pure: settings are built from it.
 
-The names are those of the system that this one replaces, so that dashboards and habits carry over.
-An RQ queue lives under `rq:queue:<name>`; the raw list `hg_message_queue` that the PHP backend
-writes is another key.
+The names are those of the replaced system, so that dashboards and habits carry over. An RQ queue is the key
+`rq:queue:<name>`; the raw list `hg_message_queue` that the PHP backend writes is another key.
 """
 
 from functools import lru_cache
@@ -13,12 +12,12 @@ LANES = (SYSTEM, GROUP, PRIVATE, BROADCAST)
 SHARDED = (GROUP, PRIVATE)
 
 RAW_LIST = "hg_message_queue"
-#: Files that operators ask for. The broadcast lane's workers write them, when they have no pushes to see to.
+#: Exports that operators request. The broadcast lane's workers write them when they have no pushes to send.
 EXPORT_QUEUE = "higo_export_queue"
 
 
 def shard_of(lane: str, conversation: str, queue_max: int) -> int:
-    """The shard that serves `conversation`: 1…queue_max, or 0 in a lane without shards.
+    """Return the shard that serves `conversation`: 1…queue_max, or 0 in a lane without shards.
 
     The hash is stable across processes and releases, so a conversation keeps its queue and its order.
     """
@@ -52,7 +51,7 @@ def shards(lane: str, queue_max: int) -> list[int]:
 
 
 def queue_names(lane: str, queue_max: int) -> list[str]:
-    """Every RQ queue of a lane, sending first: what is nearest to the phone is finished first."""
+    """Return every RQ queue of a lane, send queues first: pushes that are nearest to the phone are finished first."""
     numbers = shards(lane, queue_max)
     more = [EXPORT_QUEUE] if lane == BROADCAST else []
     return send_queues(lane, queue_max) + [distribute_queue(lane, n) for n in numbers] + more
@@ -60,5 +59,5 @@ def queue_names(lane: str, queue_max: int) -> list[str]:
 
 @lru_cache(maxsize=4)
 def ordered_queues(queue_max: int) -> frozenset[str]:
-    """The send queues whose jobs must be done one after the other: those of the shards."""
+    """Return the send queues whose jobs must run one after the other: those of the shards."""
     return frozenset(send_queue(lane, n) for lane in SHARDED for n in shards(lane, queue_max))

@@ -10,7 +10,7 @@ from django.db.models import Choices, IntegerChoices, TextChoices
 from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-#: What stands in place of every chat text under CHAT_PRIVACY=hidden: on phones, at the provider, in the database.
+#: Replaces every chat text under CHAT_PRIVACY=hidden: on phones, at the provider, in the database.
 HIDDEN_TEXT = "你收到一条新消息"
 
 
@@ -92,7 +92,7 @@ class Status(TextChoices):
     CANCELLED = "cancelled", _("cancelled")
 
 
-#: States that nothing leaves any more (an operator's re-send makes a new record).
+#: Terminal states (an operator's resend makes a new record).
 TERMINAL = (
     Status.ACCEPTED,
     Status.FAILED,
@@ -103,7 +103,7 @@ TERMINAL = (
 )
 #: States from which a delivery may be claimed for sending once it is due.
 CLAIMABLE = (Status.PENDING, Status.RETRYING, Status.HELD)
-#: States that something will still follow.
+#: States that are not terminal.
 LIVE = (*CLAIMABLE, Status.SENDING)
 
 
@@ -156,7 +156,7 @@ _WHILE_ON_HOLD = {
 
 
 def reason_words(status: str, reason: str) -> str:
-    """What `reason` means of a delivery in this state, in the reader's language; itself when nobody knows it."""
+    """Return what `reason` means for a delivery in this state, in the reader's language; an unknown reason as it is."""
     if reason not in Reason.values:
         return reason
     known = Reason(reason)
@@ -177,7 +177,7 @@ def _labels(choices: type[Choices], _language: str | None) -> dict[Any, str]:
 
 
 class PauseCode(TextChoices):
-    """Why the platform itself has paused an app key, where that is more than the provider's words."""
+    """Why the platform paused an app key, if that is more than the provider's words."""
 
     TOKENS_DOUBTED = (
         "tokens_doubted",
@@ -189,7 +189,7 @@ class PauseCode(TextChoices):
 RESEND_SOURCE, INTAKE_SOURCE = "resend", "intake"
 #: The lease that only the sweeper at work holds.
 SWEEPER_LEASE = "sweeper"
-#: Why a dead letter is one whose id stands for another push already.
+#: The reason of a dead letter whose id belongs to a different push.
 CONFLICT = "conflict"
 #: Why one that could be read cannot be stored: by our own rules, or by the database's.
 INVALID, UNSTORABLE = "invalid", "unstorable"
@@ -204,7 +204,7 @@ class WindowPolicy(TextChoices):
 
 
 class UnknownPolicy(TextChoices):
-    """What happens to a push whose fate cannot be known."""
+    """What happens to a push whose result cannot be known."""
 
     KEEP = "keep", _("keep as unknown: rather a loss than a duplicate")
     RESEND = "resend", _("send again: rather a duplicate than a loss")
@@ -221,7 +221,7 @@ class BroadcastStatus(TextChoices):
 
 
 class BroadcastPhase(TextChoices):
-    """How far a broadcast with a canary is. One without goes to everybody at once, and is in none of these."""
+    """How far a broadcast with a canary is. A broadcast without a canary has no phase."""
 
     CANARY = "canary", _("the canary first")
     HALTED = "halted", _("halted by its canary")

@@ -1,5 +1,5 @@
-"""The one front door: messages become PushRecord rows, under unique dedupe keys, in one transaction, each with an
-answer of its own."""
+"""The front door: store messages as PushRecord rows, under unique dedupe keys, in one transaction, with one answer per
+message."""
 
 import logging
 from collections import Counter
@@ -27,17 +27,17 @@ log = logging.getLogger(__name__)
 
 MAX_TEXT_BYTES = 65_536
 MAX_DATA_BYTES = 65_536
-#: Not 1205: whoever waited for a lock in vain has waited long enough.
+#: Not 1205: after a lock time-out the caller has waited long enough.
 DEADLOCK = 1213
 DEADLOCK_TRIES = 4
 KINDS, APPS, PUSH_TYPES = frozenset(Kind.values), frozenset(App.values), frozenset(PushType.values)
 TEXTS = ("title", "text", "message_id", "conversation", "sender_id", "source", "identity")
-#: Greatest length in characters of what is stored in columns of limited width.
+#: Maximum length, in characters, of values in columns of limited width.
 LIMITS = {"title": 128, "message_id": 128, "conversation": 140, "sender_id": 64, "sender_name": 64, "source": 16}
 
 
 class InvalidMessageError(ValueError):
-    """A message that cannot be stored; names the field and the value."""
+    """A message that cannot be stored; the text names the field and the value."""
 
     def __init__(self, field: str, value: object, reason: str) -> None:
         super().__init__(f"{field}={characters.shorten(str(value), 80)!r}: {reason}")
@@ -52,8 +52,8 @@ class Stored(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """The message can be no push. `code` is INVALID, with the field and value to blame, or UNSTORABLE where only the
-    database knows why. As text without the value, which may be what somebody wrote."""
+    """The message cannot become a push. `code` is INVALID, with the faulty field and value, or UNSTORABLE if only the
+    database knows why. Its text leaves out the value, which may be private."""
 
     field: str
     value: object
@@ -67,13 +67,13 @@ class Refused(NamedTuple):
         return InvalidMessageError(self.field, self.value, self.reason)
 
 
-#: What became of one message. A conflict names the push that has the message's identity.
+#: The result of one message. A conflict names the push that has the message's identity.
 Result = Stored | Conflict | Refused
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What became of each message, in their order."""
+    """The result of each message, in their order."""
 
     results: list[Result]
 
@@ -87,7 +87,7 @@ class Submitted:
 
     @property
     def record_ids(self) -> list[int]:
-        """Those of the messages that are stored, now or before."""
+        """Return the ids of the messages that are stored, now or before."""
         return [stored.record_id for stored in self._stored]
 
     @property
@@ -96,14 +96,14 @@ class Submitted:
 
 
 def submit(messages: Sequence[PushMessage], *, now: datetime | None = None, tells_conflicts: bool = False) -> Submitted:
-    """Store `messages` and have them distributed after commit; what cannot be stored is refused and stops no other.
-    Storing one twice does nothing.
+    """Store `messages`, and enqueue their distribution after commit. A message that cannot be stored is refused without
+    affecting the others. Storing a message twice does nothing.
 
-    `tells_conflicts` is for identities that producers choose: another push under a used one is not a duplicate then
-    (see `same_push`), and is not stored either. Of a chat message that was edited, the identity is what counts.
-    Inside a caller's transaction it is part of that transaction; outside, it is one of its own, tried
-    again when the database chose it as a deadlock's victim. Records are told to be new by their time of
-    acceptance: with the same explicit `now` twice, both calls count them as accepted.
+    `tells_conflicts` is for identities that producers choose: a different push under a used identity is then a conflict
+    (see `same_push`), and is not stored. (For an edited chat message only the identity counts.) Inside a caller's
+    transaction this is part of that transaction; otherwise it is a transaction of its own, retried after a deadlock.
+    New records are recognised by their time of acceptance: two calls with the same explicit `now` both count them as
+    accepted.
     """
     refusals = [refusal(message) for message in messages]
     good = [message for message, refused in zip(messages, refusals, strict=True) if refused is None]
@@ -113,7 +113,7 @@ def submit(messages: Sequence[PushMessage], *, now: datetime | None = None, tell
 
 @transaction.atomic
 def submit_all(messages: Sequence[PushMessage], *, now: datetime | None = None) -> Submitted:
-    """Like `submit`, but all of them or none. Raises InvalidMessageError."""
+    """Submit all messages or none. Raises InvalidMessageError."""
     done = submit(messages, now=now)
     for result in done.results:
         if isinstance(result, Refused):
@@ -138,7 +138,7 @@ def _stored(messages: Sequence[PushMessage], now: datetime, tells_conflicts: boo
 def _store(messages: Sequence[PushMessage], now: datetime, tells_conflicts: bool) -> list[Result]:
     rules = policies()
     keys = [message.dedupe_key for message in messages]
-    # Of messages with the same key the first is stored, in one batch as in two.
+    # Of messages with the same key the first is stored, within a batch, too.
     firsts: dict[str, PushMessage] = {}
     for key, message in zip(keys, messages, strict=True):
         firsts.setdefault(key, message)
@@ -149,7 +149,7 @@ def _store(messages: Sequence[PushMessage], now: datetime, tells_conflicts: bool
             "id", "dedupe_key", "kind", "shard", "created_at"
         )
     }
-    # Ours are those with our own time of acceptance, to the microsecond.
+    # Our own records have exactly our time of acceptance, to the microsecond.
     fresh = {key: row[:3] for key, row in stored.items() if row[3] == now}
     results = _results(keys, {key: row[0] for key, row in stored.items()}, set(fresh), refused)
     if tells_conflicts and len(fresh) < len(messages):
@@ -184,10 +184,9 @@ class Row(NamedTuple):
 
 
 def _insert(rows: Sequence[Row]) -> dict[str, Refused]:
-    """Insert the rows. Those that the database refuses are found by halving, and returned by key.
+    """Insert the rows. Rows that the database refuses are found by halving, and returned by key.
 
-    No savepoint is needed: a statement that fails leaves the transaction as it is, and rows that are there already
-    are no error."""
+    No savepoint is needed: a failed statement leaves the transaction unchanged, and existing rows are not an error."""
     try:
         bulk.insert_rows(PushRecord, rows, ignore_conflicts=True)
     except DatabaseError as error:
@@ -205,7 +204,7 @@ def _insert(rows: Sequence[Row]) -> dict[str, Refused]:
 def _results(
     keys: Sequence[str], record_ids: Mapping[str, int], fresh: set[str], refused: Mapping[str, Refused]
 ) -> list[Result]:
-    """The first with a new key is accepted. `fresh` is used up."""
+    """Return the results: the first message with a new key is accepted. Consumes `fresh`."""
     results: list[Result] = []
     for key in keys:
         results.append(refused[key] if key in refused else Stored(record_ids[key], is_new=key in fresh))
@@ -214,7 +213,7 @@ def _results(
 
 
 def _with_conflicts(messages: Sequence[PushMessage], keys: Sequence[str], results: Sequence[Result]) -> list[Result]:
-    """The results, where another push has the identity a conflict. Only what collided is read again."""
+    """Return the results with conflicts, where a different push has the identity. Reads only the duplicates."""
     answered = zip(keys, results, strict=True)
     collided = {key for key, result in answered if isinstance(result, Stored) and not result.is_new}
     recorded = same_push.recorded(collided) if collided else {}
@@ -258,7 +257,7 @@ def _row(key: str, message: PushMessage, policy: Policy, now: datetime) -> Row:
 
 
 def refusal(message: PushMessage) -> Refused | None:
-    """Why `submit` would refuse the message as invalid; None when it would not."""
+    """Return why `submit` would refuse the message as invalid; None when it would not."""
     if message.kind not in KINDS:
         return Refused("kind", message.kind, f"must be one of {', '.join(Kind.values)}")
     if message.app not in APPS:
@@ -271,14 +270,14 @@ def refusal(message: PushMessage) -> Refused | None:
 
 
 def _bad_text(message: PushMessage) -> Refused | None:
-    """Half a surrogate pair (JSON's "\\ud800") is text in Python and nowhere else."""
+    """Refuse half a surrogate pair (JSON's "\\ud800"), which is a string only in Python."""
     values = [*(getattr(message, field) for field in TEXTS), *message.audience.accounts]
     if _is_unicode("".join(values)):
         return None
     for field in TEXTS:
         if not _is_unicode(getattr(message, field)):
-            return Refused(field, getattr(message, field), "is no valid Unicode text")
-    return Refused("accounts", message.audience.accounts, "is no valid Unicode text")
+            return Refused(field, getattr(message, field), "is not valid Unicode text")
+    return Refused("accounts", message.audience.accounts, "is not valid Unicode text")
 
 
 def _is_unicode(text: str) -> bool:
@@ -328,10 +327,10 @@ def _bad_instant(message: PushMessage) -> Refused | None:
 
 
 def dead_letter(source: str, position: str, raw: bytes, reason: str, detail: str) -> None:
-    """Keep input that cannot become a push. The same position twice is one row."""
+    """Store input that cannot become a push. The same position twice is one row."""
     dead_letter_store.keep([Letter(source, position, raw, reason, detail)])
 
 
 def is_backlogged(kind: str) -> bool:
-    """Whether the lane is so deep in work that its producers should wait. Raises redis.RedisError."""
+    """Whether the lane has so many waiting jobs that its producers should wait. Raises redis.RedisError."""
     return queues.lane_depth(kind) >= settings.BACKLOG_JOBS

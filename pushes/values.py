@@ -1,4 +1,4 @@
-"""Frozen values that pass between the stages. They hold facts, do nothing, and import no stage."""
+"""Frozen values that pass between the stages. They hold facts, have no behaviour, and import no stage."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class PushMessage:
-    """What a producer hands to `submit`.
+    """A message that a producer passes to `submit`.
 
     `identity` is unique for this message among all of one `source`; the dedupe key is made of both.
     `message_id` is the id people search by: the producer's own, or the chat document's.
@@ -53,12 +53,12 @@ class PushMessage:
 
 
 def dedupe_key(source: str, identity: str) -> str:
-    """What tells one message of a source from all others."""
+    """Return the key that identifies a message of a source."""
     return hashlib.blake2b(f"{source}\0{identity}".encode(), digest_size=16).hexdigest()
 
 
 class SourceMessage(NamedTuple):
-    """What a source is told of one of its messages when it is asked whether that still stands."""
+    """What a source needs to know about a message to say whether it was recalled."""
 
     record_id: int
     source: str
@@ -67,7 +67,7 @@ class SourceMessage(NamedTuple):
 
 
 class DeviceTarget(NamedTuple):
-    """One active device; `device_id` is None when a directory of its own keeps it, not our table."""
+    """One active device; `device_id` is None for a custom directory's device, which is not in our table."""
 
     device_id: int | None
     account_id: str
@@ -76,12 +76,12 @@ class DeviceTarget(NamedTuple):
     token: str
 
     def __repr__(self) -> str:
-        """Without the token, which is all that is needed to push to the device."""
+        """Leave out the token, which is all that is needed to push to the device."""
         return f"DeviceTarget({self.device_id}, {self.account_id!r}, {self.platform}, {self.environment})"
 
 
 class AccountFacts(NamedTuple):
-    """What the directory knows about one account; a missing account has no facts."""
+    """What the directory knows about one account; an unknown account has no facts."""
 
     account_id: str
     is_logged_in: bool
@@ -91,7 +91,7 @@ class AccountFacts(NamedTuple):
 
 
 class Recipient(NamedTuple):
-    """One account of an audience with everything that the verdict needs."""
+    """One account of an audience, with everything that the verdict needs."""
 
     account_id: str
     facts: AccountFacts | None
@@ -145,7 +145,7 @@ class Notification:
 
 
 class Content(NamedTuple):
-    """What a record says, as far as composing its notification needs it."""
+    """The parts of a record that composing its notification needs."""
 
     id: int
     push_type: int
@@ -169,7 +169,7 @@ class Verdict(Enum):
 
 
 class Scope(Enum):
-    """How far an unhappy outcome reaches: this target, this message, or everything under this key."""
+    """What a failure affects: this target, this message, or everything under this key."""
 
     TARGET = "target"
     MESSAGE = "message"
@@ -192,7 +192,7 @@ class Blame(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one provider call, in the caller's terms.
+    """The result of one provider call, in the caller's terms.
 
     `code` and `text` are the provider's own words, kept for people; `http_status` is that of the answer. Each is None
     where there was none. `retry_after_seconds` is the provider's wish, if it had one. A `KEY` scope outcome pauses

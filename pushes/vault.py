@@ -16,12 +16,12 @@ def _fernet() -> MultiFernet:
 
 
 def encrypt(secret: str) -> str:
-    """`secret` under the newest key, as ASCII text."""
+    """Encrypt `secret` with the newest key, as ASCII text."""
     return _fernet().encrypt(secret.encode()).decode()
 
 
 def decrypt(encrypted: str) -> str:
-    """The secret in clear. Raises SecretUnreadableError."""
+    """Return the decrypted secret. Raises SecretUnreadableError."""
     try:
         return _fernet().decrypt(encrypted.encode()).decode()
     except InvalidToken:
@@ -32,10 +32,10 @@ def decrypt(encrypted: str) -> str:
 
 
 def reencrypt(encrypted: str) -> str:
-    """The same secret under the newest key. Raises SecretUnreadableError."""
+    """Re-encrypt a secret with the newest key. Raises SecretUnreadableError."""
     return encrypt(decrypt(encrypted))
 
 
 def keyed_digest(key: str, secret: str) -> str:
-    """64 hexadecimal digits by which `secret` can be recognised and, without `key`, not even guessed at."""
+    """Return 64 hexadecimal digits that identify `secret`; without `key` they do not even allow guessing it."""
     return hmac.new(key.encode(), secret.encode(), hashlib.sha256).hexdigest()

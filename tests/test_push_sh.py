@@ -146,7 +146,7 @@ def test_a_platform_without_embedded_servers_is_told_which_variables_to_set(set_
     done = set_up.run("setup")
     path.write_text("")
     assert done.returncode == 0
-    assert "this platform has no embedded servers: set REDIS_URL and MONGO_URL" in done.stderr
+    assert "there are no embedded servers for this platform: set REDIS_URL and MONGO_URL" in done.stderr
 
 
 def test_production_needs_neither_tests_nor_embedded_servers(copy):
@@ -172,7 +172,7 @@ def test_without_python_it_says_what_to_install(copy, tmp_path):
     path = only_these(tmp_path / "bin", "bash", "dirname", "mkdir", "sed", "tail", "tr", "flock")
     failed = copy.run("setup", PATH=path, PYTHON="")
     assert failed.returncode == 1
-    assert "Python 3.10 or newer is needed and none was found" in failed.stderr
+    assert "Python 3.10 or newer is needed, and none was found" in failed.stderr
     assert "apt install python3 python3-venv" in failed.stderr
 
 

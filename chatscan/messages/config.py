@@ -30,8 +30,8 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class GroupFields:
-    """Dotted paths of a group document's fields. `member_id` is where each member has its account's id, counted from
-    the member: for members that are objects."""
+    """Dotted paths of a group document's fields. `member_id` is the path of the account id inside a member that is an
+    object."""
 
     group_id: str = "group_id"
     name: str = "name"
@@ -49,7 +49,7 @@ class GroupFields:
 
 @dataclass(frozen=True, slots=True)
 class ScanConfig:
-    """Everything that a scanner of one kind goes by. Durations are in seconds."""
+    """All settings of a scanner of one kind. Durations are in seconds."""
 
     kind: Kind
     database: str
@@ -73,9 +73,9 @@ class ScanConfig:
 
 
 def scan_config(kind: str) -> ScanConfig:
-    """The settings of one scanner. Raises ValueError for a kind that has no scanner."""
+    """Return the settings of one scanner. Raises ValueError for a kind without a scanner."""
     if kind not in KINDS:
-        raise ValueError(f"kind={kind!r} has no scanner: it must be {' or '.join(KINDS)}")
+        raise ValueError(f"kind={kind!r}: no such scanner; it must be {' or '.join(KINDS)}")
     upper = kind.upper()
     return ScanConfig(
         kind=Kind(kind),
@@ -100,5 +100,5 @@ def group_fields() -> GroupFields:
 
 
 def field_names(fields_class: type[Any]) -> list[str]:
-    """The names that a CHAT_…_FIELDS setting may hold."""
+    """Return the names that a CHAT_…_FIELDS setting may contain."""
     return [field.name for field in fields(fields_class)]

@@ -1,4 +1,4 @@
-"""A MongoDB chat document becomes a frozen ChatMessage, or a Refuse with a named reason. Pure, and never raises.
+"""Read a MongoDB chat document into a frozen ChatMessage, or a Refuse with a named reason. Pure, and never raises.
 
 Tolerated: numbers as strings and strings as numbers, any of the creation times in `instants`, missing
 optional fields, bodies of any size (cut while they are read), fields of unexpected shapes.
@@ -17,23 +17,23 @@ from chatscan.names import Refusal
 from pushes.names import App, Kind
 from pushes.text import characters, exact_json, ids
 
-#: Longest text that is kept of a message, in characters; a provider shows far less.
+#: The longest text that is kept of a message, in characters; a provider shows far less.
 MAX_CHARS = 2_000
-#: An id that is too long for an account or a conversation is told by whoever looks it up.
+#: A longer id is refused here; one too long for an account or a conversation is reported by the look-up.
 MAX_ID_LENGTH = 1_024
 _TEXT_KEYS = ("text", "content", "body", "msg", "message")
 _TITLE_KEYS = ("title", "name", "goods_name", "file_name", "filename")
 _APPS = {app.value: app for app in App}
 _OBJECT_KEYS = {*_TEXT_KEYS, *_TITLE_KEYS}
-#: No longer JSON text is read as an object: no message has one.
+#: A longer JSON text is not read as an object: no message is that long.
 MAX_JSON_CHARS = 262_144
-#: A Decimal128 may stand for a number of 6,000 digits.
+#: A Decimal128 may be a number of 6,000 digits.
 MAX_DIGITS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One chat message that is to be pushed. `text` is the message's own, or the title of what it carries.
+    """One chat message that is to be pushed. `text` is the message's own text, or the title of its content.
 
     `identity` is unique in the collection and `message_id` is what people search by; both are the
     document's `_id`. `group_id` is "" in private chats, `to_id` in groups.
@@ -64,7 +64,7 @@ Document = Mapping[str, Any]
 
 
 def read(document: Document, config: ScanConfig) -> ChatMessage | Refuse:
-    """What `document` says, by the field names and tables of `config`."""
+    """Read `document` by the field names and tables of `config`."""
     fields = config.fields
     type_name = kinds.type_name(at(document, fields.type))
     if not type_name:
@@ -104,14 +104,14 @@ def read(document: Document, config: ScanConfig) -> ChatMessage | Refuse:
 
 
 def identity_of(document_id: object) -> str:
-    """The `_id` as text, different for different ids: strings and ObjectIds as they are, the rest with its type."""
+    """Return the `_id` as a unique text: strings and ObjectIds as they are, other ids with their type."""
     if isinstance(document_id, str) or type(document_id).__name__ == "ObjectId":
         return str(document_id)
     return f"{type(document_id).__name__}:{document_id!r}"
 
 
 def at(document: Document, path: str) -> Any:
-    """The value at a dotted path; None where it does not lead anywhere."""
+    """Return the value at a dotted path; None when there is none."""
     value: Any = document
     for key in path.split("."):
         if not isinstance(value, Mapping):
@@ -121,7 +121,7 @@ def at(document: Document, path: str) -> Any:
 
 
 def without(document: Document, path: str) -> dict[str, Any]:
-    """A copy of the document that lacks what is at a dotted path."""
+    """Return a copy of the document without the value at a dotted path."""
     key, _, rest = path.partition(".")
     inner = document.get(key)
     if not rest or not isinstance(inner, Mapping):
@@ -130,15 +130,15 @@ def without(document: Document, path: str) -> dict[str, Any]:
 
 
 def account_id(value: object) -> str:
-    """An account's or a group's id as text: 7, 7.0 and "7" are one. "" when it is none (see `pushes.text.ids`)."""
+    """Return an account or group id as text: 7, 7.0 and "7" are equal. "" when it is not valid (`pushes.text.ids`)."""
     number = None if isinstance(value, str) else whole(value)
     text = value if isinstance(value, str) else "" if number is None else str(number)
     return ids.found(text, most=MAX_ID_LENGTH)
 
 
 def whole(value: object) -> int | None:
-    """The whole number that a value of any of BSON's number types is, exactly; None for every other value. A float
-    of 2**53 or more has lost digits, so it names nobody."""
+    """Return the exact whole number of any BSON number type; None for every other value. A float of 2**53 or more has
+    lost digits, so it is not an id."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -150,7 +150,7 @@ def whole(value: object) -> int | None:
 
 
 def _decimal(value: object) -> Decimal | None:
-    """BSON's Decimal128, as far as anybody writes its digits out."""
+    """Return a BSON Decimal128 as a whole number, up to a reasonable number of digits."""
     number = value.to_decimal() if hasattr(value, "to_decimal") else None
     if not isinstance(number, Decimal) or not number.is_finite():
         return None
@@ -158,10 +158,10 @@ def _decimal(value: object) -> Decimal | None:
 
 
 def clean(value: object, most: int) -> str:
-    """`value` on one line without control characters, at most `most` characters; "" if it is no text, or shows
-    nothing."""
+    """Return `value` on one line without control characters, at most `most` characters; "" if it is not a string, or
+    invisible."""
     value = value if isinstance(value, str) else _number_text(value)
-    # Bodies may be megabytes: what cannot be shown is not looked at.
+    # Bodies may be megabytes: the part that cannot be shown is not read.
     head = characters.shorten(characters.shown_from(value), most * 4 + 64)
     if not head.isprintable():
         head = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in head)
@@ -169,12 +169,12 @@ def clean(value: object, most: int) -> str:
 
 
 def clean_name(value: object, most: int) -> str:
-    """The same of a person's or a group's name, which may stand anywhere in a sentence."""
+    """Clean a person's or a group's name, which may be anywhere in a sentence."""
     return clean(characters.without_directions(value) if isinstance(value, str) else value, most)
 
 
 def _number_text(value: object) -> str:
-    """A number's digits; "" for what is no number."""
+    """Return a number's digits; "" for anything else."""
     number = whole(value)
     if number is not None:
         return str(number)
@@ -195,14 +195,14 @@ def _text_of(kind: str, data: object) -> str:
 
 
 def _read_as_object(data: object) -> object:
-    """The object that a JSON text holds. What somebody wrote that only looks like one stays a text: it has none of
-    the fields that a message has."""
+    """Return the object in a JSON text. A typed text that only looks like JSON stays a text: it has none of a message's
+    fields."""
     found = json_value(data, "{")
     return found if isinstance(found, dict) and not found.keys().isdisjoint(_OBJECT_KEYS) else data
 
 
 def json_value(value: object, beginnings: str) -> object:
-    """What a JSON text holds that begins with one of these characters; `value` itself if it is none."""
+    """Return the value of a JSON text that begins with one of these characters; otherwise `value` itself."""
     if not isinstance(value, str) or len(value) > MAX_JSON_CHARS:
         return value
     if value[:100].lstrip()[:1] not in tuple(beginnings):
@@ -221,7 +221,7 @@ def _sequence(value: object) -> int | str | None:
     if isinstance(value, str):
         return value[:64]
     number = whole(value)
-    # Larger numbers are not exact in the client's JSON.
+    # Larger numbers would not be exact in the client's JSON.
     return number if number is None or abs(number) < 2**53 else str(number)[:64]
 
 

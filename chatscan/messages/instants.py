@@ -1,16 +1,16 @@
 """Creation times as the collection stores and orders them. Pure.
 
-MongoDB orders values of one BSON type among themselves and compares nothing across types, so a
-collection has up to four *scales*, each read with a position of its own:
+MongoDB compares only values of the same BSON type, so a collection has up to four *scales*, each read with its own
+position:
 
 - `text`: strings of 10 (seconds), 13 (milliseconds), 16 or 19 digits, a fraction allowed. Strings compare
   character by character, and from 2001 to 2286 the first ten digits are always the seconds; so the
   collection's own order is the order of time, lengths mixed or not.
-- `seconds` and `milliseconds`: numbers of any BSON type. Both at once would not be in order of time, but their
-  ranges do not meet, so each is a scale.
+- `seconds` and `milliseconds`: numbers of any BSON type. Mixed, they are not in order of time, but their ranges do not
+  overlap, so each is a scale.
 - `date`: BSON dates.
 
-Whatever lies outside the scales (nulls, booleans, `"yesterday"`, 12) never moves a position.
+Values outside the scales (nulls, booleans, `"yesterday"`, 12) never move a position.
 """
 
 import re
@@ -41,7 +41,7 @@ class Scale(str, Enum):
 class Cursor:
     """A place in a scale: after the document with this creation time and `_id`.
 
-    Without an `_id` it stands before the first document of that time.
+    Without an `_id` the place is before the first document of that time.
     """
 
     value: Any
@@ -49,7 +49,7 @@ class Cursor:
 
 
 def scale_of(value: object) -> Scale | None:
-    """The scale that `value` belongs to; None when it is no creation time."""
+    """Return the scale of `value`; None when it is not a creation time."""
     if isinstance(value, datetime):
         return Scale.DATE if value >= bound(Scale.DATE, FIRST_SECOND) else None
     if isinstance(value, str):
@@ -63,16 +63,16 @@ def scale_of(value: object) -> Scale | None:
 
 
 def places(value: object, scale: Scale, low: Any, before: Any) -> list[Any]:
-    """Where a document with this creation time stands in the index between `low` and `before` (exclusive).
+    """Return the places in the index of a document with this creation time, between `low` and `before` (exclusive).
 
-    Once for a plain value; an array, which is no creation time, stands there with each of its elements.
+    A plain value has one place; an array, which is not a creation time, has a place for each of its elements.
     """
     values = value if isinstance(value, list) else [value]
     return [each for each in values if scale_of(each) is scale and low <= each < before]
 
 
 def instant_of(value: object) -> datetime:
-    """The creation time as an aware datetime. Raises ValueError naming the value."""
+    """Return the creation time as an aware datetime. Raises ValueError naming the value."""
     match scale_of(value):
         case Scale.DATE if isinstance(value, datetime):
             return value
@@ -85,11 +85,11 @@ def instant_of(value: object) -> datetime:
             return _instant(Decimal(str(value)))
         case Scale.MILLISECONDS:
             return _instant(Decimal(str(value)) / 1000)
-    raise ValueError(f"{_shown(value)} is no creation time")
+    raise ValueError(f"{_shown(value)} is not a creation time")
 
 
 def bound(scale: Scale, second: int) -> Any:
-    """The least value of `scale` in the Unix second `second`: everything before it is earlier."""
+    """Return the least value of `scale` in the Unix second `second`: everything before it is earlier."""
     match scale:
         case Scale.TEXT:
             return str(second)
@@ -102,7 +102,7 @@ def bound(scale: Scale, second: int) -> Any:
 
 
 def start_of(scale: Scale) -> Any:
-    """The least value of the scale."""
+    """Return the least value of the scale."""
     return bound(scale, FIRST_SECOND)
 
 

@@ -1,4 +1,4 @@
-"""Kinds of chat message: which names documents use for them, whether they are pushed, how they are previewed.
+"""Kinds of chat message: their names in documents, whether they are pushed, and their previews.
 
 Both tables are extended by settings: `CHAT_TYPES` (`1=text,2=image,99=silent`) and `CHAT_PREVIEWS`
 (`image=[图片]`). Pure.
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 TEXT, SILENT = "text", "silent"
 
-#: What a message that is not text shows. For the TITLED kinds the title in its data follows.
+#: The preview of a message that is not text. For the TITLED kinds the title in its data follows.
 PREVIEWS: dict[str, str] = {
     "image": "[图片]",
     "voice": "[语音]",
@@ -50,7 +50,7 @@ TYPES: dict[str, str] = {name: kind for kind, names in _ALIASES.items() for name
 
 
 def type_name(raw: object) -> str:
-    """A document's `type` as the tables spell it: lower case; whole numbers in digits. "" when unusable."""
+    """Return a document's `type` as in the tables: lower case; whole numbers in digits. "" when unusable."""
     if isinstance(raw, bool) or raw is None:
         return ""
     if isinstance(raw, float) and raw.is_integer():
@@ -64,5 +64,5 @@ def message_ok(kind: str) -> bool:
 
 
 def unknown_kinds(types: Mapping[str, str], previews: Mapping[str, str]) -> list[str]:
-    """Kinds that `types` leads to but nothing can show."""
+    """Return kinds in `types` that have no preview."""
     return sorted(set(types.values()) - set(previews) - {TEXT, SILENT})

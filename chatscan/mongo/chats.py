@@ -1,6 +1,6 @@
-"""A chat collection, read in bounded pieces along an index.
+"""Read a chat collection in bounded pieces along an index.
 
-Every read names its index, so that MongoDB refuses it (and we say why) rather than scan the collection.
+Every read names its index, so that MongoDB refuses it (and we say why) instead of scanning the collection.
 """
 
 import contextlib
@@ -25,11 +25,11 @@ from chatscan.mongo.connection import (
 )
 from chatscan.mongo.doorbell import Doorbell, DoorbellError
 
-#: At most so many documents of each kind of oddity are looked at.
+#: How many documents of each kind of oddity are read at most.
 ODD_LIMIT = 100
 #: BSON types in the order in which MongoDB sorts them, by the aliases that `$type` takes.
 _TYPE_ORDER = ("null", "number", "string", "object", "array", "binData", "objectId", "bool", "date", "timestamp")
-# Without arrays: MongoDB would read the whole index for them. Each element of one stands in the index by itself.
+# Without arrays: MongoDB would read the whole index for them. Each element of an array has its own index entry.
 _TYPES_WITHOUT_SCALE = ("object", "binData", "objectId", "bool", "timestamp", "regex")
 _TYPE_OF_CLASS = {"str": "string", "dict": "object", "bytes": "binData", "Binary": "binData", "UUID": "binData"}
 _TYPE_OF_CLASS |= {"ObjectId": "objectId", "bool": "bool", "datetime": "date", "Timestamp": "timestamp"}
@@ -37,7 +37,7 @@ _TYPE_OF_CLASS |= dict.fromkeys(("int", "float", "Int64", "Decimal128"), "number
 
 
 class MissingIndexError(ChatStoreError):
-    """There is no index on the position field, so nothing is read. The text has the command that creates it."""
+    """The position field has no index, so nothing is read. The message has the command that creates it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class ChatStore:
         self._index = ""
 
     def is_empty(self) -> bool:
-        """Whether it holds no document (or does not exist). Costs one document, with or without an index."""
+        """Whether the collection is empty or does not exist. Costs one document, with or without an index."""
         with translated(self.name):
             return self._collection.find_one({}, {"_id": 1}, max_time_ms=self._timeout_ms) is None
 
@@ -80,23 +80,23 @@ class ChatStore:
         )
 
     def newest(self, scale: Scale, before: Any) -> Cursor | None:
-        """The place of the newest document of a scale, up to `before` (exclusive)."""
+        """Return the place of the newest document of a scale, up to `before` (exclusive)."""
         document = next(self._find({self._time: {"$gte": start_of(scale), "$lt": before}}, -1, 1, (self._time,)), None)
         if document is None:
             return None
         found = places(_at(document, self._time), scale, start_of(scale), before)
-        # A value of the scale's range that is no creation time ("16_abc"): it holds the place all the same.
+        # A value in the scale's range that is not a creation time ("16_abc") is a place all the same.
         return Cursor(max(found, default=_at(document, self._time)), document["_id"])
 
     def read_after(
         self, scale: Scale, cursor: Cursor | None, *, before: Any, limit: int, fields: Iterable[str] | None = None
     ) -> Iterator[dict[str, Any]]:
-        """At most `limit` documents after `cursor` and up to `before` (exclusive), by creation time, then `_id`."""
+        """Return at most `limit` documents after `cursor`, up to `before` (exclusive), by creation time and `_id`."""
         cursor = cursor or Cursor(start_of(scale))
         if cursor.document_id is None:
             yield from self._find({self._time: {"$gte": cursor.value, "$lt": before}}, 1, limit, fields)
             return
-        # Two reads, because an `$or` of both would have MongoDB sort what an index has in order already.
+        # Two reads, because for an `$or` of both MongoDB would sort what the index already has in order.
         for document in self._find({self._time: cursor.value, **_later(cursor.document_id)}, 1, limit, fields):
             limit -= 1
             yield document
@@ -104,20 +104,20 @@ class ChatStore:
             yield from self._find({self._time: {"$gt": cursor.value, "$lt": before}}, 1, limit, fields)
 
     def keys(self, low: Any, high: Any) -> Iterator[Key]:
-        """Documents with a creation time from `low` to `high`, both inclusive, without their bodies."""
+        """Return documents with a creation time from `low` to `high`, both inclusive, without their bodies."""
         for document in self._find({self._time: {"$gte": low, "$lte": high}}, 1, 0, (self._time,)):
             yield Key(document["_id"], _at(document, self._time))
 
     def by_id(self, ids: Sequence[Any], fields: Iterable[str]) -> list[dict[str, Any]]:
-        """The documents with these ids, in no order."""
+        """Return the documents with these ids, in any order."""
         condition = {"_id": {"$in": list(ids)}}
         with translated(self.name):
             return list(self._collection.find(condition, projection(fields), max_time_ms=self._timeout_ms))
 
     def current(self, ids: Sequence[Any], fields: Iterable[str], seconds: float) -> list[dict[str, Any]]:
-        """The documents with these ids as they are now, in no order. It takes no longer than `seconds`, whatever the
-        server does. A collection that does not exist is a ChatStoreError: messages came from one that did."""
-        # A secondary may not have yet what was read from another server.
+        """Return the documents with these ids as they are now, in any order, within `seconds`, whatever the
+        server does. A missing collection is a ChatStoreError: the messages came from an existing one."""
+        # A secondary may not yet have what was read from another server.
         current = self._collection.with_options(read_preference=ReadPreference.PRIMARY)
         with translated(self.name), pymongo.timeout(seconds):
             found = list(current.find({"_id": {"$in": list(ids)}}, projection(fields)))
@@ -126,14 +126,13 @@ class ChatStore:
         return found
 
     def _exists(self) -> bool:
-        """As far as the login may know, without the right to list all collections."""
+        """Whether the collection exists, as far as the login can tell without the right to list all collections."""
         wanted = {"name": self._collection.name}
         return bool(self._collection.database.list_collection_names(filter=wanted, authorizedCollections=True))
 
     def odd(self, second: int, fields: Iterable[str]) -> Iterator[dict[str, Any]]:
-        """Documents that no position reaches: no creation time, or one in or after the Unix second `second`.
-
-        The newest ODD_LIMIT of each sort of oddity.
+        """Return documents that no position reaches: without a creation time, or with one in or after the Unix second
+        `second`; the newest ODD_LIMIT of each kind.
         """
         ranges: list[dict[str, Any]] = [
             {self._time: None},
@@ -152,13 +151,13 @@ class ChatStore:
             yield from self._find(condition, -1, ODD_LIMIT, fields)
 
     def count(self, low: Any, high: Any, most: int) -> int:
-        """How many documents lie from `low` to `high` (exclusive), counted up to `most`."""
+        """Count the documents from `low` to `high` (exclusive), up to `most`."""
         condition = {self._time: {"$gte": low, "$lt": high}}
         with self._reading():
             return self._collection.count_documents(condition, hint=self._index, limit=most, maxTimeMS=self._timeout_ms)
 
     def open_doorbell(self, wait_seconds: float = BELL_SECONDS) -> "Doorbell":
-        """Raises DoorbellError where there are no change streams."""
+        """Open a change stream. Raises DoorbellError where there are none."""
         pipeline: list[dict[str, Any]] = [{"$match": {"operationType": "insert"}}, {"$project": {"documentKey": 1}}]
         milliseconds = max(1, int(min(wait_seconds, BELL_SECONDS) * 1000))
         with translated(self.name, DoorbellError):
@@ -196,12 +195,12 @@ class ChatStore:
 
 
 def _is_whole(spec: Mapping[str, Any]) -> bool:
-    """Whether an index holds every document in the plain order of values."""
+    """Whether an index contains every document, in the plain order of values."""
     return not any(spec.get(option) for option in ("sparse", "partialFilterExpression", "collation", "hidden"))
 
 
 def _later(document_id: Any) -> dict[str, Any]:
-    """The condition for ids that sort after `document_id`, ids of other types included."""
+    """Return the condition for ids that sort after `document_id`, ids of other types included."""
     name = _TYPE_OF_CLASS.get(type(document_id).__name__, "null")
     types = _TYPE_ORDER[_TYPE_ORDER.index(name) + 1 :]
     after: list[dict[str, Any]] = [{"_id": {"$gt": document_id}}, {"_id": {"$type": list(types)}}]

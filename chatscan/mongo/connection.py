@@ -1,6 +1,6 @@
-"""The connection to the chat database, and what every read of it has in common.
+"""The connection to the chat database, and what all reads have in common.
 
-Every call is bounded in time. All errors are ChatStoreErrors; their text holds no password.
+Every call is bounded in time. All errors are ChatStoreErrors; their messages contain no password.
 """
 
 import contextlib
@@ -15,9 +15,9 @@ from pymongo.monitoring import CommandListener
 from pymongo.uri_parser import parse_uri
 
 DEFAULT_DATABASE = "higo"
-#: How long a ring is waited for in one call, and so how late a stop can be noticed.
+#: How long one call waits for a ring, and so how late a stop may be noticed.
 BELL_SECONDS = 1.0
-# Odd bytes in one document must not stop the batch it is in.
+# Invalid bytes in one document must not stop its batch.
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True,
     unicode_decode_error_handler="replace",
@@ -29,11 +29,11 @@ Client = MongoClient[dict[str, Any]]
 
 
 class ChatStoreError(Exception):
-    """The chat database could not be asked; the text says what and where."""
+    """A read of the chat database failed; the message says what and where."""
 
 
 def connect(url: str, timeout_seconds: float, listeners: Sequence[CommandListener] = ()) -> Client:
-    """A client that has not connected yet. Raises ChatStoreError for an URL that cannot be used."""
+    """Return a client that has not connected yet. Raises ChatStoreError for an invalid URL."""
     milliseconds = int(timeout_seconds * 1000)
     with translated("MONGO_URL"):
         return MongoClient(
@@ -47,25 +47,25 @@ def connect(url: str, timeout_seconds: float, listeners: Sequence[CommandListene
 
 
 def database_of(url: str, configured: str) -> str:
-    """The database to read: the setting's, else the URL's, else `higo`."""
+    """Return the database to read: the setting's, else the URL's, else `higo`."""
     with translated("MONGO_URL"):
         return configured or parse_uri(url, validate=False)["database"] or DEFAULT_DATABASE
 
 
 def projection(fields: Iterable[str] | None) -> dict[str, int] | None:
-    """Which fields to read; None for all."""
+    """Return the fields to read; None for all."""
     return None if fields is None else {"_id": 1, **dict.fromkeys(fields, 1)}
 
 
 def create_index_command(name: str, key: Mapping[str, int]) -> str:
-    """The mongo shell's command."""
+    """Return the mongo shell's command for an index."""
     database, _, collection = name.partition(".")
     return f'db.getSiblingDB("{database}").getCollection("{collection}").createIndex({json.dumps(key)})'
 
 
 @contextlib.contextmanager
 def translated(name: str, error_class: type[ChatStoreError] = ChatStoreError) -> Iterator[None]:
-    """Turn every error of pymongo into one of ours that says what was asked: `name`."""
+    """Turn every error of pymongo into a ChatStoreError that names what was read: `name`."""
     try:
         yield
     except (PyMongoError, ValueError) as error:

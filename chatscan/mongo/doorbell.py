@@ -1,4 +1,4 @@
-"""MongoDB's change stream as a doorbell: somebody has written something."""
+"""MongoDB's change stream as a doorbell: it only says that there is something to read."""
 
 import contextlib
 from collections.abc import Callable
@@ -11,19 +11,19 @@ from chatscan.mongo.connection import ChatStoreError, translated
 
 
 class DoorbellError(ChatStoreError):
-    """There is no change stream (a standalone server, no permission), or it broke."""
+    """There is no change stream (a standalone server, missing permission), or it broke."""
 
 
 class Doorbell:
-    """A change stream that only says that there is something to read; what it carries is not used but the ids."""
+    """A change stream of which only the inserted ids are used."""
 
     def __init__(self, stream: "CollectionChangeStream[dict[str, Any]]", name: str) -> None:
         self._stream, self._name = stream, name
-        #: Insertions that it has told of, known ones included.
+        #: Insertions that it has reported, known ones included.
         self.heard = 0
 
     def wait(self, is_known: Callable[[Any], bool], is_over: Callable[[], bool]) -> Any | None:
-        """The `_id` of an inserted document that is not known yet; None when `is_over`. Raises DoorbellError."""
+        """Wait for the `_id` of an inserted, unknown document; None when `is_over`. Raises DoorbellError."""
         while not is_over():
             with translated(self._name, DoorbellError):
                 event = self._stream.try_next()

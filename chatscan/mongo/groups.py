@@ -15,7 +15,7 @@ class GroupStore:
         self._timeout_ms = int((client.options.server_selection_timeout or 10) * 1000)
 
     def find(self, group_ids: Collection[str], fields: Iterable[str]) -> list[dict[str, Any]]:
-        """The groups with these ids, whether they are stored as text or as numbers."""
+        """Return the groups with these ids, whether the ids are stored as text or as numbers."""
         numbers = [int(group_id) for group_id in group_ids if group_id.isascii() and group_id.isdecimal()]
         wanted = [*group_ids, *(number for number in numbers if number < 2**63)]
         condition = {self._id: {"$in": wanted}}
@@ -23,7 +23,7 @@ class GroupStore:
             return list(self._collection.find(condition, projection(fields), max_time_ms=self._timeout_ms))
 
     def index_advice(self) -> str:
-        """The command for an index on the group id, if there is none; else ""."""
+        """Return the command for an index on the group id, if there is none; else ""."""
         with translated(self.name):
             keys = [next(iter(spec["key"])) for spec in self._collection.list_indexes()]
         return "" if self._id in keys else create_index_command(self.name, {self._id: 1})

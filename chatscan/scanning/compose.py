@@ -1,4 +1,4 @@
-"""A chat message becomes a push: for whom, under which title, with which text. Pure."""
+"""Compose a push from a chat message: audience, title and text. Pure."""
 
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from pushes.values import Audience, PushMessage
 
 
 def group_push(message: ChatMessage, group: Group | None, config: ScanConfig, now: datetime) -> PushMessage | Refuse:
-    """The push of one group message: one message, whatever the size of the group."""
+    """Return the push of one group message: a single message, whatever the size of the group."""
     if is_too_old(message, config, now):
         return Refuse(Refusal.TOO_OLD)
     if group is None:
@@ -38,18 +38,18 @@ def group_push(message: ChatMessage, group: Group | None, config: ScanConfig, no
 
 
 def audience_of(group: Group, config: ScanConfig) -> tuple[str, ...]:
-    """Whom a group's messages are for; empty when nobody was found in it."""
+    """Return the recipients of a group's messages; empty when the group has no members."""
     wanted = group.members if config.audience == "members" else (group.owner_id,)
     return tuple(account for account in wanted if account)
 
 
 def private_push(message: ChatMessage, config: ScanConfig, now: datetime) -> PushMessage | Refuse:
-    """The push of one private message. The client is told whom it is from, and so which chat to open."""
+    """Return the push of one private message. Its data names the sender, and so the chat to open."""
     if is_too_old(message, config, now):
         return Refuse(Refusal.TOO_OLD)
     if message.to_id == message.sender_id:
         return Refuse(Refusal.NO_RECIPIENT)
-    # One conversation for both directions: muted as one, and always in one shard.
+    # One conversation for both directions: muted together, and always in the same shard.
     pair = ":".join(sorted((message.sender_id, message.to_id)))
     return PushMessage(
         kind=Kind.PRIVATE,
@@ -64,7 +64,7 @@ def private_push(message: ChatMessage, config: ScanConfig, now: datetime) -> Pus
 
 
 def shown(message: ChatMessage, config: ScanConfig) -> str:
-    """What may be stored and sent of a message's text, by CHAT_PRIVACY."""
+    """Return what may be stored and sent of a message's text, by CHAT_PRIVACY."""
     if config.privacy == HIDDEN:
         return HIDDEN_TEXT
     text = message.text

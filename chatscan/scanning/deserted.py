@@ -1,4 +1,4 @@
-"""Groups in which nobody was found the last time that somebody wrote in them: most likely a wrong setting."""
+"""Groups without any member when a message was last written in them: most likely a wrong setting."""
 
 import logging
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ SHOWN_GROUPS, MAX_DESERTED = 5, 1_000
 
 
 class DesertedGroups:
-    """Those that one scanner has met; the first is logged."""
+    """The deserted groups that one scanner has met; the first is logged."""
 
     def __init__(self, config: ScanConfig) -> None:
         self._config = config
@@ -21,7 +21,7 @@ class DesertedGroups:
 
     @property
     def advice(self) -> str:
-        """For the operator; "" when somebody was found in every group."""
+        """Return advice for the operator; "" when every group had members."""
         if not self._ids:
             return ""
         names = ", ".join(list(self._ids)[:SHOWN_GROUPS])
@@ -32,7 +32,7 @@ class DesertedGroups:
         )
 
     def note(self, groups: Mapping[str, Group]) -> None:
-        """Remember the deserted ones of `groups`, and forget the others."""
+        """Remember the deserted groups among `groups`, and forget the others."""
         for group_id, group in groups.items():
             if compose.audience_of(group, self._config):
                 self._ids.pop(group_id, None)

@@ -1,4 +1,4 @@
-"""The dead letter of a chat document that cannot be pushed: what of it may be kept, and under which position."""
+"""Dead letters of chat documents that cannot be pushed: their content and position."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -10,13 +10,13 @@ from chatscan.messages.documents import Refuse
 from chatscan.mongo import bson_text
 from pushes import submit
 
-#: Bytes of a document that a dead letter keeps; the whole of it is still in MongoDB.
+#: Bytes of a document that a dead letter keeps; the whole document is still in MongoDB.
 MAX_BYTES = 65_536
 MAX_POSITION = 100
 
 
 def keep(kind: str, identity: str, kept: Mapping[str, Any], refuse: Refuse) -> None:
-    """Store the letter. The same document twice is one letter."""
+    """Store a dead letter. The same document twice is one letter."""
     position = f"{kind}:{identity}"
     if len(position) > MAX_POSITION:
         position = f"{kind}:{blake2b(identity.encode(), digest_size=16).hexdigest()}"
@@ -24,7 +24,7 @@ def keep(kind: str, identity: str, kept: Mapping[str, Any], refuse: Refuse) -> N
 
 
 def kept(document: Mapping[str, Any], config: ScanConfig) -> Mapping[str, Any]:
-    """What a letter may keep: the text only if CHAT_PRIVACY lets it be stored, and never megabytes."""
+    """Return what a letter may keep: the text only if CHAT_PRIVACY allows it, and never megabytes."""
     fields, privacy = config.fields, config.privacy
     name = fields.data.split(".")[0]
     if privacy != FULL:

@@ -1,4 +1,4 @@
-"""The loop around a scanner: rings and intervals, waiting while the lane is deep, going on after outages."""
+"""The loop around a scanner: doorbell and intervals, back-pressure, and recovery after outages."""
 
 import logging
 import threading
@@ -26,21 +26,21 @@ from pushes.storage import clocks
 
 log = logging.getLogger(__name__)
 
-#: What passes by itself: the scanner waits and tries again.
+#: Temporary errors: the scanner waits and retries.
 PASSING = (ChatStoreError, DatabaseError, InterfaceError, RedisError, PositionLostError)
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 HEARTBEAT_SECONDS = 5.0
 BACKLOG_PAUSE_SECONDS = 1.0
 _RATE_SECONDS = 60.0
-#: How far the clocks of writers and ours may differ when a message is called new.
+#: How far the writers' clocks and ours may differ when a message counts as new.
 FRESH_SECONDS = 5.0
-#: A replica set under load may tell of an insertion later than a read finds it.
+#: A replica set under load may report an insertion later than a read finds it.
 DEAF_SECONDS = 3.0
 
 
 @dataclass(slots=True)
 class Outage:
-    """Something that the scanner cannot do without is away."""
+    """A service that the scanner needs is unavailable."""
 
     error_class: type[Exception]
     since: float
@@ -48,17 +48,16 @@ class Outage:
 
 
 class Ears:
-    """Whether the change stream says what it should. One that went blind stays open and silent: it gives itself
-    away when messages are found that it has not told of, neither before they were read nor in the waits of at least
-    DEAF_SECONDS after it. `now` is a monotonic clock's."""
+    """Detects a change stream that is open but silent ("deaf"): messages are found that it reported neither before they
+    were read, nor in the waits of at least DEAF_SECONDS after it. `now` is the monotonic clock's."""
 
     def __init__(self) -> None:
         self.is_deaf = False
         self._was_silent, self._missed, self._since = False, 0, 0.0
 
     def waited(self, heard: int, heard_before: int, now: float) -> int:
-        """After a wait: how many insertions the stream has told of, and had before it. Returns the number of
-        messages that it withheld; 0 if it is to be trusted, or not yet to be judged."""
+        """Call it after a wait, with the number of insertions that the stream reported, and that it had reported
+        before. Returns how many messages it missed; 0 if it is trusted, or cannot be judged yet."""
         if heard > heard_before:
             self.is_deaf, self._was_silent, self._missed = False, False, 0
             return 0
@@ -69,20 +68,20 @@ class Ears:
         return self._missed
 
     def read(self, ages: Sequence[float], interval: float, now: float) -> None:
-        """After reading: messages that were made during a silent wait should have rung. (A rewind's are older, and
-        one whose time had to come first is younger.)"""
+        """Call it after reading: messages that were made during a silent wait should have rung. (Messages of a rewind
+        are older, and a message whose time had to come first is newer.)"""
         fresh = sum(-FRESH_SECONDS <= age <= interval + FRESH_SECONDS for age in ages) if self._was_silent else 0
         if fresh and not self._missed:
             self._since = now
         self._missed += fresh
 
     def reset(self) -> None:
-        """Another stream, or none: what was silent before says nothing about it."""
+        """Start afresh with another stream, or without one."""
         self._was_silent, self._missed = False, 0
 
 
 class Runner:
-    """Runs one scanner until `stop` is set. `interval` is the time between two looks without a ring, in seconds."""
+    """Runs one scanner until `stop` is set. `interval` is the time between two polls, in seconds."""
 
     def __init__(
         self, scanner: Scanner, chats: ChatStore, stop: threading.Event, *, interval: float, has_doorbell: bool
@@ -105,7 +104,7 @@ class Runner:
         self._odd = 0
 
     def run(self) -> None:
-        """Return after `stop` was set, with the batch in hand finished."""
+        """Run; return after `stop` is set and the current batch is finished."""
         self._started_at = clocks.now()
         try:
             while not self._stop.is_set():
@@ -114,7 +113,7 @@ class Runner:
                 except PASSING as error:
                     self._back_off(error)
         except Exception as error:
-            # A defect: whoever starts us again should not look as if all had been well.
+            # A bug: after a restart the scanner must not look as if it had been stopped normally.
             self._note_error(describe(error))
             _quietly(partial(self._report, Mode.FAILING, describe(error), force=True))
             raise
@@ -124,7 +123,8 @@ class Runner:
             self._close_bell()
 
     def once(self) -> int:
-        """Read everything that is there, look back and aside, and return the number of pushes. Raises PASSING."""
+        """Read everything that is waiting, late and odd documents included, and return the number of pushes. Raises
+        PASSING."""
         self._started_at = clocks.now()
         self._prepare()
         accepted = self._read_on()
@@ -150,7 +150,7 @@ class Runner:
 
     @property
     def _listening(self) -> Mode:
-        """How it hears of new messages just now. A stream that was deaf is trusted again once it is heard."""
+        """Return how the scanner learns of new messages now. A deaf stream is trusted again once it reports one."""
         if self._ears.is_deaf:
             return Mode.DEAF
         return Mode.DOORBELL if self._bell else Mode.POLLING
@@ -181,7 +181,7 @@ class Runner:
             self._look_aside_at = now + settings.CHAT_ODD_SECONDS
 
     def _wait(self) -> None:
-        """Until a document that we do not know yet rings, or the interval is over."""
+        """Wait until an unknown document rings, or the interval is over."""
         over_at = time.monotonic() + self._interval
         if self._bell is None:
             while (left := over_at - time.monotonic()) > 0 and not self._stop.wait(min(left, HEARTBEAT_SECONDS)):
@@ -202,20 +202,20 @@ class Runner:
         self._rung = rung
 
     def _is_over(self, over_at: float) -> bool:
-        """Asked once a second while nothing rings, and so the place for signs of life."""
+        """Whether the wait is over. Called once a second while nothing rings, so heartbeats are sent here."""
         self._report(self._listening, self._bell_error)
         return self._stop.is_set() or time.monotonic() >= over_at
 
     def _deaf(self, missed: int) -> None:
-        """The stream is open, and silent about what was read without it: try another one."""
-        error = DoorbellError(f"{self._chats.name}: the change stream said nothing of {missed} new messages")
-        log.warning("%s: %s; polling until it is heard again", self._kind, error)
+        """Replace a deaf stream by another one."""
+        error = DoorbellError(f"{self._chats.name}: the change stream missed {missed} new messages")
+        log.warning("%s: %s; polling until the change stream is back", self._kind, error)
         self._note_error(str(error))
         self._bell_error = str(error)
         self._no_bell(error)
 
     def _answer_ring(self) -> None:
-        """What rang was not beyond the position: then it must lie before it (or nowhere)."""
+        """Look for a document that rang but is not beyond the position: it must be before it (or nowhere)."""
         if self._rung is not None and not self._scanner.is_handled(self._rung):
             self._look_back_at = 0.0
         self._rung = None
@@ -235,11 +235,11 @@ class Runner:
     def _no_bell(self, error: DoorbellError) -> None:
         self._close_bell()
         self._ears.reset()
-        # A failover is over soon; a standalone server stays one.
+        # A failover is over soon; a standalone server stays standalone.
         pause = min(settings.CHAT_DOORBELL_RETRY_SECONDS, 2.0**self._bell_tries)
         self._bell_retry_at, self._bell_tries = time.monotonic() + pause, self._bell_tries + 1
         if not self._bell_error:
-            log.warning("%s: no change stream, so polling every %g s (%s)", self._kind, self._interval, error)
+            log.warning("%s: no change stream; polling every %g s (%s)", self._kind, self._interval, error)
         self._bell_error = str(error)
 
     def _close_bell(self) -> None:
@@ -282,7 +282,7 @@ class Runner:
         _quietly(lambda: self._report(Mode.STOPPED, force=True))
 
     def _report(self, mode: Mode, detail: str = "", *, force: bool = False) -> None:
-        """The heartbeat: at once when the mode changes, else every few seconds."""
+        """Write the heartbeat: at once when the mode changes, otherwise every few seconds."""
         now = time.monotonic()
         if not force and mode == self._mode and now < self._heartbeat_at and not self._unsaid_error:
             return
@@ -309,13 +309,13 @@ class Runner:
 
 
 def describe(error: Exception) -> str:
-    """One line for logs and pages; our own errors say everything themselves."""
+    """Describe an error in one line for logs and pages; our own errors already have complete messages."""
     text = " ".join(str(error).split())
     return (text if isinstance(error, ChatStoreError) else f"{type(error).__name__}: {text}")[:300]
 
 
 def _quietly(write: Callable[[], None]) -> None:
-    """Write news about the process if the database can take it now."""
+    """Write the process's state, if the database is available now."""
     try:
         write()
     except (DatabaseError, InterfaceError):

@@ -1,8 +1,8 @@
 """One scanner's steps: read → refuse or compose → one transaction of pushes, dead letters and position.
 
-`forward` reads on from the position. `look_back` reads the last CHAT_OVERLAP_SECONDS before it again for
-documents that arrived late; dedupe keys make that harmless, and what this process has handled is not
-even fetched. `look_aside` finds documents that no position ever reaches. Nothing here waits.
+`forward` reads from the position on. `look_back` reads the last CHAT_OVERLAP_SECONDS before the position again, for
+documents that arrived late; dedupe keys make that harmless, and documents that this process has handled are not even
+fetched. `look_aside` finds documents that no position reaches. Nothing here waits.
 """
 
 import logging
@@ -38,7 +38,7 @@ _FORGET_FROM = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One document that was read. `cursor` is the place after it; None if it was read out of order."""
+    """One document that was read. `cursor` is the place after it; None for a document read out of order."""
 
     identity: str
     document_id: Any
@@ -53,7 +53,7 @@ class Item:
 
 
 class Composed(NamedTuple):
-    """The push that was made of an item."""
+    """The push that was composed from an item."""
 
     item: Item
     push: PushMessage
@@ -68,8 +68,8 @@ class RefusedItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one `forward` did. `lag_seconds` is the age of the oldest document not read yet; 0 when none is left.
-    `ages` are those of the messages read, in seconds."""
+    """What one `forward` did. `lag_seconds` is the age of the oldest unread document; 0 when none is left. `ages` are
+    those of the messages read, in seconds."""
 
     read: int
     accepted: int
@@ -79,7 +79,7 @@ class Step:
 
 
 class Scanner:
-    """One scanner's reading, composing and storing."""
+    """Reads, composes and stores for one scanner."""
 
     def __init__(self, config: ScanConfig, chats: ChatStore, groups: GroupDirectory) -> None:
         self.config = config
@@ -92,11 +92,11 @@ class Scanner:
 
     @property
     def advice(self) -> str:
-        """What an operator should know of what was read so far; "" if nothing."""
+        """Return advice for the operator about what was read so far; "" if there is none."""
         return self._deserted.advice
 
     def prepare(self, now: datetime) -> str:
-        """Make sure of the index and of a first position (the newest message, so that nothing old is pushed).
+        """Ensure an index and a first position (the newest message, so that nothing old is pushed).
 
         Returns advice for the operator, or "". Raises ChatStoreError.
         """
@@ -130,7 +130,7 @@ class Scanner:
         return Step(len(items), accepted, not full, max(lags, default=0.0), tuple(ages.values()))
 
     def look_back(self, now: datetime) -> int:
-        """Push what arrived late; returns how much. Call it when `forward` has caught up."""
+        """Push documents that arrived late; returns how many. Call it when `forward` has caught up."""
         mark = self._mark()
         missed = [key for scale, cursor in mark.cursors.items() for key in self._missed(scale, cursor, mark, now)]
         accepted = 0
@@ -147,7 +147,7 @@ class Scanner:
     def look_aside(self, now: datetime) -> int:
         """Keep documents that no position reaches as dead letters; returns how many there are now.
 
-        Those from before the scanner's first start are nobody's fault and stay unmentioned.
+        Documents from before the scanner's first start are ignored.
         """
         start = ScannerPosition.objects.values_list("created_at", flat=True).get(pk=self.config.kind)
         found: set[str] = set()
@@ -163,14 +163,14 @@ class Scanner:
         return len(found)
 
     def is_handled(self, document_id: object) -> bool:
-        """Whether this process has dealt with the document."""
+        """Whether this process has handled the document."""
         identity = documents.identity_of(document_id)
         return identity in self._handled or identity in self._odd
 
     def rehearse(
         self, cursors: watermarks.Cursors, now: datetime, most: int
     ) -> Iterator[tuple[list[RefusedItem], list[PushMessage]]]:
-        """What reading from `cursors` would refuse and push, batch by batch, up to `most` of each scale."""
+        """Yield what reading from `cursors` would refuse and push, batch by batch, up to `most` of each scale."""
         for scale in Scale:
             mark, left = Watermark(self.config.kind, 0, cursors, cursors, {}), most
             while left > 0 and (items := list(islice(self._read(scale, mark, now), left))):
@@ -186,7 +186,7 @@ class Scanner:
         return mark
 
     def _end(self, now: datetime) -> int:
-        """The Unix second before which documents are read: clocks that are a little ahead must not delay a push."""
+        """Return the Unix second before which documents are read: clocks slightly ahead must not delay a push."""
         return int(now.timestamp()) + self.config.ahead_seconds + 1
 
     def _read(self, scale: Scale, mark: Watermark, now: datetime) -> Iterator[Item]:
@@ -200,8 +200,8 @@ class Scanner:
             yield replace(self._item(document), scale=scale, cursor=place)
 
     def _place(self, document: Mapping[str, Any], scale: Scale, low: Any, before: Any) -> Cursor:
-        """The position after this document: at its creation time, or where the index has the first element of an
-        array. An array as a position would compare with arrays only, and the scanner would never read again."""
+        """Return the position after this document: at its creation time, or at the index entry of an array's first
+        element. An array as a position would compare only with arrays, and the scanner would never read again."""
         value = documents.at(document, self.config.fields.created_at)
         if isinstance(value, list):
             value = min(instants.places(value, scale, low, before), default=low)
@@ -242,7 +242,7 @@ class Scanner:
         return done.accepted
 
     def _composed(self, items: Sequence[Item], now: datetime) -> tuple[list[Composed], list[RefusedItem]]:
-        """The pushes, in order of time, and the items that are none, with their reason."""
+        """Return the pushes, in order of time, and the refused items with their reasons."""
         wanted = {item.result.group_id for item in items if isinstance(item.result, ChatMessage)} - {""}
         groups = self._groups.load(wanted) if wanted else {}
         self._deserted.note(groups)
@@ -267,8 +267,8 @@ class Scanner:
             return Refuse(Refusal.UNEXPECTED, "composing")
 
     def _missed(self, scale: Scale, cursor: Cursor, mark: Watermark, now: datetime) -> Iterator[Any]:
-        """Ids within the overlap that this process has not handled."""
-        # A position may be a little ahead of the clock, or (by an unreadable value) no time at all.
+        """Return ids within the overlap that this process has not handled."""
+        # A position may be slightly ahead of the clock, or (for an unreadable value) not a time at all.
         second = int(min(_instant(cursor) or now, now).timestamp()) - self.config.overlap_seconds
         floor = mark.floors.get(scale)
         low = instants.bound(scale, second)
@@ -280,7 +280,7 @@ class Scanner:
                 yield key.document_id
 
     def _forget(self, now: datetime) -> None:
-        """Drop what no look back can meet any more."""
+        """Drop what no `look_back` can meet any more."""
         mark = self._mark()
         oldest = min((_instant(cursor) or now for cursor in mark.cursors.values()), default=now)
         limit = min(oldest, now) - timedelta(seconds=self.config.overlap_seconds + 1)
@@ -295,7 +295,7 @@ class Scanner:
         shown = characters.shorten(str(value), 60)
         if instants.scale_of(value) is not None:
             return Refuse(Refusal.FUTURE_TIME, f"{path}={shown}")
-        return Refuse(Refusal.BAD_TIME, f"{path}={shown!r} is no creation time")
+        return Refuse(Refusal.BAD_TIME, f"{path}={shown!r} is not a creation time")
 
 
 def _refused(composed: Iterable[Composed], results: Iterable[submit.Result]) -> Iterator[RefusedItem]:
@@ -306,7 +306,7 @@ def _refused(composed: Iterable[Composed], results: Iterable[submit.Result]) -> 
 
 
 def _after(cursors: watermarks.Cursors, items: Iterable[Item]) -> dict[Scale, Cursor]:
-    """The cursors once `items` are done."""
+    """Return the cursors after `items`."""
     moved = {item.scale: item.cursor for item in items if item.scale is not None and item.cursor is not None}
     return {**cursors, **moved}
 

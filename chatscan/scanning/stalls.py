@@ -1,16 +1,15 @@
-"""When a scanner counts as stalled, from what it reports of itself. Pure: rows and a clock in, a name out.
+"""Decide whether a scanner is stalled, from what it reports about itself. Pure: rows and a clock in, a name out.
 
-Somebody is warned of exactly this, on the overview, on the scanner's page and in /metrics:
+The overview, the scanner's page and /metrics report exactly these stalls:
 
-- `dead`: it has given no sign of life for `silence_seconds()`, although nobody stopped it. A running scanner gives
-  one every few seconds, whatever it does or waits for.
-- `failing`, `waiting`: it lives, but has not been able to look for new messages for `patience()`: MongoDB, the
-  database or Redis is away, an index is missing; or its lane is too deep.
-- `behind`: the oldest message that it has not read is older than CHAT_LAG_ALARM_SECONDS.
-- `deaf`: its change stream is open and said nothing of messages that were read all the same, so they come as late
-  as with polling.
+- `dead`: no heartbeat for `silence_seconds()`, although the scanner was not stopped. A running scanner sends one every
+  few seconds, whatever it does or waits for.
+- `failing`, `waiting`: it is running, but could not look for new messages for `patience()`: MongoDB, the database or
+  Redis is unavailable, or an index is missing; or its lane is full.
+- `behind`: its oldest unread message is older than CHAT_LAG_ALARM_SECONDS.
+- `deaf`: its change stream is open but missed messages that polling found, so they come as late as with polling.
 
-A scanner that was stopped, or that never started, is none of these.
+A scanner that was stopped, or never started, is not stalled.
 """
 
 from datetime import datetime, timedelta
@@ -25,7 +24,7 @@ PATIENT_INTERVALS = 3
 
 
 def stall(row: ScannerPosition, now: datetime) -> Stall | None:
-    """What is wrong with the scanner; None while all is well."""
+    """Return what is wrong with the scanner; None if nothing is."""
     if row.mode == Mode.STOPPED:
         return None
     if now - (row.heartbeat_at or row.created_at) > timedelta(seconds=silence_seconds()):
@@ -38,19 +37,19 @@ def stall(row: ScannerPosition, now: datetime) -> Stall | None:
 
 
 def silence_seconds() -> float:
-    """How long a scanner may say nothing: one call to a server that does not answer may keep it that long."""
+    """Return how long a scanner may be silent: one call to a server that does not answer may take that long."""
     return MIN_SECONDS + float(settings.MONGO_TIMEOUT_SECONDS)
 
 
 def patience(row: ScannerPosition) -> timedelta:
-    """How long it may be unable to look: some of its intervals, and at least half a minute."""
+    """Return how long a scanner may be unable to read: some of its intervals, and at least half a minute."""
     return timedelta(seconds=max(MIN_SECONDS, PATIENT_INTERVALS * row.interval_seconds))
 
 
 def lag_seconds(row: ScannerPosition, now: datetime) -> float:
-    """Age of the oldest message not yet read, as far as anybody can know.
+    """Return the age of the oldest unread message, as far as it is known.
 
-    That is what the scanner says while it looks; since it last could, there may have been messages at any time.
+    While the scanner can read, this is what it reports; otherwise the time since it last could.
     """
     if row.mode != Mode.STOPPED and stall(row, now) not in (Stall.DEAD, Stall.FAILING, Stall.WAITING):
         return row.lag_seconds

@@ -1,4 +1,4 @@
-"""Reading and moving a scanner's position: only by compare-and-set, only with the work that it covers."""
+"""Read and move a scanner's position: only by compare-and-set, and only with the work that it covers."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class PositionLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """A scanner's position as it was read, at `version`."""
+    """A scanner's position as read, at `version`."""
 
     kind: str
     version: int
@@ -32,7 +32,7 @@ class Watermark:
 
 
 def load(kind: str) -> Watermark | None:
-    """Where the scanner stands; None before its first start."""
+    """Return the scanner's position; None before its first start."""
     row = ScannerPosition.objects.filter(pk=kind).first()
     if row is None:
         return None
@@ -40,7 +40,7 @@ def load(kind: str) -> Watermark | None:
 
 
 def create(kind: str, cursors: Cursors, at: datetime | None) -> None:
-    """The first position. Does nothing when there is one by now."""
+    """Create the first position. Does nothing if it exists by now."""
     encoded = _encoded(cursors)
     ScannerPosition.objects.get_or_create(
         kind=kind, defaults={"cursors": encoded, "floors": encoded, "position_at": at}
@@ -48,7 +48,7 @@ def create(kind: str, cursors: Cursors, at: datetime | None) -> None:
 
 
 def advance(mark: Watermark, cursors: Cursors, at: datetime | None) -> Watermark:
-    """Move on from `mark` by compare-and-set; call it first in the transaction that stores what was read.
+    """Advance from `mark` by compare-and-set; call it first in the transaction that stores what was read.
 
     The row stays locked until that commits, so a second scanner waits and then loses. Raises PositionLostError,
     upon which the transaction must be rolled back.
@@ -75,7 +75,7 @@ def count(
 
 
 def set_back(mark: Watermark, cursors: Cursors, at: datetime) -> None:
-    """Put the position where an operator wants it. Raises PositionLostError."""
+    """Move the position to where an operator wants it. Raises PositionLostError."""
     encoded = _encoded(cursors)
     changed = ScannerPosition.objects.filter(pk=mark.kind, version=mark.version).update(
         version=mark.version + 1, cursors=encoded, floors=encoded, position_at=at
@@ -85,7 +85,7 @@ def set_back(mark: Watermark, cursors: Cursors, at: datetime) -> None:
 
 
 def report(kind: str, *, mode: Mode, detail: str = "", **news: Any) -> None:
-    """Write news about the process: never part of the position, never in its way."""
+    """Write the process's state, which is not part of the position and never conflicts with it."""
     ScannerPosition.objects.filter(pk=kind).update(mode=mode, mode_detail=detail[:300], **news)
 
 

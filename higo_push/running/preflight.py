@@ -20,7 +20,7 @@ from higo_push.env import BASE_DIR
 from higo_push.running import programs
 
 REQUIRED = {
-    "DATABASE_URL": "mysql://user:password@host:3306/higo_push?…, or sqlite:////path/to/file if that is what you mean",
+    "DATABASE_URL": "mysql://user:password@host:3306/higo_push?…, or sqlite:////path/to/file if you do want SQLite",
     "REDIS_URL": "redis://host:6379/0",
     "MONGO_URL": "mongodb://host:27017/higo",
 }
@@ -121,7 +121,7 @@ def manage_problems() -> Iterator[str]:
         yield "\n".join(["manage.py check --deploy found errors:", *map(str, errors)])
         return
     if _manage("migrate", "--check").returncode != 0:
-        yield "the database lacks migrations; run: .venv/bin/python manage.py migrate"
+        yield "migrations are not applied; run: .venv/bin/python manage.py migrate"
 
 
 def advice() -> list[str]:

@@ -69,7 +69,7 @@ def alone() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("another start, stop or restart is under way: waiting for it", file=sys.stderr, flush=True)
+            print("another start, stop or restart is in progress; waiting for it", file=sys.stderr, flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -96,7 +96,7 @@ def start() -> int:
 def stop() -> int:
     """Ask supervisord to stop its processes and itself; each gets the time that it may need."""
     if states() is None:
-        print("not started: nothing to stop")
+        print("not running; nothing to stop")
         return 0
     # It may be about to end already: told by somebody else, or by systemd.
     with contextlib.suppress(Fault, OSError, http.client.HTTPException):
@@ -149,9 +149,7 @@ def follow_logs(name: str | None) -> int:
     known = ["supervisord", *(program.name for program in programs.programs())]
     files = [file for one in known if name in (None, one) and (file := programs.LOGS / f"{one}.log").exists()]
     if not files:
-        print(
-            f"no log of {name or 'any process'} in {programs.LOGS}; there may be: {', '.join(known)}", file=sys.stderr
-        )
+        print(f"no log of {name or 'any process'} in {programs.LOGS}; known logs: {', '.join(known)}", file=sys.stderr)
         return 1
     with contextlib.suppress(KeyboardInterrupt):
         return subprocess.run(["tail", "-n", "20", "-F", *files], check=False).returncode

@@ -55,7 +55,7 @@ class RefusalTask(ErrorTask):  # type: ignore[misc]
         ]
         error = self.request.error
         if error.code == 413:
-            error.body = f"A request may have at most {self.channel.adj.max_request_body_size:,} bytes."
+            error.body = f"A request must not be larger than {self.channel.adj.max_request_body_size:,} bytes."
         if not self.request.path.startswith("/api/"):
             super().execute()
             return

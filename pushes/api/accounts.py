@@ -19,7 +19,7 @@ from pushes.text import ids
 
 MAX_BODY = 256 * 1024
 FLAGS = ("login_status", "push_status")
-#: For each list: the fields that replace it, add to it and remove from it, and what an entry must be.
+#: For each list: the fields that replace it, add to it and remove from it, and the check of an entry.
 MUTED = ("muted_conversations", "mute", "unmute")
 BLOCKED = ("blocked_accounts", "block", "unblock")
 FIELDS = (*FLAGS, *MUTED, *BLOCKED)
@@ -27,12 +27,12 @@ DEFAULT_TTL, MAX_TTL = 60, 86_400
 
 
 def change(call: Call, account_id: str) -> HttpResponse:
-    """Set what is given. An unknown account is created, so that no "do not disturb" is lost because it
-    came before the account's first device."""
+    """Set the given fields. An unknown account is created, so that a "do not disturb" before the account's first device
+    is not lost."""
     account_id = _checked(account_id)
     body = object_of(call.body, FIELDS)
     if not body:
-        raise ApiError(422, "invalid", f"At least one of {', '.join(FIELDS)} is needed.")
+        raise ApiError(422, "invalid", f"At least one of {', '.join(FIELDS)} is required.")
     values: dict[str, Any] = {name: integer(body[name], name, least=0, most=1) for name in FLAGS if name in body}
     muted = _list_change(body, MUTED, mutes.conversation)
     blocked = _list_change(body, BLOCKED, mutes.account)
@@ -56,20 +56,20 @@ def _list_change(body: dict[str, Any], names: tuple[str, str, str], read: Callab
 
 
 def _entries(body: dict[str, Any], name: str, read: Callable[[str], str]) -> tuple[str, ...] | None:
-    """The entries of a list field, each as it is stored; None where the field is not given."""
+    """Return the entries of a list field as they are stored; None when the field is not given."""
     if name not in body:
         return None
     values = body[name]
     if not isinstance(values, list):
-        raise invalid(name, f"{shown(values)} is no list.")
+        raise invalid(name, f"{shown(values)} is not a list.")
     if len(values) > mutes.MAX_ENTRIES:
-        raise invalid(name, f"{len(values)} entries are too many; {mutes.MAX_ENTRIES} are accepted.")
+        raise invalid(name, f"{len(values)} entries are too many; the maximum is {mutes.MAX_ENTRIES}.")
     return tuple(_entry(value, name, read) for value in values)
 
 
 def _entry(value: Any, name: str, read: Callable[[str], str]) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise invalid(name, f"{shown(value)} is no text.")
+        raise invalid(name, f"{shown(value)} is not a string.")
     try:
         return read(str(value))
     except InvalidEntryError as error:
@@ -88,7 +88,7 @@ def _shown(account: Account) -> dict[str, Any]:
 
 
 def appear(call: Call, account_id: str) -> HttpResponse:
-    """The account is online for the next `ttl_seconds`, unless it says so again or leaves."""
+    """Mark the account as online for the next `ttl_seconds`."""
     account_id = _checked(account_id)
     body = object_of(call.body or {}, ("ttl_seconds",))
     ttl = integer(body.get("ttl_seconds", DEFAULT_TTL), "ttl_seconds", least=1, most=MAX_TTL)
@@ -97,7 +97,7 @@ def appear(call: Call, account_id: str) -> HttpResponse:
 
 
 def leave(_call: Call, account_id: str) -> HttpResponse:
-    """The account is offline; saying so twice is fine. Chat pushes that waited for it to read leave now."""
+    """Mark the account as offline; a second call does nothing. Chat pushes that waited for this reader are sent now."""
     account_id = _checked(account_id)
     shared_redis.connection().delete(directory.presence_key(account_id))
     grace.left(account_id)
@@ -108,4 +108,4 @@ def _checked(account_id: str) -> str:
     try:
         return ids.account_id(account_id)
     except ids.InvalidIdError as error:
-        raise invalid("account_id", f"{error.shown} is no account id: {error.reason}.") from None
+        raise invalid("account_id", f"{error.shown} is not a valid account id: {error.reason}.") from None

@@ -16,16 +16,16 @@ _REALM = 'Bearer realm="higo-push"'
 
 
 def authenticate(request: HttpRequest, scope: str) -> ApiToken:
-    """The enabled, unexpired token of this request, which has `scope`. Raises ApiError 401 or 403."""
+    """Return the request's enabled, unexpired token with `scope`. Raises ApiError 401 or 403."""
     scheme, _, clear = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not clear.strip():
-        raise _unauthorized("A bearer token is needed: Authorization: Bearer …", "")
+        raise _unauthorized("A bearer token is required: Authorization: Bearer …", "")
     token = _find(clear.strip())
     if token is None or not token.is_enabled:
         raise _unauthorized("This token is unknown or disabled.", ', error="invalid_token"')
     if token.is_expired(clocks.now()):
         ended = f"{token.expires_at:%Y-%m-%dT%H:%M:%SZ}"
-        raise _unauthorized(f"This token expired at {ended}: have another issued.", ', error="invalid_token"')
+        raise _unauthorized(f"This token expired at {ended}; ask for a new one.", ', error="invalid_token"')
     if scope not in token.scopes:
         challenge = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
         message = f"This token lacks the scope {scope!r}."
@@ -35,7 +35,7 @@ def authenticate(request: HttpRequest, scope: str) -> ApiToken:
 
 
 def _find(clear: str) -> ApiToken | None:
-    """Looking up a digest tells an attacker's clock nothing about a token: nobody can choose its digits."""
+    """Find a token by its digest. The look-up's time reveals nothing to an attacker, who cannot choose digests."""
     if len(clear) > MAX_TOKEN_LENGTH:
         return None
     digest = ApiToken.digest_of(clear)
@@ -48,7 +48,7 @@ def _unauthorized(message: str, detail: str) -> ApiError:
 
 
 def _note_use(token: ApiToken) -> None:
-    """At most one write a minute: a busy token must not turn every read into a write."""
+    """Store the time of use at most once a minute: a busy token must not turn every read into a write."""
     now = clocks.now()
     if token.last_used_at and now - token.last_used_at < USED_AT_MOST_EVERY:
         return

@@ -17,7 +17,7 @@ FIELDS = ("account_id", "app", "platform", "environment", "tags")
 
 
 def register(call: Call, token: str) -> HttpResponse:
-    """This token belongs to this account from now on."""
+    """Register the token for this account."""
     body = object_of(call.body, FIELDS)
     account_id = body.get("account_id")
     if isinstance(account_id, int) and not isinstance(account_id, bool):
@@ -36,12 +36,14 @@ def register(call: Call, token: str) -> HttpResponse:
     except devices.InvalidDeviceError as error:
         raise invalid(error.field, f"{error}.") from None
     except ValueError:
-        raise invalid("platform", f"{body['platform']!r:.60} is no platform; accepted: android, ios, iphone.") from None
+        raise invalid(
+            "platform", f"{body['platform']!r:.60} is not a valid platform; accepted: android, ios, iphone."
+        ) from None
     return answer(201 if event == DeviceEventKind.REGISTERED else 200, _shown(device))
 
 
 def remove(call: Call, token: str) -> HttpResponse:
-    """Nothing is pushed to this token any more, in one app or (without `?app=`) in both."""
+    """Stop pushing to this token, in one app or (without `?app=`) in both."""
     found = Device.objects.filter(devices.meant_by(token))
     if app := call.request.GET.get("app"):
         found = found.filter(app=_app(app, status=400))
@@ -53,27 +55,31 @@ def remove(call: Call, token: str) -> HttpResponse:
 
 
 def _tags(body: dict[str, Any]) -> list[str] | None:
-    """None when they are not mentioned: the device keeps those that it has."""
+    """Return the given tags; None when there are none: the device keeps its tags."""
     given = body.get("tags")
     if given is None:
         return None
     if not isinstance(given, list):
-        raise invalid("tags", f"{shown(given)} is no list of tags.")
+        raise invalid("tags", f"{shown(given)} is not a list of tags.")
     for tag in given:
         if not isinstance(tag, str):
-            raise invalid("tags", f"{shown(tag)} is no text.")
+            raise invalid("tags", f"{shown(tag)} is not a string.")
     return given
 
 
 def _app(value: str, *, status: int = 422) -> App:
     if value not in App.values:
-        raise ApiError(status, "invalid", f"{value!r:.60} is no app; accepted: {', '.join(App.values)}.", field="app")
+        raise ApiError(
+            status, "invalid", f"{value!r:.60} is not a valid app; accepted: {', '.join(App.values)}.", field="app"
+        )
     return App(value)
 
 
 def _environment(value: str) -> Environment:
     if value not in Environment.values:
-        raise invalid("environment", f"{value!r:.60} is no environment; accepted: {', '.join(Environment.values)}.")
+        raise invalid(
+            "environment", f"{value!r:.60} is not a valid environment; accepted: {', '.join(Environment.values)}."
+        )
     return Environment(value)
 
 

@@ -1,7 +1,7 @@
-"""From an HTTP request to a handler's call, and from what it returns or raises to an HTTP response.
+"""Turn an HTTP request into a handler's call, and the handler's result or error into an HTTP response.
 
-The order of the refusals: method, plain HTTP, token, scope, content type, size, JSON. Whatever happens, the answer
-is JSON.
+Requests are refused in this order: method, plain HTTP, token, scope, content type, size, JSON. The answer is always
+JSON.
 """
 
 import logging
@@ -26,7 +26,7 @@ RETRY_SECONDS = "5"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a handler gets. `token` is None only on an endpoint without scope; `body` where there is none."""
+    """A handler's input. `token` is None only on an endpoint without scope; `body` is None without a body."""
 
     request: HttpRequest = field(repr=False)
     token: ApiToken | None
@@ -49,7 +49,7 @@ class Operation:
 class Resource:
     """The view of one URL, with an operation for each HTTP method."""
 
-    # Bearer tokens are never sent by a browser on its own, so there is nothing to forge.
+    # Browsers never send bearer tokens on their own, so requests cannot be forged.
     csrf_exempt = True
 
     def __init__(self, **operations: Operation) -> None:
@@ -65,34 +65,34 @@ class Resource:
 
 
 def failed(request: HttpRequest, error: BaseException) -> HttpResponse:
-    """The answer to a request that ended in an error: try again, or a mistake of ours."""
+    """Return the answer to a request that ended in an error: 503 for an outage, 500 for a bug."""
     if not is_outage(error):
         log.error("%s %s failed", request.method, _route(request), exc_info=error)
-        return error_response(ApiError(500, "internal", "The server made a mistake; it is in its log."))
+        return error_response(ApiError(500, "internal", "Internal server error; the details are in the server's log."))
     log.warning("%s %s: %s: %s", request.method, _route(request), type(error).__name__, error)
-    message = "A service behind the API cannot be used just now; try again."
+    message = "A service that the API depends on is unavailable; try again later."
     return error_response(ApiError(503, "unavailable", message, headers={"Retry-After": RETRY_SECONDS}))
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether a service behind us is away, locked or not set up: the same request may go through later."""
+    """Whether a service behind the API is unavailable, locked or not set up: the same request may succeed later."""
     return isinstance(error, RedisError) or outages.concerns_everything(error)
 
 
 def _route(request: HttpRequest) -> str:
-    """The address's pattern, because the address itself may hold a device token."""
+    """Return the URL pattern instead of the URL, which may contain a device token."""
     return request.resolver_match.route if request.resolver_match else ""
 
 
 def _call(operations: dict[str, Operation], request: HttpRequest, where: dict[str, Any]) -> HttpResponse:
-    # The server drops the body of an answer to HEAD.
+    # The server removes the body of an answer to HEAD.
     operation = operations.get("GET" if request.method == "HEAD" else request.method or "")
     if operation is None:
         allowed = ", ".join(sorted(operations))
-        message = f"{request.method} is not possible here; {allowed} is."
+        message = f"{request.method} is not allowed here; use {allowed}."
         raise ApiError(405, "method_not_allowed", message, headers={"Allow": allowed})
     if operation.scope and settings.SECURE_SSL_REDIRECT and not request.is_secure():
-        # A redirect would turn a POST into a GET, and the token has been read on the way already.
+        # A redirect would turn a POST into a GET, and the token has already been exposed.
         raise ApiError(403, "https_required", "Use https: this request came over plain HTTP.")
     token = auth.authenticate(request, operation.scope) if operation.scope else None
     body = _body(request, operation) if operation.max_bytes else None
@@ -112,13 +112,13 @@ def _body(request: HttpRequest, operation: Operation) -> Any:
 
 
 def _raw(request: HttpRequest, most: int) -> bytes:
-    """The body. One that is too large is refused before it is read, as far as its length was told."""
+    """Return the body. If its length is declared, a too large body is refused before it is read."""
     told = request.META.get("CONTENT_LENGTH") or "0"
     if told.isdigit() and int(told) <= most:
         raw = request.read(most + 1)
         if len(raw) <= most:
             return bytes(raw)
-    raise ApiError(413, "too_large", f"The body may have at most {most} bytes.")
+    raise ApiError(413, "too_large", f"The body must not be larger than {most} bytes.")
 
 
 def answer(status: int, content: Any) -> HttpResponse:

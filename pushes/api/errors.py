@@ -1,4 +1,4 @@
-"""The one way in which the API says no: `{"error": {"code", "message", "field"?}}` with a status."""
+"""The error format of the API: `{"error": {"code", "message", "field"?}}` with a status."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from django.http import HttpResponse
 
 
 class ApiError(Exception):
-    """`code` is stable and for programs, `message` for people, `field` names what was wrong in the body."""
+    """`code` is stable and for programs, `message` is for people, `field` names the faulty field of the body."""
 
     def __init__(
         self, status: int, code: str, message: str, *, field: str = "", headers: Mapping[str, str] | None = None
@@ -23,7 +23,7 @@ class ApiError(Exception):
 
 
 def not_found(what: str) -> ApiError:
-    return ApiError(404, "not_found", f"There is no such {what}.")
+    return ApiError(404, "not_found", f"No such {what}.")
 
 
 def invalid(field: str, message: str, *, code: str = "invalid") -> ApiError:
@@ -31,14 +31,14 @@ def invalid(field: str, message: str, *, code: str = "invalid") -> ApiError:
 
 
 class JsonAnswer(HttpResponse):
-    # Django logs the path of every refusal that is not marked so, and paths hold device tokens.
+    # Without this mark Django logs the path of every refusal, and paths may contain device tokens.
     _has_been_logged = True
 
 
 def json_response(status: int, content: Any, headers: Mapping[str, str] | None = None) -> HttpResponse:
     response = JsonAnswer(orjson.dumps(content), status=status, content_type="application/json")
     response["Cache-Control"] = "no-store"
-    # A browser that opens an answer as a page finds nothing in it that may run or load.
+    # In a browser that opens an answer as a page nothing may run or load.
     response["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
     response["X-Content-Type-Options"] = "nosniff"
     for name, value in (headers or {}).items():

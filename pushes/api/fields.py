@@ -11,28 +11,26 @@ MAX_ID = 2**63 - 1
 
 
 def object_of(body: Any, known: Iterable[str]) -> dict[str, Any]:
-    """A JSON object with no other than the known fields: a misspelt optional field must not be lost."""
+    """Return a JSON object with known fields only: a misspelt optional field must be noticed."""
     if not isinstance(body, dict):
         raise ApiError(422, "not_an_object", "The body must be a JSON object.")
     accepted = sorted(known)
     for name in body:
         if name not in accepted:
-            raise invalid(
-                str(name)[:64], f"This field is unknown; accepted: {', '.join(accepted)}.", code="unknown_field"
-            )
+            raise invalid(str(name)[:64], f"Unknown field; accepted: {', '.join(accepted)}.", code="unknown_field")
     return body
 
 
 def text(body: dict[str, Any], name: str, *, default: str | None = None) -> str:
     value = body.get(name, default)
     if not isinstance(value, str) or not value.strip():
-        raise invalid(name, f"{shown(value)} is no text." if name in body else "This field is needed.")
+        raise invalid(name, f"{shown(value)} is not a string." if name in body else "This field is required.")
     return value.strip()
 
 
 def integer(value: Any, name: str, *, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise invalid(name, f"{shown(value)} cannot be used; a whole number between {least} and {most} is needed.")
+        raise invalid(name, f"{shown(value)} is not valid; write a whole number between {least} and {most}.")
     return value
 
 
@@ -40,11 +38,11 @@ def query_integer(value: str | None, name: str, *, default: int, least: int, mos
     if value is None:
         return default
     if not (value.isascii() and value.isdigit() and len(value) < 20 and least <= int(value) <= most):
-        message = f"{shown(value)} cannot be used; a whole number between {least} and {most} is needed."
+        message = f"{shown(value)} is not valid; write a whole number between {least} and {most}."
         raise ApiError(400, "invalid", message, field=name)
     return int(value)
 
 
 def moment(value: datetime | None) -> str | None:
-    """ISO 8601 in UTC."""
+    """Format a moment as ISO 8601 in UTC."""
     return None if value is None else value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")

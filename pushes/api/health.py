@@ -1,4 +1,4 @@
-"""GET /healthz (this process answers) and GET /readyz (so does everything that it depends on; Redis takes a write)."""
+"""GET /healthz (this process answers) and GET /readyz (its services answer too, and Redis accepts a write)."""
 
 import time
 from collections.abc import Callable
@@ -18,15 +18,15 @@ from pushes.storage import probe
 from pushes.workers import queues
 
 TIMEOUT_SECONDS = 2.0
-#: The client counts in whole seconds, for connecting and for the answer each.
+#: The client's time-outs, for connecting and for the answer, are whole seconds.
 DATABASE_SECONDS = 1
 PROBES = ("healthz", "readyz")
-#: A dependency that hangs keeps its thread; the pool bounds how many such threads there can be.
+#: A hanging dependency blocks its thread; the pool bounds the number of such threads.
 _pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="readyz")
 
 
 class ProbeMiddleware:
-    """Takes the cookies from a probe's request: what would look up a session or a person for it asks the database."""
+    """Remove the cookies of a probe's request: looking up a session or an operator would ask the database."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -42,7 +42,7 @@ def live(_call: Call) -> HttpResponse:
 
 
 def ready(_call: Call) -> HttpResponse:
-    """200 when every dependency answers within two seconds, else 503; which one does not is in the body."""
+    """Answer 200 when every dependency answers within two seconds, otherwise 503; the body names the failing ones."""
     pending = {name: _pool.submit(_timed, check) for name, check in checks().items()}
     wait_for(pending.values(), timeout=TIMEOUT_SECONDS)
     results = {name: _result(future) for name, future in pending.items()}
@@ -51,7 +51,7 @@ def ready(_call: Call) -> HttpResponse:
 
 
 def checks() -> dict[str, Callable[[], None]]:
-    """By name; each returns, or raises whatever is wrong. READINESS_CHECKS adds to them by dotted path."""
+    """Return the checks by name. Each returns, or raises what is wrong. READINESS_CHECKS adds more by dotted path."""
     more: dict[str, str] = settings.READINESS_CHECKS
     return {"database": _ask_database, "redis": _ask_redis} | {name: import_string(path) for name, path in more.items()}
 
@@ -68,7 +68,7 @@ def _result(future: "Future[float]") -> dict[str, Any]:
         return {"ok": False, "error": f"no answer within {TIMEOUT_SECONDS:.0f} s"}
     error = future.exception()
     if error is not None:
-        # The kind alone: messages name hosts and users, and this page asks for no token.
+        # Only the kind: messages name hosts and users, and this page needs no token.
         return {"ok": False, "error": queues.word_for(error)}
     return {"ok": True, "ms": round(future.result(), 1)}
 
@@ -80,7 +80,7 @@ def _ask_database() -> None:
 def _ask_redis() -> None:
     url = str(settings.RQ_QUEUES[lanes.send_queue(lanes.SYSTEM)]["URL"])
     with Redis.from_url(url) as client:
-        # The URL has bounds of its own, and would win.
+        # The URL has its own time-outs, which would take precedence.
         bounds = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
         client.connection_pool.connection_kwargs.update(bounds)
         queues.try_to_write(client)

@@ -1,6 +1,6 @@
-"""GET /metrics for Prometheus: what is waiting, how old it is, what became of the recent past.
+"""GET /metrics for Prometheus: what is waiting, how old it is, and recent results.
 
-Everything is read when it is asked for, with queries whose cost does not grow with the log.
+Everything is read on request, with queries whose cost does not grow with the log.
 """
 
 import re
@@ -34,12 +34,12 @@ from pushes.workers import pulse, queues, refused_jobs
 
 RECENT_MINUTES = 5
 SCOPE = ("app", "platform", "environment")
-#: Counting stops here: "at least so many" is enough for an alarm, and costs the same on any table.
+#: Counting stops here: "at least this many" is enough for an alert, and costs the same on any table.
 MAX_COUNTED = 100_000
 
 
 def show(call: Call) -> HttpResponse:
-    """For a token with scope `metrics`, or without one from this machine itself."""
+    """Show the metrics to a token with scope `metrics`, or to a request from this machine."""
     if not _is_local(call):
         auth.authenticate(call.request, "metrics")
     registry = CollectorRegistry()
@@ -48,8 +48,8 @@ def show(call: Call) -> HttpResponse:
 
 
 def _is_local(call: Call) -> bool:
-    """Asked on this machine, for this machine. What a proxy passes on comes from loopback too, and the web
-    server may have removed the proxy's marks: hence the host, which is then the public one."""
+    """Whether the request comes from this machine, and is addressed to it. A proxy's requests come from loopback, too,
+    and the web server may have removed the proxy's headers; but their Host is the public one."""
     meta = call.request.META
     passed_on = settings.SECURE_PROXY_SSL_HEADER is not None or any(
         name in meta for name in ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
@@ -60,11 +60,11 @@ def _is_local(call: Call) -> bool:
 
 
 class Platform(Collector):
-    """The platform's state, group by group; a group whose source is away is left out and said to be."""
+    """The platform's state, group by group; a group whose source is unavailable is left out and reported."""
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("higo_source_up", "Whether this source of metrics answered.", labels=["source"])
-        seconds = GaugeMetricFamily("higo_scrape_seconds", "Time that reading it took.", labels=["source"])
+        seconds = GaugeMetricFamily("higo_scrape_seconds", "Seconds that reading this source took.", labels=["source"])
         for source, read in _sources().items():
             started = time.perf_counter()
             try:
@@ -79,37 +79,38 @@ class Platform(Collector):
 
 
 def _sources() -> dict[str, Callable[[], Iterable[Metric]]]:
-    """By name; each yields, or raises RedisError or DatabaseError. METRICS_READERS adds to them by dotted path."""
+    """Return the sources by name. Each yields, or raises RedisError or DatabaseError. METRICS_READERS adds more by
+    dotted path."""
     more: dict[str, str] = settings.METRICS_READERS
     ours: dict[str, Callable[[], Iterable[Metric]]] = {"redis": _queues, "database": _rows, "app_keys": _gates}
     return ours | {name: import_string(path) for name, path in more.items()}
 
 
 def _queues() -> Iterator[Metric]:
-    queues.try_to_write()  # one that only answers is down, too
+    queues.try_to_write()  # a server that answers but refuses writes is down, too
     depth = GaugeMetricFamily("higo_queue_jobs", "Jobs waiting in an RQ queue.", labels=["lane", "queue"])
-    alive = GaugeMetricFamily("higo_workers", "Worker processes that live.", labels=["lane"])
+    alive = GaugeMetricFamily("higo_workers", "Live worker processes.", labels=["lane"])
     for lane in vitals.lanes_now(queues.worker_names()):
         alive.add_metric([lane.name], lane.workers)
         for name, jobs in lane.depths.items():
             depth.add_metric([lane.name, name], jobs)
     yield depth
     yield alive
-    waiting = GaugeMetricFamily("higo_raw_messages", "Producers' messages that the intake has not taken yet.")
+    waiting = GaugeMetricFamily("higo_raw_messages", "Producers' messages that the intake has not read yet.")
     waiting.add_metric([], queues.raw_messages())
     yield waiting
-    taken = GaugeMetricFamily("higo_raw_batches", "Batches that an intake has taken and not finished.")
+    taken = GaugeMetricFamily("higo_raw_batches", "Batches that an intake has taken but not finished.")
     taken.add_metric([], queues.raw_batches())
     yield taken
     ahead = GaugeMetricFamily(
-        "higo_clock_ahead_seconds", "How far this machine's clock is ahead of that server's.", labels=["of"]
+        "higo_clock_ahead_seconds", "Seconds by which this machine's clock is ahead of that server's.", labels=["of"]
     )
     for server, seconds in clocks.seconds_ahead().items():
         ahead.add_metric([server], seconds)
     yield ahead
     unwell = GaugeMetricFamily(
         "higo_process_unwell_seconds",
-        "For how long a process has not reached its database, or one of its threads has not moved.",
+        "Seconds that a process has been unable to work: database unreachable, clock wrong or a thread stuck.",
         labels=["process", "host", "what"],
     )
     for one in pulse.complaints():
@@ -135,7 +136,9 @@ def _rows() -> Iterator[Metric]:
 
 
 def _oldest() -> Metric:
-    metric = GaugeMetricFamily("higo_oldest_seconds", "Age of the oldest that waits; 0: none does.", labels=["waiting"])
+    metric = GaugeMetricFamily(
+        "higo_oldest_seconds", "Age of the oldest one waiting; 0 if none is.", labels=["waiting"]
+    )
     now = clocks.now()
     waiting = vitals.oldest_waiting(now)
     # A delivery's age is counted from when it was due: a push held until the morning is not late.
@@ -145,8 +148,10 @@ def _oldest() -> Metric:
 
 
 def _sweeper() -> Metric:
-    """A sweeper renews its lease in every round, five rounds before it would run out."""
-    metric = GaugeMetricFamily("higo_sweeper_missing_seconds", "How long no sweeper has been at work; 0: one is.")
+    """How long no sweeper has run: a sweeper renews its lease in every round, five rounds before it would expire."""
+    metric = GaugeMetricFamily(
+        "higo_sweeper_missing_seconds", "Seconds without a running sweeper; 0 if one is running."
+    )
     until = vitals.sweeper_until()
     if until is not None:
         metric.add_metric([], max((clocks.now() - until).total_seconds(), 0))
@@ -155,7 +160,7 @@ def _sweeper() -> Metric:
 
 def _live_deliveries() -> Metric:
     metric = GaugeMetricFamily(
-        "higo_live_deliveries", f"Deliveries that are not finished (counted up to {MAX_COUNTED}).", labels=["status"]
+        "higo_live_deliveries", f"Unfinished deliveries (counted up to {MAX_COUNTED}).", labels=["status"]
     )
     for status in LIVE:
         metric.add_metric([status.value], vitals.counted(DeliveryResult.objects.filter(status=status), MAX_COUNTED))
@@ -177,10 +182,10 @@ def _recent_events() -> Metric:
 
 
 def _recent_latency() -> Metric:
-    """A histogram's buckets: each also counts what was faster."""
+    """Return the histogram's buckets, which are cumulative."""
     metric = GaugeMetricFamily(
         "higo_recent_latency_bucket",
-        "Accepted pushes by the seconds from accepted record to the provider's yes, at most `le`, in the last "
+        "Accepted pushes by seconds from acceptance to the provider's confirmation, at most `le`, in the last "
         f"{RECENT_MINUTES} minutes.",
         labels=["kind", "le"],
     )
@@ -189,7 +194,7 @@ def _recent_latency() -> Metric:
     by_kind: dict[str, dict[int, int]] = defaultdict(dict)
     for kind, le_ms, total in rows.values_list("kind", "le_ms").annotate(Sum("count")).order_by():
         by_kind[kind][le_ms] = total
-    # 0 stands for longer than all.
+    # 0 stands for "longer than all bounds".
     bounds = (*LatencyBucket.BOUNDS_MS, 0)
     for kind, counts in by_kind.items():
         for bound, total in zip(bounds, accumulate(counts.get(bound, 0) for bound in bounds), strict=True):
@@ -198,9 +203,11 @@ def _recent_latency() -> Metric:
 
 
 def _gates() -> Iterator[Metric]:
-    """Known to Redis, named by the database: a source of its own, so that neither takes the other along."""
+    """The gates: state from Redis, names from the database. A separate source, so that no outage hides the others."""
     tripped = GaugeMetricFamily("higo_app_key_breaker", "1 while the app key's breaker is open.", labels=SCOPE)
-    shut = GaugeMetricFamily("higo_app_key_shut_seconds", "How long the key still lets nothing through.", labels=SCOPE)
+    shut = GaugeMetricFamily(
+        "higo_app_key_shut_seconds", "Seconds until the key lets calls through again.", labels=SCOPE
+    )
     for state in vitals.with_gates(_enabled_keys()):
         tripped.add_metric(_scope(state), int(state.is_tripped))
         shut.add_metric(_scope(state), state.seconds_shut)
@@ -217,7 +224,7 @@ def _paused_keys() -> Metric:
 def _fallen_back_keys() -> Metric:
     metric = GaugeMetricFamily(
         "higo_app_key_fell_back",
-        "1 while nobody has taken note that the provider refused the app key's new secret, and the old one is in use.",
+        "1 while the app key uses its old secret because the provider refused the new one, until acknowledged.",
         labels=SCOPE,
     )
     for state in _enabled_keys():
@@ -234,15 +241,15 @@ def _scope(state: vitals.KeyState) -> list[str]:
 
 
 def _dead_letters() -> Metric:
-    metric = GaugeMetricFamily("higo_dead_letters", f"Dead letters to be looked at (counted up to {MAX_COUNTED}).")
+    metric = GaugeMetricFamily("higo_dead_letters", f"New dead letters (counted up to {MAX_COUNTED}).")
     metric.add_metric([], vitals.count_new_dead_letters(MAX_COUNTED))
     return metric
 
 
 def _refused_jobs() -> Metric:
-    """All of them, also those at 0: what begins to be told has not grown."""
+    """All counters, also those at 0: Prometheus does not see an increase in a counter that has just appeared."""
     metric = CounterMetricFamily(
-        "higo_refused_jobs", "Jobs in Redis that are not the platform's and were not run.", labels=["lane", "reason"]
+        "higo_refused_jobs", "Foreign jobs in Redis that were refused.", labels=["lane", "reason"]
     )
     totals = refused_jobs.totals()
     for lane in lanes.LANES:
@@ -254,7 +261,7 @@ def _refused_jobs() -> Metric:
 def _dead_letters_not_kept() -> Metric:
     metric = GaugeMetricFamily(
         "higo_dead_letters_not_kept",
-        "Dead letters of the last hour that were only counted, as beyond DEAD_LETTERS_PER_HOUR.",
+        "Dead letters of the last hour that were counted but not kept, beyond DEAD_LETTERS_PER_HOUR.",
         labels=["reason"],
     )
     for reason, count in dead_letter_store.not_kept(clocks.now()).items():

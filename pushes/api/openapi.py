@@ -1,4 +1,4 @@
-"""The API's description in OpenAPI 3.1. Tests hold it against the URL configuration and real answers."""
+"""The API's description in OpenAPI 3.1. Tests compare it with the URL configuration and real answers."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from pushes.api.pushes import DEFAULT_PAGE, MAX_ITEMS, MAX_PAGE
 from pushes.api.schemas import NUMBER, SCHEMAS, TEXT, Schema, one_of, ref
 from pushes.names import App, Status
 
-#: The statuses of a body that cannot be used.
+#: The statuses of an invalid body.
 UNUSABLE_BODY = (400, 413, 415, 422)
 
 
@@ -23,7 +23,7 @@ def document() -> Schema:
         "info": {
             "title": "HIGO push platform",
             "version": "1",
-            "description": "Submit pushes, keep devices and accounts up to date, ask what became of a push.",
+            "description": "Submit pushes, keep devices and accounts up to date, and follow the results of a push.",
         },
         "servers": [{"url": "/api/v1"}],
         "paths": _paths(),
@@ -48,16 +48,16 @@ def _pushes() -> dict[str, Schema]:
         body={"oneOf": [ref("Push"), {"type": "array", "items": ref("Push"), "maxItems": MAX_ITEMS}]},
         parameters=[_parameter("Idempotency-Key", "header", {"type": "string", "maxLength": 128})],
     )
-    state = _operation("State of a push", "read", {200: "PushState"}, refusals=(404,), parameters=[push_id])
+    state = _operation("Get the state of a push", "read", {200: "PushState"}, refusals=(404,), parameters=[push_id])
     withdraw = _operation(
-        "Take back what has not left of a push",
+        "Withdraw the unsent part of a push",
         "push",
         {200: "Withdrawal"},
         refusals=(404, 409),
         parameters=[push_id],
     )
     deliveries = _operation(
-        "Deliveries of a push, page by page",
+        "List the deliveries of a push, page by page",
         "read",
         {200: "DeliveryPage"},
         refusals=(400, 404),
@@ -86,7 +86,7 @@ def _devices() -> dict[str, Schema]:
         parameters=[token],
     )
     forget = _operation(
-        "Push nothing to this device any more",
+        "Stop pushing to this device",
         "devices",
         {204: None},
         refusals=(400, 404),
@@ -106,20 +106,20 @@ def _accounts() -> dict[str, Schema]:
         parameters=[account],
     )
     online = _operation(
-        "The account is online",
+        "Mark the account as online",
         "presence",
         {200: "Presence"},
         refusals=UNUSABLE_BODY,
         body=ref("PresenceChange"),
         parameters=[account],
     )
-    offline = _operation("The account is offline", "presence", {204: None}, refusals=(422,), parameters=[account])
+    offline = _operation("Mark the account as offline", "presence", {204: None}, refusals=(422,), parameters=[account])
     return {"/accounts/{account_id}": {"patch": change}, "/presence/{account_id}": {"put": online, "delete": offline}}
 
 
 def _probes() -> dict[str, Schema]:
     metrics = {
-        "summary": "Prometheus metrics: with scope `metrics`, or from this machine itself",
+        "summary": "Prometheus metrics: scope `metrics`, or a request from this machine",
         "security": [{"token": ["metrics"]}, {}],
         "responses": {
             "200": {"description": "metrics", "content": {"text/plain": {"schema": TEXT}}},
@@ -127,8 +127,12 @@ def _probes() -> dict[str, Schema]:
         },
     }
     return {
-        "/healthz": {"get": _operation("This process answers", "", {200: "Health"})},
-        "/readyz": {"get": _operation("So does all that it depends on", "", {200: "Readiness", 503: "Readiness"})},
+        "/healthz": {"get": _operation("Liveness: this process answers", "", {200: "Health"})},
+        "/readyz": {
+            "get": _operation(
+                "Readiness: the services that it depends on answer", "", {200: "Readiness", 503: "Readiness"}
+            )
+        },
         "/metrics": {"get": metrics},
         "/openapi.json": {"get": _operation("This document", "", {200: "Document"})},
     }
@@ -143,8 +147,8 @@ def _operation(
     body: Schema | None = None,
     parameters: list[Schema] | None = None,
 ) -> Schema:
-    """`answers` are the schemas' names by status, None for an answer without a body; `refusals` are the statuses of its
-    own, besides those of every operation that needs a token."""
+    """Describe an operation. `answers` are schema names by status, None for an answer without a body; `refusals` are
+    its own error statuses, besides those of every operation that needs a token."""
     of_any_token = (401, 403, 503) if scope else ()
     operation: Schema = {
         "summary": summary,

@@ -32,7 +32,7 @@ FIELDS = ("type", "to_id", "app", "via", "title", "message", "data", "msg_id", "
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one item: the id of its push, or an error."""
+    """The result of one item: the id of its push, or an error."""
 
     status: str
     record_id: int | None = None
@@ -45,7 +45,7 @@ class Result:
 
 
 def create(call: Call) -> HttpResponse:
-    """One push, or a list of up to 1,000: each item of a list is accepted or refused on its own."""
+    """Submit one push, or a list of up to 1,000: each item of a list is accepted or refused separately."""
     _refuse_backlog()
     key = _idempotency_key(call)
     if not isinstance(call.body, list):
@@ -54,9 +54,11 @@ def create(call: Call) -> HttpResponse:
             raise result.error
         return answer(202, result.as_dict())
     if not call.body:
-        raise ApiError(422, "empty_list", "The list holds no push.")
+        raise ApiError(422, "empty_list", "The list is empty.")
     if len(call.body) > MAX_ITEMS:
-        raise ApiError(413, "too_many_items", f"A list may hold {MAX_ITEMS} pushes, this one holds {len(call.body)}.")
+        raise ApiError(
+            413, "too_many_items", f"A list may hold at most {MAX_ITEMS} pushes; this one holds {len(call.body)}."
+        )
     results = _submit(call, call.body, key)
     counts = {name: sum(result.status == name for result in results) for name in ("accepted", "duplicate", "error")}
     return answer(202, {"results": [result.as_dict() for result in results], "counts": counts})
@@ -66,10 +68,10 @@ def _refuse_backlog() -> None:
     try:
         is_backlogged = submit.is_backlogged(Kind.SYSTEM)
     except RedisError:
-        # What is stored now is distributed when Redis is back: an accepted push does not need it.
+        # Pushes stored now are distributed when Redis is back: accepting does not need it.
         return
     if is_backlogged:
-        message = "More pushes wait than can be worked off soon; send fewer, later."
+        message = "Too many pushes are waiting; slow down and try again later."
         raise ApiError(429, "backlogged", message, headers={"Retry-After": RETRY_SECONDS})
 
 
@@ -85,7 +87,7 @@ def _idempotency_key(call: Call) -> str:
 
 
 def _submit(call: Call, items: list[Any], key: str) -> list[Result]:
-    """A result for each item. Ids are a token's own: two clients may use the same `msg_id`."""
+    """Return a result for each item. Ids are per token: two clients may use the same `msg_id`."""
     base = key or secrets.token_hex(16)
     token_id = call.token.pk if call.token else 0
     read = [_read(item, f"{token_id}:{base}:{index}", token_id) for index, item in enumerate(items)]
@@ -122,7 +124,7 @@ def _refusal(refused: submit.Refused) -> ApiError:
 
 
 def show(_call: Call, record_id: int) -> HttpResponse:
-    """State and counts of one push; never its text."""
+    """Show state and counts of one push; never its text."""
     record = _record(record_id)
     counts = DeliveryResult.objects.filter(record_id=record_id).values_list("status").annotate(Count("id")).order_by()
     return answer(
@@ -148,7 +150,7 @@ def show(_call: Call, record_id: int) -> HttpResponse:
 
 
 def withdraw(call: Call, record_id: int) -> HttpResponse:
-    """Take back what has not left; the same again answers the same, but for what was under way."""
+    """Cancel the unsent deliveries; a second call answers the same, except for deliveries that were in flight."""
     record = _record(record_id)
     try:
         done = withdrawal.withdraw(record.pk, by=f"api:{call.token.name}" if call.token else "api")
@@ -167,7 +169,7 @@ def withdraw(call: Call, record_id: int) -> HttpResponse:
 
 
 def deliveries(call: Call, record_id: int) -> HttpResponse:
-    """A page of one push's deliveries, by id; `next` is the `after` of the next page, null on the last."""
+    """Show a page of one push's deliveries, by id; `next` is the `after` of the next page, null on the last."""
     _record(record_id)
     query = call.request.GET
     after = query_integer(query.get("after"), "after", default=0, least=0, most=MAX_ID)

@@ -1,4 +1,4 @@
-"""The shapes of what the API takes and answers, as JSON Schemas: data, by what they are about."""
+"""JSON Schemas of the API's requests and answers, by topic."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def ref(name: str) -> Schema:
 
 
 def closed(properties: Schema, required: tuple[str, ...] | None = None) -> Schema:
-    """Without `required`, all properties are always there; nothing else ever is."""
+    """Return an object schema without further properties. Without `required`, all properties are required."""
     return {
         "type": "object",
         "properties": properties,
@@ -47,7 +47,7 @@ def one_of_or_null(values: Any) -> Schema:
     return {"type": ["string", "null"], "enum": [*values, None]}
 
 
-#: What every refusal looks like.
+#: The format of every refusal.
 ERRORS: dict[str, Schema] = {
     "Error": closed({"error": ref("Problem")}),
     "Problem": closed({"code": TEXT, "message": TEXT, "field": TEXT}, ("code", "message")),
@@ -69,11 +69,11 @@ SUBMITTING: dict[str, Schema] = {
             "msg_id": {"type": ["string", "integer", "null"], "maxLength": 128},
             "expires_at": {
                 "type": ["string", "number", "null"],
-                "description": "ISO 8601, or Unix seconds or milliseconds. At most three days ahead count.",
+                "description": "ISO 8601, or Unix seconds or milliseconds. Limited to three days ahead.",
             },
             "ttl": {
                 "type": ["string", "number", "null"],
-                "description": "Seconds from acceptance, at most three days. With expires_at, the earlier one counts.",
+                "description": "Seconds from acceptance, at most three days. Of ttl and expires_at the earlier counts.",
             },
         },
         ("to_id", "app", "message"),
@@ -88,7 +88,7 @@ SUBMITTING: dict[str, Schema] = {
         }
     ),
 }
-#: What became of a push.
+#: The results of a push.
 PUSHES: dict[str, Schema] = {
     "PushState": closed(
         {
@@ -117,9 +117,15 @@ PUSHES: dict[str, Schema] = {
         {
             "id": NUMBER,
             "status": one_of(RecordStatus.values),
-            "withdrawn": {**NUMBER, "description": "Deliveries that will not leave, and recipients without one yet."},
-            "already_sent": {**NUMBER, "description": "Deliveries that had left: accepted, or of unknown fate."},
-            "under_way": {**NUMBER, "description": "Deliveries whose call was being made. They are not tried again."},
+            "withdrawn": {
+                **NUMBER,
+                "description": "Deliveries that will not be sent, and recipients that have no delivery yet.",
+            },
+            "already_sent": {**NUMBER, "description": "Deliveries already sent: accepted or unknown."},
+            "under_way": {
+                **NUMBER,
+                "description": "Deliveries whose provider call is in flight. They are not retried.",
+            },
         }
     ),
     "DeliveryPage": closed({"items": {"type": "array", "items": ref("Delivery")}, "next": or_null(NUMBER)}),
@@ -135,7 +141,7 @@ PUSHES: dict[str, Schema] = {
             "attempts": NUMBER,
             "may_have_arrived": {
                 "type": "boolean",
-                "description": "The fate of an attempt was unknown, whatever a later one came to.",
+                "description": "The result of one attempt was unknown, whatever a later attempt returned.",
             },
             "provider_code": or_null(NUMBER),
             "provider_text": or_null(TEXT),
@@ -158,7 +164,7 @@ DEVICES: dict[str, Schema] = {
                 "type": ["array", "null"],
                 "items": {"type": "string", "minLength": 1, "maxLength": tags.MAX_TAG},
                 "maxItems": tags.MAX_TAGS,
-                "description": "The device has exactly these from now on; null or left out: those that it has.",
+                "description": "Replaces the device's tags; null or omitted: the tags stay unchanged.",
             },
         },
         ("account_id", "app", "platform"),

@@ -1,4 +1,4 @@
-"""The API's addresses. Whatever else stands under /api is told so in JSON, whichever method and token it comes with."""
+"""The API's addresses. Any other address under /api gets a JSON error, whatever its method and token."""
 
 from typing import Any
 
@@ -14,13 +14,13 @@ from pushes.api.errors import ApiError, error_response, not_found
 
 
 class AccountConverter(StringConverter):
-    """An account id, which may have slashes inside; with one at its end an address is another, which there is not."""
+    """An account id, which may contain slashes, but not at its end."""
 
     regex = r"[^/](?:(?s:.*)[^/])?"
 
 
 class TokenConverter(StringConverter):
-    """A device token, which may have slashes anywhere: some vendors write theirs in base64."""
+    """A device token, which may contain slashes anywhere: some vendors' tokens are base64."""
 
     regex = r"(?s:.+)"
 
@@ -33,14 +33,14 @@ register_converter(TokenConverter, "token")
 def nothing_here(request: HttpRequest, **_where: Any) -> HttpResponse:
     error = not_found("address in this API")
     if request.path.endswith("/"):
-        error.message += " Its addresses have no slash at their end."
+        error.message += " API addresses have no trailing slash."
     return error_response(error)
 
 
 def refused_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """What is wrong before any address is looked up, such as a host that is not in ALLOWED_HOSTS."""
+    """Answer a request that fails before its address is resolved, such as a host that is not in ALLOWED_HOSTS."""
     if is_api(request.path_info):
-        return error_response(ApiError(400, "bad_request", "This request cannot be answered: is the host right?"))
+        return error_response(ApiError(400, "bad_request", "Bad request: check the Host header."))
     return bad_request(request, exception)
 
 
@@ -78,5 +78,5 @@ urlpatterns = [
     *probes,
     path("openapi.json", Resource(GET=Operation(openapi.show))),
 ]
-#: For the site's own list, after everything else: other versions, doubled slashes, what is misspelt.
+#: For the site's URL list, after everything else: other versions, doubled slashes, misspelt addresses.
 everything_else = re_path(r"^[/]*api(?:/|\Z)", nothing_here)

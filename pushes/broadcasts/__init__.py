@@ -1,1 +1,1 @@
-"""One message to many: from its launch over its canary to its end."""
+"""One message to many devices: launch, expansion, canary, watch, pause, end."""

@@ -1,4 +1,4 @@
-"""Large broadcasts need a second person: who may send which, and the step from draft to waiting."""
+"""Approval of large broadcasts by a second person: who may send which, and the step from draft to waiting."""
 
 from typing import Any
 
@@ -19,12 +19,12 @@ def is_needed(broadcast: Broadcast, estimate: int, user: Any) -> bool:
 
 
 def may_approve(broadcast: Broadcast, user: Any) -> bool:
-    """Nobody approves what they wrote, or have asked approval for (it may be another's draft that they changed),
-    whatever their role."""
+    """Whether `user` may approve the broadcast: never its author, nor the person who asked for the approval (perhaps
+    after changing another person's draft), whatever their role."""
     return bool(user.has_perm(PERMISSION)) and user.pk not in (broadcast.created_by_id, broadcast.asked_by_id)
 
 
 def ask(broadcast: Broadcast, user: Any) -> bool:
-    """From draft to waiting, asked for by `user`; False when it is no draft any more."""
+    """Ask for approval on behalf of `user`: from draft to waiting. False when it is no longer a draft."""
     drafts = Broadcast.objects.filter(pk=broadcast.pk, status=BroadcastStatus.DRAFT)
     return bool(drafts.update(status=BroadcastStatus.WAITING, asked_by=user))

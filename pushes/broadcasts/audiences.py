@@ -1,7 +1,7 @@
-"""Who a broadcast is for: how many devices that is, and the audience itself, page by page.
+"""The audience of a broadcast: its size in devices, and its members, page by page.
 
-A page is read by the directory's own cursor, so that nobody is listed twice and nobody who is there all the time
-is left out, however long the listing takes and however often it is interrupted.
+Pages follow the directory's own cursor. So no member is listed twice, and no member that stays in the audience is
+missed, however long the listing takes and however often it is interrupted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ EXPAND_ACCOUNTS = 1_000
 
 
 class Member(NamedTuple):
-    """One of an audience: a device, or an account of a list, whose devices are looked up later."""
+    """One member of an audience: a device, or an account of a list, whose devices are looked up later."""
 
     account_id: str
     device: DeviceTarget | None = None
@@ -31,7 +31,7 @@ class Member(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Some of the audience, where the next page begins, and whether there is none."""
+    """Some members of the audience, the cursor of the next page, and whether this page is the last."""
 
     members: list[Member]
     cursor: int
@@ -39,13 +39,13 @@ class Page(NamedTuple):
 
 
 def estimate(broadcast: Broadcast) -> int:
-    """How many active devices the audience has right now, in all its apps. Raises like `estimates`."""
+    """Return how many active devices the audience has now, in all its apps. Raises like `estimates`."""
     return sum(estimates(broadcast).values())
 
 
 def estimates(broadcast: Broadcast) -> dict[App, int]:
-    """The same by app. Raises submit.InvalidMessageError when the directory cannot list that audience, and
-    directory.DirectoryError when it is away."""
+    """Return the same by app. Raises submit.InvalidMessageError when the directory cannot list that audience, and
+    directory.DirectoryError when the directory is unavailable."""
     return {app: _estimate(broadcast, app) for app in broadcast.apps}
 
 
@@ -66,8 +66,8 @@ def _estimate(broadcast: Broadcast, app: App) -> int:
 
 
 def next_page(broadcast: Broadcast, app: App, *, pages: int = 1) -> Page:
-    """What of one app's audience comes after the broadcast's cursor; `pages` at once where only a part of it will
-    be used. Raises directory.UnlistableError."""
+    """Return the page of one app's audience after the broadcast's cursor. `pages` pages are read at once where only a
+    part of each will be used. Raises directory.UnlistableError."""
     if broadcast.audience_kind == Broadcast.AudienceKind.ACCOUNTS:
         ids = _listed(broadcast)
         cursor = min(len(ids), broadcast.cursor + EXPAND_ACCOUNTS * pages)
@@ -78,10 +78,10 @@ def next_page(broadcast: Broadcast, app: App, *, pages: int = 1) -> Page:
 
 
 def recipients(broadcast: Broadcast, app: App, members: Sequence[Member]) -> list[Recipient]:
-    """The members with what the verdict needs in one app, looked up at once.
+    """Return the members with what the verdict needs in one app, looked up in bulk.
 
-    An account of a list for both apps is left out of the app in which it has no device, unless it has none in
-    either: then the first app says so, once.
+    In a list for both apps, an account without a device in this app is left out, unless it has no device in either
+    app: then the first app reports it, once.
     """
     if not members:
         return []
@@ -98,7 +98,7 @@ def recipients(broadcast: Broadcast, app: App, members: Sequence[Member]) -> lis
 def _without_a_device_here(
     broadcast: Broadcast, app: App, ids: Sequence[str], devices: Mapping[str, Sequence[DeviceTarget]]
 ) -> set[str]:
-    """Those whose word is another app's."""
+    """Return the accounts of a list that another app reports on, because they have no device in this app."""
     missing = [pk for pk in ids if not any(_is_meant(broadcast, device) for device in devices.get(pk, ()))]
     first, *others = broadcast.apps
     if app != first or not missing:
@@ -126,5 +126,5 @@ def _check_tag(broadcast: Broadcast) -> None:
 
 
 def _tag(broadcast: Broadcast) -> dict[str, str]:
-    """A directory of somebody's own that knows no tags need not know the word either."""
+    """Return the tag as a filter for the directory. A custom directory without tags need not know the parameter."""
     return {"tag": broadcast.tag} if broadcast.audience_kind == Broadcast.AudienceKind.TAG else {}

@@ -1,11 +1,10 @@
-"""The canary: a part of an audience that gets a broadcast first. Who belongs to it, and what its outcomes say; and,
-by the same measure, what those of the last minute say of a broadcast that is on its way to everybody.
+"""The canary: the part of an audience that gets a broadcast first. Chooses its members, and judges its outcomes; judges
+by the same limits the outcomes of the last minute while a broadcast is being sent to everybody.
 
-Whoever belongs to it is chosen by a hash of the broadcast and the member: spread over the whole audience, another
-part in every broadcast, and the same part whenever it is asked. The rest is then listed from the beginning, and
-leaves out those of the part that have their rows already: nobody is sent it twice, and nobody who came or moved
-meanwhile is lost. The canary is sent device by device (`PushRecord.one_by_one`), since Xinge drops the dead tokens
-of a list without a word.
+The members are chosen by a hash of the broadcast and the member: spread over the whole audience, different in every
+broadcast, and the same on every call. The main send then lists the audience from the beginning and leaves out members
+that already have a row: nobody gets the broadcast twice, and nobody who joined or moved meanwhile is lost. The canary
+is sent device by device (`PushRecord.one_by_one`), since Xinge silently drops the dead tokens of a list.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,21 +23,21 @@ from pushes.models import Broadcast, BroadcastTally, DeliveryResult
 from pushes.names import CLAIMABLE, BroadcastPhase, Reason, Status
 
 WHOLE = 10_000
-#: A rate of fewer devices than this means little, so a small share is raised to about so many.
+#: A failure rate of fewer devices than this means little, so a small share is raised to about this many.
 MIN_DEVICES = 50
-#: So many answers are enough to halt before all of them are in.
+#: This many answers are enough to halt before all of them are in.
 MIN_ANSWERS = 20
-#: Of the answers of a while, on the way to everybody, less than this is no spike: so many of them, of so many.
+#: During the main send, a spike needs at least this many failures, among at least this many answers.
 MIN_SPIKE, MIN_RECENT_ANSWERS = 10, 50
-#: What somebody has let pass halts it again only when it gets this much worse.
+#: A rate that an operator has accepted halts the broadcast again only when it gets worse by this factor.
 WORSE = 1.5
 ERRORS, BAD_TOKENS, SILENCE = "errors", "bad_tokens", "silence"
-#: Waiting for another attempt because of these is no trouble of the message's or the tokens'.
+#: Retries for these reasons say nothing about the message or the tokens.
 NO_TROUBLE = (Reason.THROTTLED, Reason.OUTSIDE_WINDOW, Reason.BROADCAST_PAUSED)
 
 
 def share(broadcast: Broadcast, size: int | None) -> int:
-    """The canary's part of an audience of `size` devices (None: unknown, so taken as large), in 10,000ths."""
+    """Return the canary's share of an audience of `size` devices (None: unknown, treated as large), in 10,000ths."""
     percent = broadcast.canary_percent
     if percent is None:
         is_large = size is None or size > settings.BROADCAST_CANARY_ABOVE
@@ -55,12 +54,12 @@ def is_part(broadcast: Broadcast, member: Member) -> bool:
 
 
 def pages_at_once(broadcast: Broadcast) -> int:
-    """Of a page only the canary's share is used, so several are read together."""
+    """Return how many pages to read together: only the canary's share of each is used."""
     return max(1, min(10, WHOLE // broadcast.canary_share)) if broadcast.phase == BroadcastPhase.CANARY else 1
 
 
 def members(broadcast: Broadcast, record_id: int, found: Sequence[Member]) -> list[Member]:
-    """Those of a page of the audience whose turn it is in the broadcast's phase."""
+    """Return the members of a page that are to be sent to in the broadcast's current phase."""
     if not broadcast.phase:
         return list(found)
     part = {member.name for member in found if is_part(broadcast, member)}
@@ -71,7 +70,7 @@ def members(broadcast: Broadcast, record_id: int, found: Sequence[Member]) -> li
 
 
 def _done(record_id: int, chosen: Sequence[Member]) -> set[Member]:
-    """Those who have a row: of the device itself, or of the account when it was refused as a whole."""
+    """Return the members that have a row: for the device, or for the account if it was refused as a whole."""
     if not chosen:
         return set()
     rows = DeliveryResult.objects.filter(record_id=record_id)
@@ -93,7 +92,7 @@ def _done(record_id: int, chosen: Sequence[Member]) -> set[Member]:
 
 
 def is_waiting(broadcast: Broadcast) -> bool:
-    """Whether all of the canary has been listed, and the rest waits for its outcomes."""
+    """Whether the canary is fully listed, and the main send waits for its outcomes."""
     return broadcast.phase == BroadcastPhase.CANARY and broadcast.canary_listed_at is not None
 
 
@@ -102,9 +101,9 @@ def is_waiting(broadcast: Broadcast) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The canary's deliveries. `errors` failed or are unknown for another reason than a bad token; `troubled`
-    wait for another attempt after an error; `waiting` wait for something else, or are being sent; `silent`
-    were refused by us, have expired or were cancelled, and say nothing."""
+    """The canary's deliveries, counted. `errors` failed or are unknown, except for bad tokens; `troubled` wait for
+    another attempt after an error; `waiting` wait for something else, or are being sent; `silent` were refused by us,
+    expired or were cancelled, and say nothing about the message."""
 
     accepted: int = 0
     errors: int = 0
@@ -132,14 +131,14 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Per cent of the answers above which it halts."""
+    """Percentages of the answers above which the broadcast halts."""
 
     error_percent: float
     bad_token_percent: float
 
 
 def limits(broadcast: Broadcast | None = None) -> Limits:
-    """The settings', or what of `broadcast` somebody has let pass, where that is more."""
+    """Return the limits of the settings, or the higher rates that an operator has accepted for `broadcast`."""
     passed = broadcast.tolerated if broadcast else {}
     return Limits(
         max(settings.BROADCAST_CANARY_ERROR_PERCENT, WORSE * passed.get(ERRORS, 0.0)),
@@ -148,7 +147,7 @@ def limits(broadcast: Broadcast | None = None) -> Limits:
 
 
 class Objection(NamedTuple):
-    """Why the rest must not be sent: `why` is `errors`, `bad_tokens` or `silence`. Of the canary, or else of the
+    """Why the rest must not be sent: `why` is `errors`, `bad_tokens` or `silence`. Based on the canary, or on the
     answers of the last `seconds`."""
 
     why: str
@@ -163,7 +162,7 @@ class Objection(NamedTuple):
 
     @classmethod
     def read(cls, stored: dict[str, Any]) -> "Objection | None":
-        """As it is stored with a broadcast; None when another version of the platform wrote it."""
+        """Read an objection as stored with a broadcast; None when another version of the platform wrote it."""
         try:
             return cls(**stored)
         except TypeError:
@@ -180,10 +179,10 @@ class Objection(NamedTuple):
 
 
 def objection(tally: Tally, most: Limits, *, is_over: bool) -> Objection | None:
-    """What speaks against the rest, if anything does. `is_over` when no more outcomes are waited for: what still
-    waits for another attempt then counts as an error, and no answer at all is an objection of its own.
+    """Return the objection to sending the rest, if there is one. `is_over` means that no more outcomes are awaited:
+    then deliveries that still wait for a retry count as errors, and no answer at all is an objection of its own.
 
-    Before that, a few errors among a few answers say nothing yet. One error among several answers never does.
+    Before that, a few errors among a few answers are not enough. A single error among several answers never is.
     """
     if is_over:
         tally = Tally(tally.accepted, tally.errors + tally.troubled, tally.bad_tokens, 0, tally.waiting, tally.silent)
@@ -195,13 +194,13 @@ def objection(tally: Tally, most: Limits, *, is_over: bool) -> Objection | None:
 
 
 def spike(broadcast: Broadcast, now: datetime) -> Objection | None:
-    """What the outcomes of the last BROADCAST_HALT_WINDOW_SECONDS say against sending on. Only outcomes count: what
-    the provider or the key's own rate asks to wait, waits, and says nothing. Nor do a handful of failures."""
+    """Return the objection that the outcomes of the last BROADCAST_HALT_WINDOW_SECONDS raise against going on. Only
+    final outcomes count: deliveries that wait because of a rate limit say nothing, nor does a handful of failures."""
     seconds = settings.BROADCAST_HALT_WINDOW_SECONDS
     since = tallies.seconds_ago(now, seconds)
     ends = tallies.ends(broadcast.pk, since=max(since, broadcast.watched_from or since))
     found = _of(ends)
-    # Once its tokens are in doubt its key is paused, and no more answers come.
+    # When tokens are doubted the key is paused, and no more answers come.
     is_doubted = any(event == BroadcastTally.DOUBTED for event, _ in ends)
     if found.answered < MIN_RECENT_ANSWERS and not is_doubted:
         return None
@@ -222,7 +221,7 @@ def _percent(part: int, whole: int) -> float:
 
 
 def recent(broadcast_id: int, since: datetime | None = None) -> Tally:
-    """Of what has ended, ever or since: what only waits is not in it."""
+    """Tally the deliveries that have ended, ever or since a time. Waiting deliveries are not counted."""
     ends = tallies.ends(broadcast_id, since=since)
     return _of({key: number for key, number in ends.items() if key[0] != BroadcastTally.DOUBTED})
 
@@ -236,7 +235,7 @@ def _of(ends: Mapping[tuple[str, str], int]) -> Tally:
 
 
 def tally(record_ids: Sequence[int]) -> Tally:
-    """Of all rows of the records: before the rest is listed, these are the canary's."""
+    """Tally all rows of the records: before the main send is listed, these are the canary's."""
     counted: dict[str, int] = dict.fromkeys(Tally.__slots__, 0)
     rows = DeliveryResult.objects.filter(record_id__in=record_ids).order_by().values_list("status", "reason")
     for status, reason, number in rows.annotate(number=Count("id")):
@@ -257,8 +256,8 @@ def _column(status: str, reason: str) -> str:
 
 
 def waits_until(listed_at: datetime, record_ids: Sequence[int]) -> datetime:
-    """When no more outcomes are waited for. The time begins when the last one could be sent: what is held for
-    the delivery window has not been slow to answer."""
+    """Return when to stop waiting for outcomes. The time starts when the last delivery could be sent: deliveries held
+    for the delivery window are not slow to answer."""
     states = (Status.PENDING, Status.HELD, Status.SENDING)
     live = DeliveryResult.objects.filter(record_id__in=record_ids, status__in=states)
     sendable_at = live.aggregate(at=Max("due_at"))["at"]

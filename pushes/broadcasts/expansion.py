@@ -1,4 +1,4 @@
-"""A launched broadcast's audience becomes deliveries, a page at a time."""
+"""Turn a launched broadcast's audience into deliveries, a page at a time."""
 
 import contextlib
 import logging
@@ -21,10 +21,9 @@ log = logging.getLogger(__name__)
 
 
 def expand(broadcast_id: int) -> int:
-    """Turn the next chunk of the audience into deliveries. Rows and cursor move in one transaction, so a
-    chunk is made once, whoever runs this and however often. Does nothing while the canary's outcomes are waited
-    for. A broadcast that meets an error which cannot pass is paused, with that as its reason. Returns the number of
-    rows."""
+    """Turn the next chunk of the audience into deliveries. Rows and cursor move in one transaction, so each chunk is
+    made once, however often this runs. Does nothing while the canary's outcomes are awaited. On a permanent error the
+    broadcast is paused, with the error as its reason. Returns the number of rows."""
     try:
         return _expand(broadcast_id)
     except Exception as error:
@@ -53,7 +52,7 @@ def _expand(broadcast_id: int) -> int:
         distribute.store(drafts, [record.id], batch.now, after_id=newest)
         _tally_made(record.id, newest, batch.now)
         if is_over and broadcast.phase != BroadcastPhase.CANARY:
-            # From here on nobody need estimate, and every page tells of as many.
+            # From here on the size is known, and every page reports it.
             Broadcast.objects.filter(pk=broadcast_id).update(estimate=progress.progress(broadcast_id).devices)
         if not is_over:
             queues.enqueue_expansion(broadcast_id)
@@ -61,7 +60,7 @@ def _expand(broadcast_id: int) -> int:
 
 
 def _move_on(broadcast: Broadcast, app: App, page: audiences.Page, now: datetime) -> bool:
-    """To the next page, or the next app. Returns whether there is none left to list."""
+    """Move the cursor to the next page or the next app. Returns whether everything has been listed."""
     broadcast.listed_app, broadcast.cursor = app, page.cursor
     others = broadcast.apps[broadcast.apps.index(app) + 1 :]
     is_over = page.is_last and not others
@@ -76,7 +75,7 @@ def _move_on(broadcast: Broadcast, app: App, page: audiences.Page, now: datetime
 
 
 def _tally_made(record_id: int, after_id: int, now: datetime) -> None:
-    """What was really inserted: an account that was refused has one row, however many devices were listed."""
+    """Count the rows that were really inserted: a refused account has one row, however many devices were listed."""
     made = DeliveryResult.objects.filter(record_id=record_id, id__gt=after_id).order_by()
     ends: Tally[tuple[int, str, str]] = Tally()
     for status, reason, token, number in made.annotate(

@@ -1,7 +1,6 @@
-"""The life of a broadcast: launch, expansion into deliveries, pause, resume, cancel, progress, end.
+"""The life cycle of a broadcast: launch, pause, resume, cancel, end.
 
-Who it is for stands in `audiences`; who of them gets it first, and whether the others follow, in `canary` and
-`watch`.
+`audiences` has its audience; `canary` and `watch` decide who gets it first, and whether the others follow.
 """
 
 import logging
@@ -26,11 +25,11 @@ from pushes.workers import queues
 log = logging.getLogger(__name__)
 
 EXPANSIONS = lanes.distribute_queue(lanes.BROADCAST)
-#: So many deliveries of a cancelled broadcast are marked at a time.
+#: How many deliveries of a cancelled broadcast are marked at a time.
 CANCELLED_AT_ONCE = 20_000
 
 
-#: Noted of a broadcast that started all the same, by its schedule or in the moment in which the last device went.
+#: Noted on a broadcast that started although its audience was empty by then.
 NOBODY = "nobody was in the audience when it started"
 
 
@@ -81,13 +80,13 @@ def _estimate_if_possible(broadcast: Broadcast) -> int | None:
     try:
         return audiences.estimate(broadcast)
     except DirectoryError as error:
-        # Its audience is read page by page as soon as the directory is back.
-        log.warning("broadcast #%s starts without an estimate: %s", broadcast.pk, error)
+        # The audience is listed page by page as soon as the directory is back.
+        log.warning("broadcast #%s starts without an audience estimate: %s", broadcast.pk, error)
         return None
 
 
 def pause(broadcast_id: int, *, by: Any = None, reason: str = "") -> Broadcast:
-    """Hold everything that has not left. Raises BroadcastStateError unless it is sending."""
+    """Hold all unsent deliveries. Raises BroadcastStateError unless the broadcast is sending."""
     with transaction.atomic():
         broadcast = rows.moved(
             broadcast_id, (BroadcastStatus.SENDING,), BroadcastStatus.PAUSED, reason or _by("paused", by)
@@ -100,15 +99,15 @@ def pause(broadcast_id: int, *, by: Any = None, reason: str = "") -> Broadcast:
 
 
 def resume(broadcast_id: int, *, by: Any = None) -> Broadcast:
-    """Go on where `pause` stopped. Raises BroadcastStateError unless it is paused, and when it has halted by
-    itself: that is for `watch.go_on`."""
+    """Continue where `pause` stopped. Raises BroadcastStateError unless the broadcast is paused, and when it was
+    halted automatically: use `watch.go_on` then."""
     with transaction.atomic():
         broadcast = rows.moved(broadcast_id, (BroadcastStatus.PAUSED,), BroadcastStatus.SENDING, _by("resumed", by))
         if broadcast.objection:
             raise BroadcastStateError(f"broadcast #{broadcast_id} has halted by itself: it cannot simply be resumed")
         now = clocks.now()
         decision = look_up(broadcast.push_type, broadcast.window_policy, now).decisions[broadcast.push_type]
-        # Due long ago, unless the delivery window is shut: the sweeper's next round sends them.
+        # They are overdue, unless the delivery window is shut: the sweeper's next round sends them.
         due_at = decision.hold_until or now - timedelta(seconds=settings.STUCK_SECONDS)
         rows.unsent(broadcast).filter(reason=Reason.BROADCAST_PAUSED).update(
             status=Status.HELD, reason=Reason.OUTSIDE_WINDOW if decision.hold_until else "", due_at=due_at
@@ -118,11 +117,11 @@ def resume(broadcast_id: int, *, by: Any = None) -> Broadcast:
 
 
 def cancel(broadcast_id: int, *, by: Any = None) -> Broadcast:
-    """End it; what has not left never will. Raises BroadcastStateError when it is already over.
+    """End the broadcast; unsent deliveries are never sent. Raises BroadcastStateError when it is already over.
 
-    From the commit of the first transaction on nothing more begins: what was claimed is taken back here, and no
-    worker claims for a cancelled broadcast. Marking the rest, which may be a million rows, is left to
-    `finish_cancelled` beyond the first CANCELLED_AT_ONCE.
+    After the commit of the first transaction no call begins: claims are taken back here, and workers claim nothing of
+    a cancelled broadcast. The first CANCELLED_AT_ONCE deliveries are marked here; `finish_cancelled` marks the rest,
+    which may be a million rows.
     """
     open_states = (*STARTABLE, BroadcastStatus.SENDING, BroadcastStatus.PAUSED)
     with transaction.atomic():
@@ -133,7 +132,7 @@ def cancel(broadcast_id: int, *, by: Any = None) -> Broadcast:
 
 
 def finish_cancelled() -> int:
-    """Go on marking the deliveries of cancelled broadcasts. Returns how many there were this time."""
+    """Continue to mark the deliveries of cancelled broadcasts. Returns how many were marked."""
     unfinished = Broadcast.objects.filter(status=BroadcastStatus.CANCELLED, finished_at__isnull=True)
     return sum(_finish_cancelled(broadcast) for broadcast in unfinished.defer("accounts", "data"))
 
@@ -150,10 +149,10 @@ def _end_as_cancelled(rows: Any) -> int:
 
 
 def finish_done() -> int:
-    """Mark broadcasts finished whose every delivery is over. Returns how many."""
+    """Mark broadcasts as finished when all their deliveries are over. Returns how many."""
     finished = 0
     for broadcast in Broadcast.objects.filter(status=BroadcastStatus.SENDING, is_expanded=True):
-        # The last rows are the last to be sent, so what is left is mostly found at once.
+        # The last rows are sent last, so an unfinished row is mostly found at once.
         if not rows.live(broadcast).order_by("-id").values_list("id")[:1]:
             finished += Broadcast.objects.filter(pk=broadcast.pk, status=BroadcastStatus.SENDING).update(
                 status=BroadcastStatus.FINISHED, finished_at=clocks.now()
@@ -162,7 +161,7 @@ def finish_done() -> int:
 
 
 def put_back() -> None:
-    """Launch what is due by its schedule, and wake expansions that a crash left asleep. Raises
+    """Launch scheduled broadcasts that are due, and resume expansions that a crash interrupted. Raises
     redis.RedisError after the launches."""
     now = clocks.now()
     for pk in Broadcast.objects.filter(status=BroadcastStatus.SCHEDULED, scheduled_at__lte=now).values_list(

@@ -1,4 +1,4 @@
-"""What a broadcast says to the devices of each app, and by which rules of its push type."""
+"""The message of a broadcast for the devices of each app, with the rules of its push type."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +13,7 @@ from pushes.values import Audience, PushMessage
 
 
 def message_of(broadcast: Broadcast, app: App) -> PushMessage:
-    """What the devices of one of its apps get, whoever they belong to."""
+    """Return the message for all devices of one app."""
     return PushMessage(
         kind=Kind.BROADCAST,
         app=app,
@@ -31,8 +31,8 @@ def message_of(broadcast: Broadcast, app: App) -> PushMessage:
 
 
 def look_up(push_type: int, window_policy: str, now: datetime) -> distribute.Batch:
-    """What is the same for all deliveries of a message whose own word on the delivery window, if it has one, goes
-    before its type's."""
+    """Look up what is the same for all deliveries of a message. The message's own window policy, if it has one,
+    overrides its push type's."""
     batch = distribute.look_up(now)
     if not window_policy:
         return batch

@@ -1,4 +1,4 @@
-"""How far a broadcast is, from its tallies."""
+"""The progress of a broadcast, from its tallies."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from pushes.ledger import tallies
 from pushes.models import Broadcast, BroadcastTally
 from pushes.storage import clocks
 
-#: The rate of sending is that of the last so many seconds.
+#: The sending rate is measured over this many seconds.
 RECENT_SECONDS = 20
 
 
@@ -20,7 +20,7 @@ class Progress:
     is_expanded: bool
     recent: int = 0
     recent_seconds: float = RECENT_SECONDS
-    #: So many of all these are for accounts without a device: the audience is announced in devices.
+    #: How many of these are for accounts without a device: the audience is counted in devices.
     without_device: int = 0
 
     @property
@@ -29,7 +29,7 @@ class Progress:
 
     @property
     def waiting(self) -> int:
-        """Those that are being sent, or have not left."""
+        """Deliveries that are being sent, or are still unsent."""
         return max(0, self.total - self.done)
 
     @property
@@ -38,8 +38,8 @@ class Progress:
 
 
 def progress(broadcast_id: int) -> Progress:
-    """From the broadcast's tallies: it costs the same however many deliveries there are, and outlives them. Raises
-    Broadcast.DoesNotExist."""
+    """Return the progress from the broadcast's tallies, which cost the same for any number of deliveries, and outlive
+    them. Raises Broadcast.DoesNotExist."""
     is_expanded = Broadcast.objects.values_list("is_expanded", flat=True).get(pk=broadcast_id)
     now = clocks.now()
     since = tallies.seconds_ago(now, RECENT_SECONDS)

@@ -1,4 +1,4 @@
-"""A broadcast's row and those of its deliveries: read, locked, and moved from state to state."""
+"""The rows of a broadcast and of its deliveries: read them, lock them, move them from state to state."""
 
 from collections.abc import Collection
 from typing import Any
@@ -16,11 +16,11 @@ FAR_FUTURE_DAYS = 3_650
 
 
 class BroadcastStateError(Exception):
-    """The broadcast is not in a state that allows the wanted step."""
+    """The broadcast's state does not allow this step."""
 
 
 def states(record_ids: Collection[int], *, lock: bool = False) -> dict[int, str]:
-    """The status of each record's broadcast. With `lock`, in the caller's transaction, it stays so."""
+    """Return the status of each record's broadcast; with `lock` it stays so until the caller's transaction ends."""
     of_records = dict(PushRecord.objects.filter(id__in=record_ids).values_list("id", "broadcast_id"))
     found = Broadcast.objects.filter(id__in=set(of_records.values()))
     if lock:
@@ -48,7 +48,7 @@ def unsent(broadcast: Broadcast) -> Any:
 
 
 def unbegun(broadcast: Broadcast) -> Any:
-    """Claimed by a worker that has not begun the call. Taken away, it no longer can (see `claims.begin`)."""
+    """Rows claimed by a worker that has not begun their calls; once taken away, it cannot (see `claims.begin`)."""
     return DeliveryResult.objects.filter(
         record_id__in=record_ids(broadcast), status=Status.SENDING, sent_at__isnull=True
     )
@@ -59,5 +59,5 @@ def live(broadcast: Broadcast) -> Any:
 
 
 def record_ids(broadcast: Broadcast) -> list[int]:
-    """Its pushes: one for each of its apps, once it is launched."""
+    """Return the ids of its pushes: one for each of its apps, once it is launched."""
     return list(broadcast.records.order_by("id").values_list("id", flat=True))

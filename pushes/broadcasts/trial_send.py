@@ -1,7 +1,7 @@
-"""Test sends: one message to a few devices that somebody names or picks, as pushes of their own.
+"""Test sends: one message to a few named or picked devices, as separate pushes.
 
-They count for nothing elsewhere, go at once in front of their lane, a call for each device, and are otherwise judged
-like the real thing: a phone whose account has logged out gets neither.
+They are not counted in a broadcast's results, go to the front of their lane, and use one call per device. Otherwise
+they are judged like real pushes: a phone whose account has logged out gets neither.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ from pushes.values import Audience, DeviceTarget, PushMessage, Recipient
 
 MAX_NAMES = 20
 SOURCE = "broadcast-test"
-#: A test that could not be sent by then would only surprise whoever gets it.
+#: A test that arrived later than this would only surprise its recipient.
 LIFETIME = timedelta(minutes=10)
 SHOWN = 20
 Devices = Mapping[App, Sequence[DeviceTarget]]
@@ -32,7 +32,7 @@ Devices = Mapping[App, Sequence[DeviceTarget]]
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What names stand for: devices by app, each once, and the names that stand for none."""
+    """The devices that names stand for, by app and each once, and the names that match nothing."""
 
     devices: dict[App, list[DeviceTarget]]
     unknown: list[str]
@@ -43,7 +43,7 @@ class Named:
 
 
 def devices_of(apps: Iterable[App], names: Sequence[str]) -> Named:
-    """The active devices in the apps that are meant by account ids or whole device tokens. Raises
+    """Return the active devices in the apps that account ids or whole device tokens stand for. Raises
     directory.DirectoryError."""
     found: dict[App, list[DeviceTarget]] = {}
     known: set[str] = set()
@@ -57,7 +57,7 @@ def devices_of(apps: Iterable[App], names: Sequence[str]) -> Named:
 
 
 def _devices_in(app: App, names: Sequence[str]) -> dict[str, list[DeviceTarget]]:
-    """By name, in the order of the names; one that means nothing in this app is absent."""
+    """Return devices by name, in the order of the names; a name without a device in this app is absent."""
     of_accounts = directory().devices([ids.typed(name) for name in names], app)
     tokens = {name: _of_token(app, name) for name in names if not of_accounts.get(ids.typed(name))}
     meant = {name: of_accounts.get(ids.typed(name)) or tokens[name] for name in names}
@@ -75,9 +75,9 @@ def _of_token(app: App, token: str) -> list[DeviceTarget]:
 
 
 def send(message_for: Callable[[App], PushMessage], devices: Devices, *, window_policy: str = "") -> bool:
-    """Send to these very devices, now, each app's the message made for it, whose identity decides: the same twice is
-    sent once. Returns whether this call did. `window_policy` as in a push record. Raises submit.InvalidMessageError
-    and directory.DirectoryError."""
+    """Send to exactly these devices now, each app's message to its devices. A message with the same identity is sent
+    only once. Returns whether this call sent it. `window_policy` is that of a push record. Raises
+    submit.InvalidMessageError and directory.DirectoryError."""
     now = clocks.now()
     messages = [
         replace(
@@ -91,7 +91,7 @@ def send(message_for: Callable[[App], PushMessage], devices: Devices, *, window_
         result = submit_all(messages, now=now)
         if not result.accepted:
             return False
-        # Distributed right here, since only the devices picked are meant, not all that their accounts have.
+        # Distributed here, since only the picked devices are meant, not all devices of their accounts.
         records = PushRecord.objects.filter(pk__in=result.record_ids)
         records.update(
             status=RecordStatus.DISTRIBUTED, distributed_at=now, window_policy=window_policy, one_by_one=True
@@ -113,7 +113,7 @@ def _drafts(record: Pending, targets: Sequence[DeviceTarget], batch: distribute.
 
 
 def send_broadcast(broadcast: Broadcast, devices: Devices, *, nonce: str) -> bool:
-    """The broadcast's message as it is, at whatever hour; the same `nonce` twice sends once. Returns and raises like
+    """Send the broadcast's message as it is, at any hour; the same `nonce` sends it once. Returns and raises like
     `send`."""
 
     def message_for(app: App) -> PushMessage:
@@ -129,12 +129,12 @@ def send_broadcast(broadcast: Broadcast, devices: Devices, *, nonce: str) -> boo
 
 
 def message_id(broadcast: Broadcast) -> str:
-    """What the test pushes of a broadcast are found by."""
+    """Return the message id of a broadcast's test pushes, by which they are found."""
     return f"broadcast-{broadcast.pk}-test"
 
 
 def results(broadcast: Broadcast) -> list[DeliveryResult]:
-    """The newest deliveries of its tests."""
+    """Return the newest deliveries of the broadcast's tests."""
     records = list(
         PushRecord.objects.filter(message_id=message_id(broadcast), source=SOURCE)
         .order_by("-id")

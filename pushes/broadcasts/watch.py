@@ -1,5 +1,5 @@
-"""A broadcast's way to everybody: its outcomes decide, in one place, whether it goes on or halts. Those of its canary
-before the rest is sent, and those of the last minute while it is.
+"""Watch a broadcast: its outcomes decide here whether it continues or halts. The canary's outcomes decide before the
+main send, and the outcomes of the last minute decide during it.
 """
 
 import logging
@@ -21,13 +21,14 @@ log = logging.getLogger(__name__)
 
 
 def judge_canaries(now: datetime | None = None) -> int:
-    """Halt or let go on what has its canary's answer. Safe to run twice and at the same time: each broadcast is
-    judged under its lock, and moved once. Returns how many moved."""
+    """Halt or continue broadcasts whose canary has been answered. Safe to run twice and concurrently: each broadcast
+    is judged under its lock, and moved once. Returns how many moved."""
     return _judge_each(_sending().filter(phase=BroadcastPhase.CANARY), _judge_canary, now or clocks.now())
 
 
 def watch(now: datetime | None = None) -> int:
-    """Halt what is on its way to everybody while too much of it fails. As safe. Returns how many halted."""
+    """Halt broadcasts in their main send when too many deliveries fail. As safe as `judge_canaries`. Returns how many
+    halted."""
     return _judge_each(_sending().exclude(phase=BroadcastPhase.CANARY), _judge_recent, now or clocks.now())
 
 
@@ -60,7 +61,7 @@ def _judge_canary(broadcast: Broadcast, now: datetime) -> bool:
 
 def _judge_recent(broadcast: Broadcast, now: datetime) -> bool:
     objection = canary.spike(broadcast, now)
-    # Of what has left already nothing can be spared.
+    # Everything has been sent already: halting would change nothing.
     if objection is None or (broadcast.is_expanded and not progress.progress(broadcast.pk).waiting):
         return False
     _halt(broadcast, objection, phase=broadcast.phase)
@@ -75,8 +76,8 @@ def _halt(broadcast: Broadcast, objection: canary.Objection, *, phase: str) -> N
 
 @transaction.atomic
 def go_on(broadcast_id: int, *, by: Any = None) -> Broadcast:
-    """Send on in spite of what it has halted for. It halts again only for something else, or when that has become
-    half as bad again. Raises BroadcastStateError unless it has halted."""
+    """Continue a halted broadcast in spite of the objection. It halts again only for another reason, or when the rate
+    has become half as bad again. Raises BroadcastStateError unless it has halted."""
     broadcast = Broadcast.objects.select_for_update().defer("accounts", "data").get(pk=broadcast_id)
     if not broadcast.has_halted:
         raise BroadcastStateError(f"broadcast #{broadcast_id} has not halted: it is {broadcast.status}")
@@ -89,7 +90,7 @@ def go_on(broadcast_id: int, *, by: Any = None) -> Broadcast:
 
 
 def _to_the_rest(broadcast_id: int, now: datetime) -> None:
-    """The audience is listed from its beginning (see `canary.members` for who is left out), and sent in lists."""
+    """Start the main send: list the audience from its beginning (`canary.members` leaves out the canary) in lists."""
     Broadcast.objects.filter(pk=broadcast_id).update(
         phase=BroadcastPhase.REST, cursor=0, listed_app="", watched_from=now
     )

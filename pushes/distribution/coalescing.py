@@ -1,10 +1,9 @@
-"""Bursts in one conversation: the first message goes at once, the following ones become one push with a count.
+"""Coalesce bursts in one conversation: the first message goes at once, the following ones become one push with a count.
 
-A delivery that waits (for the end of its burst, or for the delivery window to open) is replaced by the next
-one of the same conversation on the same device, which then stands for one message more. What was replaced is
-`skipped` as `coalesced`: counted, never lost, and known by the burst's number, so that it can still be taken back
-(`take_backs`). When a burst began is remembered in Redis; forgetting it costs
-one push too many.
+A waiting delivery (for the end of its burst, or for the delivery window to open) is replaced by the next delivery of
+the same conversation on the same device; the new one then stands for one message more. The replaced delivery is
+`skipped` as `coalesced`: it is counted, not lost, and keeps the burst's number, so that its message can still be
+recalled (`take_backs`). The end of each burst is remembered in Redis; losing it costs one push too many.
 """
 
 import random
@@ -44,10 +43,10 @@ class Waiting:
 def coalesce(
     drafts: Sequence[Draft], waiting: dict[int, Waiting], ends: dict[int, datetime], now: datetime, window: timedelta
 ) -> list[int]:
-    """Decide for each draft, in the order of their messages, and change it in place. Pure but for that.
+    """Decide for each draft, in message order, and change the drafts in place. Without other side effects.
 
-    `waiting` holds the replaceable deliveries by order key, `ends` when the current burst of an order key
-    ends. Returns the ids of stored deliveries that were replaced; a replaced draft becomes `skipped`.
+    `waiting` holds the replaceable deliveries by order key; `ends` holds the end of the current burst by order key.
+    Returns the ids of the stored deliveries that were replaced; a replaced draft becomes `skipped`.
     """
     replaced: list[int] = []
     latest: dict[int, Draft] = {}
@@ -75,11 +74,11 @@ def coalesce(
 
 
 def apply(drafts: Sequence[Draft], now: datetime) -> Events:
-    """Coalesce what is about to be stored with what is stored, inside the caller's transaction. Returns the
-    stored deliveries that were replaced, for the counters. Raises redis.RedisError.
+    """Coalesce new drafts with stored deliveries, inside the caller's transaction. Returns the stored deliveries
+    that were replaced, for the counters. Raises redis.RedisError.
 
-    Without COALESCE_SECONDS every message goes by itself, but what waits for the delivery window is summarised all
-    the same: nobody wants a night's messages one by one in the morning.
+    Without COALESCE_SECONDS every message is sent separately, but messages that wait for the delivery window are
+    summarised all the same: nobody wants a night's messages one by one in the morning.
     """
     window = timedelta(seconds=settings.COALESCE_SECONDS)
     if not window:
@@ -105,7 +104,7 @@ def apply(drafts: Sequence[Draft], now: datetime) -> Events:
 
 
 def _name_bursts(drafts: Iterable[Draft], waiting: Mapping[int, Waiting], replaced: Collection[int]) -> None:
-    """A stored row that began to wait after it was stored has no burst yet: it is in that of what replaced it."""
+    """A stored row that began to wait after it was stored has no burst yet: give it the burst of its replacement."""
     bursts = {draft.order_key: draft.burst for draft in drafts if draft.order_key is not None}
     for key, row in waiting.items():
         if row.burst is None and row.id in replaced:
@@ -113,7 +112,7 @@ def _name_bursts(drafts: Iterable[Draft], waiting: Mapping[int, Waiting], replac
 
 
 def _waiting(keys: Iterable[int]) -> dict[int, Waiting]:
-    """Locked until the transaction ends, so that nobody claims what is being replaced."""
+    """Return the replaceable rows, locked until the transaction ends, so that no worker claims them meanwhile."""
     held = bulk.locked(DeliveryResult.objects.filter(order_key__among=set(keys), status=Status.HELD))
     rows = held.order_by("id").values_list("order_key", "id", "kind", "due_at", "reason", "stands_for", "burst")
     return {
@@ -123,7 +122,7 @@ def _waiting(keys: Iterable[int]) -> dict[int, Waiting]:
 
 
 def _ends(keys: Iterable[int], latest: datetime) -> dict[int, datetime]:
-    """When the bursts that have begun end. One that is to end after `latest` is none of ours."""
+    """Return when the current bursts end. An end after `latest` was not written by us and is ignored."""
     asked = sorted(keys)
     found: Any = shared_redis.connection().mget([MARK.format(order_key=key) for key in asked])
     ends = {key: _instant(value) for key, value in zip(asked, found, strict=True)}
@@ -131,7 +130,7 @@ def _ends(keys: Iterable[int], latest: datetime) -> dict[int, datetime]:
 
 
 def _instant(value: bytes | None) -> datetime | None:
-    """None also for what is no time: anybody may have written it."""
+    """Parse a stored time; None if it is not a time, since others may write to Redis too."""
     try:
         return datetime.fromtimestamp(float(value or b""), timezone.get_default_timezone())
     except (ValueError, OverflowError, OSError):
@@ -139,7 +138,7 @@ def _instant(value: bytes | None) -> datetime | None:
 
 
 def _remember(ends: dict[int, datetime], now: datetime) -> None:
-    """One call for all that end together: a message to a large group begins thousands of bursts at once."""
+    """One call for all bursts with the same end: a message to a large group begins thousands of bursts at once."""
     by_end: dict[datetime, list[str]] = defaultdict(list)
     for key, end in ends.items():
         by_end[end].append(MARK.format(order_key=key))

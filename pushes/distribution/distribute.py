@@ -1,4 +1,4 @@
-"""Records → deliveries: who is it for, may they be pushed to, with which key? One batch, one transaction."""
+"""Turn records into deliveries: who is addressed, who is eligible, under which app key. One batch, one transaction."""
 
 import logging
 from collections import Counter, defaultdict, deque
@@ -41,13 +41,13 @@ class Batch:
 
 
 def distribute(record_ids: Sequence[int], *, now: datetime | None = None) -> int:
-    """Turn the records that are still pending into delivery rows and have those sent.
+    """Turn the records that are still pending into delivery rows, and enqueue their sending.
 
-    Safe to run twice and at the same time by two workers: a record is locked, distributed and marked
-    in one transaction. Returns the number of rows made. Raises redis.RedisError when presence cannot be
-    asked; the records then stay pending, and the sweeper tries again. A record that cannot be distributed
-    for any other reason is marked as failed and takes no other with it. Of one for very many accounts this
-    makes the next part, and enqueues what is left.
+    Safe to run twice, and by two workers at the same time: a record is locked, distributed and marked in one
+    transaction. Returns the number of rows made. Raises redis.RedisError when presence cannot be read; the records
+    then stay pending, and the sweeper tries again. A record that cannot be distributed for any other reason is
+    marked as failed, without affecting the others. For a record with very many accounts this makes the next part
+    only, and enqueues the remaining parts.
     """
     now = now or clocks.now()
     try:
@@ -66,7 +66,7 @@ def distribute(record_ids: Sequence[int], *, now: datetime | None = None) -> int
 
 
 def _distribute_alone(record_id: int, behind: deque[int], now: datetime) -> int:
-    """Takes those `behind` it away when they must wait for the other parts of a large one."""
+    """Distribute one record. Empties `behind` when the records in it must wait for further parts of this one."""
     try:
         with transaction.atomic():
             return _distribute_until_large(_locked([record_id], in_order=True), now, behind)
@@ -81,9 +81,9 @@ def _distribute_alone(record_id: int, behind: deque[int], now: datetime) -> int:
 
 
 def _distribute_until_large(records: Sequence[Pending], now: datetime, behind: deque[int] | None = None) -> int:
-    """Distribute the records in order, up to and with a part of the first that is too large for one go; those
-    after it (and those `behind` all of them) wait for their turn behind its other parts, because they may belong to
-    its conversation."""
+    """Distribute the records in order, up to and including one part of the first record that is too large for one
+    go. The records after it, and those in `behind`, wait until all its parts are done, because they may belong to
+    the same conversation."""
     first = next((n for n, record in enumerate(records) if _is_large(record, now)), len(records))
     made = _distribute(records[:first], now) if first else 0
     if first == len(records):
@@ -102,10 +102,10 @@ def _is_large(record: Pending, now: datetime) -> bool:
 
 
 def _next_part(record: Pending) -> tuple[Pending, bool]:
-    """The record with the next PART_ACCOUNTS of its accounts, and whether those are its last.
+    """Return the record with the next PART_ACCOUNTS of its accounts, and whether those are the last.
 
-    Each account has a row by the end of its part, and rows are made in the order of the accounts: so the newest
-    row tells how far the parts before have come. The record's lock keeps it to one part at a time.
+    By the end of a part each of its accounts has a row, and rows are made in the order of the accounts: so the
+    newest row shows how far the earlier parts came. The record's lock allows only one part at a time.
     """
     accounts = list(dict.fromkeys(record.accounts))
     done = DeliveryResult.objects.filter(record_id=record.id).order_by("-id").values_list("account_id", flat=True)
@@ -116,7 +116,7 @@ def _next_part(record: Pending) -> tuple[Pending, bool]:
 
 
 def _distribute_part(part: Pending, now: datetime, is_last: bool) -> int:
-    """Sending begins with the first part, while the others are still being judged."""
+    """Make one part's rows. Sending begins with the first part, while later parts are still being distributed."""
     newest = DeliveryResult.objects.filter(record_id=part.id).order_by("-id").values_list("id", flat=True).first()
     drafts = _drafts([part], look_up(now))
     store(drafts, [part.id], now, after_id=newest or 0)
@@ -140,11 +140,11 @@ def _distribute(records: Sequence[Pending], now: datetime) -> int:
 
 
 def _take(record_ids: Sequence[int]) -> list[Pending]:
-    """Those of the records that are still pending, locked, by id.
+    """Return the records that are still pending, locked and ordered by id.
 
-    In a lane whose conversations keep their order, earlier records of the same shard go first, whoever was asked
-    for: one whose job was lost (its submitter died before it could enqueue it, or Redis forgot it) would
-    otherwise be overtaken by the conversation's next message.
+    In a lane that keeps the order of conversations, earlier pending records of the same shard come first, even if
+    `record_ids` does not name them: a record whose job was lost (the submitter died before enqueuing it, or Redis
+    lost it) would otherwise be overtaken by the conversation's next message.
     """
     asked = _locked(record_ids)
     newest = {(record.kind, record.shard): record.id for record in asked if record.kind in lanes.SHARDED}
@@ -159,10 +159,11 @@ def _take(record_ids: Sequence[int]) -> list[Pending]:
 
 
 def _locked(record_ids: Sequence[int], *, in_order: bool = False) -> list[Pending]:
-    """The pending ones, locked. Where order counts, one that somebody else holds is waited for, not left out.
+    """Return the pending records, locked. Where order counts, wait for a row that another worker has locked;
+    elsewhere skip it.
 
-    Rows are named by their key and judged after they are read: a locking read that searches for them by their
-    status would lock, on its way, the other lanes' rows that stand beside them, which those lanes then leave out.
+    Rows are selected by primary key, and their status is checked after reading: a locking read that searched by
+    status would also lock neighbouring rows of other lanes, which those lanes would then skip.
     """
     records = PushRecord.objects.filter(id__among=record_ids).order_by("id")
     found = (records.select_for_update() if in_order else bulk.locked(records)).values_list("status", *Pending._fields)
@@ -199,7 +200,7 @@ def _drafts(records: Sequence[Pending], batch: Batch) -> list[Draft]:
 
 
 def _only_tokens(records: Sequence[Pending]) -> dict[int, str]:
-    """The one device that a second try is for, by record; the account's other ones may have the message already."""
+    """Return by record the one device that a resend is for: the account's other devices may have the message."""
     ids = [record.id for record in records if record.source == RESEND_SOURCE]
     return dict(Resend.objects.filter(record_id__in=ids).values_list("record_id", "token")) if ids else {}
 
@@ -213,7 +214,7 @@ def _with_one_device(recipient: Recipient, token: str) -> Recipient:
 def _recipients(
     app: str, records: Iterable[Pending], rules: dict[int, Policy], known: Directory
 ) -> dict[str, Recipient]:
-    """Everyone whom any of the records names, each looked up once."""
+    """Look up every account that any of the records names, each once."""
     account_ids: dict[str, None] = {}
     ask_presence: dict[str, None] = {}
     for record in records:
@@ -233,7 +234,7 @@ def _recipients(
 
 
 def drafts_for(record: Pending, recipient: Recipient, batch: Batch) -> list[Draft]:
-    """The deliveries of one recipient: one a device, or one for the account when it is refused (and it is no
+    """Return the deliveries of one recipient: one per device, or a single one for a refused account (except in a
     broadcast)."""
     policy = batch.policies[record.push_type]
     reason = eligibility.verdict(recipient, policy, conversation=record.conversation, sender_id=record.sender_id)
@@ -244,14 +245,14 @@ def drafts_for(record: Pending, recipient: Recipient, batch: Batch) -> list[Draf
     if grace and devices:
         return [_waiting_for_the_reader(_device_draft(record, device, batch), batch.now, grace) for device in devices]
     if reason is not None:
-        # A broadcast is for devices, and was announced as so many: each has its row, refused or not.
+        # A broadcast's audience is counted in devices: each device has its row, refused or not.
         refused = devices if record.broadcast_id is not None and devices else [None]
         return [Draft(record, recipient.account_id, one, None, Status.SKIPPED, reason, batch.now) for one in refused]
     return [_device_draft(record, device, batch) for device in devices]
 
 
 def _waiting_for_the_reader(draft: Draft, now: datetime, grace_seconds: float) -> Draft:
-    """Hold back a chat push from somebody who is online and may read the message any moment."""
+    """Hold back a chat push while its reader is online and may read the message any moment."""
     if draft.status is not Status.SKIPPED:
         draft.status, draft.reason = Status.HELD, draft.reason or Reason.ONLINE
         draft.due_at = max(draft.due_at, now + timedelta(seconds=grace_seconds))
@@ -259,7 +260,7 @@ def _waiting_for_the_reader(draft: Draft, now: datetime, grace_seconds: float) -
 
 
 def _device_draft(record: Pending, device: DeviceTarget, batch: Batch) -> Draft:
-    """The delivery to one device that may be pushed to, unless its key or the hour forbids it."""
+    """Return the delivery to one eligible device, skipped or held if its app key or the delivery window says so."""
     key_id = batch.key_ids.get((record.app, device.platform, device.environment))
     decision = batch.decisions[record.push_type]
     draft = Draft(record, device.account_id, device, key_id, Status.PENDING, None, batch.now)
@@ -277,11 +278,10 @@ def _device_draft(record: Pending, device: DeviceTarget, batch: Batch) -> Draft:
 def store(
     found: Sequence[Draft], record_ids: Sequence[int], now: datetime, *, after_id: int = 0, is_urgent: bool = False
 ) -> None:
-    """Coalesce and insert deliveries of `record_ids` and, after commit, have the pending ones sent, before all
-    others of their lane if they are urgent. `after_id` leaves out rows of the same records that an earlier
-    chunk made.
+    """Coalesce and insert deliveries of `record_ids`. After commit, enqueue the pending ones; urgent ones go to the
+    front of their lane. `after_id` excludes rows of the same records that an earlier chunk made.
 
-    One send job holds deliveries of one app key only, so that a slow or paused key delays no other.
+    One send job holds deliveries of a single app key, so that a slow or paused key does not delay the others.
     Raises redis.RedisError when chat is coalesced and Redis is away.
     """
     if not found:
@@ -301,8 +301,8 @@ def store(
 
 
 def enqueue_by_key(pending: Iterable[tuple[str, int, int | None, int]], *, is_urgent: bool = False) -> None:
-    """Enqueue sending of (kind, shard, app key id, delivery id) rows, grouped so that no job mixes keys. The keys take
-    turns, so that all of them are at work from the first job on."""
+    """Enqueue send jobs for (kind, shard, app key id, delivery id) rows, one app key per job. The keys alternate, so
+    that all of them are busy from the first jobs on."""
     by_key: dict[tuple[str, int, int | None], list[int]] = defaultdict(list)
     for kind, shard, key_id, delivery_id in pending:
         by_key[kind, shard, key_id].append(delivery_id)

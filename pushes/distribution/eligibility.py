@@ -1,14 +1,14 @@
-"""Who is pushed to: one pure verdict for every kind of push."""
+"""Eligibility: one pure verdict on whether an account is pushed to, for every kind of push."""
 
 from pushes.names import Reason
 from pushes.values import Policy, Recipient
 
 
 def verdict(recipient: Recipient, policy: Policy, *, conversation: str = "", sender_id: str = "") -> Reason | None:
-    """None when the push may go to this account's devices, otherwise the first reason why not.
+    """Return None when the push may go to this account's devices, otherwise the first reason why not.
 
-    The order is part of the contract: from what concerns the message, over what the account is, to what
-    it is doing right now, so that the reason given is the one that an operator can act on first.
+    The order of the reasons is part of the contract: first the message, then the state of the account, then what
+    the account is doing right now. So the reason given is the one that an operator can act on first.
     """
     if not policy.is_enabled:
         return Reason.TYPE_DISABLED

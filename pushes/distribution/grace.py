@@ -1,7 +1,7 @@
-"""Chat pushes that wait for a reader who is online (see GROUP_GRACE_SECONDS): who goes offline gets them at once.
+"""Chat pushes that wait for an online reader (see GROUP_GRACE_SECONDS): a reader who goes offline gets them at once.
 
-The API says so in the moment in which somebody leaves; the sweeper notices those whose presence ran out, or who
-were taken from Redis by others.
+The API reports a reader who leaves; the sweeper notices readers whose presence expired, or was deleted from Redis
+by others.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def has_grace() -> bool:
 
 
 def left(account_id: str, *, now: datetime | None = None) -> int:
-    """This account has just gone offline. Returns how many pushes were woken."""
+    """Wake the pushes of an account that has just gone offline. Returns how many."""
     if not has_grace():
         return 0
     now = now or clocks.now()
@@ -34,7 +34,7 @@ def left(account_id: str, *, now: datetime | None = None) -> int:
 
 
 def wake_gone(now: datetime | None = None) -> int:
-    """Wake the pushes of everybody who is not online any more. Returns how many. Raises redis.RedisError."""
+    """Wake the pushes of all readers who are no longer online. Returns how many. Raises redis.RedisError."""
     if not has_grace():
         return 0
     now = now or clocks.now()
@@ -48,7 +48,7 @@ def _waiting(now: datetime) -> "QuerySet[DeliveryResult]":
 
 
 def _wake(ids: Sequence[int], now: datetime) -> int:
-    """Make the rows pending, and have them sent with whatever waits behind them in their conversations."""
+    """Make the rows pending, and enqueue them with the rows that wait behind them in their conversations."""
     woken = 0
     for chunk in batches.chunks(ids, CHUNK):
         woken += _waiting(now).filter(id__among=chunk).update(status=Status.PENDING, reason="", due_at=now)

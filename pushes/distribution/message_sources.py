@@ -1,8 +1,7 @@
-"""Whether what has waited is still what its source wants pushed. The MESSAGE_SOURCES setting names whom to ask.
+"""Ask the source of a waiting push whether its message was recalled. MESSAGE_SOURCES names a function per source.
 
-What it names is called with the source's name and a sequence of `SourceMessage`, and returns the record ids of those
-that were taken back. It bounds its own time. One that cannot be asked costs nobody a push: what it would have said of
-is sent.
+The function gets the source's name and a sequence of `SourceMessage`, and returns the record ids of the recalled
+messages. It must bound its own time. When it fails, no push is lost: its messages are sent.
 """
 
 import logging
@@ -23,7 +22,7 @@ def can_be_asked(source: str) -> bool:
 
 
 def taken_back(messages: Iterable[SourceMessage]) -> set[int]:
-    """The ids of those records whose messages their sources have taken back: one question a source."""
+    """Return the ids of the records whose messages were recalled, with one question per source."""
     by_source: dict[str, list[SourceMessage]] = defaultdict(list)
     for message in messages:
         if can_be_asked(message.source):
@@ -35,6 +34,6 @@ def _ask(source: str, messages: Sequence[SourceMessage]) -> Collection[int]:
     try:
         ask: Ask = import_string(settings.MESSAGE_SOURCES[source])
         return ask(source, messages)
-    except Exception as error:  # whatever it is: a push is better than none
-        log.warning("%s: %d messages are sent unasked: %s: %s", source, len(messages), type(error).__name__, error)
+    except Exception as error:  # whatever the error: a possibly recalled push is better than a lost one
+        log.warning("%s: %d messages are sent unchecked: %s: %s", source, len(messages), type(error).__name__, error)
         return ()

@@ -30,9 +30,9 @@ class Pending(NamedTuple):
 
 @dataclass(slots=True)
 class Draft:
-    """`device` and `key_id` are None for a recipient that was refused before a device was chosen.
-    `order_key` is set while the row is live and belongs to a conversation; `stands_for` counts messages, and `burst`
-    names the burst whose messages those are."""
+    """A delivery to be inserted. `device` and `key_id` are None for a recipient that was refused before a device was
+    chosen. `order_key` is set while the row is live and belongs to a conversation. `stands_for` counts the messages
+    of the burst that `burst` names."""
 
     record: Pending
     account_id: str
@@ -47,7 +47,7 @@ class Draft:
 
 
 def order_key(conversation: str, token: str) -> int | None:
-    """Names what must leave in order: one conversation on one device. None outside conversations."""
+    """Return the name of what must be sent in order: one conversation on one device. None outside conversations."""
     if not conversation:
         return None
     return crc32(conversation.encode()) << 31 | crc32(token.encode()) >> 1

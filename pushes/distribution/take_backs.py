@@ -1,8 +1,9 @@
-"""A message that is taken back leaves its burst: the count goes down, and what remains speaks for itself.
+"""Remove a recalled message from its burst: the count goes down, and the remaining messages are still pushed.
 
-The delivery that waits for a burst shows its latest message, and the ones before are `skipped` as `coalesced` under the
-same burst number. So when one of those is taken back, the waiting one stands for one message less; and when the latest
-itself is, the latest of the others takes its place: nobody reads a text that was taken back, and nobody misses another.
+The waiting delivery of a burst shows the latest message; the earlier deliveries are `skipped` as `coalesced` under the
+same burst number. When an earlier message is recalled, the waiting delivery stands for one message less. When the
+latest message is recalled, the latest of the others takes its place. So nobody reads a recalled text, and no other
+message is missed.
 """
 
 from collections import Counter
@@ -18,7 +19,7 @@ from pushes.models import DeliveryResult, PushRecord
 from pushes.names import Reason, Status
 from pushes.storage import batches
 
-#: Of a conversation, no more than so many messages before a waiting one are looked at.
+#: How many messages before a waiting one are looked at, per conversation.
 MAX_MESSAGES = 1_000
 CHUNK = 50
 
@@ -35,15 +36,15 @@ class Waiting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What remains of a burst: how many messages, and, when the waiting delivery's own was taken back, the delivery
-    that is to take its place. Without one nothing remains to be sent."""
+    """What remains of a burst: the number of messages and, when the waiting delivery's own message was recalled, the
+    delivery that takes its place (None: nothing remains to be sent)."""
 
     stands_for: int
     heir: int | None = None
 
 
 def messages_of(rows: Sequence[Waiting]) -> list[int]:
-    """The ids of the records that may be part of these bursts, the newest first."""
+    """Return the ids of the records that may be part of these bursts, newest first."""
     most = max((row.stands_for for row in rows), default=0)
     newest: dict[str, int] = {}
     conversations = PushRecord.objects.filter(id__among={row.record_id for row in rows}).exclude(conversation="")
@@ -52,7 +53,7 @@ def messages_of(rows: Sequence[Waiting]) -> list[int]:
     found: list[int] = []
     for conversation, pk in newest.items():
         before = PushRecord.objects.filter(conversation=conversation, id__lte=pk).order_by("-id")
-        # Not every message of the conversation is in every burst: nobody is told of his own.
+        # Not every message of the conversation is in every burst: senders get no push of their own messages.
         found += before.values_list("id", flat=True)[: min(MAX_MESSAGES, 2 * most + CHUNK)]
     return sorted(found, reverse=True)
 
@@ -60,9 +61,9 @@ def messages_of(rows: Sequence[Waiting]) -> list[int]:
 def leave(
     rows: Sequence[Waiting], gone: Collection[int], messages: Sequence[int], reason: Reason, now: datetime
 ) -> dict[int, Rest]:
-    """Take the records `gone` out of the bursts of `rows`, by delivery id; a burst without any of them is left out.
-    `messages` as `messages_of` has them. In the caller's transaction: what was merged ends as taken back here, the
-    rows and their heirs are the caller's to change."""
+    """Remove the records `gone` from the bursts of `rows`. Returns what remains by delivery id, without the bursts
+    that have none of these records. `messages` is the answer of `messages_of`. Runs in the caller's transaction:
+    merged deliveries of `gone` end here as recalled; the caller changes the rows and their heirs."""
     merged = DeliveryResult.objects.filter(
         burst__among={row.burst for row in rows},
         account_id__among={row.account_id for row in rows},
@@ -84,7 +85,7 @@ def leave(
 def _heirs(
     merged: "QuerySet[DeliveryResult]", orphaned: Sequence[Waiting], messages: Sequence[int]
 ) -> Mapping[int, int]:
-    """The latest remaining delivery of each burst."""
+    """Return the latest remaining delivery of each burst."""
     left = {row.burst for row in orphaned}
     found: dict[int, int] = {}
     for chunk in batches.chunks(messages, CHUNK):
@@ -99,7 +100,7 @@ def _heirs(
 def revive(
     heir: int, *, stands_for: int, order_key: int | None, status: Status, due_at: datetime, reason: str = ""
 ) -> None:
-    """Let a merged delivery wait, or be sent, in the place of the one that was taken back."""
+    """Let a merged delivery wait, or be sent, in place of the recalled one."""
     DeliveryResult.objects.filter(pk=heir, status=Status.SKIPPED, reason=Reason.COALESCED).update(
         status=status, reason=reason, stands_for=stands_for, order_key=order_key, due_at=due_at, finished_at=None
     )

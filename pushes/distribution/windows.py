@@ -1,4 +1,4 @@
-"""Delivery windows, pure: at which hours a push may go out, and what happens to it outside them."""
+"""Delivery windows: the hours in which a push may be sent, and what happens to it outside them. Pure."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pushes.names import WindowPolicy
 
 OFF = "off"
-#: A zone may leave out a day, and a window may lie in an hour that is left out.
+#: A time zone may skip a day, and a window may lie in a skipped hour.
 DAYS_AHEAD = 4
 
 
@@ -38,7 +38,7 @@ def parse(window: str) -> DailyWindow | None:
         return None
     opens, dash, closes = window.partition("-")
     if not dash:
-        raise ValueError(f"{window!r} is no delivery window: write it as 08:00-23:00, or off")
+        raise ValueError(f"{window!r} is not a valid delivery window: write it as 08:00-23:00, or off")
     return DailyWindow(_time(opens, window), _time(closes, window))
 
 
@@ -49,14 +49,14 @@ def _time(text: str, window: str) -> time:
             return time(int(hours), int(minutes))
     except ValueError:
         pass
-    raise ValueError(f"{window!r} is no delivery window: write it as 08:00-23:00, or off")
+    raise ValueError(f"{window!r} is not a valid delivery window: write it as 08:00-23:00, or off")
 
 
 def next_opening(window: DailyWindow, now: datetime, zone: ZoneInfo) -> datetime:
-    """The first instant after `now` that lies in the window, which is shut at `now` (aware, UTC).
+    """Return the first instant in the window after `now` (aware, UTC); the window is shut at `now`.
 
-    A window opens when the clock on the wall shows its time, both times if a change repeats it, and when the clock is
-    set to a time inside it: forward, beyond the opening time, or back behind its closing time.
+    A window opens when the wall clock shows its opening time (twice if a clock change repeats it), and when the wall
+    clock is set to a time inside it: forward past the opening time, or back before the closing time.
     """
     # In UTC, because datetimes of one zone are compared by the clock on the wall, and those within a
     # repeated hour equal none of another zone.
@@ -72,7 +72,7 @@ def next_opening(window: DailyWindow, now: datetime, zone: ZoneInfo) -> datetime
 
 
 def _changes(now: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-    """The instants at which the zone's clocks are set within the next days."""
+    """Return the instants of the zone's clock changes within the next days."""
     hours = [now + timedelta(hours=hour) for hour in range(24 * DAYS_AHEAD)]
     for before, after in pairwise(hours):
         if (offset := _offset(before, zone)) != _offset(after, zone):
@@ -98,7 +98,7 @@ SEND_NOW = Decision()
 
 
 def decide(policy: str, window: str, now: datetime, zone: ZoneInfo) -> Decision:
-    """What a push type's window policy says at `now`. Raises ValueError for an unreadable window."""
+    """Decide by a push type's window policy at `now`. Raises ValueError for an unreadable window."""
     daily = parse(window)
     if policy == WindowPolicy.SEND or daily is None or daily.contains(now.astimezone(zone).time()):
         return SEND_NOW

@@ -1,10 +1,10 @@
-"""Take a push back: what has not left never will, and the answer counts what had.
+"""Withdraw a push: unsent deliveries are cancelled, and the answer counts the sent ones.
 
-        pending record ──▶ cancelled: no delivery is made of it, or no further one
+        pending record ──▶ cancelled: no (further) delivery is made of it
         waiting delivery, claimed or not ──▶ cancelled as `withdrawn`
-        delivery whose call has begun ──▶ stays; should it come back for a retry, it ends then (`standing`)
+        delivery whose call has begun ──▶ stays; if it comes back for a retry, it ends then (`standing`)
 
-What was claimed and not begun is taken from its worker, whose `begin` then finds it gone (see `claims`).
+A claimed delivery whose call has not begun is taken from its worker, whose `begin` then leaves it out (see `claims`).
 """
 
 from collections.abc import Sequence
@@ -21,19 +21,19 @@ from pushes.models import DeliveryResult, PushRecord
 from pushes.names import CLAIMABLE, TERMINAL, Reason, RecordStatus, Status
 from pushes.storage import batches, clocks
 
-#: Bursts that are taken apart in one transaction.
+#: How many bursts are changed in one transaction.
 CHUNK = 500
 UNSENT = Q(status__in=CLAIMABLE) | Q(status=Status.SENDING, sent_at__isnull=True)
 
 
 class OfBroadcastError(Exception):
-    """The push is a broadcast's, which is cancelled as a whole. Its text names the broadcast."""
+    """The push belongs to a broadcast, which can only be cancelled as a whole. The message names the broadcast."""
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """What had become of a push when it was withdrawn, in deliveries; recipients of whom no delivery had been made yet
-    count as one each. `already_sent` may be on a phone, `under_way` was being sent just then."""
+    """The state of a push when it was withdrawn, counted in deliveries; a recipient without a delivery yet counts as
+    one. `already_sent` may be on a phone; `under_way` was being sent at that moment."""
 
     record: PushRecord
     withdrawn: int
@@ -42,8 +42,8 @@ class Withdrawal:
 
 
 def withdraw(record_id: int, *, by: str, now: datetime | None = None) -> Withdrawal:
-    """Withdraw what has not left; twice is once. `by` is kept on the push. Raises PushRecord.DoesNotExist, and
-    OfBroadcastError for a push that belongs to a broadcast."""
+    """Withdraw the unsent deliveries of a push; calling it twice changes nothing more. `by` is stored with the push.
+    Raises PushRecord.DoesNotExist, and OfBroadcastError for a push of a broadcast."""
     now = now or clocks.now()
     record = _close(record_id, by, now)
     _leave_bursts(record, now)
@@ -53,14 +53,14 @@ def withdraw(record_id: int, *, by: str, now: datetime | None = None) -> Withdra
 
 
 def is_possible(record: PushRecord) -> bool:
-    """Whether something of the push has not left."""
+    """Whether any part of the push is still unsent."""
     if record.broadcast_id is not None or record.withdrawn_at is not None:
         return False
     return record.status == RecordStatus.PENDING or _of(record).filter(UNSENT).exists()
 
 
 def counted(record: PushRecord) -> Withdrawal:
-    """How far a push has got: before its withdrawal what would become of it, after it what has."""
+    """Count how far a push has got: before a withdrawal what it would do, afterwards what it did."""
     found = _of(record).order_by().values_list("status", "reason").annotate(number=Count("id"))
     counts = {(status, reason): number for status, reason, number in found}
     withdrawn = counts.get((Status.CANCELLED, Reason.WITHDRAWN), 0)
@@ -79,7 +79,8 @@ def counted(record: PushRecord) -> Withdrawal:
 
 @transaction.atomic
 def _close(record_id: int, by: str, now: datetime) -> PushRecord:
-    """From the commit on nothing more is made of it: distribution takes only what is pending, under this lock."""
+    """Close the record: after the commit no more deliveries are made, since distribution takes only pending records
+    under this lock."""
     record = PushRecord.objects.select_for_update().defer("text", "data").get(pk=record_id)
     if record.broadcast_id is not None:
         raise OfBroadcastError(f"push #{record_id} is part of broadcast #{record.broadcast_id}")
@@ -96,7 +97,7 @@ def _of(record: PushRecord) -> "QuerySet[DeliveryResult]":
 
 
 def _leave_bursts(record: PushRecord, now: datetime) -> None:
-    """Its deliveries that wait for others, too: the latest of those is sent in their place."""
+    """End its deliveries that also stand for other messages: the latest of those messages is sent in their place."""
     bursting = _of(record).filter(UNSENT, stands_for__gt=1, burst__isnull=False)
     ids = list(bursting.order_by("id").values_list("id", flat=True))
     for chunk in batches.chunks(ids, CHUNK):
@@ -117,7 +118,7 @@ def _leave_some(bursting: "QuerySet[DeliveryResult]", record: PushRecord, now: d
 
 
 def _succeed(row: DeliveryResult, rest: Rest, now: datetime) -> int | None:
-    """The heir waits as the row did; one whose row was claimed already is sent now."""
+    """Let the heir wait as the row did; if the row was claimed already, send the heir now."""
     if rest.heir is None or rest.stands_for < 1:
         return None
     is_held = row.status in (Status.HELD, Status.RETRYING)
@@ -133,7 +134,7 @@ def _succeed(row: DeliveryResult, rest: Rest, now: datetime) -> int | None:
 
 
 def _end_merged(record: PushRecord, now: datetime) -> None:
-    """Its deliveries that were merged into a later message's, as long as that has not left."""
+    """End its deliveries that were merged into a later message's delivery, as long as that one is unsent."""
     merged = _of(record).filter(status=Status.SKIPPED, reason=Reason.COALESCED, burst__isnull=False)
     found = list(merged.order_by("id").values_list("id", "token", "burst"))
     for chunk in batches.chunks(found, CHUNK):
@@ -147,7 +148,7 @@ def _end_some(record: PushRecord, merged: Sequence[tuple[int, str, int | None]],
     showing = DeliveryResult.objects.filter(UNSENT, order_key__in=keys, burst__in=bursts, stands_for__gt=1)
     rows = dict(showing.select_for_update().values_list("burst", "id"))
     counted_less = DeliveryResult.objects.filter(id__in=rows.values())
-    # A worker that has one of them counts as before: it is taken away from it, and goes out anew.
+    # If a worker has claimed one of them, the claim is removed, and the row is sent again with the new count.
     counted_less.filter(status=Status.SENDING).update(status=Status.RETRYING, claim="", lease_until=None, due_at=now)
     counted_less.update(stands_for=F("stands_for") - 1)
     gone = DeliveryResult.objects.filter(id__in=[pk for pk, _, burst in merged if burst in rows])

@@ -1,1 +1,1 @@
-"""What became of a push, and finding it again."""
+"""The history of pushes: what happened to them, and how to find them."""

@@ -1,4 +1,4 @@
-"""What happened to one account around one moment: for whoever knows when, but not which message."""
+"""Explain what happened to one account around a moment, when the message is not known."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,22 +15,22 @@ from pushes.models import DeliveryResult, PushRecord
 from pushes.names import RecordStatus
 
 SPAN = timedelta(minutes=30)
-#: Messages that are told one by one; of more, the nearest to the moment.
+#: How many messages are explained one by one; of more, those nearest to the moment.
 MAX_RECORDS = 20
 MAX_DELIVERIES = 500
-#: Pushes without any delivery have no index by account: so many of the span are looked through.
+#: Pushes without deliveries have no index by account: this many of the span are read.
 MAX_LOOKED_THROUGH = 2_000
-#: Deliveries are made a while after the message was accepted.
+#: How long after a message's acceptance its deliveries may be made.
 CLOCK_SLACK = timedelta(seconds=120)
-#: Rows are inserted in batches, so their ids run along with time only roughly.
+#: Rows are inserted in batches, so their ids follow time only roughly.
 ID_SLACK = 20_000
 UNDELIVERED = (RecordStatus.PENDING, RecordStatus.EXPIRED, RecordStatus.FAILED, RecordStatus.CANCELLED)
 
 
 def around(account_id: str, at: datetime) -> Timeline:
-    """Everything known about `account_id` from half an hour before `at` until half an hour after.
+    """Return everything known about `account_id` from half an hour before `at` until half an hour after.
 
-    The outcome is that of the only message, or `several` or `nothing`. Raises DatabaseError only.
+    The outcome is that of the only message, or `several` or `nothing`. Raises only DatabaseError.
     """
     account_id = account_id.strip()
     found = Timeline(account_id, "")
@@ -53,8 +53,8 @@ def around(account_id: str, at: datetime) -> Timeline:
 
 
 def _placed(steps: Iterable[Step], record: PushRecord) -> Iterator[tuple[datetime, Step]]:
-    """Each step, with the message it is about named in it, since several are told together; and its place among
-    theirs: what has no time of its own stays behind the step before it."""
+    """Return each step with the name of its message, since several messages are shown together, and its place in time:
+    a step without a time stays behind the step before it."""
     name, moment = f"#{record.pk} {record.message_id}".strip(), record.created_at
     for step in steps:
         moment = step.at or moment
@@ -81,7 +81,7 @@ def _summary(account_id: str, answers: list[Conclusion], at: datetime) -> Conclu
 
 
 def _deliveries(account_id: str, at: datetime) -> list[DeliveryResult]:
-    """The account's deliveries of the span, by ids that run along with time, because those are in its index."""
+    """Return the account's deliveries of the span, by ids, which follow time and are in the account's index."""
     first = _edge(at - SPAN - CLOCK_SLACK, "created_at")
     last = _edge(at + SPAN + CLOCK_SLACK, "-created_at")
     if first is None or last is None:
@@ -92,13 +92,13 @@ def _deliveries(account_id: str, at: datetime) -> list[DeliveryResult]:
 
 
 def _edge(moment: datetime, order: str) -> int | None:
-    """The id of the first row at or after the moment, or of the last at or before it."""
+    """Return the id of the first row at or after the moment, or of the last at or before it."""
     side = Q(created_at__lte=moment) if order.startswith("-") else Q(created_at__gte=moment)
     return DeliveryResult.objects.filter(side).order_by(order).values_list("pk", flat=True).first()
 
 
 def _records(account_id: str, at: datetime, ids: set[int]) -> list[PushRecord]:
-    """The pushes of the deliveries, and those that were for the account but made none; those nearest to `at`."""
+    """Return the pushes of the deliveries, and pushes for the account without deliveries; those nearest to `at`."""
     found = list(PushRecord.objects.defer("text", "data").filter(pk__in=ids))
     found += [record for record in _undelivered(at) if record.pk not in ids and account_id in record.accounts]
     found.sort(key=lambda record: abs(record.created_at - at))

@@ -21,7 +21,7 @@ EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that must not be, how often it is, and a few cases to look at."""
+    """One violation, its count, and a few examples."""
 
     name: str
     meaning: str
@@ -36,7 +36,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class RecordFact:
-    """One accepted message. `order` rises with acceptance."""
+    """One accepted message. `order` increases with acceptance."""
 
     record_id: int
     message_id: str
@@ -63,8 +63,8 @@ class DeliveryFact:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One push that the provider took for a phone; `seq` rises in the order in which it took them. `at` is in
-    Unix seconds."""
+    """One push that the provider accepted for a phone; `seq` increases in the order of acceptance. `at` is in Unix
+    seconds."""
 
     seq: int
     record_id: int
@@ -74,9 +74,9 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The three sides. `submitted` are the message ids that producers know to be handed over. `most_cut_off` and
-    `most_unanswered` bound the rows of unknown fate: those whose sender ended during the call, and those whose
-    call got no answer. A call that was begun in time may reach the provider up to `call_seconds` later."""
+    """The three sides. `submitted` are the message ids that producers know to be submitted. `most_cut_off` and
+    `most_unanswered` bound the unknown rows: those whose sender died during the call, and those whose call got no
+    answer. A call that was begun in time may reach the provider up to `call_seconds` later."""
 
     records: Sequence[RecordFact]
     deliveries: Sequence[DeliveryFact]
@@ -89,7 +89,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`faults` is empty when every promise was kept; `numbers` tell what there was to judge."""
+    """`faults` is empty when every promise was kept; `numbers` show what was judged."""
 
     faults: list[Finding]
     numbers: dict[str, int] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Report:
 
 
 def compare(evidence: Evidence) -> Report:
-    """Judge a run that is over: nothing may still be under way."""
+    """Judge a run that is over: nothing may still be in progress."""
     findings = [*_record_findings(evidence), *_row_findings(evidence)]
     numbers = _numbers(evidence)
     if evidence.receipts is not None:
@@ -175,7 +175,7 @@ def _receipt_findings(evidence: Evidence, receipts: Sequence[Receipt]) -> Iterat
         "the provider took it, but no row knows of it",
         [_target(key) for key in times if key not in rows],
     )
-    # An attempt of unknown fate may have arrived, and such a row says so.
+    # An unknown attempt may have arrived, and its row must say so.
     certain = [(key, rows[key].status) for key in times if key in rows and not rows[key].may_have_arrived]
     for name, meaning, states in (
         ("received_though_refused", "recorded as not to be sent", (Status.SKIPPED, Status.CANCELLED)),
@@ -202,7 +202,7 @@ def _target(key: tuple[int, str]) -> str:
 
 
 def _overtaken(evidence: Evidence, receipts: Sequence[Receipt]) -> list[str]:
-    """First receipts that came after one of a later message, by conversation and device."""
+    """Return first receipts that came after one of a later message, by conversation and device."""
     conversations = {record.record_id: record.conversation for record in evidence.records if record.conversation}
     latest: dict[tuple[str, str], int] = {}
     seen: set[tuple[int, str]] = set()
@@ -245,7 +245,7 @@ def _receipt_numbers(evidence: Evidence, receipts: Sequence[Receipt]) -> dict[st
 
 
 def load(since: datetime) -> tuple[list[RecordFact], list[DeliveryFact]]:
-    """Every record accepted since then, with its deliveries. For runs of a size that fits into memory."""
+    """Load every record accepted since then, with its deliveries. For runs that fit into memory."""
     resend = {number for number, rule in policies().items() if rule.unknown_policy == UnknownPolicy.RESEND}
     records = PushRecord.objects.filter(created_at__gte=since).order_by("id")
     facts = [
@@ -263,8 +263,8 @@ def load(since: datetime) -> tuple[list[RecordFact], list[DeliveryFact]]:
 
 
 def receipts(entries: Iterable[Mapping[str, Any]], records: Sequence[RecordFact]) -> list[Receipt]:
-    """What the sandbox received, as receipts. Android's replace id is the record's id; iOS has none, so the
-    message id that producers put into `data` tells."""
+    """Return what the sandbox received, as receipts. Android's replace id is the record's id; iOS has none, so the
+    message id that producers put into `data` identifies the record."""
     by_message = {record.message_id: record.record_id for record in records if record.message_id}
     return [
         Receipt(entry["seq"], entry["n_id"] or by_message.get(_message_id(entry), 0), entry["token"], entry["time"])
@@ -281,15 +281,15 @@ def _message_id(entry: Mapping[str, Any]) -> str:
 
 
 def check_rows(since: datetime, now: datetime, *, grace: timedelta) -> Report:
-    """What the database alone can tell of everything accepted since then. `grace` is how long a step may be
-    overdue before that is a fault: the sweeper's rounds and a backlog take their time."""
+    """Check everything accepted since then by the database alone. `grace` is how long a step may be overdue before that
+    is a fault: the sweeper's rounds and a backlog take some time."""
     records = PushRecord.objects.filter(created_at__gte=since)
     rows = DeliveryResult.objects.filter(created_at__gte=since)
     faults = [*_record_checks(records, now - grace), *_row_checks(rows, now - grace)]
     doubtful = Count("id", filter=Q(may_have_arrived=True))
     states = sorted(rows.order_by().values_list("status").annotate(n=Count("id"), doubtful=doubtful))
     numbers = {"records": records.count(), "deliveries": rows.count()} | {state: n for state, n, _ in states}
-    # Beside those of unknown fate: they say it by their status.
+    # Besides the unknown rows, which say it by their status.
     if may_have_arrived := sum(doubtful for state, _, doubtful in states if state != Status.UNKNOWN):
         numbers["may_have_arrived"] = may_have_arrived
     return Report([fault for fault in faults if fault.count], numbers)

@@ -1,4 +1,4 @@
-"""What an export holds: the rows that the log's own list would show, page after page, and their cells."""
+"""The content of an export: the rows of the delivery log's list, page by page, and their cells."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -15,13 +15,13 @@ from pushes.names import Kind, PushType, Status, label, reason_words
 from pushes.storage import batches
 
 PERMISSION = "pushes.export_deliveryresult"
-#: Pushes that one statement looks up, and what the file says of them.
+#: How many pushes one statement looks up, and the columns of the file about them.
 LOOKUP_SIZE, SHOWN_OF_PUSH = 1_000, ("message_id", "conversation", "title")
 KNOWN_TYPES = frozenset(PushType.values)
 
 
 class Piece(NamedTuple):
-    """The next rows of an export, newest first, and the id that all of them are at or above."""
+    """The next rows of an export, newest first, and the lowest id that they reach."""
 
     rows: Sequence[DeliveryResult]
     cursor: int
@@ -29,8 +29,8 @@ class Piece(NamedTuple):
 
 
 def read(export: Export, limit: int, seconds: float) -> Piece:
-    """The next rows below the export's cursor, with their pushes. Raises PermissionDenied when whoever asked for them
-    may no longer have them, and what `log_query.read` raises."""
+    """Read the next rows below the export's cursor, with their pushes. Raises PermissionDenied when its operator has
+    lost the permission, and what `log_query.read` raises."""
     user = export.created_by
     if not (user.is_active and user.has_perm(PERMISSION)):
         raise PermissionDenied(_("%(user)s may no longer export the log.") % {"user": user})
@@ -40,7 +40,7 @@ def read(export: Export, limit: int, seconds: float) -> Piece:
 
 
 def _look_up_pushes(rows: Sequence[DeliveryResult]) -> None:
-    """Django's own prefetching names them in a condition of one term each: SQLite takes no more than 1,000."""
+    """Look up the pushes. Django's own prefetching uses one term per push, and SQLite accepts at most 1,000."""
     known: dict[int, PushRecord] = {}
     for ids in batches.chunks({row.record_id for row in rows}, LOOKUP_SIZE):
         known |= {record.pk: record for record in PushRecord.objects.only(*SHOWN_OF_PUSH).filter(pk__among=ids)}
@@ -67,7 +67,7 @@ def _read(export: Export, limit: int, seconds: float) -> Piece:
 
 
 def head(language: str) -> list[str]:
-    """The names of the columns."""
+    """Return the names of the columns."""
     with translation.override(language):
         return [
             _("number"), _("created"), _("account"), _("kind"), _("push type"), _("push type's name"), _("app"),
@@ -79,14 +79,14 @@ def head(language: str) -> list[str]:
 
 
 def cells(export: Export, rows: Sequence[DeliveryResult]) -> Iterator[Sequence[Any]]:
-    """One line a delivery, in the columns of `head`."""
+    """Return one line per delivery, in the columns of `head`."""
     with translation.override(export.language):
         for row in rows:
             yield _cells(row, shows_token=export.shows_tokens)
 
 
 def _cells(row: DeliveryResult, *, shows_token: bool) -> Sequence[Any]:
-    record = getattr(row, "record", None)  # the log outlives its pushes
+    record = getattr(row, "record", None)  # deliveries may outlive their pushes
     return (
         row.pk, _local(row.created_at), row.account_id, label(Kind, row.kind), row.push_type, _type(row.push_type),
         row.app, row.platform, row.environment, row.token if shows_token else row.masked_token,

@@ -1,8 +1,8 @@
 """The delivery log as a CSV file, written in the background, a piece at a time.
 
-An export is a row: what was asked for, how far it has come, and its finished pieces. A job in a queue of its own
-writes for about a second, then queues itself again, so that the pushes that share its worker wait no longer than
-that. Whatever dies, the sweeper wakes the next job, which goes on behind the last piece that was stored.
+An export is a row: what was requested, its progress, and its finished pieces. A job in a separate queue writes for
+about a second, then queues itself again, so that the pushes of its worker wait no longer than that. After a crash the
+sweeper enqueues the next job, which continues after the last stored piece.
 """
 
 import logging
@@ -27,25 +27,25 @@ from pushes.workers import queues
 
 log = logging.getLogger(__name__)
 
-#: The file ends here, and says so. A spreadsheet shows 1,048,576 lines.
+#: The file ends here, with a note. A spreadsheet shows 1,048,576 lines.
 MAX_ROWS = 500_000
 PIECE_ROWS = 2_000
 SLICE_SECONDS = 1.0
 LEASE = timedelta(seconds=60)
 KEPT = timedelta(days=3)
-#: One person's exports that may be under way at the same time.
+#: How many exports one operator may have in progress.
 MAX_WAITING = 3
-#: What makes a spreadsheet read UTF-8 as UTF-8.
+#: The byte order mark makes spreadsheets read UTF-8.
 BOM = b"\xef\xbb\xbf"
 LIVE = (ExportStatus.WAITING, ExportStatus.RUNNING)
 
 
 class TooManyError(Exception):
-    """The person has as many exports under way as one may have."""
+    """The operator has too many exports in progress."""
 
 
 def order(export: Export) -> Export:
-    """Store the export and have it written. Raises TooManyError."""
+    """Store the export and enqueue its job. Raises TooManyError."""
     with transaction.atomic():
         mine = Export.objects.filter(created_by_id=export.created_by_id, status__in=LIVE)
         if mine.count() >= MAX_WAITING:
@@ -59,8 +59,8 @@ def order(export: Export) -> Export:
 
 
 def write(export_id: int, *, slice_seconds: float = SLICE_SECONDS) -> bool:
-    """Write a piece, and more of them for a while, and queue the rest. False when there was nothing to do: it is over,
-    or somebody else is at it. Any error that does not pass by itself ends the export and stands on its page."""
+    """Write pieces for a while, and queue the rest. False when there was nothing to do: the export is over, or another
+    job is writing it. A permanent error ends the export, and is shown on its page."""
     export = _claimed(export_id)
     if export is None:
         return False
@@ -85,7 +85,7 @@ def write(export_id: int, *, slice_seconds: float = SLICE_SECONDS) -> bool:
 
 
 def _claimed(export_id: int) -> Export | None:
-    """The export, if it is not over and nobody is at it."""
+    """Claim the export; None if it is over, or another job is writing it."""
     now, holder = clocks.now(), secrets.token_hex(8)
     taken = Export.objects.filter(_is_free(now), pk=export_id, status__in=LIVE).update(
         status=ExportStatus.RUNNING, holder=holder, lease_until=now + LEASE
@@ -94,14 +94,14 @@ def _claimed(export_id: int) -> Export | None:
 
 
 def _is_free(now: datetime) -> Q:
-    """A lease of longer than its length was written by a clock that was ahead, and is none."""
+    """Whether the lease is free. A lease beyond its maximum length was written by a wrong clock, and does not count."""
     return Q(lease_until__isnull=True) | Q(lease_until__lte=now) | Q(lease_until__gt=now + 2 * LEASE)
 
 
 @transaction.atomic
 def _store(export: Export, piece: Piece) -> Export | None:
-    """Store the piece and move on, together; None when the export is no longer ours (it was cancelled, or took so
-    long that somebody else went on)."""
+    """Store the piece and the new cursor together; None when the export is no longer ours (it was cancelled, or the
+    lease ran out and another job continued)."""
     mine = Export.objects.select_for_update().filter(pk=export.pk, holder=export.holder, status=ExportStatus.RUNNING)
     current = mine.first()
     if current is None:
@@ -126,7 +126,7 @@ def _store(export: Export, piece: Piece) -> Export | None:
 
 
 def cancel(export_id: int, *, by: str) -> bool:
-    """End it and drop what was written; False when it was over already."""
+    """End the export and delete its pieces; False when it was already over."""
     return _finish(export_id, ExportStatus.CANCELLED, by[:300])
 
 
@@ -141,7 +141,7 @@ def _finish(export_id: int, status: ExportStatus, detail: str) -> bool:
 
 
 def content(export: Export) -> Iterator[bytes]:
-    """The file, a piece at a time."""
+    """Yield the file, a piece at a time."""
     yield BOM + csv_cells.lines([export_rows.head(export.language)])
     numbers = ExportPiece.objects.filter(export=export).order_by("number").values_list("pk", flat=True)
     for pk in list(numbers):
@@ -149,7 +149,7 @@ def content(export: Export) -> Iterator[bytes]:
 
 
 def put_back(now: datetime) -> None:
-    """Wake exports whose job is gone. Raises redis.RedisError."""
+    """Enqueue exports that have lost their job. Raises redis.RedisError."""
     if queues.depths([lanes.EXPORT_QUEUE])[lanes.EXPORT_QUEUE]:
         return
     stuck = now - timedelta(seconds=settings.STUCK_SECONDS)

@@ -1,10 +1,9 @@
-"""Pages of tables with millions of rows: newest first, by key, without a count and without an offset.
+"""Pages of tables with millions of rows: newest first, by key, without counts and offsets.
 
-A page is `id < x` (older) or `id > x` (newer) with a limit. A condition that has an index of its own
-(account, token, push) finds its rows at once. Any other condition (a status, a reason) is answered
-by walking the primary key backwards in spans of ids until the page is full or the budget is spent; then
-the page says how far back it has looked. So the worst page costs a bounded number of rows.
-Where `rare_rows` knows which blocks of ids hold such rows at all, the walk leaves out the others.
+A page is `id < x` (older) or `id > x` (newer) with a limit. A condition with its own index (account, token, push) finds
+its rows at once. For any other condition (a status, a reason) the primary key is walked backwards in spans of ids until
+the page is full or the budget is spent; then the page says how far back it has looked. So the cost of a page is
+bounded. Where `rare_rows` knows which blocks of ids contain such rows, the walk skips the others.
 """
 
 from collections.abc import Iterator
@@ -19,20 +18,20 @@ from pushes.history.rare_rows import Sieve, Span, Strip
 
 SPAN_ROWS = 20_000
 SPAN_GROWTH = 2
-#: The budget is looked at between spans, so this bounds how far over it a page can go.
+#: The budget is checked between spans, so this bounds by how much a page can exceed it.
 MAX_SPAN_ROWS = 160_000
 BUDGET_SECONDS = 0.5
-#: So many ids are looked up one by one rather than as a range.
+#: Up to this many ids are looked up one by one instead of as a range.
 FEW_IDS = 16
-#: Rows carry the time at which their job began, so ids and times may disagree by a job's length.
+#: Rows have the start time of their job, so ids and times may disagree by a job's duration.
 CLOCK_SLACK = timedelta(seconds=120)
-#: And clocks differ from one another, or are set: about a batch of rows more. They cost a dozen pages of the table.
+#: Clocks also differ, or are set: about a batch of rows more, which cost a dozen pages of the table.
 ID_SLACK = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page begins: below `before`, or above `after`; with neither, at the newest row."""
+    """The start of a page: below `before`, or above `after`; with neither, at the newest row."""
 
     before: Any = None
     after: Any = None
@@ -40,8 +39,8 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows newest first. When the budget ran out, `stopped_at` is the lowest id that was looked at
-    (`stopped_above` the highest, on the way to newer rows)."""
+    """Rows, newest first. When the budget ran out, `stopped_at` is the lowest id that was read (`stopped_above` the
+    highest, on the way to newer rows)."""
 
     rows: list[Any]
     has_newer: bool
@@ -51,13 +50,13 @@ class Page:
 
 
 def number(value: str | None) -> int | None:
-    """A key out of an address; None when it is none."""
+    """Return a key from a URL; None when it is not a key."""
     return int(value) if value and value.isdecimal() and len(value) < 19 else None
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Between which ids a walk needs to look, both included; None is open. `sieve` says where inside."""
+    """The ids that a walk needs to read, both ends included; None is open. `sieve` says which blocks inside."""
 
     lowest: int | None = None
     highest: int | None = None
@@ -68,7 +67,7 @@ EVERYWHERE = Bounds()
 
 
 def read_page(rows: QuerySet[Any], cursor: Cursor, size: int, *, walk: bool, bounds: Bounds = EVERYWHERE) -> Page:
-    """One page of `rows`. With `walk`, by spans of the primary key within the bounds and the budget."""
+    """Read one page of `rows`. With `walk`, by spans of the primary key within the bounds and the budget."""
     if cursor.after is not None:
         return _newer_page(rows, cursor.after, size, walk=walk, bounds=bounds)
     return _older_page(rows, cursor.before, size, walk=walk, bounds=bounds)
@@ -95,7 +94,7 @@ def _newer_page(rows: QuerySet[Any], above: Any, size: int, *, walk: bool, bound
 
 
 def within(rows: QuerySet[Any], strip: Strip) -> QuerySet[Any]:
-    """The rows of these spans: ids that are named where a span is small."""
+    """Return the rows of these spans; a small span is read by its ids."""
     ids = [number for low, high in strip if high - low <= FEW_IDS for number in range(low, high)]
     condition = Q(pk__in=ids)
     for low, high in strip:
@@ -105,7 +104,7 @@ def within(rows: QuerySet[Any], strip: Strip) -> QuerySet[Any]:
 
 
 def walk_through(rows: QuerySet[Any], strips: Iterator[Strip], wanted: int) -> tuple[list[Any], Span | None]:
-    """At most `wanted` rows, and the last span looked at when the budget ended before."""
+    """Return at most `wanted` rows, and the last span that was read if the budget ended first."""
     found: list[Any] = []
     ends_at = monotonic() + BUDGET_SECONDS
     for strip in strips:
@@ -118,7 +117,7 @@ def walk_through(rows: QuerySet[Any], strips: Iterator[Strip], wanted: int) -> t
 
 
 def _ends(model: type[Model], bounds: Bounds) -> tuple[int, int] | None:
-    """The oldest and the newest id within the bounds: two look-ups, no scan."""
+    """Return the oldest and the newest id within the bounds: two look-ups, no scan."""
     ids = model._default_manager.order_by("pk").values_list("pk", flat=True)
     oldest, newest = ids.first(), ids.last()
     if oldest is None or newest is None:
@@ -129,8 +128,8 @@ def _ends(model: type[Model], bounds: Bounds) -> tuple[int, int] | None:
 
 
 def spans_down(model: type[Model], below: int | None, bounds: Bounds = EVERYWHERE) -> Iterator[Strip]:
-    """Spans `[low, high)` of ids from the newest down: small ones that grow, and of noted blocks those alone that
-    may hold such rows."""
+    """Yield spans `[low, high)` of ids from the newest down: growing spans, and of noted blocks only those that may
+    contain such rows."""
     ends = _ends(model, bounds)
     if ends is None:
         return
@@ -172,9 +171,9 @@ def _up(low: int, end: int) -> Iterator[Strip]:
 
 
 def first_since(model: type[Model], moment: datetime) -> int | None:
-    """An id that no row from `moment` on is below, as near as can be; None when there are no earlier rows.
+    """Return the highest known id below which no row is from `moment` or later; None when there are no earlier rows.
 
-    What is later than that by more than the slack was inserted after the last earlier row, and has a higher id.
+    Rows that are later by more than the slack were inserted after the last earlier row, and have higher ids.
     """
     rows = model._default_manager
     earlier = rows.filter(created_at__lt=moment).order_by("-created_at", "-pk").values_list("pk", flat=True).first()
@@ -187,7 +186,7 @@ def first_since(model: type[Model], moment: datetime) -> int | None:
 
 
 def last_until(model: type[Model], moment: datetime) -> int | None:
-    """An id that no row before `moment` is above, as near as can be; None when there are no later rows."""
+    """Return the lowest known id above which no row is from before `moment`; None when there are no later rows."""
     rows = model._default_manager
     later = rows.filter(created_at__gte=moment).order_by("created_at", "pk").values_list("pk", flat=True).first()
     if later is None:

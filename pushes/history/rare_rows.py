@@ -1,9 +1,9 @@
-"""Where in the log rare rows are: what each block of ids holds, so that a search need not read the others.
+"""Note which blocks of the log contain rare rows, so that a search can skip the other blocks.
 
-The log has no index on its reasons, types and app keys, and none by id on its status: every one would cost each push
-another write. Instead, once a block's rows are old enough that hardly any still changes, one reading of it notes which
-values it holds, and of rare values which rows have them. That is a line or two for a hundred rows, and a search for
-the few `unknown` of last month reads those rows, and hardly any others.
+The log has no index on its reasons, types and app keys, and none by id on its status: every index would cost each push
+another write. Instead, when a block's rows are old enough that hardly any still change, the block is read once, and its
+values are noted, and for rare values their rows. That is a line or two per hundred rows, and a search for the few
+`unknown` rows of last month reads hardly any others.
 """
 
 import time
@@ -20,33 +20,33 @@ from pushes.models import DeliveryResult, LogBlock
 from pushes.names import TERMINAL
 
 SIZE = 1_000
-#: Rows get their ids when they are inserted and are seen when that is committed; and most are over by then.
+#: Rows get their ids at insertion and become visible at commit; by this age most are also terminal.
 MIN_AGE = timedelta(minutes=10)
 BUDGET_SECONDS = 2.0
-#: A row that was held for hours was noted as "may be anything": such blocks are read again, some each round.
+#: A row that was held for hours was noted as ANY: such blocks are read again, a few each round.
 REREAD = 20
-#: Of a value that no more rows of a block have, these rows are noted. (LogBlock.places has room for so many.)
+#: The rows of a value are noted if a block has at most this many. (LogBlock.places has room for them.)
 MAX_PLACES = 64
-#: So many blocks are looked through in one question to the database at first; then twice as many, up to the most.
-#: A small range of ids leaves MariaDB in no doubt that the primary key is the way to read it.
+#: The first query searches this many blocks; each further one twice as many, up to the maximum.
+#: For a small range of ids MariaDB always uses the primary key.
 FIRST_STRIP, MAX_STRIP = 4, 64
-#: A row that is looked up by its id costs a page of the table; a block has about so many pages.
+#: A row that is looked up by id costs a page of the table; a block has about this many pages.
 ROWS_LIKE_A_BLOCK = 16
-#: So many lines of the notes are read at first; then twice as many, up to the most.
+#: This many lines of the notes are read first; then twice as many each time, up to the maximum.
 FIRST_BATCH, MAX_BATCH = 64, 1_024
 CHANGING = ("status", "reason")
 CONDITIONS = ("status", "reason", "kind", "push_type", "app_key_id")
 
 #: Ids from the first up to, not including, the second.
 Span = tuple[int, int]
-#: Spans that are looked through together, in the walk's direction. An empty span only tells how far the walk is.
+#: Spans that are read together, in the walk's direction. An empty span only shows how far the walk is.
 Strip = list[Span]
 #: Which rows of a block, counted from its first id; None: any.
 Places = set[int] | None
 
 
 def note(now: datetime, *, budget_seconds: float = BUDGET_SECONDS) -> int:
-    """Note the blocks that have become old enough, oldest first, for a while. Returns how many were read."""
+    """Note the blocks that have become old enough, oldest first, for a limited time. Returns how many were read."""
     ends_at = time.monotonic() + budget_seconds
     ready = _ready_before(now)
     read = 0
@@ -71,13 +71,13 @@ def forget() -> int:
 
 
 def _ready_before(now: datetime) -> int:
-    """The first block that is still too young: the one of the oldest row that is."""
+    """Return the first block that is still too young."""
     young = DeliveryResult.objects.filter(created_at__gt=now - MIN_AGE).order_by("created_at", "pk")
     first = young.values_list("pk", flat=True).first()
     if first is not None:
         return int(first) // SIZE
     newest = DeliveryResult.objects.order_by("-pk").values_list("pk", flat=True).first()
-    # The newest block may still be filled up: it is read when another one follows it.
+    # The newest block may still grow: it is read when another block follows it.
     return 0 if newest is None else int(newest) // SIZE
 
 
@@ -87,13 +87,13 @@ def _next_number() -> int | None:
 
 
 def _following(number: int) -> int | None:
-    """The first block from `number` on that has rows."""
+    """Return the first block from `number` on that has rows."""
     first = DeliveryResult.objects.filter(pk__gte=number * SIZE).order_by("pk").values_list("pk", flat=True).first()
     return None if first is None else int(first) // SIZE
 
 
 def _unsettled() -> list[int]:
-    """Blocks with rows that were on their way when they were read, those that were read longest ago first."""
+    """Return blocks that had unfinished rows when they were read, least recently read first."""
     found = LogBlock.objects.filter(name="status", value=LogBlock.ANY).order_by("pk")
     return list(found.values_list("number", flat=True)[:REREAD])
 
@@ -131,7 +131,7 @@ def _places(written: str) -> Places:
 
 @dataclass(frozen=True, slots=True)
 class Sieve:
-    """Which blocks may hold rows with these values (of CONDITIONS); blocks that are not noted may hold anything."""
+    """Which blocks may contain rows with these values (of CONDITIONS); blocks without notes may contain anything."""
 
     wanted: Mapping[str, Any]
     first: int
@@ -143,15 +143,15 @@ class Sieve:
 
     @property
     def ends_at(self) -> int:
-        """The first id that is not noted any more."""
+        """Return the first id without notes."""
         return (self.last + 1) * SIZE
 
     def down(self, lowest: int, below: int) -> Iterator[Strip]:
-        """Spans of the noted ids from `below` down to `lowest`, those alone that may hold such rows."""
+        """Yield the spans of noted ids from `below` down to `lowest` that may contain such rows."""
         return self._strips((below - 1) // SIZE, -1, lowest // SIZE, (lowest, below))
 
     def up(self, above: int, highest: int) -> Iterator[Strip]:
-        """Spans of the noted ids from `above` up to, not including, `highest`."""
+        """Yield such spans of noted ids from `above` up to, not including, `highest`."""
         return self._strips(above // SIZE, 1, (highest - 1) // SIZE, (above, highest))
 
     def _strips(self, start: int, step: int, end: int, edges: Span) -> Iterator[Strip]:
@@ -171,7 +171,7 @@ class Sieve:
     def _candidates(self, stretch: "Stretch", most: int) -> tuple[dict[int, Places], int]:
         """The next blocks that may hold such rows, in the walk's direction, and the block up to which these are all."""
         looked = {name: _noted(name, value, stretch, most) for name, value in self.wanted.items()}
-        # The rarest condition leads: with as many lines it comes farthest. The others are asked about its blocks.
+        # The rarest condition leads: with as many lines it gets farthest. The others are checked on its blocks.
         leader = max(looked, key=lambda name: looked[name][1] * stretch.step)
         found, last = looked.pop(leader)
         for name, (others, reach) in looked.items():
@@ -215,8 +215,8 @@ def _noted_of(name: str, value: Any, numbers: Iterable[int]) -> dict[int, Places
 
 
 def _ways(name: str, value: Any) -> list[str]:
-    """How the blocks with this value are noted. ANY comes first: a block that is read anew between two questions
-    turns from that into a value, and never back."""
+    """Return how blocks with this value are noted. ANY comes first: a block that is read again between two queries
+    changes from ANY to a value, and never back."""
     return [LogBlock.ANY, str(value)] if name in CHANGING else [str(value)]
 
 
@@ -225,7 +225,7 @@ def _lines(name: str, noted_as: str) -> "QuerySet[LogBlock, tuple[int, str]]":
 
 
 def _by_block(lines: Iterable[tuple[int, str]]) -> dict[int, Places]:
-    """What lines say of each block together: a row may be noted by any of them."""
+    """Merge the lines of each block: a row may be noted by any of them."""
     found: dict[int, Places] = {}
     for number, written in lines:
         places = _places(written)
@@ -237,7 +237,7 @@ def _by_block(lines: Iterable[tuple[int, str]]) -> dict[int, Places]:
 
 
 def _both(one: Places, other: Places) -> Places:
-    """The rows that fulfil two conditions."""
+    """Return the rows that meet both conditions."""
     if one is None or other is None:
         return other if one is None else one
     return one & other
@@ -261,7 +261,7 @@ def _clipped(spans: Strip, edges: Span) -> Strip:
 
 
 def _cut(spans: Strip, size: float) -> tuple[Strip, Strip]:
-    """As many of the spans as cost what `size` blocks do, neighbours made one; and the others."""
+    """Split off as many spans as cost no more than `size` blocks, with neighbours merged; also return the others."""
     cost, taken = 0.0, 0
     while taken < len(spans) and cost < size:
         low, high = spans[taken]
@@ -271,7 +271,7 @@ def _cut(spans: Strip, size: float) -> tuple[Strip, Strip]:
 
 
 def _together(spans: Strip) -> Strip:
-    """Neighbours as one span."""
+    """Merge neighbouring spans."""
     found: Strip = []
     for low, high in spans:
         if found and found[-1][0] == high:
@@ -284,7 +284,7 @@ def _together(spans: Strip) -> Strip:
 
 
 def sieve(wanted: Mapping[str, Any]) -> Sieve | None:
-    """For these values, by name; None when there are none, and while no block is noted."""
+    """Return the sieve for these values, by name; None without values, and while no block is noted."""
     if not wanted:
         return None
     ends = LogBlock.objects.aggregate(first=Min("number"), last=Max("number"))

@@ -1,8 +1,8 @@
-"""A second try that an operator asks for: of what failed, for the one device that it failed for.
+"""Resend failed deliveries at an operator's request, each to the one device that it failed for.
 
-A delivery that is over stays over. Its second try is a new push, submitted like any other, with the delivery's own
-number as its identity: asked for twice, it is made once. It is judged again when it is distributed, so somebody
-who has turned pushes off meanwhile gets nothing, and the new push says so.
+A finished delivery stays finished. Its resend is a new push, submitted like any other, with the delivery's number as
+its identity: requested twice, it is made once. It is judged again when it is distributed, so an account that has turned
+pushes off meanwhile gets nothing, and the new push says so.
 """
 
 from collections import defaultdict
@@ -21,15 +21,15 @@ from pushes.submit import submit_all
 from pushes.values import Audience, PushMessage, SourceMessage
 
 MAX_AT_ONCE = 500
-#: What was skipped for want of something on our side, which may be there by now. Every other `skipped` is what
-#: the recipient, or the message itself, wanted.
+#: Deliveries that were skipped because something was missing on our side, which may exist by now. All other reasons
+#: for `skipped` are the recipient's wish, or the message's own.
 OURS_TO_MEND = (Reason.NO_APP_KEY, Reason.NO_DEVICE, Reason.OUTSIDE_WINDOW, Reason.TYPE_DISABLED)
-#: A second try that ended so has made no delivery, and so does not stand in the way of a third.
+#: A resend that ended in one of these states made no delivery, and so does not prevent another one.
 FRUITLESS = (RecordStatus.EXPIRED, RecordStatus.FAILED, RecordStatus.CANCELLED)
 
 
 class Obstacle(TextChoices):
-    """Why a delivery is not sent again."""
+    """Why a delivery is not resent."""
 
     ACCEPTED = "accepted", _("the provider has accepted it already")
     LIVE = "live", _("it is still on its way")
@@ -49,7 +49,7 @@ class Refusal:
 
 @dataclass(slots=True)
 class Plan:
-    """What a re-send would do. `uncertain` are those of `sendable` that may have arrived the first time."""
+    """What a resend would do. `uncertain` are those of `sendable` that may have arrived the first time."""
 
     sendable: list[DeliveryResult] = field(default_factory=list)
     uncertain: list[DeliveryResult] = field(default_factory=list)
@@ -65,9 +65,9 @@ class Sent:
 
 
 def plan(deliveries: Iterable[DeliveryResult]) -> Plan:
-    """What of `deliveries` can be sent again, and why the others cannot. Changes nothing.
+    """Return which of `deliveries` can be resent, and why the others cannot. Changes nothing.
 
-    Raises directory.DirectoryError when the directory is away.
+    Raises directory.DirectoryError when the directory is unavailable.
     """
     rows = list(deliveries)
     records = PushRecord.objects.in_bulk([row.record_id for row in rows])
@@ -113,13 +113,13 @@ def _obstacle(
 
 
 def _taken_back(records: Iterable[PushRecord]) -> set[int]:
-    """Those that were withdrawn, or whose messages were recalled in the chat."""
+    """Return deliveries that were withdrawn, or whose messages were recalled in the chat."""
     asked = [SourceMessage(record.pk, record.source, record.message_id, record.dedupe_key) for record in records]
     return message_sources.taken_back(asked) | {record.pk for record in records if record.withdrawn_at is not None}
 
 
 def _sent_again(delivery_ids: Sequence[int]) -> set[int]:
-    """Those that have a second try which is under way or has come as far as a delivery of its own."""
+    """Return deliveries with a resend that is in progress, or has made a delivery."""
     tries = Resend.objects.filter(delivery_id__in=delivery_ids).exclude(record__status__in=FRUITLESS)
     return set(tries.values_list("delivery_id", flat=True))
 
@@ -139,14 +139,14 @@ def _active_tokens(rows: Iterable[DeliveryResult]) -> set[tuple[str, ...]]:
 
 @transaction.atomic
 def resend(delivery_ids: Collection[int], *, by: str, accepts_duplicates: bool = False) -> Sent:
-    """Send those of the deliveries again that can be. A second time, also at the same time, does nothing.
+    """Resend the deliveries that can be resent. A second call, also a simultaneous one, does nothing.
 
-    What may have arrived is sent only with `accepts_duplicates`. Raises ValueError for more than MAX_AT_ONCE, and
-    directory.DirectoryError when the directory is away.
+    Deliveries that may have arrived are resent only with `accepts_duplicates`. Raises ValueError for more than
+    MAX_AT_ONCE, and directory.DirectoryError when the directory is unavailable.
     """
     if len(delivery_ids) > MAX_AT_ONCE:
         raise ValueError(f"{len(delivery_ids)} deliveries: at most {MAX_AT_ONCE} are sent again at once")
-    # Locked in one order, so that of two clicks at the same time the second finds what the first has done.
+    # Locked in one order, so that the second of two simultaneous clicks sees what the first has done.
     rows = list(DeliveryResult.objects.select_for_update().filter(pk__in=delivery_ids).order_by("pk"))
     found = plan(rows)
     wanted = found.sendable
@@ -183,7 +183,7 @@ def _submit(rows: Sequence[DeliveryResult], by: str) -> dict[int, int]:
 
 
 def _message(row: DeliveryResult, record: PushRecord, tries: int) -> PushMessage:
-    """The record's message once more, to this delivery's account; its time to live begins anew."""
+    """Return the record's message, addressed to this delivery's account; its time to live starts anew."""
     return PushMessage(
         kind=Kind(record.kind),
         app=App(record.app),
@@ -203,7 +203,7 @@ def _message(row: DeliveryResult, record: PushRecord, tries: int) -> PushMessage
 
 
 def failed_of(record_id: int) -> list[DeliveryResult]:
-    """A push's deliveries that a re-send could be about, at most MAX_AT_ONCE."""
+    """Return a push's deliveries that might be resent, at most MAX_AT_ONCE."""
     over = (Status.FAILED, Status.UNKNOWN, Status.EXPIRED)
     of_record = DeliveryResult.objects.filter(record_id=record_id)
     rows = list(of_record.filter(status__in=over).order_by("pk")[:MAX_AT_ONCE])
@@ -212,10 +212,10 @@ def failed_of(record_id: int) -> list[DeliveryResult]:
 
 
 def of_delivery(delivery_id: int) -> Sequence[Resend]:
-    """The second tries of one delivery, oldest first."""
+    """Return the resends of one delivery, oldest first."""
     return list(Resend.objects.filter(delivery_id=delivery_id).order_by("pk"))
 
 
 def of_record(record_id: int) -> Resend | None:
-    """What a push is a second try of; None for a first try."""
+    """Return what a push is a resend of; None for an original push."""
     return Resend.objects.filter(record_id=record_id).first()

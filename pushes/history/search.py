@@ -1,7 +1,7 @@
-"""One search box that understands what was typed: account, token, message, chat, push or provider's number.
+"""One search box for accounts, tokens, messages, chats, pushes and the provider's numbers.
 
-Each guess is one existence test on an index, tried in turn; nothing searches inside a text. A prefix
-(`account:`, `token:`, `message:`, `chat:`, `push:`, `provider:`) says outright what is meant.
+Each guess is one existence test on an index, in turn; texts are not searched. A prefix (`account:`, `token:`,
+`message:`, `chat:`, `push:`, `provider:`) makes the meaning explicit.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,14 +19,14 @@ from pushes.text import ids
 
 MIN_TOKEN_PREFIX = 6
 MAX_NUMBER_LENGTH = 18
-#: A message id is the producer's; a careless one repeats. This many of its pushes are looked up.
+#: A careless producer repeats message ids. This many pushes of one id are looked up.
 MAX_RECORDS = 200
 MAX_DELIVERIES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search text means: the rows to show and a phrase that says so."""
+    """The meaning of a search text: the rows to show, and a phrase that describes it."""
 
     condition: Q
     phrase: str
@@ -36,12 +36,12 @@ Guess = Callable[[str], Found | None]
 
 
 def deliveries(text: str) -> Found | None:
-    """The deliveries that `text` names, or None when nothing in the log matches it."""
+    """Return the deliveries that `text` names, or None when nothing in the log matches."""
     return _first(text, DELIVERY_GUESSES)
 
 
 def records(text: str) -> Found | None:
-    """The pushes that `text` names, or None."""
+    """Return the pushes that `text` names, or None."""
     return _first(text, RECORD_GUESSES)
 
 
@@ -66,7 +66,7 @@ def _present(model: type[Model], condition: Q, phrase: str) -> Found | None:
 
 
 def _of_account(text: str) -> Found | None:
-    # As it was typed, for ids from before they were checked, and as one can be.
+    # As typed, for ids from before ids were checked, and normalised.
     condition = Q(account_id__in={text, ids.typed(text)})
     return _present(DeliveryResult, condition, _("account %(id)s") % {"id": ids.typed(text)})
 
@@ -105,14 +105,14 @@ def _of_chat(text: str) -> Found | None:
 
 
 def chat_names(text: str) -> list[str]:
-    """The conversations that a chat's id may mean: the whole name, a group's id, or the two of a private chat."""
+    """Return the conversations that a chat id may mean: the whole name, a group id, or the two of a private chat."""
     names = [text, f"group:{text}", f"private:{text}"]
     one, comma, other = (part.strip() for part in text.partition(","))
     return [*names, "private:" + ":".join(sorted((one, other)))] if comma else names
 
 
 def _of_records(condition: Q, phrase: str) -> Found | None:
-    """The deliveries of the pushes that meet the condition, of the newest ones if they are many."""
+    """Return the deliveries of the pushes that meet the condition; if there are many, of the newest ones."""
     found = PushRecord.objects.filter(condition).order_by("-id").values_list("id", flat=True)
     ids = list(found[: MAX_RECORDS + 1])
     if not ids:

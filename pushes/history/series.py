@@ -1,4 +1,4 @@
-"""Figures over time, from the counters alone: a few thousand small rows, however long the log is."""
+"""Figures over time, only from the counters: a few thousand small rows, however long the log is."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -12,13 +12,13 @@ from pushes.ledger.counters import NOT_KEPT, SUBMITTED
 from pushes.models import LatencyBucket, MinuteCount
 from pushes.names import TERMINAL, Kind, Reason, Status
 
-#: A delivery that ended so counts against the success rate; skipped and cancelled ones were not to be sent.
+#: Statuses that count against the success rate; skipped and cancelled deliveries were not to be sent.
 UNSUCCESSFUL = (Status.FAILED, Status.UNKNOWN, Status.EXPIRED)
-#: Whoever waits for one of these has not failed: nothing was wrong with the attempt, or there was none.
+#: Reasons to wait that are not failures: the attempt was not at fault, or there was none.
 NO_FAILURE = (Reason.THROTTLED, Reason.KEY_PAUSED, Reason.BROADCAST_PAUSED, Reason.CUT_OFF, Reason.ONLINE)
 QUANTILES = (0.5, 0.95, 0.99)
 MINUTE = timedelta(minutes=1)
-#: A step that has just begun says little: its rate is taken over at least so long.
+#: A step that has just begun says little: its rate is taken over at least this time.
 MIN_STEP = timedelta(seconds=20)
 
 
@@ -31,7 +31,7 @@ class Span:
     step: timedelta
 
     def starts_at(self, now: datetime) -> datetime:
-        """The beginning of the first step; the last step is the one that `now` is in."""
+        """Return the beginning of the first step; the last step contains `now`."""
         seconds = self.step.total_seconds()
         last = now.timestamp() // seconds * seconds
         return datetime.fromtimestamp(last, now.tzinfo) - self.length + self.step
@@ -53,14 +53,14 @@ SPANS = {
 
 @dataclass(slots=True)
 class Attempts:
-    """Attempts to send that the provider accepted, and those that failed: for good, or to be repeated."""
+    """Attempts that the provider accepted, and attempts that failed, finally or to be retried."""
 
     accepted: int = 0
     failed: int = 0
 
     @property
     def success_percent(self) -> float | None:
-        """Never rounded up to 100 (nor down to 0) by whoever shows one decimal; None without an attempt."""
+        """Return the success rate, never rounded up to 100 or down to 0 at one decimal; None without attempts."""
         every = self.accepted + self.failed
         if not every:
             return None
@@ -76,7 +76,7 @@ class Attempts:
 
 @dataclass(slots=True)
 class Figures:
-    """What a span's charts and tiles show. Lists run along `moments`; rates are per minute. `reasons` are those of
+    """The charts and tiles of a span. Lists are parallel to `moments`; rates are per minute. `reasons` are those of
     deliveries that ended between the first moment and `until`."""
 
     span: Span
@@ -110,7 +110,7 @@ def figures(span: Span, now: datetime) -> Figures:
 
 def _add_events(result: Figures, now: datetime) -> None:
     minutes = [result.span.step / MINUTE] * len(result.moments)
-    # The last step is under way: what it has counted so far came in the part that is over.
+    # The last step is incomplete: its counts so far belong to the part that is over.
     minutes[-1] = min(max(now - result.moments[-1], MIN_STEP), result.span.step) / MINUTE
     rows = MinuteCount.objects.filter(bucket_at__gte=result.moments[0], granularity__in=("minute", "hour")).order_by()
     rows = rows.exclude(event=NOT_KEPT)
@@ -130,7 +130,7 @@ def _add_events(result: Figures, now: datetime) -> None:
 
 
 def _add_attempts(result: Figures) -> None:
-    """Of each app key, and of all together: one that fails everything must not drown in the others' success."""
+    """Add the attempts of each app key, and of all: a key that fails completely must not be hidden by the others."""
     told = (Status.ACCEPTED, Status.RETRYING, *UNSUCCESSFUL)
     rows = MinuteCount.objects.filter(
         bucket_at__gte=result.moments[0],
@@ -167,9 +167,8 @@ def _place(result: Figures, at: datetime) -> int | None:
 
 
 def at_quantile(counts: Mapping[int, int], quantile: float) -> float | None:
-    """About how many milliseconds `quantile` of the pushes stayed under: the histogram knows the bounds that it lies
-    between, and between them the pushes are taken to be spread evenly. Infinity beyond the last bound, None without
-    any push."""
+    """Return the approximate quantile in milliseconds, interpolated evenly between the histogram's bounds. Infinity
+    beyond the last bound, None without any push."""
     wanted = quantile * sum(counts.values())
     if not wanted:
         return None
@@ -183,7 +182,7 @@ def at_quantile(counts: Mapping[int, int], quantile: float) -> float | None:
 
 
 def chart_data(result: Figures, labels: Iterable[str]) -> dict[str, Any]:
-    """What the page's script draws; JSON knows no infinity, so beyond the last bound it is the last one."""
+    """Return the data for the page's script. JSON has no infinity: a value beyond the last bound becomes that bound."""
     most = float(LatencyBucket.BOUNDS_MS[-1])
     return {
         "labels": list(labels),

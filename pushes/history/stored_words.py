@@ -1,8 +1,7 @@
-"""Sentences that the platform stores in English, in the reader's language.
+"""Translate the sentences that the platform stores in English.
 
-Rows, logs and the API hold the sentence that was noted when something happened; whoever looks at a page reads it in
-their own language. What nobody knows a sentence for (a provider's own words, what an operator typed) is shown as it
-was noted.
+Rows, logs and the API contain the English sentence that was stored when something happened; pages show it in the
+reader's language. Other text (a provider's own words, what an operator typed) is shown as it was stored.
 """
 
 import re
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
-#: (English sentence with named parts, the message to translate), in the order in which they are tried.
+#: (pattern of the English sentence, with named parts; the message to translate), in the order of trial.
 _Sentences = Iterable[tuple[str, str]]
 #: What is added behind a dead letter's reason.
 _NOTES = re.compile(r"(.*?)((?: \((?:replayed by|discarded by|only the first) [^()]+\))*)", re.DOTALL)
@@ -56,17 +55,20 @@ _EXPORTS: _Sentences = (
     (r"(?P<kind>\w+(?:Error|Exception)): (?P<text>.*)", _("It could not be written (%(kind)s: %(text)s).")),
 )
 _PUSHES: _Sentences = (
-    # Reason.WITHDRAWN, which is no sentence.
+    # Reason.WITHDRAWN, which is not a sentence.
     (r"withdrawn", _("withdrawn before it was sent")),
     (r"(?P<kind>\w+(?:Error|Exception)): (?P<text>.*)", _("%(kind)s while it was distributed: %(text)s")),
 )
 _LETTERS: _Sentences = (
     (r"no bytes at all", _("no bytes at all")),
-    (r"(?P<n>\d+) bytes, (?P<most>\d+) are allowed", _("%(n)s bytes, %(most)s are allowed")),
-    (r"named fields are needed, this is (?P<what>.+)", _("named fields are needed, this is %(what)s")),
-    (r"byte (?P<at>\d+) is no UTF-8", _("byte %(at)s is not UTF-8")),
+    (r"(?P<n>\d+) bytes(?:,|; at most) (?P<most>\d+) are allowed", _("%(n)s bytes, %(most)s are allowed")),
+    (
+        r"named fields are (?:needed, this|required, but this) is (?P<what>.+)",
+        _("named fields are needed, this is %(what)s"),
+    ),
+    (r"byte (?P<at>\d+) is (?:no|not valid) UTF-8", _("byte %(at)s is not UTF-8")),
     (r"more than (?P<n>\d+) levels(?:, at byte (?P<at>\d+))?", _("more than %(n)s levels of arrays")),
-    (r"no JSON at character (?P<at>\d+)", _("not valid JSON at character %(at)s")),
+    (r"(?:no|invalid) JSON at character (?P<at>\d+)", _("not valid JSON at character %(at)s")),
     (r"the input ends at byte (?P<at>\d+), inside (?:an array|a value)", _("the input ends at byte %(at)s, too early")),
     (
         r"an array of (?P<n>\d+) items at byte (?P<at>\d+) cannot fit into the rest",
@@ -83,9 +85,9 @@ _LETTERS: _Sentences = (
     ),
     (r"(?P<n>\d+) bytes follow the end at byte (?P<at>\d+)", _("%(n)s bytes follow the end at byte %(at)s")),
     (r"infinity or not-a-number at byte (?P<at>\d+)", _("infinity or not-a-number at byte %(at)s")),
-    (r"no PHP value at byte (?P<at>\d+)", _("no PHP value at byte %(at)s")),
+    (r"(?:no|not a) PHP value at byte (?P<at>\d+)", _("no PHP value at byte %(at)s")),
     (
-        r"the array that ends at byte (?P<at>\d+) has not the (?P<n>\d+) items it announced",
+        r"the array that ends at byte (?P<at>\d+) (?:has not|does not have) the (?P<n>\d+) items it announced",
         _("the array that ends at byte %(at)s does not have the %(n)s items it announced"),
     ),
     (
@@ -105,37 +107,38 @@ _LETTERS: _Sentences = (
         _("%(value)s is not a valid platform; accepted: %(choices)s"),
     ),
     (
-        r"an account id, or a list of them, is needed",
+        r"an account id, or a list of them, is (?:needed|required)",
         _("an account ID, or a list of them, is needed"),
     ),
     (
-        r"(?P<value>.+) is no id; one has 1 to (?P<most>\d+) characters",
+        r"(?P<value>.+) is (?:no|not a valid) id; (?:one|an id) has 1 to (?P<most>\d+) characters",
         _("%(value)s is not a valid ID; one has 1 to %(most)s characters"),
     ),
     (
-        r"a text of at most (?P<most>\d+) characters is needed",
+        r"a text of at most (?P<most>\d+) characters is (?:needed|required)",
         _("a text of at most %(most)s characters is needed"),
     ),
-    (r"a text that is not empty is needed", _("a text that is not empty is needed")),
-    (r"(?P<value>.+) is no array", _("%(value)s is not an array")),
+    (r"a text that is not empty is (?:needed|required)", _("a text that is not empty is needed")),
+    (r"(?P<value>.+) is (?:no|not an) array", _("%(value)s is not an array")),
     (
         r"(?P<value>.+) names push #(?P<number>\d+) already, which differs in (?P<fields>.+)",
         _("%(value)s names push #%(number)s already, which differs in %(fields)s"),
     ),
     (
-        r"(?P<value>.+) is no account id; an account id has 1 to (?P<most>\d+) characters",
+        r"(?P<value>.+) is (?:no|not a valid) account id; an account id has 1 to (?P<most>\d+) characters",
         _("%(value)s is not a valid account ID: one has 1 to %(most)s characters"),
     ),
     (
-        r"(?P<value>.+) is no account id; (?P<sign>.+) cannot be seen in it: .+",
+        r"(?P<value>.+) is (?:no|not a valid) account id; (?P<sign>.+) (?:cannot be seen in it|is invisible): .+",
         _("%(value)s is not a valid account ID: %(sign)s is in it and does not show"),
     ),
     (
-        r"(?P<value>.+) is no account id; (?P<sign>.+) is not the digit or letter that it looks like",
+        r"(?P<value>.+) is (?:no|not a valid) account id; (?P<sign>.+) is not the digit or letter that it looks like",
         _("%(value)s is not a valid account ID: %(sign)s is not the digit or letter that it looks like"),
     ),
     (
-        r"(?P<value>.+) is no account id; an account id neither begins nor ends with a slash",
+        r"(?P<value>.+) is (?:no|not a valid) account id; an account id "
+        r"(?:neither begins nor ends|must not begin or end) with a slash",
         _("%(value)s is not a valid account ID: one neither begins nor ends with a slash"),
     ),
     (
@@ -158,7 +161,7 @@ _LETTER_NOTES: _Sentences = (
     (r" \(discarded by (?P<who>[^()]+)\)", _(" (discarded by %(who)s)")),
     (r" \(only the first (?P<n>\d+) bytes are kept\)", _(" (only the first %(n)s bytes are kept)")),
 )
-#: What the parser calls values.
+#: The parser's names of values.
 _PARTS = frozenset(
     (
         *(_("a list"), _("an empty array"), _("null"), _("a boolean"), _("a string"), _("a number")),
@@ -206,7 +209,7 @@ _ALL = {
 
 
 def words(noted: str, what: str) -> str:
-    """`noted` in the reader's language; itself when nobody knows a sentence for it. `what` it is noted of: a
+    """Return `noted` in the reader's language; unchanged when it matches no known sentence. `what` it is about: a
     `broadcast`, `device`, `key`, `export`, `push`, `scanner` or dead `letter`."""
     if what == "letter":
         return _of_letter(noted)
@@ -227,7 +230,7 @@ def _part(text: str | None) -> str:
 
 
 def _each(noted: str, what: str) -> str:
-    """Several sentences, one behind the other."""
+    """Translate several sentences, one after the other."""
     for pattern, message in _ALL[what]:
         noted = "".join(_replaced(pattern, message, noted))
     return noted

@@ -1,4 +1,4 @@
-"""Why did this account get, or not get, this message? One readable answer from one look-up per table."""
+"""Explain why an account got, or did not get, a message: one readable answer from one look-up per table."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -20,21 +20,21 @@ from pushes.workers import queues
 
 MAX_RECORDS = 20
 MAX_DELIVERIES = 100
-#: Dead letters whose bytes are searched for a message id, and conflicting ones that are told.
+#: How many dead letters are searched for a message id, and how many conflicting ones are shown.
 MAX_READ = 2_000
 MAX_CONFLICTS = 20
 
 
 def timeline(account_id: str, message: str) -> Timeline:
-    """Everything known about `message` for `account_id`. `message` is the producer's or the chat's message
-    id, a push as `#123`, or a dedupe key. Raises DatabaseError only."""
+    """Return everything known about `message` for `account_id`. `message` is the producer's or the chat's message id, a
+    push as `#123`, or a dedupe key. Raises only DatabaseError."""
     account_id, message = account_id.strip(), message.strip()
     found = Timeline(account_id, message)
     records = _records(message)
     if not records:
         _never_received(found)
         return found
-    # Several pushes can carry one message id (two sources, a re-send); this account's are meant.
+    # Several pushes can have one message id (two sources, a resend); this account's are meant.
     mine = [record for record in records if account_id in record.accounts] or records
     found.record_ids = [record.pk for record in mine]
     answer = answers.decisive([record_answer(found, record) for record in mine])
@@ -57,7 +57,7 @@ def _records(message: str) -> list[PushRecord]:
 
 # --- one record --------------------------------------------------------------------------------
 def record_answer(found: Timeline, record: PushRecord) -> Conclusion:
-    """Adds the record's steps; returns its answer."""
+    """Add the record's steps, and return its answer."""
     found.steps.extend(_received(record))
     rows = _deliveries(record.pk, found.account_id)
     if not rows:
@@ -79,7 +79,7 @@ def _deliveries(record_id: int, account_id: str) -> list[DeliveryResult]:
 
 
 def _sent_again(found: Timeline, tries: list[Resend]) -> Iterator[Step]:
-    """The second tries that operators have made; their pushes are part of the answer."""
+    """Return the operators' resends; their pushes are part of the answer."""
     for one in tries:
         text = _("Sent again by %(by)s as push #%(id)s.") % {"by": one.by, "id": one.record_id}
         if one.may_be_duplicate:
@@ -156,7 +156,7 @@ def _became_letter(letter: DeadLetter) -> Conclusion:
 
 
 def _conflicting(found: Timeline, records: list[PushRecord]) -> list[Conclusion]:
-    """Other pushes for this account that came under the id of these records and were not sent."""
+    """Return conflicting pushes for this account under the id of these records, which were not sent."""
     ids = {record.message_id for record in records if record.source == INTAKE_SOURCE} - {""}
     text = _("Another push came under this id and was not sent: %(detail)s (dead letter #%(id)s, %(state)s).")
     return [
@@ -182,7 +182,7 @@ def _raw_list_now() -> Iterator[Step]:
 
 
 def account_now(account_id: str) -> list[Step]:
-    """One step, or none while the directory is away: the timeline's own rows can be read all the same."""
+    """Return one step, or none during an outage of the directory: the timeline's own rows can still be read."""
     try:
         facts = directory().accounts([account_id]).get(account_id)
     except DirectoryError:
@@ -206,13 +206,13 @@ def _presence(account_id: str) -> str:
 
 # --- dead letters by the id in their bytes, which have no index: so only the newest are read ------
 def _newest_letter(message_id: str) -> DeadLetter | None:
-    """The newest letter that names the id, without its bytes."""
+    """Return the newest letter that contains the id, without its bytes."""
     found = next(_letters_naming(message_id, DeadLetter.objects.all()), None)
     return None if found is None else DeadLetter.objects.defer("raw").get(pk=found[0])
 
 
 def _conflicting_letters(account_id: str, message_ids: Collection[str]) -> list[DeadLetter]:
-    """Other pushes for the account that came under one of these used ids, oldest first and without their bytes."""
+    """Return conflicting pushes for the account under one of these used ids, oldest first and without their bytes."""
     letters = DeadLetter.objects.filter(reason=CONFLICT, status__in=DeadLetterStatus.values)
     named = (letter for message_id in message_ids for letter in _letters_naming(message_id, letters))
     numbers = [pk for pk, raw in named if _is_letter_for(account_id, raw)]
@@ -220,10 +220,10 @@ def _conflicting_letters(account_id: str, message_ids: Collection[str]) -> list[
 
 
 def _letters_naming(message_id: str, letters: "QuerySet[DeadLetter]") -> Iterator[tuple[int, bytes]]:
-    """Number and bytes of each of the newest letters that names the id, the newest first."""
+    """Return number and bytes of each recent letter that contains the id, newest first."""
     if not message_id:
         return
-    # Whole, so that order 12 is not found in order 123.
+    # As a whole word, so that order 12 is not found in order 123.
     wanted = re.compile(rb"(?<![0-9A-Za-z_-])" + re.escape(message_id.encode()) + rb"(?![0-9A-Za-z_-])")
     rows = letters.order_by("-pk").values_list("pk", "raw")[:MAX_READ]
     for pk, raw in rows.iterator(chunk_size=100):

@@ -1,4 +1,4 @@
-"""How the platform is right now: waiting work, keys, workers. A handful of look-ups, none of them a scan."""
+"""The current state of the platform: waiting work, keys, workers. A few look-ups, without any scan."""
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
@@ -16,16 +16,15 @@ from pushes.models import AppKey, DeadLetter, DeliveryResult, Lease, PushRecord
 from pushes.names import CLAIMABLE, LIVE, SWEEPER_LEASE, DeadLetterStatus, RecordStatus, Status
 from pushes.workers import pulse, queues
 
-#: Of one state so many are told apart by reason, and so many are counted.
+#: How many deliveries of one state are counted by reason, and how many in total.
 MAX_TOLD_APART, MAX_WAITING = 2_000, 10_000
-#: So many reasons of dead letters are shown, and so many letters of each are counted.
+#: How many reasons of dead letters are shown, and how many letters of each are counted.
 MAX_REASONS, MAX_LETTERS = 40, 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """How many jobs wait in each of a lane's queues, since when the oldest of them does, and how many workers serve
-    them."""
+    """The number of waiting jobs in each of a lane's queues, the time of the oldest, and the number of workers."""
 
     name: str
     depths: dict[str, int]
@@ -39,8 +38,8 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """How an app key is. `endpoint_fault`: why this machine may not call it. Only Redis knows that its breaker has
-    tripped, and that the key lets nothing through for `seconds_shut`."""
+    """The state of an app key. `endpoint_fault`: why this machine may not call its endpoint. Whether its breaker has
+    tripped, and for how long it lets nothing through (`seconds_shut`), is known only to Redis."""
 
     key: AppKey
     endpoint_fault: str = ""
@@ -49,28 +48,28 @@ class KeyState:
 
     @property
     def is_stopped(self) -> bool:
-        """It sends nothing until somebody resumes it, whatever the reason."""
+        """Whether it sends nothing until an operator resumes it, whatever the reason."""
         return self.key.is_enabled and self.key.is_paused
 
     @property
     def is_refused(self) -> bool:
-        """It sends nothing until somebody corrects its endpoint."""
+        """Whether it sends nothing until its endpoint is corrected."""
         return self.key.is_enabled and not self.key.is_paused and bool(self.endpoint_fault)
 
     @property
     def has_fallen_back(self) -> bool:
-        """It went back to its old secret, and nobody has taken note."""
+        """Whether it fell back to its old secret, and that is not acknowledged."""
         return self.key.fell_back_at is not None
 
     @property
     def is_failing(self) -> bool:
-        """Its breaker has tripped while it is to send."""
+        """Whether its breaker has tripped while it should send."""
         return self.key.is_enabled and not self.key.is_paused and self.is_tripped
 
 
 @dataclass(frozen=True, slots=True)
 class RedisView:
-    """What only Redis knows. None of it is there while Redis is away."""
+    """State that only Redis has; all of it is missing while Redis is unavailable."""
 
     lanes: list[Lane]
     workers: int
@@ -78,14 +77,14 @@ class RedisView:
     raw_messages: int
     #: The producers' message that the intake takes next; empty when there is none.
     oldest_raw: bytes
-    #: Why Redis takes no writes, in its own word; empty while it does.
+    #: Why Redis refuses writes, in its own words; empty while it accepts them.
     refuses: str
-    #: Processes, of whichever machine, that live and cannot work.
+    #: Processes, on any machine, that are running but cannot work.
     unwell: list[pulse.Complaint]
 
 
 def redis_view() -> RedisView | None:
-    """None while Redis does not answer."""
+    """Read the state from Redis; None while Redis does not answer."""
     try:
         names = queues.worker_names()
         return RedisView(
@@ -110,7 +109,7 @@ def _refuses() -> str:
 
 
 def lanes_now(workers: list[str]) -> list[Lane]:
-    """`workers` by their names. Raises RedisError."""
+    """Return the state of each lane; `workers` are the names of the live workers. Raises RedisError."""
     return [_lane(lane, workers) for lane in lanes.LANES]
 
 
@@ -122,7 +121,7 @@ def _lane(lane: str, workers: list[str]) -> Lane:
 
 
 def _waiting_since(names: list[str]) -> datetime | None:
-    """None when nobody knows, or the queues have just run empty."""
+    """Return the time of the oldest waiting job; None when unknown, or when the queues have just become empty."""
     since = queues.waiting_since(names)
     return (
         since if datetime.min.replace(tzinfo=timezone.utc) < since < datetime.max.replace(tzinfo=timezone.utc) else None
@@ -131,7 +130,7 @@ def _waiting_since(names: list[str]) -> datetime | None:
 
 # --- app keys ----------------------------------------------------------------------------------
 def key_states() -> list[KeyState]:
-    """Every key, as far as the database and the settings know it."""
+    """Return the state of every key, as far as the database and the settings know it."""
     return [key_state(key) for key in AppKey.objects.all()]
 
 
@@ -140,13 +139,13 @@ def key_state(key: AppKey) -> KeyState:
 
 
 def with_gates(states: Iterable[KeyState]) -> list[KeyState]:
-    """The same, with what Redis knows. Raises RedisError."""
+    """Add what Redis knows. Raises RedisError."""
     gates = ((state, gate.state(state.key.pk)) for state in states)
     return [replace(state, is_tripped=one.is_tripped, seconds_shut=one.seconds_left) for state, one in gates]
 
 
 def as_known(states: Sequence[KeyState]) -> Sequence[KeyState]:
-    """The same, with what Redis knows while it answers."""
+    """Add what Redis knows, if it answers."""
     try:
         return with_gates(states)
     except RedisError:
@@ -171,7 +170,7 @@ def oldest_waiting(now: datetime) -> Waiting:
 
 
 def _oldest_due(now: datetime) -> datetime | None:
-    """Since when the longest-waiting delivery has been due: the first entry of an index for each status."""
+    """Return since when the longest-waiting delivery has been due: the first index entry of each status."""
     firsts = (
         DeliveryResult.objects.filter(status=status, due_at__lt=now)
         .order_by("due_at")
@@ -183,24 +182,24 @@ def _oldest_due(now: datetime) -> datetime | None:
 
 
 def _oldest_undistributed() -> datetime | None:
-    """Since when the longest-waiting accepted push has waited to be distributed: the first entry of an index."""
+    """Return since when the oldest undistributed push has waited: the first entry of an index."""
     pending = PushRecord.objects.filter(status=RecordStatus.PENDING).order_by("created_at")
     return pending.values_list("created_at", flat=True).first()
 
 
 def sweeper_until() -> datetime | None:
-    """Until when the sweeper holds its lease, or held it last; None when none ever ran."""
+    """Return until when the sweeper holds its lease, or last held it; None when none has ever run."""
     return Lease.objects.filter(name=SWEEPER_LEASE).values_list("until", flat=True).first()
 
 
 def counted(rows: "QuerySet[Any]", most: int) -> int:
-    """How many rows there are, counted no further than `most`."""
+    """Count the rows, up to `most`."""
     return rows.order_by()[:most].count()
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Deliveries that wait in one state for one reason: `None` for any, when there are too many to tell apart."""
+    """Deliveries that wait in one state for one reason: `None` for any, when there are too many to group."""
 
     status: Status
     reason: str | None
@@ -208,8 +207,8 @@ class Group:
 
 
 def waiting_now() -> list[Group]:
-    """What waits, by state and reason, by the first entries of an index: up to MAX_TOLD_APART of a state with their
-    reasons, more of them as one number that goes no further than MAX_WAITING and one more."""
+    """Count waiting deliveries by state and reason, from the first entries of an index: up to MAX_TOLD_APART of a state
+    by reason, more of them as one number of at most MAX_WAITING plus one."""
     found: list[Group] = []
     for status in LIVE:
         rows = DeliveryResult.objects.filter(status=status).order_by("due_at")
@@ -222,12 +221,12 @@ def waiting_now() -> list[Group]:
 
 
 def count_new_dead_letters(most: int) -> int:
-    """Counted no further than `most`."""
+    """Count new dead letters, up to `most`."""
     return counted(_new_letters(), most)
 
 
 def new_dead_letters() -> list[tuple[str, int]]:
-    """New ones by reason, each counted up to MAX_LETTERS and one more: an index has them in the reasons' order."""
+    """Count new dead letters by reason, each up to MAX_LETTERS plus one: an index has them in order of reasons."""
     new = _new_letters().order_by("reason")
     found: list[tuple[str, int]] = []
     reason = new.values_list("reason", flat=True).first()

@@ -1,1 +1,1 @@
-"""What producers hand over, to the byte: the raw list, its payloads, orders, and dead letters that are replayed."""
+"""What producers hand over: the raw list, its payloads, orders, and replayed dead letters."""

@@ -1,4 +1,4 @@
-"""Dead letters: read them again, corrected or not, or put them aside."""
+"""Replay dead letters, corrected or not, or discard them."""
 
 import logging
 from collections.abc import Collection, Mapping
@@ -17,13 +17,13 @@ from pushes.values import PushMessage
 
 log = logging.getLogger(__name__)
 
-#: Whose raw bytes are producers' orders. What other sources keep is read by themselves.
+#: Sources whose raw bytes are producers' orders. Other sources read their own dead letters.
 REPLAYABLE = (intake.SOURCE,)
 
 
 @dataclass(frozen=True, slots=True)
 class StillBad:
-    """A dead letter that still cannot become a push; of a conflict, `record_id` is the push that has its msg_id."""
+    """A dead letter that still cannot become a push; for a conflict, `record_id` is the push with the same msg_id."""
 
     dead_letter_id: int
     reason: str
@@ -33,8 +33,8 @@ class StillBad:
 
 @dataclass(slots=True)
 class ReplayCounts:
-    """`duplicates` were received in another way meanwhile; `skipped` are not new (or not there) any more. What
-    conflicts with another push is among `still_bad`."""
+    """The counts of a replay. `duplicates` arrived in another way meanwhile; `skipped` are no longer new, or gone.
+    Conflicts with another push are among `still_bad`."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -44,10 +44,10 @@ class ReplayCounts:
 
 @transaction.atomic
 def replay(dead_letter_ids: Collection[int], *, by: str, edited: Mapping[int, bytes] | None = None) -> ReplayCounts:
-    """Submit what the letters say (or their corrected bytes in `edited`, by id); a second time does nothing.
+    """Submit the letters (or their corrected bytes in `edited`, by id); a second call does nothing.
 
-    A message with a `msg_id` keeps it as its identity, so that one that its producer has sent again
-    meanwhile is not pushed twice. The original bytes stay as they were received.
+    A message with a `msg_id` keeps it as its identity, so that a message which its producer has sent again meanwhile
+    is not pushed twice. The original bytes stay unchanged.
     """
     letters = _new_ones(dead_letter_ids)
     counts = ReplayCounts(skipped=len(set(dead_letter_ids)) - len(letters))
@@ -72,14 +72,14 @@ def replay(dead_letter_ids: Collection[int], *, by: str, edited: Mapping[int, by
 
 @transaction.atomic
 def discard(dead_letter_ids: Collection[int], *, by: str) -> int:
-    """Put new letters aside; they keep their bytes. Returns how many."""
+    """Discard new letters; their bytes are kept. Returns how many."""
     letters = _new_ones(dead_letter_ids)
     _resolve(letters, DeadLetterStatus.DISCARDED, by)
     return len(letters)
 
 
 def problem(letter: DeadLetter, corrected: bytes | None) -> StillBad | None:
-    """What still stands against replaying the letter, or its corrected bytes; changes nothing."""
+    """Return what still prevents a replay of the letter, or of its corrected bytes. Changes nothing."""
     found = _read(letter, corrected)
     if isinstance(found, StillBad):
         return found
@@ -88,12 +88,12 @@ def problem(letter: DeadLetter, corrected: bytes | None) -> StillBad | None:
 
 
 def recorded_for(message: PushMessage) -> same_push.Recorded | None:
-    """The push that is stored under the identity of a letter's message."""
+    """Return the push that is stored under the identity of the letter's message."""
     return same_push.recorded([message.dedupe_key]).get(message.dedupe_key)
 
 
 def message_of(letter: DeadLetter) -> PushMessage | None:
-    """What the letter says; None when it cannot be read."""
+    """Return the letter's message; None when it cannot be read."""
     found = _read(letter, None)
     return found if isinstance(found, PushMessage) else None
 
@@ -106,7 +106,7 @@ def _still_bad(dead_letter_id: int, message: PushMessage, fault: submit.Refused 
 
 
 def _new_ones(dead_letter_ids: Collection[int]) -> list[DeadLetter]:
-    """Locked, so that of two clicks at the same time the second finds nothing to do."""
+    """Lock the letters that are still new, so that the second of two simultaneous clicks finds nothing to do."""
     chosen = DeadLetter.objects.select_for_update().filter(pk__in=dead_letter_ids, status=DeadLetterStatus.NEW)
     return list(chosen.order_by("pk"))
 

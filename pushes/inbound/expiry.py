@@ -1,4 +1,4 @@
-"""When a producer wants its push to have expired: `expires_at`, a moment, or `ttl`, a duration. Pure."""
+"""Read when a producer's push expires: `expires_at`, a moment, or `ttl`, a duration. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -10,20 +10,20 @@ from django.utils.timezone import get_default_timezone
 
 from pushes.text import ids
 
-#: No provider keeps a message for longer; what a producer asks for beyond that is cut to it.
+#: No provider keeps a message for longer; a longer time is cut to this.
 MAX_SECONDS = 259_200
-#: From 2001 on, ten digits are seconds; smaller numbers are no moment that anybody means.
+#: Since 2001 Unix seconds have ten digits; a smaller number is not a plausible time.
 FIRST_SECOND, LAST_SECOND, FIRST_MILLISECOND = 10**9, 5 * 10**9, 10**12
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,30})?")
-#: Newer versions of Python take a row of digits for a date, too.
+#: Newer versions of Python also parse plain digits as a date.
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}")
-#: A column of MySQL's in which there is no moment.
+#: MySQL's zero date: no time.
 _NO_DATE = "0000-00-00"
 _EXAMPLES = "2026-11-27T18:00:00+08:00, 2026-11-27 18:00:00 (in TIME_ZONE) or Unix seconds"
 
 
 class ExpiryError(ValueError):
-    """A field that cannot be used; the text says what is wrong with the value, and what is accepted."""
+    """A field that cannot be used; the message says what is wrong with the value, and what is accepted."""
 
     def __init__(self, field: str, text: str) -> None:
         super().__init__(text)
@@ -31,8 +31,8 @@ class ExpiryError(ValueError):
 
 
 def read(fields: Mapping[str, Any], now: datetime) -> datetime | None:
-    """The moment from which the push must no longer be sent; None when the producer names none. It may have passed:
-    such a push is accepted and expires, so that a repeated one stays a duplicate. Of both fields the earlier counts.
+    """Return when the push expires; None when the producer does not say. The time may have passed: such a push is
+    accepted and expires, so that a repeated message stays a duplicate. If both fields are given, the earlier counts.
     Raises ExpiryError."""
     wanted = [moment for moment in (_moment(fields.get("expires_at")), _after(fields.get("ttl"), now)) if moment]
     return min(*wanted, now + timedelta(seconds=MAX_SECONDS)) if wanted else None
@@ -64,7 +64,7 @@ def _is_nothing(value: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    """0 is PHP's `intval(null)`, and names nothing."""
+    """Return a number; 0 is PHP's `intval(null)` and counts as not given."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     text = str(value).strip()
@@ -72,7 +72,7 @@ def _number(value: Any) -> float | None:
 
 
 def _counted(number: float) -> datetime | None:
-    """Seconds since 1970, or milliseconds."""
+    """Read Unix seconds or milliseconds."""
     seconds = number / 1000 if number >= FIRST_MILLISECOND else number
     return datetime.fromtimestamp(seconds, timezone.utc) if FIRST_SECOND <= seconds < LAST_SECOND else None
 

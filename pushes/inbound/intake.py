@@ -1,8 +1,8 @@
 """Drain the producers' raw list: parse each message, store the batch, and only then forget it.
 
-A batch is stored in one transaction under identities that depend on nothing but its name, so that
-storing it again after a crash does nothing. What cannot be used becomes a dead letter, in the same
-transaction, and never stops the rest. See docs/intake.md for the fields and the reasons.
+A batch is stored in one transaction, under identities that depend only on its name, so that storing it again after a
+crash does nothing. An unusable message becomes a dead letter in the same transaction, and never stops the others. See
+docs/intake.md for the fields and the reasons.
 """
 
 import logging
@@ -44,7 +44,7 @@ PROGRAM = "the program"
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the messages received so far."""
+    """The results of the messages received so far."""
 
     received: int = 0
     accepted: int = 0
@@ -66,7 +66,7 @@ class Counts:
 
 
 def connect() -> Redis:
-    """A client whose commands may take as long as `RawList.wait` blocks."""
+    """Return a client whose commands may take as long as `RawList.wait` blocks."""
     url = str(settings.RQ_QUEUES[lanes.distribute_queue(lanes.SYSTEM)]["URL"])
     return Redis.from_url(url, socket_timeout=WAIT_SECONDS + 5, socket_connect_timeout=3)
 
@@ -74,7 +74,7 @@ def connect() -> Redis:
 def store(batch: Batch) -> Counts:
     """Store a batch's pushes and dead letters in one transaction; storing it twice does nothing more.
 
-    Raises DatabaseError when the database cannot take anything just now.
+    Raises DatabaseError when the database accepts nothing now.
     """
     messages, letters = _read(batch)
     with transaction.atomic():
@@ -85,7 +85,7 @@ def store(batch: Batch) -> Counts:
 
 
 def _read(batch: Batch) -> tuple[dict[str, PushMessage], list[Letter]]:
-    """The pushes by position, and what is not one."""
+    """Return the pushes by position, and the dead letters."""
     messages: dict[str, PushMessage] = {}
     letters: list[Letter] = []
     now = clocks.now()
@@ -99,7 +99,7 @@ def _read(batch: Batch) -> tuple[dict[str, PushMessage], list[Letter]]:
 
 
 def _refused(batch: Batch, messages: Mapping[str, PushMessage], results: Iterable[submit.Result]) -> Iterator[Letter]:
-    """What could be read and is no push all the same."""
+    """Return the dead letters of messages that could be read but not stored."""
     for (position, message), result in zip(messages.items(), results, strict=True):
         raw = batch.raws[int(position.rpartition(":")[2])]
         if isinstance(result, submit.Refused):
@@ -109,9 +109,10 @@ def _refused(batch: Batch, messages: Mapping[str, PushMessage], results: Iterabl
 
 
 class Intake:
-    """The loop. `run` goes on until `stop`; while Redis or the database is away it waits, and says so
-    once. It holds at most one batch, which stays in Redis until it is stored; one that cannot store it for a while,
-    because it hangs or does not reach the database, leaves it to the others, and storing it twice does no harm."""
+    """The intake's loop. `run` runs until `stop`; during an outage of Redis or the database it waits, and logs it once.
+    An intake holds at most one batch, which stays in Redis until it is stored. An intake that cannot store its batch
+    for a while, because it hangs or cannot reach the database, leaves it to the others. Storing it twice does no
+    harm."""
 
     def __init__(
         self,
@@ -138,7 +139,7 @@ class Intake:
         self._reported_at = 0.0
 
     def stop(self) -> None:
-        """Finish the batch in hand and return from `run`. Safe in a signal handler."""
+        """Finish the current batch and return from `run`. Safe in a signal handler."""
         self._stopping.set()
 
     def run(self) -> None:
@@ -148,9 +149,9 @@ class Intake:
             self._report(at_once=True)
 
     def drain(self) -> Counts:
-        """Store everything that is there, dead intakes' batches included, and return what it was.
+        """Store everything that is waiting, dead intakes' batches included, and return the counts.
 
-        Raises RedisError and DatabaseError; what was not stored is still in Redis then.
+        Raises RedisError and DatabaseError; the rest is then still in Redis.
         """
         with self._alive():
             self._recover()
@@ -176,7 +177,7 @@ class Intake:
             close_old_connections()
 
     def _process(self, batch: Batch) -> None:
-        """Store, then forget. After an error, calling it again goes on where it stopped."""
+        """Store the batch, then forget it. After an error, a second call continues where it stopped."""
         if self._batch is not batch:
             self._batch, self._is_stored = batch, False
         if not self._is_stored:
@@ -193,7 +194,7 @@ class Intake:
         if time.monotonic() < self._next_recovery:
             return
         for batch in self._raw_list.orphans():
-            log.warning("taking over batch %s of %s messages from an intake that died", batch.batch_id, len(batch.raws))
+            log.warning("taking over batch %s of %s messages from a dead intake", batch.batch_id, len(batch.raws))
             self._process(batch)
         self._next_recovery = time.monotonic() + self._recovery_seconds
 
@@ -205,7 +206,7 @@ class Intake:
         return is_backlogged
 
     def _guarded(self, step: Callable[[], None]) -> None:
-        """One step; its failure is logged when it is news, and followed by a growing pause."""
+        """Run one step. A new failure is logged, and each failure is followed by a growing pause."""
         try:
             step()
         except RedisError as error:
@@ -218,7 +219,7 @@ class Intake:
             close_old_connections()
             self._troubled("the database", error)
         except Exception as error:
-            # A fault in the program: the batch waits in Redis until it is corrected.
+            # A bug: the batch waits in Redis until it is fixed.
             self._worked_at = time.monotonic()
             self._troubled(PROGRAM, error)
         else:
@@ -232,13 +233,13 @@ class Intake:
             trace = error if what == PROGRAM else None
             log.warning("%s cannot be used, trying again: %s: %s", what, type(error).__name__, error, exc_info=trace)
         self._trouble = what
-        # After an outage the living intakes need time to show that they live.
+        # After an outage the live intakes need time to renew their heartbeats.
         self._next_recovery = time.monotonic() + 2 * self._recovery_seconds
         self._stopping.wait(self._delay)
         self._delay = min(self._delay * 2, MAX_DELAY_SECONDS)
 
     def _report(self, *, at_once: bool = False) -> None:
-        """At most one line per REPORT_SECONDS."""
+        """Log the counts, at most one line per REPORT_SECONDS."""
         now = time.monotonic()
         if self._unreported.received and (at_once or now - self._reported_at >= REPORT_SECONDS):
             log.info("%s", self._unreported)
@@ -246,8 +247,8 @@ class Intake:
 
     @contextmanager
     def _alive(self) -> Iterator[None]:
-        """Beat from a thread of its own, because storing a batch may take longer than a heartbeat lasts; but not for
-        a loop that has stood still, or not reached the database, for BEATS_WITHOUT_WORK."""
+        """Renew the heartbeat in a separate thread, because storing a batch may take longer than a heartbeat lasts; but
+        not for a loop that has made no progress, or not reached the database, for BEATS_WITHOUT_WORK."""
         ended = threading.Event()
         heart = threading.Thread(target=self._beat_until, args=(ended,), name="intake-heartbeat", daemon=True)
         heart.start()
@@ -259,7 +260,7 @@ class Intake:
             try:
                 self._raw_list.retire()
             except RedisError as error:
-                log.warning("Redis is away at the end, so the heartbeat just runs out: %s", error)
+                log.warning("Redis is unavailable at shutdown; the heartbeat will expire: %s", error)
 
     def _beat_until(self, ended: threading.Event) -> None:
         while True:

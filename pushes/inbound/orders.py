@@ -82,14 +82,14 @@ def _push_type(value: object) -> int:
     text = _scalar(value) or ""
     if not (text.isascii() and text.isdigit() and len(text) < 6) or int(text) not in _TYPES:
         accepted = ", ".join(map(str, PushType.values))
-        raise OrderError("unknown_type", "type", f"{shown(value)} is no push type; accepted: {accepted}")
+        raise OrderError("unknown_type", "type", f"{shown(value)} is not a valid push type; accepted: {accepted}")
     return int(text)
 
 
 def _app(value: object) -> App:
     app = _APPS.get(value.strip().lower()) if isinstance(value, str) else None
     if app is None:
-        raise OrderError("unknown_app", "app", f"{shown(value)} is no app; accepted: {', '.join(_APPS)}")
+        raise OrderError("unknown_app", "app", f"{shown(value)} is not a valid app; accepted: {', '.join(_APPS)}")
     return app
 
 
@@ -99,7 +99,9 @@ def _platform(value: object) -> Platform | None:
     try:
         return platform_of(value if isinstance(value, str) else "")
     except ValueError:
-        raise OrderError("bad_via", "via", f"{shown(value)} is no platform; accepted: android, iphone, ios") from None
+        raise OrderError(
+            "bad_via", "via", f"{shown(value)} is not a valid platform; accepted: android, iphone, ios"
+        ) from None
 
 
 def _recipients(value: object) -> tuple[str, ...]:
@@ -109,7 +111,7 @@ def _recipients(value: object) -> tuple[str, ...]:
     given = value if isinstance(value, list) else [value]
     accounts = tuple(dict.fromkeys(_account_id(item) for item in given if not _is_empty(item)))
     if not accounts:
-        raise OrderError("no_recipient", "to_id", "an account id, or a list of them, is needed")
+        raise OrderError("no_recipient", "to_id", "an account id, or a list of them, is required")
     return accounts
 
 
@@ -122,7 +124,9 @@ def _account_id(value: object) -> str:
     try:
         return ids.account_id(_scalar(value) or "")
     except ids.InvalidIdError as error:
-        raise OrderError("bad_recipient", "to_id", f"{shown(value)} is no account id; {error.reason}") from None
+        raise OrderError(
+            "bad_recipient", "to_id", f"{shown(value)} is not a valid account id; {error.reason}"
+        ) from None
 
 
 def _message_id(value: object) -> str:
@@ -131,7 +135,9 @@ def _message_id(value: object) -> str:
         return ""
     message_id = _scalar(value)
     if not message_id or len(message_id) > MAX_MSG_ID:
-        raise OrderError("bad_msg_id", "msg_id", f"{shown(value)} is no id; one has 1 to {MAX_MSG_ID} characters")
+        raise OrderError(
+            "bad_msg_id", "msg_id", f"{shown(value)} is not a valid id; an id has 1 to {MAX_MSG_ID} characters"
+        )
     return "" if _NO_ID.fullmatch(message_id) or characters.is_blank(message_id) else message_id
 
 
@@ -147,7 +153,7 @@ def _title(value: object) -> str:
         return ""
     title = _scalar(value)
     if title is None or len(title) > MAX_TITLE:
-        raise OrderError("bad_title", "title", f"a text of at most {MAX_TITLE} characters is needed")
+        raise OrderError("bad_title", "title", f"a text of at most {MAX_TITLE} characters is required")
     return "" if characters.is_blank(title) else title
 
 
@@ -155,7 +161,7 @@ def _text(value: object) -> str:
     """A number is a fine text (a verification code); nothing at all is not, nor what shows nothing."""
     text = _scalar(value) or (str(value) if isinstance(value, float) else "")
     if not text or characters.is_blank(text):
-        raise OrderError("no_message", "message", "a text that is not empty is needed")
+        raise OrderError("no_message", "message", "a text that is not empty is required")
     return text
 
 
@@ -166,5 +172,5 @@ def _data(value: object) -> dict[str, Any]:
         # The client app is handed an object; PHP numbers a list's elements in the same way.
         return {str(index): item for index, item in enumerate(value)}
     if not isinstance(value, dict):
-        raise OrderError("bad_data", "data", f"{shown(value)} is no array")
+        raise OrderError("bad_data", "data", f"{shown(value)} is not an array")
     return value

@@ -20,7 +20,7 @@ MAX_BYTES = 64 * 1024
 MAX_DEPTH = exact_json.MAX_DEPTH
 
 _FLOAT_TEXT = re.compile(rb"-?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?|-?\.[0-9]+([eE][+-]?[0-9]+)?|-?INF|NAN")
-# What may stand at the very end of input that was cut off in the middle of a token.
+# What input may end with if it was cut off in the middle of a token.
 _CUT_VALUE = re.compile(rb"[Nbidsa]?|[bidsa]:[-+.0-9eEINFA]{0,40}|[sa]:[0-9]{1,10}:")
 _ARRAY_HEAD = re.compile(rb"a:([0-9]{1,10}):\{")
 _STRING_HEAD = re.compile(rb's:([0-9]{1,10}):"')
@@ -49,14 +49,14 @@ class PayloadError(Exception):
 
 
 def parse(raw: bytes) -> dict[str, Any]:
-    """The named fields of one payload. Raises PayloadError, and nothing else, whatever the bytes are."""
+    """Return the named fields of one payload. Raises PayloadError, and nothing else, whatever the bytes are."""
     if not raw:
         raise PayloadError("empty", "no bytes at all")
     if len(raw) > MAX_BYTES:
-        raise PayloadError("too_large", f"{len(raw)} bytes, {MAX_BYTES} are allowed")
+        raise PayloadError("too_large", f"{len(raw)} bytes; at most {MAX_BYTES} are allowed")
     value = parse_json(raw) if raw.lstrip()[:1] in (b"{", b"[") else _parse_php(raw)
     if not isinstance(value, dict):
-        raise PayloadError("not_an_array", f"named fields are needed, this is {_kind(value)}")
+        raise PayloadError("not_an_array", f"named fields are required, but this is {_kind(value)}")
     return value
 
 
@@ -68,7 +68,7 @@ def _kind(value: object) -> str:
 
 # --- JSON --------------------------------------------------------------------------------------
 def parse_json(raw: bytes) -> Any:
-    """Any JSON value that is not nested too deep; whole numbers of more than 64 bits as text. Raises PayloadError."""
+    """Return any JSON value within MAX_DEPTH; whole numbers of more than 64 bits become text. Raises PayloadError."""
     try:
         return exact_json.loads(raw)
     except exact_json.JsonError as error:
@@ -79,18 +79,18 @@ def _json_error(raw: bytes, error: exact_json.JsonError) -> PayloadError:
     try:
         text = raw.decode()
     except UnicodeDecodeError as undecodable:
-        return PayloadError("bad_utf8", f"byte {undecodable.start} is no UTF-8")
+        return PayloadError("bad_utf8", f"byte {undecodable.start} is not valid UTF-8")
     if isinstance(error, exact_json.NumberError):
         return PayloadError("bad_number", "infinity or not-a-number")
     if isinstance(error, exact_json.DepthError):
         return PayloadError("too_deep", str(error))
     reason = "truncated" if error.position >= len(text) or str(error) == "unexpected end of data" else "malformed"
-    return PayloadError(reason, f"no JSON at character {error.position}")
+    return PayloadError(reason, f"invalid JSON at character {error.position}")
 
 
 # --- PHP ---------------------------------------------------------------------------------------
-# The loop reads what nearly all of the bytes are (text, integers, ends of arrays) in place, because a
-# call for each value would double its time.
+# The loop reads nearly all of the bytes (text, integers, ends of arrays) in place, because a function call for each
+# value would double its time.
 _STRING, _INTEGER, _ARRAY_START, _ARRAY_END = b"sia}"
 
 
@@ -113,7 +113,7 @@ def _parse_php(raw: bytes) -> Any:
             try:
                 items.append(raw[begin:end].decode())
             except UnicodeDecodeError as error:
-                raise PayloadError("bad_utf8", f"byte {begin + error.start} is no UTF-8") from None
+                raise PayloadError("bad_utf8", f"byte {begin + error.start} is not valid UTF-8") from None
             at = end + 2
         elif code == _INTEGER:
             end = find(b";", at, at + 24)
@@ -155,7 +155,7 @@ def _too_long(at: int) -> PayloadError:
 
 
 def _array_start(raw: bytes, at: int, depth: int) -> tuple[int, int]:
-    """The announced number of items, and where the first begins."""
+    """Return the announced number of items, and where the first begins."""
     head = _ARRAY_HEAD.match(raw, at)
     if head is None:
         raise _unreadable(raw, at)
@@ -171,7 +171,9 @@ def _array_start(raw: bytes, at: int, depth: int) -> tuple[int, int]:
 def _array(items: list[Any], announced: int, at: int) -> Any:
     keys, values = items[::2], items[1::2]
     if len(keys) != announced or len(values) != announced:
-        raise PayloadError("malformed", f"the array that ends at byte {at} has not the {announced} items it announced")
+        raise PayloadError(
+            "malformed", f"the array that ends at byte {at} does not have the {announced} items it announced"
+        )
     kinds = set(map(type, keys))
     if not kinds <= {int, str}:
         raise PayloadError("malformed", f"a key that is neither text nor integer, in the array that ends at byte {at}")
@@ -182,7 +184,7 @@ def _array(items: list[Any], announced: int, at: int) -> Any:
 
 
 def _rare_value(raw: bytes, at: int) -> tuple[Any, int]:
-    """Null, a boolean or a float, and where it ends."""
+    """Return a null, a boolean or a float, and where it ends."""
     if raw[at : at + 2] == b"N;":
         return None, at + 2
     if raw[at : at + 4] in (b"b:0;", b"b:1;"):
@@ -213,11 +215,11 @@ def _bad_string(raw: bytes, at: int) -> PayloadError:
 
 
 def _unreadable(raw: bytes, at: int) -> PayloadError:
-    """Why there is no value at `at`."""
+    """Return the error for a missing value at `at`."""
     rest = raw[at : at + 64]
     forbidden = _FORBIDDEN.get(rest[:1])
     if forbidden and rest[1:2] in (b":", b""):
         return PayloadError(forbidden[0], f"{forbidden[1]} at byte {at}")
     if at + len(rest) == len(raw) and _CUT_VALUE.fullmatch(rest):
         return PayloadError("truncated", f"the input ends at byte {len(raw)}, inside a value")
-    return PayloadError("malformed", f"no PHP value at byte {at}")
+    return PayloadError("malformed", f"not a PHP value at byte {at}")

@@ -23,11 +23,11 @@ from pushes import lanes
 
 log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 10.0
-#: A batch's name; one that is written otherwise was given by nobody of ours.
+#: The form of a batch's name; a name of another form is not the platform's.
 _NAME = re.compile(rb"[\w-]{1,64}")
 
-# What needs memory is refused by a full Redis, unless the script has written before: so each begins with a DEL of
-# nothing or a PEXPIRE. Moving a batch makes Redis no fuller, and is the only thing that makes room again.
+# A full Redis refuses commands that need memory, unless the script has already written: so each script begins with a
+# DEL of nothing or a PEXPIRE. Moving a batch makes Redis no fuller, and is the only way to make room again.
 _TAKE = """
 local raws = redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)
 if #raws == 0 then return raws end
@@ -55,14 +55,14 @@ redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Raw messages under a name that never recurs: `<batch_id>:<index>` identifies each of them."""
+    """Raw messages under a unique name: `<batch_id>:<index>` identifies each of them."""
 
     batch_id: str
     raws: list[bytes]
 
 
 class RawList:
-    """One intake's view of the list. `client` must answer bytes and wait longer than `wait` blocks."""
+    """One intake's view of the list. `client` must return bytes, and its time-out must exceed that of `wait`."""
 
     def __init__(
         self, client: Redis, *, name: str = lanes.RAW_LIST, heartbeat_seconds: float = HEARTBEAT_SECONDS
@@ -77,14 +77,14 @@ class RawList:
         self._beat = client.register_script(_BEAT)
 
     def wait(self, seconds: int) -> bool:
-        """Block until the list holds something, or `seconds` have passed. Takes nothing.
+        """Block until the list is not empty, or `seconds` have passed. Takes nothing.
 
-        Moving the first element to where it stands changes nothing, but blocks on an empty list.
+        Moving the first element to its own place changes nothing, but blocks on an empty list.
         """
         return self._client.blmove(self._name, self._name, seconds, "LEFT", "LEFT") is not None
 
     def take(self, most: int) -> Batch | None:
-        """The first `most` messages, moved into a batch of this owner; None when the list is empty."""
+        """Move the first `most` messages into a batch of this owner and return it; None when the list is empty."""
         batch_id = secrets.token_hex(16)
         raws = self._take(
             keys=[self._name, self._registry, self._batch_key(batch_id), self._heartbeat_key(self.owner)],
@@ -100,33 +100,32 @@ class RawList:
         pipeline.execute()
 
     def orphans(self) -> list[Batch]:
-        """Batches whose owner is dead, and this owner's own that it never got to know of because the
-        answer was lost on the way; they belong to this owner now. Never a living intake's batch.
+        """Take over batches whose owner is dead, and this owner's own batches whose answer was lost on the way. Never
+        a living intake's batch.
 
-        Call it only between batches: a batch of one's own in progress would be among them.
+        Call it only between batches: an own batch in progress would be among them.
         """
         taken = cast("dict[bytes, bytes]", self._client.hgetall(self._registry))
         if strange := [name for name in taken if not _NAME.fullmatch(name)]:
-            log.error("%s: %s batches with names that are none of ours, forgotten", self._registry, len(strange))
+            log.error("%s: %s batches with foreign names, removed", self._registry, len(strange))
             self._client.hdel(self._registry, *cast("list[str]", strange))
         found = [self._claim(name.decode(), owner) for name, owner in taken.items() if name not in strange]
         return [batch for batch in found if batch is not None]
 
     def clear_keys(self) -> None:
-        """Put aside what is of another type than the list and ours: with it nothing goes on, and nobody can hand over
-        anything."""
+        """Rename our keys if they hold another type of value: it would block the intake, and the producers."""
         for key, kind in ((self._name, b"list"), (self._registry, b"hash")):
             found: Any = self._client.type(key)
             if found not in (kind, b"none"):
-                log.error("%s: a %s where a %s belongs, renamed to %s:strange", key, found.decode(), kind.decode(), key)
+                log.error("%s: a %s instead of a %s, renamed to %s:strange", key, found.decode(), kind.decode(), key)
                 self._client.rename(key, f"{key}:strange")
 
     def beat(self) -> None:
-        """Say that this owner lives, for another `heartbeat_seconds`."""
+        """Renew this owner's heartbeat for another `heartbeat_seconds`."""
         self._beat(keys=[self._heartbeat_key(self.owner)], args=[self._heartbeat_ms])
 
     def retire(self) -> None:
-        """This owner ends: what it leaves may be taken over at once."""
+        """End this owner: its batches may be taken over at once."""
         self._client.delete(self._heartbeat_key(self.owner))
 
     def _claim(self, batch_id: str, owner: bytes) -> Batch | None:

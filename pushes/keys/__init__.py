@@ -1,1 +1,1 @@
-"""App keys: their check, their gate, their rotation, when they stop, and whether what a provider says is believed."""
+"""App keys: check, gate, rotation, pausing, and whether the provider's word on a token is believed."""

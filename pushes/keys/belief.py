@@ -1,14 +1,14 @@
-"""Whether a provider is believed when it says that it does not know a device token.
+"""Decide whether to believe a provider that calls a device token unknown.
 
-Such an answer means a phone without the app, or a key of the wrong environment or app: then every token is "unknown".
-So a refused token is under suspicion until other tokens of the same key are accepted:
+The answer means either a phone without the app, or a key of the wrong environment or app, under which every token is
+"unknown". So a refused token is only a suspect until other tokens of the same key are accepted:
 
     refused ──▶ suspect ──enough others accepted──▶ deactivated
-                   │ └──as many suspects as say that it is the key──▶ the key is paused, its pushes wait
+                   │ └──enough suspects to blame the key──▶ the key is paused, its pushes wait
                    └──a day without either──▶ forgotten: its next push asks again
 
-Mostly the answers of one batch hold both, and a dead token is deactivated in the moment that it is refused. All of
-it is in the database, so that workers and machines judge by the same.
+Usually the answers of one batch include both, and a dead token is deactivated as soon as it is refused. All state is
+in the database, so that all workers and machines decide alike.
 """
 
 from collections import defaultdict
@@ -28,23 +28,23 @@ from pushes.storage import clocks
 from pushes.text import characters
 from pushes.values import Outcome, Scope, Verdict
 
-#: So many refused tokens for every accepted one are "nearly all". A list that nobody has cleaned for years has half of
-#: its tokens dead; a key of the wrong environment has all, but for a few phones of developers.
+#: This many refused tokens per accepted one are "nearly all". In a list that was not cleaned for years, half of the
+#: tokens are dead; under a key of the wrong environment all are, except for a few developers' phones.
 NEARLY_ALL = 4
-#: Fewer different tokens refused, and none accepted, is chance, or one user's old phones: it pauses no key.
+#: Fewer different refused tokens, with none accepted, may be chance or one user's old phones: they pause no key.
 MIN_TO_DOUBT = 10
-#: What the last minutes say is asked of the deliveries of these, and of no more than so many; they are looked for among
-#: so many of the newest of all keys, because no index leads from a key to its deliveries.
+#: The last minutes are judged by at most this many deliveries; they are looked for among this many of the newest
+#: deliveries of all keys, because no index leads from a key to its deliveries.
 LAST_MINUTES = timedelta(minutes=10)
 MAX_ASKED, MAX_READ = 1_000, 20_000
-#: A key whose pushes are so few that this passes without an acceptance asks again with the next push.
+#: A suspicion is forgotten after this long without an acceptance: the key's next push asks again.
 SUSPECT_FOR = timedelta(days=1)
 
 Finished = Sequence[tuple[Claimed, Outcome]]
 
 
 class Suspect(NamedTuple):
-    """A refused token and how many others were accepted since."""
+    """A refused token, and how many others were accepted since."""
 
     token: str
     account_id: str
@@ -55,8 +55,8 @@ class Suspect(NamedTuple):
 
 
 class Weighed(NamedTuple):
-    """What a batch's answers come to. `finished` is what is to be written: where nobody believes that tokens are
-    dead, their pushes wait for the key. `doubted_since` is set when the key must be paused."""
+    """The judgement on a batch's answers. `finished` are the outcomes to write: when the tokens are not believed dead,
+    their pushes wait for the key. `doubted_since` is set when the key must be paused."""
 
     finished: Finished
     believed: Sequence[Suspect] = ()
@@ -64,7 +64,7 @@ class Weighed(NamedTuple):
 
 
 def weigh(key: AppKey, finished: Finished) -> Weighed:
-    """Hold what was refused against what was accepted, now and since the oldest suspicion."""
+    """Weigh refused tokens against accepted ones, now and since the oldest suspicion."""
     now = clocks.now()
     accepted = {row.token for row, outcome in finished if outcome.verdict is Verdict.ACCEPTED and outcome.vouches}
     taken = len(accepted)
@@ -92,8 +92,8 @@ def weigh(key: AppKey, finished: Finished) -> Weighed:
 
 
 def _contradicted(key: AppKey, accepted: set[str], suspects: Sequence[Suspect], now: datetime) -> datetime | None:
-    """Since when the last minutes as a whole say that it is the key; None when they do not. Few suspects at a time are
-    outweighed by one phone that is accepted again and again, until none of the others is left."""
+    """Return since when the last minutes as a whole blame the key; None when they do not. Without this check, one phone
+    that is accepted again and again would outweigh a few suspects at a time, until all other tokens are deactivated."""
     if len(accepted) >= MIN_TO_DOUBT:
         return None
     since = max(filter(None, (now - LAST_MINUTES, key.updated_at, key.doubted_until)))
@@ -107,8 +107,8 @@ def _contradicted(key: AppKey, accepted: set[str], suspects: Sequence[Suspect], 
 
 
 def act_on(key: AppKey, believed: Sequence[Suspect]) -> None:
-    """Deactivate these, each with the provider's words: our devices, and those that another directory keeps. One that
-    was registered again since it was refused is another phone's, or alive."""
+    """Deactivate these tokens, each with the provider's words: our own devices, and those of a custom directory. A
+    token that was registered again since it was refused is left active."""
     renewed = _renewed(believed)
     by_answer: dict[str, list[Suspect]] = defaultdict(list)
     for suspect in believed:
@@ -125,17 +125,17 @@ def act_on(key: AppKey, believed: Sequence[Suspect]) -> None:
 
 
 def forget(key_id: int) -> None:
-    """Nothing is suspected under this key any more: somebody says that it is right now."""
+    """Drop all suspicions of this key: an operator says that the key is right now."""
     SuspectToken.objects.filter(app_key_id=key_id).delete()
 
 
 def forget_old(now: datetime) -> int:
-    """Drop suspicions that nothing has confirmed. Returns how many there were."""
+    """Drop old unconfirmed suspicions. Returns how many."""
     return SuspectToken.objects.filter(created_at__lt=now - SUSPECT_FOR).delete()[0]
 
 
 def _suspects(key: AppKey) -> "QuerySet[SuspectToken]":
-    """Those of the credentials that `key` was read with: what others were refused says nothing about these."""
+    """Return the suspects of the credentials that `key` was read with: refusals of other credentials do not count."""
     return SuspectToken.objects.filter(app_key_id=key.pk, revision=key.revision)
 
 
@@ -147,7 +147,7 @@ def _remember(key: AppKey, taken: int, fresh: Iterable[Suspect]) -> None:
 
 
 def _renewed(suspects: Sequence[Suspect]) -> set[str]:
-    """The tokens that were registered after they were refused."""
+    """Return the tokens that were registered again after they were refused."""
     refused_at = {suspect.device_id: suspect for suspect in suspects if suspect.device_id is not None}
     seen: Mapping[int, datetime] = dict(
         Device.objects.filter(pk__among=set(refused_at)).values_list("pk", "seen_at") if refused_at else ()
@@ -156,7 +156,7 @@ def _renewed(suspects: Sequence[Suspect]) -> set[str]:
 
 
 def _waits(outcome: Outcome) -> Outcome:
-    """Nothing is wrong with the token, as far as anybody knows: the push waits until the key is right."""
+    """Return an outcome that lets the push wait until the key is right: the token may be fine."""
     if outcome.verdict is not Verdict.BAD_TARGET:
         return outcome
     return replace(outcome, verdict=Verdict.FAILED, reason=Reason.TOKENS_DOUBTED, scope=Scope.KEY)

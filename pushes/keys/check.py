@@ -1,4 +1,4 @@
-"""Does the provider accept an app key? One harmless signed call, and a verdict that people understand."""
+"""Check whether the provider accepts an app key: one harmless signed call, and a readable verdict."""
 
 import threading
 import time
@@ -18,34 +18,34 @@ from pushes.providers.one_shot import calls
 from pushes.providers.registry import UnknownProviderError, provider
 from pushes.values import Blame, Credentials, Outcome, Scope, Verdict
 
-#: Checks that one process makes at once. Each holds a thread of the web server until the provider has answered, for up
-#: to CALL_TIMEOUT_SECONDS; the others must be left for the API and the other pages.
+#: Checks that one process makes at once. Each holds a thread of the web server until the provider answers, for up to
+#: CALL_TIMEOUT_SECONDS; the remaining threads are for the API and the other pages.
 MAX_AT_ONCE = 2
 _places = threading.BoundedSemaphore(MAX_AT_ONCE)
 
 
 class BusyError(Exception):
-    """As many checks as may be are under way in this process; the message says so, in the reader's language."""
+    """Too many checks are running in this process; the message says so, in the reader's language."""
 
 
 def check(app_key: AppKey) -> Outcome:
-    """What the provider says of the key, within CALL_TIMEOUT_SECONDS. It changes nothing, pushes nothing. Raises
-    BusyError."""
+    """Return the provider's answer about the key, within CALL_TIMEOUT_SECONDS. The call changes and pushes nothing.
+    Raises BusyError."""
     return _asked([app_key.credentials])[0]
 
 
 def check_old(app_key: AppKey) -> Outcome:
-    """The same with the old secret, while it is kept."""
+    """Check the key with its old secret, while that is kept."""
     return _asked([app_key.old_credentials])[0]
 
 
 def check_secret(app_key: AppKey, secret: str) -> Outcome:
-    """The same with a secret that is not stored yet."""
+    """Check the key with a secret that is not stored yet."""
     return _asked([partial(app_key.credentials_with, secret)])[0]
 
 
 def check_all(app_keys: Sequence[AppKey]) -> list[Outcome]:
-    """The same for many keys at once, in the time of the slowest."""
+    """Check many keys at once, in the time of the slowest."""
     return _asked([app_key.credentials for app_key in app_keys])
 
 
@@ -68,7 +68,7 @@ def _place() -> Iterator[None]:
 
 
 def _written(credentials_of: Callable[[], Credentials]) -> tuple[Provider, HttpRequest] | Outcome:
-    """The call, or why none can be made."""
+    """Return the call, or the outcome when it cannot be made."""
     try:
         credentials = credentials_of()
         own = provider(credentials.provider)
@@ -82,7 +82,7 @@ def _written(credentials_of: Callable[[], Credentials]) -> tuple[Provider, HttpR
 
 
 def endpoint_fault(app_key: AppKey) -> str:
-    """Why no call under this key can be made from here, in the reader's language; "" when nothing speaks against it."""
+    """Return why this machine cannot make calls under the key, in the reader's language; "" when it can."""
     return hosts.fault(app_key.endpoint_url) if app_key.endpoint_url else ""
 
 
@@ -103,7 +103,7 @@ def doubt(app_key: AppKey) -> str:
 
 
 def place(kind: str, endpoint_url: str) -> hosts.Place | None:
-    """Where calls of a key with this provider and endpoint URL go; None when it cannot be told."""
+    """Return where calls of a key with this provider and endpoint URL go; None when that is not known."""
     try:
         return hosts.place_of(endpoint_url or provider(kind).default_url)
     except (UnknownProviderError, hosts.HostRefusedError):
@@ -115,7 +115,7 @@ def is_good(outcome: Outcome) -> bool:
 
 
 def explain(outcome: Outcome) -> str:
-    """The verdict in words, in the language of whoever asks, with the provider's own words behind it."""
+    """Return the verdict in the reader's language, followed by the provider's own words."""
     said = " ".join(str(part) for part in (outcome.code, outcome.text) if part not in (None, ""))
     return f"{_meaning(outcome)} ({said})" if said and not is_good(outcome) else _meaning(outcome)
 

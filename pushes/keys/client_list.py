@@ -1,5 +1,5 @@
-"""Do the access ids that the client apps were built with match the app keys? A list is read and compared; nothing
-of it is stored, and the secrets that stand in an old ini are passed over."""
+"""Compare the access ids that the client apps were built with, given as a list, with the app keys. Nothing of the list
+is stored, and secrets in an old ini are ignored."""
 
 import re
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ MAX_FAULTS = 20
 _COMMENT = re.compile(r"[;#].*")
 _ACCESS_ID = re.compile(r"[1-9][0-9]{3,17}")
 _INI = re.compile(r"([a-z_]{1,40})_appid\s*[=:]\s*[\"']?([^\"']*?)[\"']?")
-#: Whatever such a line holds is a secret, and none of our business.
+#: Such a line holds a secret, and is ignored.
 _SECRET_LINE = re.compile(r"\s*\w*(?:skey|secret)\w*\s*[=:].*", re.IGNORECASE)
-#: A word as long as a secret or a token: never repeated.
+#: A word as long as a secret or a token is never shown.
 _LONG_WORD = re.compile(r"[0-9A-Za-z+/=_-]{24,}")
 _HEADING = {"app", "platform", "environment", "env", "access", "id", "access_id", "appid"}
 
@@ -35,7 +35,7 @@ class Match(TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What the list says: access ids by scope, and the lines that say nothing we understand."""
+    """The content of the list: access ids by scope, and the lines that were not understood."""
 
     access_ids: Mapping[Scope, int]
     faults: list[str]
@@ -44,7 +44,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One scope that either side knows. `hint` says what the difference looks like."""
+    """One scope that either side knows. `hint` suggests a reason for the difference."""
 
     scope: Scope
     key: AppKey | None
@@ -61,17 +61,17 @@ class Comparison:
 
     @property
     def is_wrong(self) -> bool:
-        """Pushes to some of these builds would not arrive."""
+        """Whether pushes to some of these builds would not arrive."""
         return any(line.match in (Match.DIFFERENT, Match.NOT_HERE) for line in self.lines)
 
     @property
     def is_complete(self) -> bool:
-        """Everything could be read, and no app key is left that the list does not name."""
+        """Whether every line could be read, and the list names every app key."""
         return bool(self.lines) and not self.faults and all(line.match != Match.NOT_THERE for line in self.lines)
 
 
 def read(text: str) -> Listed:
-    """Lines such as `android_higo_appid = 2100047733` or `higo, android, production, 2100047733`."""
+    """Read lines such as `android_higo_appid = 2100047733` or `higo, android, production, 2100047733`."""
     found: dict[Scope, int] = {}
     faults: list[str] = []
     secrets = 0
@@ -96,13 +96,13 @@ def read(text: str) -> Listed:
 
 
 def scrub(text: str) -> str:
-    """`text` without anything that may be a secret, so that it can be shown again."""
+    """Return `text` without anything that may be a secret, so that it can be shown again."""
     kept = (line for line in text.splitlines() if not _SECRET_LINE.fullmatch(line))
     return "\n".join(_LONG_WORD.sub("…", line) for line in kept)
 
 
 def compare(listed: Listed) -> Comparison:
-    """The list beside the app keys, in the order of the grid."""
+    """Compare the list with the app keys, in the order of the key grid."""
     keys: dict[Scope, AppKey] = {
         (App(key.app), Platform(key.platform), Environment(key.environment)): key for key in AppKey.objects.all()
     }
@@ -144,7 +144,7 @@ def _words(content: str) -> list[str]:
 
 
 def _read_line(content: str) -> tuple[Scope, int]:
-    """Raises ValueError with a sentence that holds no secret."""
+    """Read one line. Raises ValueError with a message that contains no secret."""
     ini = _INI.fullmatch(content)
     if ini:
         prefix, value = ini.groups()

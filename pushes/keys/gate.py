@@ -1,8 +1,8 @@
-"""What one app key may do right now, shared by all workers through Redis: rate limit and breaker.
+"""The gate of an app key, shared by all workers through Redis: rate limit and breaker.
 
-The rate limit is a token bucket of one second's calls. The breaker opens after a run of failures without
-any answer in between, stays open for a time that doubles, then lets single probes through until one of
-them is answered. All of it is soft state: losing it costs a few calls, never a push.
+The rate limit is a token bucket of one second's calls. The breaker opens after a series of failures without any
+answer in between, stays open for a time that doubles, then lets single probes through until one of them is answered.
+All of it is soft state: losing it costs a few calls, never a push.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ KEY = "higo:key:{key_id}:gate"
 STATE_SECONDS = 3_600
 
 # One hash per key: tokens, at (bucket); failures, opened, open_until, tripped, probing (breaker); line (until
-# when postponed calls are already spread out). Times are the Redis server's, in seconds. Anything else that stands
-# there is somebody else's, and counts as nothing: a key must not stand still because of it.
+# when postponed calls are already spread out). Times are the Redis server's, in seconds. Foreign values there are
+# ignored: they must not block a key.
 _READ = """
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'hash' and kind ~= 'none' then redis.call('DEL', KEYS[1]) end
@@ -95,8 +95,8 @@ return redis.call('HGET', KEYS[1], 'tripped') == '1' and 1 or 0
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How many of the wanted calls may be made, and in how many seconds the first of the rest may ask
-    again. The rest are to be spread at the key's rate (`spacing_seconds`)."""
+    """How many of the wanted calls may be made, and in how many seconds the first of the rest may ask again. The rest
+    must be spread at the key's rate (`spacing_seconds`)."""
 
     granted: int
     wait_seconds: float
@@ -105,7 +105,7 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class GateState:
-    """For pages and metrics: whether the breaker has tripped, and for how long it stays shut."""
+    """For pages and metrics: whether the breaker has tripped, and for how long nothing gets through."""
 
     is_tripped: bool
     seconds_left: float
@@ -127,8 +127,8 @@ def admit(key_id: int, wanted: int, rate_per_second: int | None) -> Admission:
 
 
 def report(key_id: int, *, answered: int, failed: int, pause_seconds: float = 0.0) -> bool:
-    """Tell how a batch of calls went; `pause_seconds` is the provider's own wish. Returns whether the
-    breaker is now tripped. Raises redis.RedisError."""
+    """Report the results of a batch of calls; `pause_seconds` is the pause that the provider asked for. Returns whether
+    the breaker is now tripped. Raises redis.RedisError."""
     _, script = _scripts(shared_redis.connection())
     return bool(
         script(
@@ -147,7 +147,7 @@ def report(key_id: int, *, answered: int, failed: int, pause_seconds: float = 0.
 
 
 def seconds_shut(key_id: int) -> float:
-    """For how long the key lets nothing through; 0 when it does. Raises redis.RedisError."""
+    """Return for how long the key lets nothing through; 0 when it lets calls through. Raises redis.RedisError."""
     return state(key_id).seconds_left
 
 
@@ -157,7 +157,7 @@ def state(key_id: int) -> GateState:
     tripped, open_until = queues.unless_strange(asked, (b"", b""))
     try:
         until = float(open_until or b"")
-    except ValueError:  # there is none, or one that nobody can read
+    except ValueError:  # missing or unreadable
         return GateState(tripped == b"1", 0.0)
     seconds, microseconds = client.time()
     left = until - seconds - microseconds / 1e6
@@ -165,5 +165,5 @@ def state(key_id: int) -> GateState:
 
 
 def forget(key_id: int) -> None:
-    """Start afresh, as after an operator resumed the key. Raises redis.RedisError."""
+    """Reset the gate, for instance after an operator resumed the key. Raises redis.RedisError."""
     shared_redis.connection().delete(KEY.format(key_id=key_id))

@@ -1,7 +1,7 @@
-"""The legacy system's ini with its app keys: preview what an import would do, then do it.
+"""Import app keys from the legacy system's ini file: first preview the import, then apply it.
 
-The file has no section header; `;` begins a comment; every app key is a pair of lines. Values are
-never repeated, in no message and no repr.
+The file has no section header; `;` begins a comment; every app key is a pair of lines. Values never appear in a
+message or a repr.
 """
 
 import re
@@ -33,7 +33,7 @@ _SECRET = re.compile(r"[0-9a-fA-F]{32}")
 
 
 class LegacyIniError(ValueError):
-    """The file has errors, so nothing was imported. `problems` are sentences that name line and name."""
+    """The file has errors, so nothing was imported. `problems` are sentences with line number and name."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -59,7 +59,7 @@ class _Half:
 
 
 def preview(text: str, *, endpoint_url: str | None = None, provider: ProviderKind | None = None) -> list[Entry]:
-    """What importing `text` would do, without doing it; the errors come last."""
+    """Return what importing `text` would do, without doing it; the errors come last."""
     halves, problems = _read(text)
     entries: list[Entry] = []
     for prefix in SCOPES:
@@ -79,7 +79,7 @@ def preview(text: str, *, endpoint_url: str | None = None, provider: ProviderKin
 
 @transaction.atomic
 def apply(text: str, *, endpoint_url: str | None = None, provider: ProviderKind | None = None) -> list[Entry]:
-    """Import all keys of `text` or, when anything in it is wrong, none; importing it twice changes nothing.
+    """Import all keys of `text` or, if anything in it is wrong, none; importing it twice changes nothing more.
 
     `endpoint_url` and `provider` apply to every key of the file; None keeps what an existing key has
     (a new one: DEFAULT_PROVIDER at the provider's own address). A changed key is no longer paused, since it is
@@ -194,7 +194,7 @@ def _compared(entry: Entry, endpoint_url: str | None, provider: ProviderKind | N
 
 
 def _secret_change(key: AppKey, secret: str) -> str:
-    """An ini from before a rotation would undo it: that is said, too."""
+    """Describe the change of a secret, and warn when the ini is from before a rotation and would undo it."""
     if secret == _secret_of(key):
         return ""
     if key.has_old_secret and secret == _old_secret_of(key):

@@ -1,4 +1,4 @@
-"""A key stops sending, for as long as an operator or its old secret leaves it so, and goes on."""
+"""Pause and resume app keys, and fall back to the old secret after a refusal."""
 
 import logging
 from datetime import datetime
@@ -12,7 +12,7 @@ from pushes.values import Blame, Outcome
 log = logging.getLogger(__name__)
 
 
-#: Why pushes wait for their key, and for nothing of their own.
+#: Reasons of pushes that wait only for their key.
 WAITING_FOR_KEY = (
     Reason.KEY_PAUSED,
     Reason.BAD_CREDENTIALS,
@@ -23,11 +23,11 @@ WAITING_FOR_KEY = (
 
 
 def pause_key(key: AppKey, reason: str, code: str = "", *, doubted_since: datetime | None = None) -> bool:
-    """Stop sending under this key until an operator resumes it. Its pushes wait; they do not burn. Returns whether
-    it was this call that paused it. `doubted_since` is when the spell began in which its tokens were refused.
+    """Stop sending under this key until an operator resumes it. Its pushes wait and keep their attempts. Returns
+    whether this call paused the key. `doubted_since` is the start of the period in which its tokens were refused.
 
-    A key whose credentials have been changed since `key` was read is left alone: what is wrong with the old
-    ones says nothing about those that it has now.
+    A key whose credentials have changed since `key` was read is not paused: a fault of the old credentials says nothing
+    about the new ones.
     """
     as_read = {name: getattr(key, name) for name in ("access_id", "secret_encrypted", "endpoint_url", "revision")}
     spell = {"doubted_since": doubted_since, "doubted_until": clocks.now()} if doubted_since else {}
@@ -40,21 +40,21 @@ def pause_key(key: AppKey, reason: str, code: str = "", *, doubted_since: dateti
 
 
 def answer_refusal(key: AppKey, outcome: Outcome) -> None:
-    """The provider refused the key's credentials: go back to the old secret while one is kept, else pause.
+    """Handle refused credentials: fall back to the old secret while one is kept, otherwise pause the key.
 
-    Both concern only the credentials that were refused: of several workers one acts, and one that still had
-    former credentials does nothing. Whichever it is, the refused pushes are due again at once.
+    This concerns only the refused credentials: of several workers one acts, and a worker with former credentials does
+    nothing. In either case the refused pushes are due again at once.
     """
     words = " ".join(str(part) for part in (outcome.code, outcome.text) if part not in (None, ""))
     if outcome.blame is Blame.CREDENTIALS and rotation.fall_back(key, words):
-        log.error("app key %s: its new secret was refused, sending goes back to the old one: %s", key, words)
+        log.error("app key %s: the new secret was refused; falling back to the old one: %s", key, words)
         return
     pause_key(key, words)
 
 
 def resume_key(key: AppKey) -> None:
-    """Let a paused key send again; what waited goes out with the sweeper's next round. Raises
-    redis.RedisError when the breaker could not be reset; the key is resumed all the same."""
+    """Let a paused key send again; waiting pushes are sent with the sweeper's next round. Raises redis.RedisError when
+    the breaker could not be reset; the key is resumed all the same."""
     AppKey.objects.filter(pk=key.pk).update(paused_at=None, paused_reason="", paused_code="")
     belief.forget(key.pk)
     waiting = DeliveryResult.objects.filter(app_key_id=key.pk, status=Status.RETRYING, reason__in=WAITING_FOR_KEY)

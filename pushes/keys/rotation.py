@@ -1,11 +1,11 @@
-"""An app key's change of secret: the old one stays beside the new one until somebody ends it.
+"""Rotate an app key's secret: the old secret is kept beside the new one until an operator discards it.
 
     one secret ──rotate──▶ new in use, old kept ──end_old──▶ one secret (the new one)
                                  │  └──go_back (an operator)──▶ one secret (the old one)
                                  └──fall_back (a refusal)──▶ one secret (the old one), and an alert
 
-Every step is one conditional update: of two that come at the same time one is done, the other learns that it
-was too late. A secret that is left behind is not kept anywhere.
+Every step is one conditional update: of two simultaneous steps one succeeds, and the other returns False. A discarded
+secret is not kept anywhere.
 """
 
 from django.db.models import F, QuerySet
@@ -18,8 +18,8 @@ from pushes.text import characters
 
 
 def rotate(key: AppKey, secret: str) -> bool:
-    """Use `secret` from now on, and keep the one in use until now. False when the credentials have changed since
-    `key` was read, or an older secret is still kept."""
+    """Use `secret` from now on, and keep the previous one. False when the credentials have changed since `key` was
+    read, or an older secret is still kept."""
     return _changed(
         _unchanged(key).filter(old_secret_encrypted=""),
         old_secret_encrypted=F("secret_encrypted"),
@@ -31,29 +31,29 @@ def rotate(key: AppKey, secret: str) -> bool:
 
 
 def end_old(key: AppKey) -> bool:
-    """Forget the old secret: there is no way back to it any more. False when that has become of it already."""
+    """Discard the old secret; a rollback is no longer possible. False when it is gone already."""
     # The credentials in use stay the same, and so does the revision.
     return bool(_with_old(key).update(old_secret_encrypted="", updated_at=clocks.now()))
 
 
 def go_back(key: AppKey) -> bool:
-    """Use the old secret again, and forget the new one. False when there is none, or not the one that was meant."""
+    """Use the old secret again, and discard the new one. False when there is no old secret, or another one."""
     return _to_old(key, fell_back_at=None, fell_back_reason="")
 
 
 def fall_back(key: AppKey, reason: str) -> bool:
-    """The same because the provider has refused the credentials of `key`; it stands as an alert until it is noted."""
+    """Do the same because the provider refused the credentials of `key`; an alert shows it until it is acknowledged."""
     return _to_old(key, fell_back_at=clocks.now(), fell_back_reason=characters.shorten(reason, 200))
 
 
 def note(key: AppKey) -> bool:
-    """Take the alert away. False when it was gone already."""
+    """Acknowledge the alert. False when it was gone already."""
     fallen = AppKey.objects.filter(pk=key.pk, fell_back_at__isnull=False)
     return bool(fallen.update(fell_back_at=None, fell_back_reason=""))
 
 
 def _to_old(key: AppKey, **changes: object) -> bool:
-    # In this order: MariaDB assigns from left to right, and reads what it has assigned.
+    # In this order: MariaDB assigns from left to right, and reads values that it has just assigned.
     return _changed(
         _with_old(key),
         secret_encrypted=F("old_secret_encrypted"),

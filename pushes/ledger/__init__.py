@@ -1,1 +1,1 @@
-"""Every change of a delivery's state, and the counts that are kept with it."""
+"""Changes of a delivery's state, and the counts that are kept with them."""

@@ -1,4 +1,4 @@
-"""Counters per minute, added to by the stages in one statement a batch; charts never read the log."""
+"""Counters per minute. The stages add to them in one statement per batch; charts never read the log."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -27,26 +27,26 @@ LATENCY_FIELDS = ("granularity", "bucket_at", "kind", "le_ms", "count")
 def add(events: Events, now: datetime) -> None:
     """Count `events` in the minute of `now`. Make it a transaction's last statement: the rows are hot."""
     minute = bulk.db_datetime(now.replace(second=0, microsecond=0))
-    # In one order everywhere, so that two batches never wait for each other crosswise.
+    # In one order everywhere, so that two batches never deadlock.
     rows = [("minute", minute, *key, count) for key, count in sorted(events.items()) if count]
     upsert(MinuteCount, EVENT_FIELDS, rows)
 
 
 def add_latencies(seconds_by_kind: Iterable[tuple[str, float]], now: datetime) -> None:
-    """Count (kind, seconds from accepted record to provider's yes) pairs in the minute of `now`."""
+    """Count (kind, seconds from acceptance to the provider's confirmation) pairs in the minute of `now`."""
     tally = Counter((kind, bound_of(seconds)) for kind, seconds in seconds_by_kind)
     minute = bulk.db_datetime(now.replace(second=0, microsecond=0))
     upsert(LatencyBucket, LATENCY_FIELDS, [("minute", minute, *key, count) for key, count in sorted(tally.items())])
 
 
 def bound_of(seconds: float) -> int:
-    """The histogram bound in milliseconds that `seconds` falls under; 0 beyond the last."""
+    """Return the histogram bound in milliseconds that `seconds` falls under; 0 beyond the last."""
     position = bisect_left(LatencyBucket.BOUNDS_MS, seconds * 1_000)
     return LatencyBucket.BOUNDS_MS[position] if position < len(LatencyBucket.BOUNDS_MS) else 0
 
 
 def upsert(model: type[models.Model], fields: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """Insert the rows, or add their last field, the count, to those that there are under the same other fields."""
+    """Insert the rows, or add their last field, the count, to existing rows with the same other fields."""
     if not rows:
         return
     table, columns = model._meta.db_table, ", ".join(f"{connection.ops.quote_name(name)}" for name in fields)
@@ -62,7 +62,7 @@ def upsert(model: type[models.Model], fields: tuple[str, ...], rows: list[tuple[
 
 
 def roll_up(now: datetime) -> int:
-    """Turn minutes older than MINUTES_KEPT into hours. Returns how many minute rows went."""
+    """Merge minutes older than MINUTES_KEPT into hours. Returns how many minute rows were removed."""
     oldest = (now - MINUTES_KEPT).replace(minute=0, second=0, microsecond=0)
     return _roll_up(MinuteCount, EVENT_FIELDS, oldest) + _roll_up(LatencyBucket, LATENCY_FIELDS, oldest)
 
@@ -71,7 +71,7 @@ def roll_up(now: datetime) -> int:
 def _roll_up(model: type[models.Model], fields: tuple[str, ...], oldest: datetime) -> int:
     minutes = model._default_manager.filter(granularity="minute", bucket_at__lt=oldest)
     names = fields[2:-1]
-    # In UTC, which a MariaDB without its time zone tables knows too.
+    # In UTC, which MariaDB knows even without its time zone tables.
     hours = minutes.annotate(hour=TruncHour("bucket_at", tzinfo=timezone.utc))
     sums = hours.values_list("hour", *names).annotate(total=Sum("count"))
     rows = [("hour", bulk.db_datetime(hour), *rest) for hour, *rest in sums]

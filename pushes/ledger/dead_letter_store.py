@@ -1,7 +1,7 @@
-"""Where dead letters are put: input that could not become a push, kept to the byte, but never without bounds.
+"""Store dead letters: input that could not become a push, unchanged, within bounds.
 
-Whoever may write to the producers' list could fill the disk with what nobody can read. So of one source and reason at
-most DEAD_LETTERS_PER_HOUR are kept within an hour; the others are only counted. A flood of one sort hides no other.
+A faulty producer could fill the disk with unreadable input. So for each source and reason at most DEAD_LETTERS_PER_HOUR
+letters are kept per hour, and further ones are only counted. A flood for one reason does not hide the others.
 """
 
 import logging
@@ -23,7 +23,7 @@ from pushes.text import characters
 log = logging.getLogger(__name__)
 
 HOUR = timedelta(hours=1)
-#: Of a longer message only this much is kept: nothing longer can become a push, corrected or not.
+#: A longer message is truncated to this: it cannot become a push, corrected or not.
 MAX_RAW_BYTES = 65_536
 MAX_DETAIL = 300
 SAY_SECONDS = 60.0
@@ -33,7 +33,7 @@ _said_at = -SAY_SECONDS
 
 
 class Letter(NamedTuple):
-    """One input that cannot become a push. `position` is where it stood: the same position twice is one row."""
+    """One input that cannot become a push. `position` says where it was: the same position twice is one row."""
 
     source: str
     position: str
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
 
 def keep(letters: Sequence[Letter]) -> None:
-    """Store the letters as far as the hour has room for them, and count the rest."""
+    """Store the letters within the hour's limit, and count the rest."""
     if not letters:
         return
     now = clocks.now()
@@ -71,7 +71,7 @@ def keep(letters: Sequence[Letter]) -> None:
 
 
 def not_kept(now: datetime) -> dict[str, int]:
-    """How many letters of the last hour were counted only, by reason."""
+    """Return how many letters of the last hour were only counted, by reason."""
     rows = MinuteCount.objects.filter(
         granularity=MinuteCount.Granularity.MINUTE, event=counters.NOT_KEPT, bucket_at__gte=now - HOUR
     )
@@ -82,13 +82,13 @@ def not_kept(now: datetime) -> dict[str, int]:
 
 
 def of_last_hour(now: datetime) -> "QuerySet[Any, tuple[str, str, int]]":
-    """Source, reason and number of the letters kept within the hour; an index holds all that is asked for."""
+    """Return source, reason and number of the letters kept within the hour, from an index alone."""
     recent = DeadLetter.objects.filter(created_at__gte=now - HOUR).order_by()
     return recent.values_list("source", "reason").annotate(number=Count("id"))
 
 
 def _divided(letters: Sequence[Letter], now: datetime) -> tuple[list[Letter], list[Letter]]:
-    """Those to keep, and those to count."""
+    """Divide the letters into those to keep and those to count."""
     known = Counter({(source, reason): number for source, reason, number in of_last_hour(now)})
     kept: list[Letter] = []
     left_out: list[Letter] = []
@@ -105,7 +105,7 @@ def _detail(letter: Letter) -> str:
 
 
 def _count(letters: Sequence[Letter], now: datetime) -> None:
-    """In the counters, which the console and the metrics read, and in one line a minute."""
+    """Count the letters in the counters, which the console and the metrics read, and log one line a minute."""
     global _said_at
     kinds = [one.source if one.source in _KINDS else Kind.SYSTEM.value for one in letters]
     counters.add(
@@ -116,7 +116,7 @@ def _count(letters: Sequence[Letter], now: datetime) -> None:
     _said_at = time.monotonic()
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(not_kept(now).items()))
     log.warning(
-        "more than DEAD_LETTERS_PER_HOUR=%s of one reason: dead letters are counted and not kept (this hour: %s)",
+        "more than DEAD_LETTERS_PER_HOUR=%s for one reason: further dead letters are counted, not kept (this hour: %s)",
         settings.DEAD_LETTERS_PER_HOUR,
         reasons,
     )

@@ -1,4 +1,4 @@
-"""Deliveries that end without being sent: too late, given up, refused. Counted like every other end."""
+"""End deliveries without sending them: too late, given up, refused. They are counted like all others."""
 
 from collections import Counter
 from datetime import datetime
@@ -22,10 +22,10 @@ def end(
     most: int | None = None,
     **changes: Any,
 ) -> int:
-    """Give `rows`, `most` of them at most, a terminal status. Returns how many.
+    """Give at most `most` of the `rows` a terminal status. Returns how many.
 
-    Their conditions are asked again under a lock, a chunk at a time: a row that somebody has moved on meanwhile
-    stays as it is, and none is counted twice.
+    Their conditions are checked again under a lock, a chunk at a time: a row that has moved on meanwhile stays as it
+    is, and no row is counted twice.
     """
     ids = list(rows.order_by("id").values_list("id", flat=True)[:most])
     return sum(

@@ -1,8 +1,8 @@
-"""When are two messages the same push? One answer for the intake, the API, replays, and the pages that explain it.
+"""Decide whether two messages are the same push, for the intake, the API, replays, and the pages that explain it.
 
-The same identity makes them the same push, if they also say the same to the same people. Otherwise the second one is a
-conflict: somebody used an id twice, and what he meant by it must not vanish. When they expire does not count, since
-a producer that repeats itself reckons anew.
+Two messages with the same identity are the same push if their content and recipients are equal. Otherwise the second
+message is a conflict: an id was used twice, and the second message must not vanish. Their expiry is not compared,
+since a producer that repeats a message computes it anew.
 """
 
 from collections.abc import Collection
@@ -16,12 +16,12 @@ from pushes.models import PushRecord
 from pushes.values import PushMessage
 
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
-#: How producers call the fields of a Content.
+#: The producers' names of the fields of a Content.
 FIELDS = ("type", "app", "via", "to_id", "title", "message", "data")
 
 
 class Content(NamedTuple):
-    """What counts when two messages are compared. The order of recipients and of the data's keys does not."""
+    """What is compared of two messages. The order of recipients and of the data's keys does not matter."""
 
     push_type: int
     app: str
@@ -42,7 +42,7 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """That an identity stands for another push already: which one, and the producers' names of what differs."""
+    """The identity belongs to another push: which one, and the producers' names of the fields that differ."""
 
     record_id: int
     fields: tuple[str, ...]
@@ -64,7 +64,7 @@ def content_of(message: PushMessage) -> Content:
 
 
 def recorded(dedupe_keys: Collection[str]) -> dict[str, Recorded]:
-    """The stored pushes with these keys, by key, in one query."""
+    """Return the stored pushes with these keys, by key, in one query."""
     rows = PushRecord.objects.filter(dedupe_key__among=list(dedupe_keys)).values_list(
         "dedupe_key", "id", "created_at", "push_type", "app", "platform", "accounts", "title", "text", "data"
     )
@@ -77,7 +77,7 @@ def recorded(dedupe_keys: Collection[str]) -> dict[str, Recorded]:
 
 
 def conflict(message: PushMessage, stored: Recorded | None) -> Conflict | None:
-    """None when nothing is stored under the message's identity, or the same push is."""
+    """Return the conflict; None when the message's identity is unused, or belongs to the same push."""
     if stored is None:
         return None
     pairs = zip(FIELDS, content_of(message), stored.content, strict=True)

@@ -1,5 +1,5 @@
-"""How many of a broadcast's deliveries came to which end, and when: added to in the transactions that end them, so
-that neither its progress nor the watch over it ever reads its rows."""
+"""Tally how a broadcast's deliveries ended, and when. The transactions that end deliveries add to the tallies, so that
+neither the progress nor the watch ever reads delivery rows."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ Ends = Mapping[tuple[int, str, str], int]
 
 
 def add(ends: Ends, now: datetime) -> None:
-    """Count those of the `ends` that are one, and belong to a broadcast. Like `counters.add`, and after it: the last
-    of a transaction."""
+    """Count the `ends` that belong to a broadcast and are terminal. Call it after `counters.add`, as the transaction's
+    last statement."""
     wanted = {key: number for key, number in ends.items() if number and key[1] in COUNTED}
     record_ids = {record_id for record_id, _, _ in wanted}
     if not record_ids:
@@ -37,14 +37,14 @@ def add(ends: Ends, now: datetime) -> None:
 
 
 def bucket_of(moment: datetime) -> datetime:
-    """The beginning of the ten seconds that it is in."""
+    """Return the beginning of the ten-second bucket of a moment."""
     second = moment.second - moment.second % BroadcastTally.SECONDS
     return moment.replace(second=second, microsecond=0)
 
 
 def ends(broadcast_id: int, *, since: datetime | None = None) -> dict[tuple[str, str], int]:
-    """How many were made, and came to each end, by (event, reason): ever, or in the buckets begun at `since` or
-    later."""
+    """Return how many deliveries were made and ended, by (event, reason): in total, or in the buckets that began at
+    `since` or later."""
     rows = BroadcastTally.objects.filter(broadcast_id=broadcast_id)
     if since is not None:
         rows = rows.filter(bucket_at__gte=since)
@@ -53,8 +53,8 @@ def ends(broadcast_id: int, *, since: datetime | None = None) -> dict[tuple[str,
 
 
 def by_event(broadcast_id: int, *, recent_since: datetime) -> dict[str, tuple[int, int]]:
-    """Event → how many ever, and how many in the buckets begun at `recent_since` or later. Those that were made for
-    an account without a device are an event of their own (BroadcastTally.WITHOUT_DEVICE), and not among the made."""
+    """Return by event the total, and the count in the buckets that began at `recent_since` or later. Deliveries for an
+    account without a device are a separate event (BroadcastTally.WITHOUT_DEVICE), and not among the made."""
     recent = Sum("count", filter=Q(bucket_at__gte=recent_since), default=0)
     apart = When(reason=BroadcastTally.WITHOUT_DEVICE, then="reason")
     of_it = BroadcastTally.objects.filter(broadcast_id=broadcast_id).order_by()
@@ -63,5 +63,5 @@ def by_event(broadcast_id: int, *, recent_since: datetime) -> dict[str, tuple[in
 
 
 def seconds_ago(now: datetime, seconds: float) -> datetime:
-    """The beginning of the bucket that `now` minus `seconds` is in."""
+    """Return the beginning of the bucket that contains `now` minus `seconds`."""
     return bucket_of(now - timedelta(seconds=seconds))

@@ -1,4 +1,4 @@
-"""The rows that are the truth. No sending, no decisions: those live in the stages."""
+"""The database rows, which are the truth. Sending and decisions are in the stages."""
 
 from pushes.models.broadcasts import Broadcast
 from pushes.models.counters import BroadcastTally, LatencyBucket, Lease, MinuteCount, RefusedJob

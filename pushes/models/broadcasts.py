@@ -8,9 +8,9 @@ from django.utils.translation import gettext_noop
 
 from pushes.names import App, BroadcastPhase, BroadcastStatus, Platform, PushType, WindowPolicy
 
-#: In place of an app: devices of every app, each sent to with its own app's key.
+#: Instead of an app: devices of every app, each sent to with its own app's key.
 BOTH_APPS = "both"
-#: More than half of an audience is no canary.
+#: A canary is at most half of an audience.
 MAX_CANARY_PERCENT = 50
 
 
@@ -30,7 +30,7 @@ class Broadcast(models.Model):
     audience_kind = models.CharField(_("audience"), max_length=8, choices=AudienceKind, default=AudienceKind.APP)
     tag = models.CharField(_("tag"), max_length=32, blank=True)
     accounts = models.JSONField(_("accounts"), default=list, blank=True)
-    # How many lines of the list named an account that an earlier one had named.
+    # How many lines of the list repeated an account of an earlier line.
     repeated = models.PositiveIntegerField(default=0, editable=False)
     push_type = models.PositiveSmallIntegerField(_("push type"), choices=PushType, default=PushType.DEFAULT)
     status = models.CharField(
@@ -57,7 +57,7 @@ class Broadcast(models.Model):
         related_name="+",
         verbose_name=_("by"),
     )
-    # Who has put it before a second person: not the one who may approve it.
+    # Who asked for approval: this person may not approve it.
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+")
     approved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -72,15 +72,15 @@ class Broadcast(models.Model):
     finished_at = models.DateTimeField(_("finished at"), null=True, editable=False)
     estimate = models.PositiveIntegerField(_("estimated devices"), null=True, editable=False)
     phase = models.CharField(_("phase"), max_length=8, choices=BroadcastPhase, blank=True, editable=False)
-    # The canary's share of the audience in parts of 10,000, fixed at the start, and when all of it had been listed.
+    # The canary's share of the audience in parts of 10,000, fixed at the start, and when all of it was listed.
     canary_share = models.PositiveSmallIntegerField(default=0, editable=False)
     canary_listed_at = models.DateTimeField(null=True, editable=False)
-    # Why it has halted by itself (see `canary.Objection`); empty again once somebody has let it go on, whereupon it is
-    # watched from that moment, and `tolerated` has the rate (in per cent) that was accepted of each objection.
+    # Why it was halted automatically (see `canary.Objection`). Empty again once an operator lets it continue: it is
+    # watched from that moment, and `tolerated` has the accepted rate (in per cent) of each objection.
     objection = models.JSONField(default=dict, editable=False)
     watched_from = models.DateTimeField(null=True, editable=False)
     tolerated = models.JSONField(default=dict, editable=False)
-    # How far the audience has been turned into deliveries: the app that is being listed ("": the first), and in it
+    # How far the audience has been expanded into deliveries: the app that is being listed ("": the first), and in it
     # a device id or a position in `accounts`.
     listed_app = models.CharField(max_length=8, blank=True, default="", editable=False)
     cursor = models.PositiveBigIntegerField(default=0, editable=False)
@@ -100,10 +100,10 @@ class Broadcast(models.Model):
 
     @property
     def apps(self) -> tuple[App, ...]:
-        """The apps whose devices it is for, in the order in which they are listed."""
+        """The apps whose devices it is for, in the order of listing."""
         return tuple(App) if self.app == BOTH_APPS else (App(self.app),)
 
     @property
     def has_halted(self) -> bool:
-        """Whether it has stopped by itself, and waits for somebody who has read why."""
+        """Whether it was halted automatically, and waits for an operator."""
         return self.status == BroadcastStatus.PAUSED and bool(self.objection)

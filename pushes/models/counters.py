@@ -1,4 +1,4 @@
-"""What charts read, and what only one process does at a time."""
+"""Counters for charts, and leases for work that only one process does at a time."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -39,9 +39,9 @@ class BroadcastTally(models.Model):
     page reads, and what halts it."""
 
     MADE = "made"
-    #: In place of a reason: made for an account of a list that has no device.
+    #: Instead of a reason: made for a listed account without a device.
     WITHOUT_DEVICE = "without_device"
-    # An answer about the token that is not believed: no end, for the push waits (see `pushes.keys.belief`).
+    # An answer about the token that is not believed. Not an end: the push waits (see `pushes.keys.belief`).
     DOUBTED = "doubted"
     SECONDS = 10
 
@@ -99,7 +99,7 @@ class RefusedJob(models.Model):
 
 
 class Lease(models.Model):
-    """Something that only one process does at a time, until the lease ends."""
+    """Work that only one process does at a time, until the lease ends."""
 
     name = models.CharField(max_length=64, primary_key=True)
     holder = models.CharField(max_length=64)

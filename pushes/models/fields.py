@@ -1,4 +1,4 @@
-"""The columns' own types."""
+"""Column types of the models."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 class JsonField(models.JSONField):
-    """Django's, read by orjson at a seventh of the cost: four such columns are read for every push.
+    """Django's JSONField, read by orjson at a seventh of the cost: four such columns are read for every push.
 
-    For what machines write, whose numbers have at most 64 bits: every door keeps greater ones as text (`exact_json`).
-    orjson would read them as floats.
+    For values written by programs, with numbers of at most 64 bits: every entry point keeps greater ones as text
+    (`exact_json`), since orjson would read them as floats.
     """
 
     def from_db_value(self, value: Any, expression: Any, connection: BaseDatabaseWrapper) -> Any:
@@ -20,6 +20,6 @@ class JsonField(models.JSONField):
         return orjson.loads(value)
 
     def deconstruct(self) -> Any:
-        """To migrations it is Django's, since the database sees no difference."""
+        """Appear as Django's field in migrations, since the database sees no difference."""
         name, _path, args, kwargs = super().deconstruct()
         return name, "django.db.models.JSONField", args, kwargs

@@ -19,7 +19,7 @@ def new_revision() -> str:
 class AppKey(models.Model):
     """Provider credentials of one app, platform and environment. Secrets are stored encrypted.
 
-    After a rotation the old secret is kept beside the new one until it is ended (see `pushes.keys.rotation`).
+    After a rotation the old secret is kept beside the new one until it is discarded (see `pushes.keys.rotation`).
     """
 
     app = models.CharField(_("app"), max_length=8, choices=App)
@@ -28,12 +28,12 @@ class AppKey(models.Model):
     provider = models.CharField(_("provider"), max_length=12, choices=ProviderKind, default=DEFAULT_PROVIDER)
     access_id = models.PositiveBigIntegerField(_("access id"))
     secret_encrypted = models.TextField(_("secret (encrypted)"), editable=False)
-    # What a provider refuses concerns the credentials that it was asked with: another value, other credentials.
+    # A refusal concerns only the credentials of the call: another revision means other credentials.
     revision = models.CharField(max_length=16, editable=False, default=new_revision)
     secret_since = models.DateTimeField(_("secret in use since"), null=True, editable=False)
-    # Empty: there is none to go back to.
+    # Empty: there is no secret to roll back to.
     old_secret_encrypted = models.TextField(_("old secret (encrypted)"), editable=False, blank=True, default="")
-    # Set when the provider refused the new secret and sending went back to the old one by itself.
+    # Set when the provider refused the new secret and sending fell back to the old one.
     fell_back_at = models.DateTimeField(_("went back to the old secret at"), null=True, editable=False)
     fell_back_reason = models.CharField(
         _("went back to the old secret because"), max_length=200, editable=False, blank=True, default=""
@@ -45,11 +45,11 @@ class AppKey(models.Model):
     )
     paused_reason = models.CharField(_("paused because"), max_length=200, blank=True)
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True)
-    # Beside the reason, where the platform has a sentence of its own for it, which every reader sees in his language.
+    # Besides the reason, if the platform has a translated sentence for it.
     paused_code = models.CharField(
         max_length=20, choices=PauseCode, editable=False, blank=True, default="", db_default=""
     )
-    # The last spell in which nearly all tokens were refused: what was deactivated in it can be undone, also later.
+    # The last period in which nearly all tokens were refused: its deactivations can be undone, also later.
     doubted_since = models.DateTimeField(_("tokens in doubt since"), null=True, editable=False)
     doubted_until = models.DateTimeField(_("tokens in doubt until"), null=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
@@ -71,7 +71,7 @@ class AppKey(models.Model):
 
     @property
     def pause_words(self) -> str:
-        """Why the key is paused, in the reader's language where it is the platform's own finding."""
+        """Why the key is paused; in the reader's language if the platform found it."""
         return str(PauseCode(self.paused_code).label) if self.paused_code in PauseCode.values else self.paused_reason
 
     @property
@@ -79,28 +79,28 @@ class AppKey(models.Model):
         return bool(self.old_secret_encrypted)
 
     def set_secret(self, secret: str) -> None:
-        """Encrypt and keep `secret` in place of all others; the caller saves."""
+        """Encrypt and set `secret`, and drop all others; the caller saves."""
         self.secret_encrypted = vault.encrypt(secret)
         self.secret_since = timezone.now()
         self.end_old_credentials()
 
     def end_old_credentials(self) -> None:
-        """Other credentials from now on: no answer to the former ones concerns them, and no way back. The caller
+        """Start new credentials: answers to the former ones do not concern them, and there is no rollback. The caller
         saves."""
         self.revision = new_revision()
         self.old_secret_encrypted = ""
         self.fell_back_at, self.fell_back_reason = None, ""
 
     def credentials(self) -> Credentials:
-        """Raises vault.SecretUnreadableError when the secret's encryption key is gone."""
+        """Return the credentials. Raises vault.SecretUnreadableError when the secret's encryption key is gone."""
         return self.credentials_with(vault.decrypt(self.secret_encrypted))
 
     def old_credentials(self) -> Credentials:
-        """Those with the old secret, while it is kept. Raises vault.SecretUnreadableError."""
+        """Return the credentials with the old secret, while it is kept. Raises vault.SecretUnreadableError."""
         return self.credentials_with(vault.decrypt(self.old_secret_encrypted))
 
     def credentials_with(self, secret: str) -> Credentials:
-        """Those of this key with another secret than the stored ones."""
+        """Return the key's credentials with a secret that is not stored."""
         return Credentials(
             provider=self.provider,
             access_id=self.access_id,
@@ -112,14 +112,14 @@ class AppKey(models.Model):
 
 
 class SuspectToken(models.Model):
-    """A device token that the provider refused under one set of credentials, while nothing yet says that these are
-    right: it is deactivated once enough other tokens were accepted, see `pushes.keys.belief`."""
+    """A device token that the provider refused under one set of credentials, before these are known to be right. It is
+    deactivated once enough other tokens are accepted, see `pushes.keys.belief`."""
 
     app_key_id = models.BigIntegerField()
     revision = models.CharField(max_length=16)
     token = models.CharField(max_length=128)
     account_id = models.CharField(max_length=64)
-    # None: a directory of its own keeps the device.
+    # None: a custom directory's device.
     device_id = models.BigIntegerField(null=True)
     detail = models.CharField(max_length=200, blank=True)
     # How many other tokens were accepted since.

@@ -1,4 +1,4 @@
-"""Accepted messages and what became of them: the truth that everything else serves."""
+"""Accepted messages and their deliveries: the truth that everything else serves."""
 
 from django.db import models
 from django.utils import timezone
@@ -13,7 +13,7 @@ from pushes.names import App, Environment, Kind, Platform, PushType, Reason, Rec
 
 
 class PushRecord(models.Model):
-    """One accepted message, whoever it is for. The dedupe key makes accepting it twice harmless."""
+    """One accepted message for any audience. The dedupe key makes accepting it twice harmless."""
 
     dedupe_key = models.CharField(_("dedupe key"), max_length=32, unique=True)
     kind = models.CharField(_("kind"), max_length=10, choices=Kind)
@@ -33,13 +33,13 @@ class PushRecord(models.Model):
     sender_id = models.CharField(_("sender"), max_length=64, blank=True)
     sender_name = models.CharField(_("sender's name"), max_length=64, blank=True, default="", db_default="")
     shard = models.PositiveSmallIntegerField(_("shard"), default=0)
-    # What happens outside the delivery window to this very push; "" for the rule of its type.
+    # This push's own rule outside the delivery window; "" for the rule of its type.
     window_policy = models.CharField(
         _("outside the window"), max_length=8, choices=WindowPolicy, blank=True, default="", db_default=""
     )
-    # A call for each device instead of lists: some providers drop a list's dead tokens without a word.
+    # A call for each device instead of lists: some providers silently drop a list's dead tokens.
     one_by_one = models.BooleanField(default=False, db_default=False)
-    # Database defaults below and in DeliveryResult spare the bulk inserts what is the same for every row.
+    # Database defaults below and in DeliveryResult keep constant values out of the bulk inserts.
     status = models.CharField(
         _("status"),
         max_length=12,
@@ -52,7 +52,7 @@ class PushRecord(models.Model):
     created_at = models.DateTimeField(_("accepted at"))
     distributed_at = models.DateTimeField(_("distributed at"), null=True)
     expires_at = models.DateTimeField(_("expires at"))
-    # What has not left by then never does, not as a retry either.
+    # Deliveries that are unsent by then are never sent, not as a retry either.
     withdrawn_at = models.DateTimeField(_("withdrawn at"), null=True)
     withdrawn_by = models.CharField(_("withdrawn by"), max_length=150, blank=True, default="", db_default="")
 
@@ -99,7 +99,7 @@ class DeliveryResult(models.Model):
     app_key_id = models.BigIntegerField(_("app key"), null=True)
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.PENDING)
     reason = models.CharField(_("reason"), max_length=20, choices=Reason, blank=True)
-    # Not null only while the row is live and belongs to a conversation: the earliest row of a key goes first.
+    # Set only while the row is live and belongs to a conversation: the earliest row of a key is sent first.
     order_key = models.BigIntegerField(null=True)
     due_at = models.DateTimeField(_("due at"))
     expires_at = models.DateTimeField(_("expires at"))
@@ -107,9 +107,9 @@ class DeliveryResult(models.Model):
     lease_until = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, db_default=0)
     stands_for = models.PositiveIntegerField(_("messages"), default=1, db_default=1)
-    # The rows of one burst share it: the one that waits, and those that were merged into it.
+    # Shared by the rows of one burst: the waiting one, and those that were merged into it.
     burst = models.BigIntegerField(null=True)
-    # That the fate of an attempt was unknown, whatever a later one came to.
+    # Whether the result of an attempt was unknown, whatever later attempts returned.
     may_have_arrived = models.BooleanField(_("may have arrived"), default=False, db_default=False)
     provider_code = models.IntegerField(_("provider's code"), null=True)
     provider_text = models.CharField(_("provider's message"), max_length=200, blank=True, default="", db_default="")
@@ -148,11 +148,11 @@ class DeliveryResult(models.Model):
 
 
 class MultiPush(models.Model):
-    """A message that was created at the provider once and is then sent to lists of tokens."""
+    """A message that was created once at the provider, and is sent to lists of tokens."""
 
     record = models.ForeignKey(PushRecord, models.CASCADE, related_name="multi_pushes")
     app_key = models.ForeignKey(AppKey, models.CASCADE, related_name="+")
-    # The same message with another count of coalesced messages is another message to the provider.
+    # With another count of coalesced messages it is another message to the provider.
     stands_for = models.PositiveIntegerField(default=1)
     push_id = models.CharField(_("provider's push id"), max_length=32)
     created_at = models.DateTimeField(default=timezone.now)
@@ -167,5 +167,5 @@ class MultiPush(models.Model):
 
 
 def live() -> models.Q:
-    """Deliveries that are not in a terminal state."""
+    """Return the deliveries that are not in a terminal state."""
     return models.Q(status__in=(Status.PENDING, Status.HELD, Status.SENDING, Status.RETRYING))

@@ -1,4 +1,4 @@
-"""What the delivery log needs beside its rows: what was sent again, what is being exported, where rare rows are."""
+"""What the delivery log needs besides its rows: resends, exports, and where rare rows are."""
 
 from django.conf import settings
 from django.db import models
@@ -11,14 +11,14 @@ from pushes.names import ExportStatus
 
 
 class Resend(models.Model):
-    """That a push is an operator's second try of one delivery, and for which device alone it is.
+    """A push that is an operator's resend of one delivery, to its device only.
 
-    `delivery_id` outlives nothing: the delivery may be removed by retention before its second try is.
+    The delivery of `delivery_id` may be removed by retention before its resend is.
     """
 
     record = models.OneToOneField(PushRecord, models.CASCADE, related_name="resend", verbose_name=_("push"))
     delivery_id = models.BigIntegerField(_("delivery"))
-    # Empty: the first try never got as far as a device.
+    # Empty: the first attempt had no device.
     token = models.CharField(_("token"), max_length=128, blank=True)
     by = models.CharField(_("by"), max_length=150)
     may_be_duplicate = models.BooleanField(_("may arrive twice"), default=False)
@@ -34,16 +34,16 @@ class Resend(models.Model):
 
 
 class Export(models.Model):
-    """Rows of the delivery log on their way into a CSV file, a piece at a time.
+    """An export of the delivery log to a CSV file, a piece at a time.
 
-    Where it stands is here, not in a process: whoever holds the lease stores the next piece and moves `cursor`,
+    The progress is stored here, not in a process: the holder of the lease stores the next piece and moves `cursor`,
     `rows` and `size` in one transaction.
     """
 
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("asked for by")
     )
-    # The list's address, which holds its filters and its search; the newest row that there was then.
+    # The list's URL, with its filters and its search; and the newest row at that time.
     query = models.TextField(_("filters"), blank=True)
     understood = models.CharField(_("search"), max_length=300, blank=True)
     language = models.CharField(max_length=10, default="en")
@@ -74,7 +74,7 @@ class Export(models.Model):
 
     @property
     def percent(self) -> float:
-        """How much of the way through the ids it has come."""
+        """How far it has got through the ids, in per cent."""
         if self.status == ExportStatus.DONE:
             return 100.0
         span = self.newest_id + 1 - self.oldest_id
@@ -83,7 +83,7 @@ class Export(models.Model):
 
 
 class ExportPiece(models.Model):
-    """Some lines of an exported file, compressed. In the database, so that any web process can hand it out."""
+    """Some lines of an exported file, compressed. Stored in the database, so that any web process can serve it."""
 
     export = models.ForeignKey(Export, models.CASCADE, related_name="pieces")
     number = models.PositiveIntegerField()
@@ -98,10 +98,10 @@ class ExportPiece(models.Model):
 
 
 class LogBlock(models.Model):
-    """That a block of `blocks.SIZE` ids of the log holds rows with this value: where a search for rare ones looks.
+    """A note that a block of `blocks.SIZE` ids of the log contains rows with this value, for searches of rare rows.
 
-    `value` is ANY for rows that were still on their way when the block was read: by now it may be anything.
-    `places` are where in the block they are, as `3 17 999`, while there are at most `blocks.MAX_PLACES`; else empty.
+    `value` is ANY for rows that were unfinished when the block was read: by now they may have any value. `places` are
+    the rows' places in the block, as `3 17 999`, if there are at most `blocks.MAX_PLACES`; otherwise empty.
     """
 
     ANY = "*"

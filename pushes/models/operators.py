@@ -1,4 +1,4 @@
-"""What an operator has chosen for the console, the second factor, and what went wrong at logging in."""
+"""Operators' preferences and second factors, and failed logins."""
 
 import zoneinfo
 
@@ -26,14 +26,14 @@ class OperatorPreferences(models.Model):
     class Meta:
         verbose_name = _("operator's preferences")
         verbose_name_plural = _("operators' preferences")
-        # Everyone sets their own, and nobody another's.
+        # Operators set only their own.
         default_permissions = ()
 
     def __str__(self) -> str:
         return f"{self.language or '–'} {self.time_zone or '–'}"
 
     def zone(self) -> zoneinfo.ZoneInfo | None:
-        """The chosen zone; None when there is none, or none any more (zones are renamed now and then)."""
+        """The chosen time zone; None when there is none, or it no longer exists (zones are sometimes renamed)."""
         if not self.time_zone:
             return None
         try:
@@ -43,7 +43,7 @@ class OperatorPreferences(models.Model):
 
 
 class FailedLogin(AccessAttempt):  # type: ignore[misc]
-    """django-axes' count of failures for a name, an address and a browser, under our name and permissions."""
+    """django-axes' count of failures by name, address and browser, under our own name and permissions."""
 
     class Meta:
         proxy = True
@@ -56,13 +56,13 @@ class FailedLogin(AccessAttempt):  # type: ignore[misc]
 
 
 class SecondFactor(TimestampMixin, Device):  # type: ignore[misc]
-    """An operator's authenticator app (TOTP). Its key lies in the vault, and so does the key of the backup codes'
-    digests: a copy of the database tells neither."""
+    """An operator's authenticator app (TOTP). Its key and the key of the backup codes' digests are encrypted: a copy of
+    the database reveals neither."""
 
     key_encrypted = models.TextField(editable=False)
-    # The newest half-minute whose code was taken: neither it nor an older one is taken again.
+    # The newest half-minute whose code was accepted: neither that code nor an older one is accepted again.
     last_step = models.BigIntegerField(default=-1)
-    # By how many half-minutes the phone's clock is known to be off.
+    # By how many half-minutes the phone's clock is off.
     drift = models.SmallIntegerField(default=0)
     codes_key_encrypted = models.TextField(blank=True, editable=False)
 
@@ -88,7 +88,7 @@ class BackupCode(models.Model):
 
 
 class WrongCode(models.Model):
-    """A wrong code of the second factor. `source` is the address it came from, or the browser that is known."""
+    """A wrong code of the second factor. `source` is its address, or the known browser."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     source = models.CharField(max_length=64)

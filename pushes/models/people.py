@@ -1,4 +1,4 @@
-"""Accounts, their devices, and what happened to those."""
+"""Accounts, their devices, and the devices' history."""
 
 from django.db import models
 from django.utils import timezone
@@ -10,7 +10,7 @@ from pushes.names import App, DeviceEventKind, Environment, Platform, Reason
 
 
 class Account(models.Model):
-    """A user of either app, as far as pushing needs to know."""
+    """A user of either app, with what pushing needs to know."""
 
     account_id = models.CharField(_("account id"), max_length=64, primary_key=True)
     login_status = models.PositiveSmallIntegerField(
@@ -61,13 +61,13 @@ class Device(models.Model):
 
     @property
     def masked_token(self) -> str:
-        """Enough to tell two tokens apart, not enough to push to one."""
+        """Enough to distinguish two tokens, not enough to push to one."""
         return mask_token(self.token)
 
 
 class DeviceTag(models.Model):
-    """A word that broadcasts can be addressed to. The device's app stands here too, so that one index answers
-    "the next devices of this app with this tag"."""
+    """A word that broadcasts can be addressed to. The device's app is repeated here, so that one index answers "the
+    next devices of this app with this tag"."""
 
     device = models.ForeignKey(Device, models.CASCADE, related_name="tags", verbose_name=_("device"))
     app = models.CharField(_("app"), max_length=8, choices=App)
@@ -84,7 +84,7 @@ class DeviceTag(models.Model):
 
 
 class DeviceEvent(models.Model):
-    """The history of a device's token."""
+    """One event in the history of a device's token."""
 
     device = models.ForeignKey(Device, models.CASCADE, related_name="events", verbose_name=_("device"))
     event = models.CharField(_("event"), max_length=12, choices=DeviceEventKind)
@@ -102,5 +102,5 @@ class DeviceEvent(models.Model):
 
 
 def mask_token(token: str) -> str:
-    """The ends of a device token."""
+    """Return the ends of a device token."""
     return f"{token[:4]}…{token[-4:]}" if len(token) > 12 else "…" if token else ""

@@ -19,7 +19,7 @@ class PushTypePolicy(models.Model):
         help_text=_("Nothing is sent later than this after it was submitted."),
     )
     is_enabled = models.BooleanField(_("enabled"), default=True)
-    # Of a type that is switched off: when, by whom and why, for whoever finds its pushes skipped.
+    # For a disabled type: when, by whom and why, for operators who find its pushes skipped.
     disabled_at = models.DateTimeField(null=True, editable=False)
     disabled_by = models.CharField(max_length=150, blank=True, default="", editable=False)
     disabled_reason = models.CharField(max_length=200, blank=True, default="", editable=False)
@@ -63,7 +63,7 @@ class PushTypePolicy(models.Model):
 
 
 def policies() -> dict[int, Policy]:
-    """Every push type's rules, by number; a type whose row is missing has the model's defaults."""
+    """Return every push type's rules, by number; a type without a row has the model's defaults."""
     rules = {row.push_type: row.as_value() for row in PushTypePolicy.objects.all()}
     for number in PushType.values:
         if number not in rules:

@@ -37,15 +37,15 @@ class ApiToken(models.Model):
 
     @classmethod
     def issue(cls, name: str, scopes: list[str], expires_at: datetime | None = None) -> tuple["ApiToken", str]:
-        """A new token and its clear text, which cannot be had again."""
+        """Create a token. Returns it with its clear text, which cannot be recovered."""
         clear = f"higo_{secrets.token_urlsafe(32)}"
         digest = cls.digest_of(clear)
         return cls.objects.create(name=name, digest=digest, scopes=scopes, expires_at=expires_at), clear
 
     def is_expired(self, now: datetime) -> bool:
-        """It is good until that moment, and not in it."""
+        """Whether it has expired: it is valid before that moment, and not at it."""
         return self.expires_at is not None and self.expires_at <= now
 
     def expires_soon(self, now: datetime) -> bool:
-        """Whether it ends within EXPIRY_NOTICE, so that somebody had better issue another."""
+        """Whether it expires within EXPIRY_NOTICE and should be replaced."""
         return self.expires_at is not None and now < self.expires_at <= now + self.EXPIRY_NOTICE

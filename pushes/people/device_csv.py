@@ -2,8 +2,8 @@
 
 Columns: account_id, app, platform, environment, token[, login_status, push_status, tags]. A first line that
 names them, in English or Chinese, may put them in any order; without it they stand in this order. An empty
-status leaves the account as it is (a new one is logged in and accepts pushes); an empty environment, or
-none in the heading, means production. Tags are parted by blanks or |; without any the device keeps those that it has.
+status leaves the account unchanged (a new account is logged in and accepts pushes); an empty environment, or none in
+the heading, means production. Tags are separated by spaces or |; without any the device keeps its tags.
 """
 
 from collections import Counter
@@ -33,7 +33,7 @@ _STATUSES: dict[str, int | None] = {"": None, "0": 0, "1": 1}
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """Why a line cannot be imported. `value` is masked where it is a token."""
+    """Why a line cannot be imported. `value` is masked if it is a token."""
 
     line: int
     field: str
@@ -117,8 +117,8 @@ def parse(lines: Iterable[str]) -> Parsed:
 
 
 def parse_text(text: str) -> Parsed:
-    """Every line of the file, checked. Writes nothing and raises nothing for a bad line; raises
-    spreadsheets.SheetError for what is no table, or whose heading is not understood."""
+    """Read and check every line of the file. Writes nothing, and collects bad lines without raising. Raises
+    spreadsheets.SheetError when the file is not a table, or its heading is not understood."""
     parsed = Parsed()
     table = spreadsheets.rows(text)
     columns = _header(table[0]) if table else None
@@ -134,8 +134,8 @@ def parse_text(text: str) -> Parsed:
 
 
 def _header(first: spreadsheets.Row) -> list[str] | None:
-    """The columns that the first line names ("" for one that only counts the rows), or None when it is a device.
-    Raises SheetError when it is neither."""
+    """Return the columns that the first line names ("" for a row number), or None when that line is a device. Raises
+    SheetError when it is neither."""
     names = [spreadsheets.column_of(cell) for cell in first.cells]
     if _may_be_a_device(first.cells):
         return None
@@ -152,7 +152,7 @@ def _header(first: spreadsheets.Row) -> list[str] | None:
 
 
 def _may_be_a_device(cells: Sequence[str]) -> bool:
-    """Whether a line has an app or a platform where they stand without a heading."""
+    """Whether a line has an app or a platform in the default columns."""
     given = [cell.lower() for cell in (*cells, "", "", "")]
     return given[1] in _APPS or given[2] in _PLATFORMS or given[3] in filter(None, _ENVIRONMENTS)
 
@@ -165,7 +165,7 @@ def _row(line: int, columns: Sequence[str], cells: list[str]) -> Row:
     while len(cells) > len(columns) and not cells[-1]:
         cells = cells[:-1]
     if not least <= len(cells) <= len(columns):
-        raise _BadLineError("line", f"{len(cells)} columns", f"{least} to {len(columns)} are needed")
+        raise _BadLineError("line", f"{len(cells)} columns", f"{least} to {len(columns)} are required")
     given = dict.fromkeys(COLUMNS, "") | dict(zip(columns, cells, strict=False))
     for name in ("account_id", "token"):
         if reason := spreadsheets.spoilt(given[name]):
@@ -214,7 +214,7 @@ def _one_of(name: str, value: str, accepted: dict[str, T]) -> T:
 
 
 def _is_repetition(row: Row, seen: dict[tuple[str, str], Row]) -> bool:
-    """Whether an earlier line says the same. Raises _BadLineError when it says otherwise."""
+    """Whether an earlier line is the same. Raises _BadLineError when an earlier line contradicts it."""
     key = (row.registration.token, row.registration.app)
     earlier = seen.setdefault(key, row)
     if earlier is row:
@@ -227,8 +227,8 @@ def _is_repetition(row: Row, seen: dict[tuple[str, str], Row]) -> bool:
 
 
 def store(rows: Sequence[Row]) -> Counter[str]:
-    """Write all of `rows` or, when anything fails, nothing. Returns how many devices had which event
-    (`unchanged` for none), and `accounts` for accounts that were created."""
+    """Write all `rows` or, if anything fails, nothing. Returns the number of devices by event (`unchanged` for none),
+    and `accounts` for created accounts."""
     counts: Counter[str] = Counter()
     with transaction.atomic():
         for chunk in batches.chunks(rows, CHUNK):
@@ -239,7 +239,7 @@ def store(rows: Sequence[Row]) -> Counter[str]:
 
 
 def _store_tags(rows: Sequence[Row]) -> int:
-    """Those that the file gives. Of several lines about one device the last with tags counts."""
+    """Store the tags of the file. Of several lines about one device the last with tags counts."""
     given = {(row.registration.token, row.registration.app.value): row.tags for row in rows if row.tags}
     found = Device.objects.filter(token__in={token for token, _ in given}) if given else Device.objects.none()
     known = found.values_list("pk", "token", "app")
@@ -255,7 +255,7 @@ def _store_accounts(rows: Sequence[Row]) -> int:
     for column in ("login_status", "push_status"):
         for value in (0, 1):
             chosen = [row.registration.account_id for row in rows if getattr(row, column) == value]
-            # Where it is so already, as in most accounts, nothing is written.
+            # Accounts that are already as the file says, as most are, are not written.
             stale = Account.objects.filter(pk__in=chosen).exclude(**{column: value}) if chosen else None
             if stale is not None:
                 stale.update(**{column: value})
@@ -275,7 +275,7 @@ def _store_devices(wanted: Sequence[Registration]) -> Counter[str]:
             changed.append(device)
             events.append(event)
     Device.objects.bulk_update(changed, UPDATED, batch_size=500)
-    # They were the former users' tags.
+    # The tags belonged to the former users.
     tags.replace({event.device_id: () for event in events if event.kind is DeviceEventKind.MOVED})
     now = bulk.db_datetime(clocks.now())
     rows = [_EventRow(one.device_id, one.kind.value, f"{one.detail} (import)"[:200], created_at=now) for one in events]
@@ -289,7 +289,7 @@ UPDATED = ["account", "platform", "environment", "is_active", "deactivated_reaso
 
 
 def _change(device: Device, item: Registration) -> Event | None:
-    """Make a known device what the file says; None when it is so already."""
+    """Change a known device as the file says; None when nothing changes."""
     event, detail = change_of(device, item)
     if event is None:
         if (device.platform, device.environment) == (item.platform, item.environment):

@@ -13,12 +13,12 @@ from pushes.people import tags
 from pushes.storage import clocks
 from pushes.text import device_tokens, ids
 
-#: Devices that are made active again in one transaction.
+#: How many devices are reactivated in one transaction.
 RESTORE_CHUNK = 1_000
 
 
 class InvalidDeviceError(ValueError):
-    """A field of a registration cannot be used; names the field and the value, of a token only its length."""
+    """A field of a registration cannot be used. Names the field and the value (for a token only its length)."""
 
     def __init__(self, field_name: str, shown: str, reason: str) -> None:
         super().__init__(f"{field_name}={shown}: {reason}")
@@ -27,7 +27,7 @@ class InvalidDeviceError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """One installation of an app, as its user's phone reports it; its id and token are spelled the one way."""
+    """One installation of an app, as the phone reports it; its account id and token are normalised."""
 
     account_id: str
     app: App
@@ -55,12 +55,11 @@ def register(
     *,
     wanted_tags: Iterable[str] | None = None,
 ) -> tuple[Device, DeviceEventKind | None]:
-    """The active device with `token`, belonging to `account_id`, and what that changed (None: nothing).
+    """Register the device with `token` for `account_id`, and return it with what that changed (None: nothing).
 
-    The account is created when it is missing. A token that belonged to another account moves: the phone
-    has a new owner, or its user has logged in as someone else. The device has exactly the tags wanted from
-    then on; with None it keeps those that it has, unless it moves: they were its former user's. Raises
-    InvalidDeviceError and tags.InvalidTagError.
+    A missing account is created. A token that belonged to another account moves: the phone has a new owner, or its
+    user has logged in as someone else. The device gets exactly the given tags; with None it keeps its tags, unless it
+    moves, since they belonged to its former user. Raises InvalidDeviceError and tags.InvalidTagError.
     """
     wanted = Registration(account_id, app, platform, environment, token)
     words = None if wanted_tags is None else tags.clean_all(wanted_tags)
@@ -68,7 +67,7 @@ def register(
         with transaction.atomic():
             return _register(wanted, words)
     except IntegrityError:
-        # Another process has just inserted the account or the device: now it is there to be found.
+        # Another process has just inserted the account or the device: now it can be found.
         with transaction.atomic():
             return _register(wanted, words)
 
@@ -93,7 +92,7 @@ def _register(wanted: Registration, words: Sequence[str] | None) -> tuple[Device
 
 
 def meant_by(token: str) -> Q:
-    """The devices that `token` means where nobody says of which platform."""
+    """Return the devices that `token` may mean when the platform is unknown."""
     condition = Q(token=token.strip())
     if apns := device_tokens.apple(token):
         condition |= Q(token=apns, platform=Platform.IOS)
@@ -101,7 +100,7 @@ def meant_by(token: str) -> Q:
 
 
 def change_of(device: Device, wanted: Registration) -> tuple[DeviceEventKind | None, str]:
-    """What registering an existing device means for its history."""
+    """Return the event that registering an existing device adds to its history."""
     if device.account_id != wanted.account_id:
         return DeviceEventKind.MOVED, f"from {device.account_id} to {wanted.account_id}"
     if not device.is_active:
@@ -110,7 +109,7 @@ def change_of(device: Device, wanted: Registration) -> tuple[DeviceEventKind | N
 
 
 def revive(device: Device) -> None:
-    """Set the fields of a device that has just shown that it lives; the caller saves."""
+    """Mark a device as alive; the caller saves it."""
     device.is_active = True
     device.deactivated_reason = ""
     device.deactivated_at = None
@@ -118,9 +117,9 @@ def revive(device: Device) -> None:
 
 
 def deactivate(device_ids: Iterable[int], reason: Reason | None, detail: str = "") -> int:
-    """Deactivate those of the devices that are active, in three queries however many they are.
+    """Deactivate the devices that are active, in three queries however many there are.
 
-    Returns how many that were. `reason` is None when the app itself took its device back.
+    Returns how many were deactivated. `reason` is None when the app itself removed its device.
     """
     with transaction.atomic():
         active = list(
@@ -143,16 +142,16 @@ def deactivate(device_ids: Iterable[int], reason: Reason | None, detail: str = "
 def refuse(
     owners: Mapping[str, str], app: str, platform: str, environment: str, reason: Reason, detail: str = ""
 ) -> int:
-    """Remember refused tokens (token → account id) that a directory of its own keeps, as inactive devices.
+    """Remember refused tokens (token → account id) of a custom directory, as inactive devices.
 
-    Accounts and devices that we have no row of are made; how many queries that takes does not depend on how
-    many they are. Returns how many were not refused before. `devices.reactivate` undoes it, one by one.
+    Missing accounts and devices are created, in a constant number of queries. Returns how many tokens were not
+    refused before. `devices.reactivate` undoes it, one by one.
     """
     owners = {device_tokens.stored(token, platform): account_id for token, account_id in owners.items()}
     if not owners:
         return 0
     with transaction.atomic():
-        # In one order everywhere, so that two workers never wait for each other crosswise.
+        # In one order everywhere, so that two workers never deadlock.
         Account.objects.bulk_create(
             [Account(account_id=account_id) for account_id in sorted(set(owners.values()))], ignore_conflicts=True
         )
@@ -168,7 +167,7 @@ def refuse(
 
 
 def reactivate(device: Device, *, by: str) -> bool:
-    """Undo a deactivation; False when the device was active. `by` is who did it, for the history."""
+    """Undo a deactivation; False when the device was active. `by` is the person, for the history."""
     with transaction.atomic():
         locked = Device.objects.select_for_update().get(pk=device.pk)
         if locked.is_active:
@@ -181,7 +180,7 @@ def reactivate(device: Device, *, by: str) -> bool:
 
 
 def refused_in(scope: tuple[str, str, str], since: datetime, until: datetime) -> "QuerySet[Device]":
-    """The devices of an app, platform and environment that a provider's refusal of their tokens made inactive then."""
+    """Return the devices of an app, platform and environment that a provider's refusal deactivated in that period."""
     app, platform, environment = scope
     return Device.objects.filter(
         app=app,
@@ -194,7 +193,7 @@ def refused_in(scope: tuple[str, str, str], since: datetime, until: datetime) ->
 
 
 def restore(scope: tuple[str, str, str], since: datetime, until: datetime, *, by: str) -> int:
-    """Undo all of those deactivations, a chunk at a time. Returns how many. `by` is who did it, for the history."""
+    """Undo these deactivations, a chunk at a time. Returns how many. `by` is the person, for the history."""
     refused, done = refused_in(scope, since, until), 0
     while ids := list(refused.order_by("pk").values_list("pk", flat=True)[:RESTORE_CHUNK]):
         done += _restore(refused, ids, f"by {by}: the provider's refusals were undone"[:200])

@@ -1,4 +1,4 @@
-"""Account ids → what is known of them, in bulk. Replace it by the DIRECTORY setting (a dotted path)."""
+"""Look up accounts and their devices in bulk. The DIRECTORY setting (a dotted path) replaces the directory."""
 
 import math
 from collections import defaultdict
@@ -17,21 +17,21 @@ from pushes.names import Environment, Platform
 from pushes.storage import shared_redis
 from pushes.values import AccountFacts, DeviceTarget
 
-# An enum's own call costs ten look-ups, and a large group asks twenty thousand times.
+# Calling an enum costs ten look-ups, and a large group needs twenty thousand calls.
 _PLATFORMS = {member.value: member for member in Platform}
 _ENVIRONMENTS = {member.value: member for member in Environment}
 
 
 class DirectoryError(OperationalError):
-    """A directory of its own cannot answer now. That says nothing about the pushes: they wait."""
+    """A custom directory cannot answer now. That says nothing about the pushes: they wait."""
 
     #: See `pushes.storage.outages`.
     passes = True
 
 
 class UnlistableError(Exception):
-    """The directory cannot list the devices asked for (it knows devices by account only, or no tags); says what
-    to do."""
+    """The directory cannot list these devices (it knows devices only by account, or has no tags). The message says
+    what to do."""
 
 
 class DevicePage(NamedTuple):
@@ -43,28 +43,29 @@ class DevicePage(NamedTuple):
 
 
 class Directory(Protocol):
-    """Every method takes all ids of a batch at once. An unknown account is absent from the answer.
+    """A source of accounts and devices. Each method takes all ids of a batch; unknown accounts are absent from the
+    answer.
 
-    A directory over a database of its own raises DirectoryError when that is away.
+    A directory with its own database raises DirectoryError when the database is unavailable.
     """
 
     def accounts(self, account_ids: Sequence[str]) -> dict[str, AccountFacts]: ...
 
     def devices(self, account_ids: Sequence[str], app: str) -> dict[str, list[DeviceTarget]]:
-        """The active devices of each account in `app`."""
+        """Return the active devices of each account in `app`."""
         ...
 
     def online(self, account_ids: Sequence[str]) -> set[str]:
-        """Who is online at this moment."""
+        """Return the accounts that are online now."""
         ...
 
     def page(self, app: str, platform: str, *, after: int, limit: int, tag: str = "") -> DevicePage:
-        """The next active devices of `app` (and of `platform` and with `tag`, unless ""); `after` is the last
+        """Return the next active devices of `app` (and of `platform` and with `tag`, unless ""). `after` is the last
         page's cursor, 0 at first. Raises UnlistableError."""
         ...
 
     def count(self, app: str, platform: str, *, tag: str = "") -> int:
-        """About how many devices all pages have. Raises UnlistableError."""
+        """Return about how many devices all pages have. Raises UnlistableError."""
         ...
 
 
@@ -73,7 +74,7 @@ def presence_key(account_id: str) -> str:
 
 
 def online(account_ids: Sequence[str]) -> set[str]:
-    """Presence from Redis: an account is online while its key exists. Raises redis.RedisError."""
+    """Return the accounts that are online: their presence key exists in Redis. Raises redis.RedisError."""
     if not account_ids:
         return set()
     values: Any = shared_redis.connection().mget([presence_key(account_id) for account_id in account_ids])
@@ -81,8 +82,8 @@ def online(account_ids: Sequence[str]) -> set[str]:
 
 
 def read_positions(asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
-    """How far (account, conversation) pairs have read, by READ_POSITION_KEY: the greatest sequence number that
-    the account has seen. A pair without a position, or with one that is no number, is absent. Raises
+    """Return the read positions of (account, conversation) pairs, from READ_POSITION_KEY: the greatest sequence number
+    that the account has seen. A pair without a position, or with a position that is not a number, is absent. Raises
     redis.RedisError."""
     template = settings.READ_POSITION_KEY
     if not template or not asked:
@@ -127,7 +128,7 @@ class TableDirectory:
     def page(self, app: str, platform: str, *, after: int, limit: int, tag: str = "") -> DevicePage:
         columns = ("account_id", "platform", "environment", "token")
         if tag:
-            # The index on (app, tag, device) has them in order already, however few of the devices they are.
+            # The index on (app, tag, device) has them in order already, even if only a few devices have the tag.
             tagged = _tagged(app, platform, tag).filter(device_id__gt=after).order_by("device_id")
             rows = list(tagged.values_list("device_id", *(f"device__{name}" for name in columns))[:limit])
         else:
@@ -153,7 +154,7 @@ def _tagged(app: str, platform: str, tag: str) -> "QuerySet[DeviceTag]":
     return found.filter(device__platform=platform) if platform else found
 
 
-#: Where the two directories stood before. For one release more the DIRECTORY setting may name them so; a check says it.
+#: Former paths of the two directories. The DIRECTORY setting may name them for one more release; a check warns.
 FORMER_PATHS = {
     "pushes.directory.TableDirectory": "pushes.people.directory.TableDirectory",
     "pushes.sqldirectory.SqlDirectory": "pushes.people.sql_directory.SqlDirectory",
@@ -161,7 +162,7 @@ FORMER_PATHS = {
 
 
 def chosen() -> type[Directory]:
-    """The class that the DIRECTORY setting names. Raises ImportError."""
+    """Return the class that the DIRECTORY setting names. Raises ImportError."""
     path = settings.DIRECTORY
     found: type[Directory] = import_string(FORMER_PATHS.get(path, path))
     return found
@@ -173,5 +174,5 @@ def _load(_path: str) -> Directory:
 
 
 def directory() -> Directory:
-    """The configured directory; one instance per process."""
+    """Return the configured directory; one instance per process."""
     return _load(settings.DIRECTORY)

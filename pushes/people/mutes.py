@@ -1,4 +1,4 @@
-"""What an account wants to be spared: muted conversations and blocked accounts. Read by the verdict."""
+"""The muted conversations and blocked accounts of an account. The verdict reads them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ SHAPES = "group:<group id> or private:<account>:<account>"
 
 
 class InvalidEntryError(ValueError):
-    """An entry that cannot be used; names the value."""
+    """An entry that cannot be used; the message names the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListChange:
-    """How a list changes: all of it replaced, then entries added, then entries removed."""
+    """A change of a list: first it is replaced, then entries are added, then entries are removed."""
 
     replace: tuple[str, ...] | None = None
     add: tuple[str, ...] = ()
@@ -29,26 +29,26 @@ class ListChange:
         return self.replace is not None or bool(self.add or self.remove)
 
     def of(self, stored: Iterable[object]) -> list[str]:
-        """The list after the change, each entry once. Raises InvalidEntryError when it becomes too long."""
+        """Return the list after the change, each entry once. Raises InvalidEntryError when it becomes too long."""
         kept = dict.fromkeys(map(str, stored) if self.replace is None else self.replace)
         kept |= dict.fromkeys(self.add)
         found = [entry for entry in kept if entry not in self.remove]
         if len(found) > MAX_ENTRIES:
-            raise InvalidEntryError(f"{len(found)} entries are too many; an account may have {MAX_ENTRIES}")
+            raise InvalidEntryError(f"{len(found)} entries are too many; the maximum is {MAX_ENTRIES}")
         return found
 
 
 def conversation(value: str) -> str:
-    """`value` as the scanners name that conversation. Raises InvalidEntryError."""
+    """Return the conversation under the name that the scanners use. Raises InvalidEntryError."""
     kind, _, rest = value.strip().partition(":")
     rest = rest.strip()
     if kind not in ("group", "private") or ids.fault(rest, most=len(value)):
-        raise InvalidEntryError(f"{ids.shown(value)} is no conversation: write it as {SHAPES}")
+        raise InvalidEntryError(f"{ids.shown(value)} is not a valid conversation: write it as {SHAPES}")
     if kind == "private":
         people = rest.split(":")
         if len(people) < 2 or not all(people):
-            raise InvalidEntryError(f"{ids.shown(value)} names one side only: write it as {SHAPES}")
-        # Both directions are one conversation, whoever is named first.
+            raise InvalidEntryError(f"{ids.shown(value)} names only one side: write it as {SHAPES}")
+        # Both orders name the same conversation.
         rest = ":".join(sorted(map(account, people)) if len(people) == 2 else people)
     named = f"{kind}:{rest}"
     if len(named) > MAX_CONVERSATION:
@@ -61,13 +61,13 @@ def account(value: str) -> str:
     try:
         return ids.account_id(value)
     except ids.InvalidIdError as error:
-        raise InvalidEntryError(f"{error.shown} is no account id: {error.reason}") from None
+        raise InvalidEntryError(f"{error.shown} is not a valid account id: {error.reason}") from None
 
 
 @transaction.atomic
 def change(account_id: str, muted: ListChange, blocked: ListChange) -> Account:
-    """Change both lists of an account that exists; two changes at once both count. Raises
-    InvalidEntryError, Account.DoesNotExist."""
+    """Change both lists of an existing account; two simultaneous changes both take effect. Raises InvalidEntryError
+    and Account.DoesNotExist."""
     row = Account.objects.select_for_update().get(pk=account_id)
     row.muted_conversations = muted.of(row.muted_conversations or ())
     row.blocked_accounts = blocked.of(row.blocked_accounts or ())
@@ -76,5 +76,5 @@ def change(account_id: str, muted: ListChange, blocked: ListChange) -> Account:
 
 
 def lists(row: Account) -> tuple[Sequence[str], Sequence[str]]:
-    """Muted conversations and blocked accounts as they stand, as text."""
+    """Return the current muted conversations and blocked accounts, as text."""
     return list(map(str, row.muted_conversations or ())), list(map(str, row.blocked_accounts or ()))

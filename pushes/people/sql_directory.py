@@ -1,7 +1,7 @@
-"""Accounts and devices read from an existing SQL schema, so that nobody has to copy a user table.
+"""Read accounts and devices from an existing SQL schema, so that no user table has to be copied.
 
-DIRECTORY_DATABASE_URL is the second database, which is only read; the DIRECTORY_…_SQL settings are its queries.
-docs/directory.md lists their places and columns.
+DIRECTORY_DATABASE_URL names the second database, which is only read; the DIRECTORY_…_SQL settings are its queries.
+docs/directory.md lists their placeholders and columns.
 """
 
 import logging
@@ -20,7 +20,7 @@ from pushes.text import device_tokens, exact_json, ids
 from pushes.values import AccountFacts, DeviceTarget
 
 log = logging.getLogger(__name__)
-#: What the log has said, and how many different things it says at most: ids and values come from rows.
+#: What has been logged, and how many different messages are logged at most: they contain ids and values from rows.
 _SAID: set[str] = set()
 MAX_PROBLEMS = 200
 
@@ -32,16 +32,16 @@ ALL_DEVICES = Query(
     ("row_id", "account_id", "platform", "token"),
     optional=("app",),
 )
-#: Asked for as a page's size when the pages are only counted.
+#: The page size in queries that are only counted.
 ALL_ROWS = 2**31 - 1
 
 
 class SqlDirectory:
     """A directory (see `pushes.people.directory`) over the `directory` database.
 
-    Tokens that a provider has refused stay refused: they are remembered as inactive devices of our own,
-    since we do not write to a database that is not ours. A device that cannot be pushed to (an unknown
-    platform, no token or an impossible one) is left out, and the log says so once, with how many these were.
+    Tokens that a provider has refused stay refused: they are remembered as inactive devices in our own table, since we
+    do not write to this database. A device that cannot be pushed to (an unknown platform, a missing or invalid token)
+    is left out, and the log says so once, with the number of such devices.
     """
 
     @staticmethod
@@ -73,7 +73,7 @@ class SqlDirectory:
         return DevicePage(found, _last_position(rows, after), len(rows) < limit)
 
     def count(self, app: str, platform: str, *, tag: str = "") -> int:
-        """Refused tokens of the whole app are subtracted, so that it never counts the dead."""
+        """Return the number of devices, without the refused tokens of the whole app."""
         _refuse_tag(tag)
         _refuse_without_query()
         places: Places = {"app": [app], "after": [0], "limit": [ALL_ROWS]}
@@ -84,7 +84,7 @@ class SqlDirectory:
 
 
 def check() -> list[str]:
-    """What is wrong with the settings of this directory, for the system check; empty when all is well."""
+    """Return the problems of this directory's settings, for the system check; empty when there are none."""
     problems = [] if sql_source.is_configured() else [sql_source.NO_DATABASE]
     for query in (ACCOUNTS, DEVICES):
         problems += sql_source.problems(query)
@@ -110,13 +110,13 @@ def _refuse_without_query() -> None:
 
 
 def _last_position(rows: Sequence[Mapping[str, Any]], after: int) -> int:
-    """Where the next page begins. Raises DirectoryError when the query does not move on in order."""
+    """Return the cursor of the next page. Raises DirectoryError when the query does not return ascending positions."""
     for row in rows:
         position = row["row_id"]
         if not isinstance(position, int) or position <= after:
             raise DirectoryError(
                 f"{ALL_DEVICES.setting}: row_id {position!r} comes after {after}: it must be a whole number that "
-                "rises from row to row (WHERE … > {after} ORDER BY …)"
+                "increases from row to row (WHERE … > {after} ORDER BY …)"
             )
         after = position
     return after
@@ -133,16 +133,16 @@ def _facts(row: Mapping[str, Any]) -> AccountFacts:
 
 
 def _blocked(value: object) -> frozenset[str]:
-    """The ids in such a list, spelled as those of senders are."""
+    """Return the account ids in a list of blocked accounts, normalised."""
     names = _names(value) - {""}
     for name in names:
         if not ids.found(name):
-            _say_once(f"blocked accounts are left out: {ids.shown(name)} is no account id: {ids.fault(name)}")
+            _say_once(f"blocked accounts are left out: {ids.shown(name)} is not a valid account id: {ids.fault(name)}")
     return frozenset(filter(None, map(ids.found, names)))
 
 
 def _names(value: object) -> frozenset[str]:
-    """A JSON array or a list with commas; nothing for NULL, and for what is no JSON after all."""
+    """Read a JSON array or a comma-separated list; empty for NULL and for invalid JSON."""
     shown = text(value).strip()
     if not shown.startswith("["):
         return frozenset(item.strip() for item in shown.split(",") if item.strip())
@@ -150,12 +150,12 @@ def _names(value: object) -> frozenset[str]:
         listed = exact_json.loads(shown.encode(errors="replace"))
         return frozenset(text(item).strip() for item in listed if isinstance(item, str | int | float))
     except exact_json.JsonError:
-        _say_once(f"{ACCOUNTS.setting}: a list is no JSON array, and taken as empty: {shown[:60]!r}")
+        _say_once(f"{ACCOUNTS.setting}: a list is not a JSON array and is treated as empty: {shown[:60]!r}")
         return frozenset()
 
 
 def _usable(rows: Sequence[Mapping[str, Any]], app: str) -> list[DeviceTarget]:
-    """The devices that can be pushed to, each once, without those that a provider has refused."""
+    """Return the devices that can be pushed to, each once, without those that a provider has refused."""
     impossible: Counter[str] = Counter()
     found = [device for row in rows if (device := _target(row, impossible))]
     for reason, number in impossible.items():
@@ -166,7 +166,7 @@ def _usable(rows: Sequence[Mapping[str, Any]], app: str) -> list[DeviceTarget]:
 
 
 def _target(row: Mapping[str, Any], impossible: Counter[str]) -> DeviceTarget | None:
-    """None for a row without a device; `impossible` counts those whose token cannot be one, by the reason."""
+    """Return a row's device; None for a row without one. `impossible` counts invalid tokens by reason."""
     token, account_id = text(row["token"]).strip(), _account_id(row)
     platform = _platform(text(row["platform"]))
     environment = _environment(text(row.get("environment")))
@@ -175,7 +175,7 @@ def _target(row: Mapping[str, Any], impossible: Counter[str]) -> DeviceTarget | 
     try:
         return DeviceTarget(None, account_id, platform, environment, device_tokens.spelled(token, platform))
     except device_tokens.InvalidTokenError as error:
-        impossible[f"the token of an {platform.label} device cannot be one: {error}"] += 1
+        impossible[f"the token of an {platform.label} device is not valid: {error}"] += 1
         return None
 
 
@@ -183,7 +183,7 @@ def _account_id(row: Mapping[str, Any]) -> str:
     given = text(row["account_id"])
     found = ids.found(given)
     if given and not found:
-        _say_once(f"accounts are left out: {ids.shown(given)} is no account id: {ids.fault(given)}")
+        _say_once(f"accounts are left out: {ids.shown(given)} is not a valid account id: {ids.fault(given)}")
     return found
 
 
@@ -204,8 +204,8 @@ def _environment(value: str) -> Environment | None:
 
 
 def _say_once(problem: str, number: int = 1) -> None:
-    """Once per process, with how many rows the first of its queries had: the same column says the same of a
-    million rows."""
+    """Log a problem once per process, with the number of rows in the first query that had it: one wrong column causes
+    the same problem in a million rows."""
     if problem not in _SAID and len(_SAID) < MAX_PROBLEMS:
         _SAID.add(problem)
         log.warning("directory: %s%s", problem, f" ({number} in one query)" if number > 1 else "")

@@ -1,7 +1,6 @@
-"""Queries from settings, asked of a database that is somebody else's: read-only, by name, and never the reason
-for a lost push.
+"""Run queries from settings on a foreign database: read-only, and never the reason for a lost push.
 
-Places such as `{ids}` become parameters; columns are recognised by name (use AS).
+Placeholders such as `{ids}` become parameters; columns are recognised by name (use AS).
 """
 
 import re
@@ -16,7 +15,7 @@ from django.db import Error, connections
 from pushes.people.directory import DirectoryError
 
 ALIAS = "directory"
-NO_DATABASE = "DIRECTORY_DATABASE_URL is not set: it names the database that these queries are asked of"
+NO_DATABASE = "DIRECTORY_DATABASE_URL is not set; set it to the database that these queries run on"
 _PLACES = re.compile(r"\{(\w+)\}")
 Places = Mapping[str, Sequence[Any]]
 Row = dict[str, Any]
@@ -24,7 +23,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One configured query: its setting, the places it must and may have, and the columns it must return."""
+    """One configured query: its setting, its required and optional placeholders, and the columns it must return."""
 
     setting: str
     places: tuple[str, ...]
@@ -41,7 +40,7 @@ def is_configured() -> bool:
 
 
 def problems(query: Query) -> list[str]:
-    """What is wrong with the setting as it stands; the database is not asked."""
+    """Return the problems of the setting; the database is not asked."""
     found = set(_PLACES.findall(query.text))
     known = [*query.places, *query.optional]
     missing = [f"{query.setting} must contain {{{place}}}" for place in query.places if place not in found]
@@ -51,7 +50,7 @@ def problems(query: Query) -> list[str]:
 
 
 def ask(query: Query, places: Places) -> list[Row]:
-    """The rows as dicts. Raises DirectoryError when the database is away or the query does not fit it."""
+    """Return the rows as dicts. Raises DirectoryError when the database is unavailable or the query fails on it."""
     rows = _run(query.setting, *bound(query.text, places))
     names = rows.names
     if missing := [name for name in query.columns if name not in names]:
@@ -60,14 +59,14 @@ def ask(query: Query, places: Places) -> list[Row]:
 
 
 def count_by(query: Query, column: str, places: Places) -> list[tuple[Any, int]]:
-    """How many rows `query` has by the values of one column. Raises DirectoryError."""
+    """Count the rows of `query` by the values of one column. Raises DirectoryError."""
     sql, parameters = bound(query.text, places)
     counting = f"SELECT {column}, COUNT(*) FROM ({sql}) AS counted GROUP BY {column}"
     return [(value, int(number)) for value, number in _run(query.setting, counting, parameters).values]
 
 
 def bound(query: str, places: Places) -> tuple[str, list[Any]]:
-    """`query` with its places as parameters, and their values in order. Values never enter the text."""
+    """Return the SQL with parameters for its placeholders, and their values in order. Values never enter the SQL."""
     parameters: list[Any] = []
 
     def place(match: "re.Match[str]") -> str:
@@ -75,12 +74,12 @@ def bound(query: str, places: Places) -> tuple[str, list[Any]]:
         parameters.extend(values)
         return ", ".join(["%s"] * len(values))
 
-    # A % of the query's own (LIKE, modulo) is no parameter.
+    # A literal % in the query (LIKE, modulo) is not a parameter.
     return _PLACES.sub(place, query.replace("%", "%%")), parameters
 
 
 def text(value: object) -> str:
-    """A column's value as we write ids and names; "" for NULL. Binary columns come as bytes, DECIMAL(20,2) as 7.00."""
+    """Return a column's value as text; "" for NULL. Binary columns come as bytes, DECIMAL(20,2) as 7.00."""
     if value is None:
         return ""
     if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
@@ -91,7 +90,7 @@ def text(value: object) -> str:
 
 
 def is_on(value: object) -> bool:
-    """1, as a number, a text, a boolean or MySQL's BIT(1)."""
+    """Whether the value is 1, as a number, a text, a boolean or MySQL's BIT(1)."""
     return value == 1 or text(value) in ("1", "\x01")
 
 
@@ -102,7 +101,7 @@ class _Rows:
 
 
 def _run(setting: str, sql: str, parameters: Sequence[Any]) -> _Rows:
-    """Ask; over a connection that has been open, twice: the server may have closed it long ago."""
+    """Run a query. Over an open connection try twice: the server may have closed it long ago."""
     connection = connections[ALIAS]
     was_open = connection.connection is not None
     try:

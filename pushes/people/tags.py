@@ -1,4 +1,4 @@
-"""Words on devices that broadcasts can be addressed to: what one looks like, and how they get there."""
+"""Tags: words on devices that broadcasts can be addressed to. Their form, and how devices get them."""
 
 import re
 import unicodedata
@@ -26,29 +26,29 @@ class _Row(NamedTuple):
 
 
 class InvalidTagError(ValueError):
-    """A word that is no tag, or too many of them; says what is accepted."""
+    """A word that is not a valid tag, or too many tags. The message says what is accepted."""
 
 
 def clean(tag: str) -> str:
-    """The one way to write this tag. Raises InvalidTagError."""
+    """Return the normalised tag. Raises InvalidTagError."""
     cleaned = spelled(tag)
     if not _TAG.fullmatch(cleaned) or ids.unseen(cleaned):
-        raise InvalidTagError(f"{ids.shown(tag)} is no tag: {ACCEPTED}")
+        raise InvalidTagError(f"{ids.shown(tag)} is not a valid tag: {ACCEPTED}")
     return cleaned
 
 
 def spelled(text: str) -> str:
-    """Lower case in NFKC, where full-width letters and composed characters have one form; no blanks around it."""
+    """Normalise a tag: lower case, NFKC (one form for full-width letters and composed characters), no outer spaces."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).strip().lower())
 
 
 def words(text: str) -> list[str]:
-    """The tags in one cell of a file, parted by blanks or |."""
+    """Return the tags in one cell of a file, separated by spaces or |."""
     return unicodedata.normalize("NFKC", text).replace("|", " ").split()
 
 
 def clean_all(given: Iterable[str]) -> tuple[str, ...]:
-    """Each once, in order. Raises InvalidTagError."""
+    """Return the normalised tags, each once and in order. Raises InvalidTagError."""
     cleaned = tuple(sorted({clean(tag) for tag in given}))
     if len(cleaned) > MAX_TAGS:
         raise InvalidTagError(f"{len(cleaned)} tags: a device has at most {MAX_TAGS}")
@@ -56,11 +56,11 @@ def clean_all(given: Iterable[str]) -> tuple[str, ...]:
 
 
 def replace(wanted: Mapping[int, Iterable[str]]) -> int:
-    """Give each device (by id) exactly these tags, in few queries however many devices they are. Returns how
-    many devices that changed."""
+    """Give each device (by id) exactly these tags, in few queries however many devices there are. Returns how many
+    devices changed."""
     found: dict[int, set[str]] = {device_id: set() for device_id in wanted}
     with transaction.atomic():
-        # The devices' rows are locked, so that two calls about one device come one after the other.
+        # The devices' rows are locked, so that two calls about one device run one after the other.
         apps = dict(Device.objects.select_for_update().filter(pk__in=wanted).order_by("pk").values_list("pk", "app"))
         for device_id, tag in DeviceTag.objects.filter(device_id__in=apps).values_list("device_id", "tag"):
             found[device_id].add(tag)
@@ -73,8 +73,8 @@ def replace(wanted: Mapping[int, Iterable[str]]) -> int:
 
 
 def change(device_ids: Iterable[int], *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> int:
-    """Give the devices these tags, take those away, and leave the others. Returns how many devices that changed.
-    Raises InvalidTagError, with nothing changed, when one would have too many."""
+    """Add and remove tags of the devices; other tags stay unchanged. Returns how many devices changed. Raises
+    InvalidTagError, and changes nothing, when a device would have too many tags."""
     added, removed = {clean(tag) for tag in add}, set(remove)
     with transaction.atomic():
         locked = Device.objects.select_for_update().filter(pk__in=list(device_ids)).order_by("pk")
@@ -89,7 +89,7 @@ def of_device(device_id: int) -> list[str]:
 
 
 def known(app: str, *, most: int = 100) -> list[str]:
-    """The app's tags in order, at most so many: one step in the index for each, however many devices have it."""
+    """Return the app's tags in order, at most `most`: one index step per tag, however many devices have it."""
     found: list[str] = []
     while len(found) < most:
         later = DeviceTag.objects.filter(app=app, tag__gt=found[-1] if found else "")

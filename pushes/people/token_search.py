@@ -1,4 +1,4 @@
-"""Masked tokens as pages and exports show them (`abcd…wxyz`), found again: by the index of the tokens' beginnings."""
+"""Find devices by masked tokens, as pages and exports show them (`abcd…wxyz`), by the index of the tokens' prefixes."""
 
 import re
 
@@ -10,9 +10,9 @@ from pushes.storage import prefix
 from pushes.storage.prefix import starts_with
 from pushes.text import device_tokens
 
-#: The ends of a token with whatever somebody's clipboard or keyboard makes of the sign between them.
+#: The ends of a token, with whatever a clipboard or keyboard puts between them.
 _MASK = re.compile(r"(?P<begins>\S{4})\s*(?:[…⋯‥]{1,3}|\.{2,6}|。{2,6}|\*{2,8})\s*(?P<ends>\S{4})")
-#: Of tokens with the same ends so many are looked up.
+#: How many tokens with the same ends are looked up.
 MAX_TOKENS = 200
 
 
@@ -21,12 +21,12 @@ def is_mask(text: str) -> bool:
 
 
 def of_devices(text: str) -> list[str]:
-    """The tokens of our devices that are masked so."""
+    """Return the tokens of our devices with this mask."""
     return _tokens(text, Device.objects.all())
 
 
 def of_deliveries(text: str) -> list[str]:
-    """The same of the log, whose devices another directory may keep, or nobody any more."""
+    """Return the same for the log, whose devices may belong to a custom directory, or no longer exist."""
     return of_devices(text) or _tokens(text, DeliveryResult.objects.all())
 
 
@@ -44,14 +44,14 @@ def _tokens(text: str, rows: "QuerySet[Device] | QuerySet[DeliveryResult]") -> l
 
 def _with_ends(rows: "QuerySet[Device] | QuerySet[DeliveryResult]", begins: str, ends: str) -> list[str]:
     alike = rows.filter(starts_with("token", begins) & Q(token__endswith=ends))
-    # In the order of the index, so that no database thinks of reading the rows from their newest on.
+    # In index order, so that no database decides to read the rows from the newest on.
     tokens = alike.order_by("token").values_list("token", flat=True).distinct()[:MAX_TOKENS]
-    # SQLite's LIKE takes small letters for capitals.
+    # SQLite's LIKE ignores case.
     return [token for token in tokens if token.startswith(begins) and token.endswith(ends)]
 
 
 def has_token(text: str) -> Q:
-    """The rows of exactly this device token, in whichever spelling it is typed."""
+    """Return the rows with exactly this device token, in any spelling."""
     condition = Q(token=text)
     if apns := device_tokens.apple(text):
         condition |= Q(token=apns, platform=Platform.IOS)
@@ -59,7 +59,7 @@ def has_token(text: str) -> Q:
 
 
 def token_begins(text: str) -> Q:
-    """The rows whose device token begins so, in whichever spelling that is typed."""
+    """Return the rows whose device token has this prefix, in any spelling."""
     condition = prefix.starts_with("token", text)
     if (apns := device_tokens.apple(text)) and apns != text:
         condition |= Q(platform=Platform.IOS) & prefix.starts_with("token", apns)

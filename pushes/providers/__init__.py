@@ -1,4 +1,4 @@
-"""Providers: one file each. In go credentials, a notification and tokens; out come requests and outcomes.
+"""Providers: one file each. They turn credentials, a notification and tokens into requests, and answers into outcomes.
 
-Nothing here knows models, and only `http` opens a socket.
+No provider knows the models, and only `http` opens a socket.
 """

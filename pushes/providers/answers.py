@@ -1,4 +1,4 @@
-"""What an HTTP answer, or the lack of one, means before the provider's own codes are looked at."""
+"""Interpret an HTTP answer, or its absence, before the provider's own codes."""
 
 import re
 import time
@@ -16,18 +16,18 @@ from pushes.text import characters, exact_json
 from pushes.values import Outcome, Scope, Verdict
 
 MAX_TEXT = 200
-#: The longest pause that a provider may ask for; more is taken for a mistake.
+#: The longest pause that a provider may ask for; more is treated as a mistake.
 MAX_RETRY_AFTER_SECONDS = 3600.0
 
-#: A server that answers so is not the endpoint of the key; every push would end like this one.
+#: A server with these statuses is not the endpoint of the key; every push would end the same way.
 NOT_THE_ENDPOINT = frozenset({*range(100, 200), *range(300, 400), 404, 405, 410})
 #: The key is not good enough for a server that answers so, for this push and every other.
 UNAUTHORISED = frozenset({401, 403})
-#: The server says that it did not take the request.
+#: The server says that it did not process the request.
 NOT_TAKEN = frozenset({408, 425})
-#: Of these the status alone counts, whatever the body says.
+#: For these only the status counts, whatever the body says.
 STATUS_COUNTS = NOT_THE_ENDPOINT | UNAUTHORISED | NOT_TAKEN | {429}
-#: What is shown of an answer: no longer than the column, and none of the markup that a proxy's error page has.
+#: How much of an answer is shown: no more than the column holds, without the markup of a proxy's error page.
 _TAG = re.compile(r"</?[A-Za-z!?][^<>]*>?")
 _PUSH_ID = re.compile(r"[\w.:+/=-]*", re.ASCII)
 
@@ -42,9 +42,9 @@ class Said(NamedTuple):
 def parse(answer: Answer, codes: Sequence[str] = (), words: Sequence[str] = ()) -> Said | Outcome:
     """The JSON object of an answer that the provider's own code explains, or what became of the call without one.
 
-    `codes` and `words` are the names under which the provider gives its code and its words for it. A request that
-    never left is to be tried again. For one that left, only an answer tells: without a readable one, and after a
-    server's error, the push may have happened. `docs/providers.md` has the whole table.
+    `codes` and `words` are the provider's names of its code and message fields. A request that never left is retried.
+    For a request that left, without a readable answer or after a server error, the push may have happened.
+    `docs/providers.md` has the whole table.
     """
     if isinstance(answer, TransportFailure):
         return _without_answer(answer)
@@ -62,7 +62,7 @@ def unreadable(http_status: int, text: str) -> Outcome:
 
 
 def _explains(status: int, found: Mapping[str, Any], codes: Sequence[str]) -> bool:
-    """Whether the provider's own code says more than the status: of a request that was wrong, what was wrong."""
+    """Whether the provider's own code says more than the status, such as what was wrong with a request."""
     return 400 <= status < 500 and status not in STATUS_COUNTS and bool(code_of(_first(found, codes)))
 
 
@@ -75,17 +75,17 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 
 def _first(found: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """What stands under the first of the names that is there and not empty."""
+    """Return the first non-empty value under one of the names."""
     return next((found[name] for name in names if found.get(name)), "")
 
 
 def code_of(value: object) -> int | None:
-    """A provider's own code; None for what is none: no whole number, or one of more than 32 bits."""
+    """Return a provider's code; None for anything but a whole number of at most 32 bits."""
     return value if type(value) is int and abs(value) < 2**31 else None
 
 
 def shorten(text: object) -> str:
-    """A server's words for people: one short line without markup and characters that do not show."""
+    """Return a server's words for people: one short line without markup and invisible characters."""
     plain = str(text)[: 10 * MAX_TEXT]
     if "<" in plain:
         plain = _TAG.sub(" ", plain)
@@ -95,7 +95,7 @@ def shorten(text: object) -> str:
 
 
 def push_id_of(value: object) -> str:
-    """The id that a provider gave a push; "" for what cannot be one."""
+    """Return the id that a provider gave a push; "" if it cannot be one."""
     text = str(value)
     return text if _PUSH_ID.fullmatch(text) else ""
 
@@ -114,7 +114,7 @@ def _refused(answer: HttpResponse, words: str) -> Outcome:
 
 
 def _meaning(status: int) -> Meaning:
-    """What a status that is no success says by itself."""
+    """Return the meaning of a failure status by itself."""
     if status == 429:
         return meanings.THROTTLED
     if status == 503:
@@ -127,13 +127,13 @@ def _meaning(status: int) -> Meaning:
         return meanings.NOT_THE_ENDPOINT
     if 400 <= status < 500:
         return meanings.BAD_MESSAGE
-    # The server failed, or one on the way to it: neither says whether the push was done.
+    # The server, or a proxy before it, failed: the push may or may not have been done.
     return meanings.SERVER_ERROR
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """The seconds that a Retry-After header asks for, as a number or as a date (counted from the answer's own date, so
-    that our clock does not matter); None without a usable one."""
+    """Return the seconds of a Retry-After header, given as a number or as a date (relative to the answer's own date, so
+    that our clock does not matter); None without a valid one."""
     value = headers.get("retry-after", "").strip()
     if not value:
         return None

@@ -1,4 +1,4 @@
-"""What every provider offers. A provider writes requests and reads answers; it does no I/O itself."""
+"""The interface of a provider. A provider builds requests and reads answers; it does no I/O itself."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from pushes.values import Credentials, Notification, Outcome
 
 
 class MessageTooLargeError(Exception):
-    """The message does not fit the provider's limit even without its text (its `data` is too large)."""
+    """The message exceeds the provider's limit even without its text (its `data` is too large)."""
 
 
 class UnsupportedCallError(Exception):
@@ -21,7 +21,7 @@ class UnsupportedCallError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One POST, ready to be written to the wire. The body may hold a signature, so it is not shown."""
+    """One POST, ready to be sent. The body may contain a signature, so it is not shown."""
 
     url: str
     body: bytes = field(repr=False)
@@ -57,17 +57,17 @@ class PreparedMessage:
 
 
 class Provider(ABC):
-    """One provider's protocol, and all that the platform knows of the provider.
+    """One provider's protocol, and everything that the platform knows about the provider.
 
     `now` is always Unix seconds, passed in, since signatures contain it. `max_message_bytes` bounds a message in the
     provider's format, `min_expire_seconds` and `max_expire_seconds` how long it is kept for a phone that is off.
     `list_limit` is the greatest number of tokens in one `to_list` call; 0 means that the provider has no such call.
-    Where `lists_need_creation` is False, `to_list` takes an empty push id and `create_list` raises
-    UnsupportedCallError. Where `lists_name_bad_tokens` is False, an accepted list says nothing about the tokens in
-    it; after one of `refused_list_codes`, nothing of a list was pushed, and each of its tokens must be asked alone.
-    `own_urls` are where the vendor itself answers, each with its scheme and port: other places must be named by
-    PROVIDER_HOSTS. `access_id_spans` are the numbers that the vendor gives to the apps of each platform; of two that
-    overlap the first counts. Where `reaches_phones` is False, pushes only seem to be sent.
+    If `lists_need_creation` is False, `to_list` takes an empty push id and `create_list` raises UnsupportedCallError.
+    If `lists_name_bad_tokens` is False, an accepted list says nothing about its tokens. After one of
+    `refused_list_codes`, nothing of a list was pushed, and each of its tokens needs its own call. `own_urls` are the
+    vendor's own addresses, each with scheme and port: other hosts must be in PROVIDER_HOSTS. `access_id_spans` are the
+    numbers that the vendor gives to the apps of each platform; of overlapping spans the first counts. If
+    `reaches_phones` is False, nothing is really pushed.
     """
 
     kind: ClassVar[ProviderKind]
@@ -81,7 +81,7 @@ class Provider(ABC):
     refused_list_codes: ClassVar[frozenset[int]] = frozenset()
     own_urls: ClassVar[tuple[str, ...]] = ()
     access_id_spans: ClassVar[tuple[tuple[range, Platform], ...]] = ()
-    #: Where calls of keys without an endpoint URL go.
+    #: The address for keys without an endpoint URL.
     default_url: str
 
     @abstractmethod
@@ -91,43 +91,43 @@ class Provider(ABC):
 
     @abstractmethod
     def to_device(self, message: PreparedMessage, token: str, *, now: int) -> HttpRequest:
-        """One message to one device."""
+        """Return the request that sends one message to one device."""
 
     @abstractmethod
     def create_list(self, message: PreparedMessage, *, now: int) -> HttpRequest:
-        """Create a message that `to_list` then sends; the outcome's `push_id` names it."""
+        """Return the request that creates a message for `to_list`; the outcome's `push_id` names it."""
 
     @abstractmethod
     def to_list(self, message: PreparedMessage, push_id: str, tokens: Sequence[str], *, now: int) -> HttpRequest:
-        """A created message to at most `list_limit` devices."""
+        """Return the request that sends a created message to at most `list_limit` devices."""
 
     @abstractmethod
     def check(self, credentials: Credentials, *, now: int) -> HttpRequest:
-        """A signed call that changes nothing and pushes nothing."""
+        """Return a signed request that changes and pushes nothing."""
 
     @abstractmethod
     def read(self, answer: Answer) -> Outcome:
-        """What the answer to any of the calls above means for the caller. Never raises."""
+        """Return the outcome of an answer to any of the calls above. Never raises."""
 
     def expire_seconds(self, notification: Notification) -> int:
-        """For how long the provider is asked to keep the notification, within what it can."""
+        """Return how long the provider is asked to keep the notification, within its limits."""
         return max(self.min_expire_seconds, min(notification.expire_seconds, self.max_expire_seconds))
 
     def secret_fault(self, secret: str) -> str:
-        """What shows that `secret` was not copied whole, in the reader's language; "" when nothing does. Never
-        repeats the secret."""
+        """Return why `secret` seems incompletely copied, in the reader's language; "" when it does not. Never repeats
+        the secret."""
         if secret.isascii() and secret.isprintable() and " " not in secret:
             return ""
         return _("The secret holds blanks or characters that no provider uses. Copy it again.")
 
     @classmethod
     def platform_of(cls, access_id: int) -> Platform | None:
-        """The platform whose apps the provider numbers so; None where the number does not tell."""
+        """Return the platform of an access id, by the provider's numbering; None when that does not tell."""
         return next((platform for span, platform in cls.access_id_spans if access_id in span), None)
 
     def doubt(self, access_id: int, platform: Platform) -> str:
-        """Why this access id can hardly be right for a key of this platform, in the reader's language; "" when nothing
-        speaks against it. A doubt is a warning, not an error: a gateway may number its apps as it likes."""
+        """Return why this access id is probably wrong for a key of this platform, in the reader's language; "" when it
+        looks right. A doubt is a warning, not an error: a gateway may number its apps differently."""
         found = self.platform_of(access_id)
         words = {"access_id": access_id, "platform": platform.label}
         if found in (None, platform):

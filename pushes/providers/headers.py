@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 
 class HeaderLines(Mapping[str, str]):
-    """The answer's headers, parsed only when somebody looks: a successful answer's nobody does."""
+    """The answer's headers, parsed on demand: a successful answer's are never read."""
 
     __slots__ = ("_lines", "_parsed")
 

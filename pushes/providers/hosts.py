@@ -1,8 +1,8 @@
-"""Where calls to providers may go: the providers' own hosts, the sandbox's, and those that PROVIDER_HOSTS adds.
+"""Decide which hosts provider calls may go to: the providers' own, the sandbox's, and those in PROVIDER_HOSTS.
 
-An app key's endpoint is typed in by somebody who may manage keys, and gets every push with its token: so the hosts
-are chosen by whoever runs the machine. A name is checked when a key is saved and before every call, the address that
-it resolves to whenever a connection is opened.
+An app key's endpoint receives every push with its token, and any key manager can enter one: so the machine's
+administrator decides which hosts are allowed. A name is checked when a key is saved and before every call; the address
+that it resolves to is checked whenever a connection is opened.
 """
 
 import ipaddress
@@ -16,14 +16,14 @@ from django.utils.translation import gettext as _
 
 from pushes.providers.registry import own_urls
 
-#: Strict, so that nothing is read otherwise by libcurl than it was here: no user, no blank, no backslash, no query.
+#: Strict, so that libcurl cannot read a URL differently: no user, space, backslash or query.
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[0-9a-z._-]+)(?::(?P<port>[0-9]{1,5}))?(?:/[!-\"$->@-\[\]-~]*)?",
     re.IGNORECASE,
 )
 _PORTS = {"http": 80, "https": 443}
 _MAX_PORT = 65_535
-#: Where clouds tell a machine its secrets, besides the link-local addresses.
+#: Metadata addresses of clouds, which reveal a machine's secrets, besides the link-local addresses.
 _METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -31,12 +31,12 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class HostRefusedError(ValueError):
-    """A call to this address may not be made; the message names it and says why."""
+    """A call to this address is not allowed; the message names it and says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Scheme, host name and port of an URL. In a rule, an empty scheme and port 0 stand for every one."""
+    """Scheme, host name and port of a URL. In a rule, an empty scheme and port 0 match any."""
 
     scheme: str
     host: str
@@ -44,7 +44,7 @@ class Place:
 
     @property
     def address(self) -> Address | None:
-        """The host, if it is an address instead of a name."""
+        """The host, if it is an address and not a name."""
         return _address(self.host.strip("[]"))
 
     def allows(self, other: "Place") -> bool:
@@ -53,14 +53,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What is asked about an address before a connection to it is opened. `is_chosen`: whoever runs the machine has
-    named the host; a provider's own lies in the open internet, whatever a name server says."""
+    """Checks an address before a connection to it is opened. `is_chosen`: the administrator has named the host; a
+    provider's own host must be on the public internet, whatever a name server says."""
 
     place: Place
     is_chosen: bool
 
     def fault(self, address: str) -> str:
-        """Why no connection to `address` may be opened; "" when it may."""
+        """Return why no connection to `address` may be opened; "" when it may."""
         found = _address(address)
         if found is None or found == self.place.address:
             return "" if found else f"{address} is not an address"
@@ -75,12 +75,12 @@ class Guard:
 
 
 def guard(url: str) -> Guard:
-    """For the connections of a call to `url`. Raises HostRefusedError."""
+    """Return the guard for the connections of a call to `url`. Raises HostRefusedError."""
     return _guard(url, _chosen())
 
 
 def fault(url: str) -> str:
-    """Why no app key may have the endpoint `url`, in the reader's language; "" when it may."""
+    """Return why no app key may have the endpoint `url`, in the reader's language; "" when it may."""
     try:
         guard(url)
     except HostRefusedError as error:
@@ -89,7 +89,7 @@ def fault(url: str) -> str:
 
 
 def place_of(url: str) -> Place:
-    """Raises HostRefusedError for what is no plain http or https URL."""
+    """Return the place of a URL. Raises HostRefusedError for anything but a plain http or https URL."""
     found = _URL.fullmatch(url)
     if found is None:
         raise HostRefusedError(_not_plain(url))
@@ -103,7 +103,7 @@ def place_of(url: str) -> Place:
 
 
 def ascii_url(url: str) -> str:
-    """`url` with a host name in other letters written as the name servers have it, for a form; else as it is."""
+    """Return `url` with an international host name as name servers have it, for a form; other URLs unchanged."""
     scheme, separator, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     if not separator or host.isascii() or "@" in host:
@@ -147,8 +147,8 @@ def _read(sandbox_url: str, listed: Iterable[str]) -> tuple[Place, ...]:
 
 
 def _rule(entry: str) -> Place:
-    """An entry of PROVIDER_HOSTS, which the settings have brought into one form: [scheme://]host[:port]. Without a
-    scheme it is for https, and for plain http only where that may be."""
+    """Read an entry of PROVIDER_HOSTS, normalised by the settings: [scheme://]host[:port]. Without a scheme it allows
+    https, and plain http only where `_may_be_plain` does."""
     scheme, _separator, rest = entry.rpartition("://")
     host, colon, port = rest.rpartition(":")
     if not colon or rest.endswith("]"):
@@ -158,15 +158,15 @@ def _rule(entry: str) -> Place:
 
 
 def _may_be_plain(host: str) -> bool:
-    """Whether a call by plain http needs no word of its own: to this machine, a private address, or a vendor's host
-    that has nothing better."""
+    """Whether plain http needs no explicit entry: to this machine, a private address, or a vendor's host without
+    https."""
     address = _address(host.strip("[]"))
     is_inside = host == "localhost" or (address is not None and not address.is_global)
     return is_inside or any(place_of(url).host == host for url in own_urls() if url.startswith("http:"))
 
 
 def _name(host: str) -> str:
-    """One spelling of a host: lower case, no dot at its end, an IPv6 address in its short form."""
+    """Normalise a host: lower case, no trailing dot, an IPv6 address in its short form."""
     name = host.lower().rstrip(".")
     address = _address(name.strip("[]"))
     return f"[{address}]" if isinstance(address, ipaddress.IPv6Address) else name
@@ -180,7 +180,7 @@ def _address(text: str) -> Address | None:
 
 
 def _hidden(address: Address) -> list[Address]:
-    """The IPv4 addresses that an IPv6 address stands for."""
+    """Return the IPv4 addresses that an IPv6 address embeds."""
     if isinstance(address, ipaddress.IPv4Address):
         return []
     inside = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF) if address in _NAT64 else None

@@ -1,9 +1,8 @@
 """The only sockets to providers: a window of concurrent calls.
 
-`HttpWindow` is libcurl's multi interface, because a call through it costs a thirtieth of what one of a common client
-costs, and because its time-out is for the whole of a call, however slowly the bytes come. What the rest of the
-platform relies on is that nothing is sent twice behind its back, and that `TransportFailure.was_sent` is False only
-for a request of which not one byte was written.
+`HttpWindow` is libcurl's multi interface, because a call through it costs a thirtieth of a common client's, and because
+its time-out covers the whole call, however slowly the bytes come. The platform relies on two properties: nothing is
+silently sent twice, and `TransportFailure.was_sent` is False only if not one byte of the request was written.
 """
 
 import contextlib
@@ -19,7 +18,7 @@ import pycurl
 from pushes.providers.base import Answer, HttpRequest
 from pushes.providers.http_slot import MAX_ANSWER_BYTES, Guard, Slot
 
-# libcurl looks whether its kept connections are still open only once a second; we look when we were away this long.
+# libcurl checks its kept connections only once a second; we check them after being away this long.
 LOOK_AGAIN_SECONDS = 0.002
 _CLOSED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 _READABLE = select.EPOLLIN | _CLOSED
@@ -28,7 +27,7 @@ _EVENTS = {
     pycurl.POLL_OUT: select.EPOLLOUT,
     pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP,
 }
-# What a send over a closed connection ends in.
+# The errors of a send over a closed connection.
 _STALE = {pycurl.E_SEND_ERROR, pycurl.E_SEND_FAIL_REWIND}
 _IDLE = 0
 _IN_USE = 1
@@ -36,12 +35,12 @@ CONNECT_SECONDS = 3.0
 
 
 class HttpWindow:
-    """At most `concurrency` POSTs under way at once, over connections that stay open between windows.
+    """At most `concurrency` POSTs in flight at once, over connections that stay open between batches.
 
     Keep one for as long as the process lives and use it from one thread; after a fork, make a new one.
     `timeout_seconds` bounds a whole call, `connect_timeout_seconds` its name look-up, connection and TLS
     handshake. Redirects are answers, proxies are ignored, and an answer of more than 64 KiB is a failure.
-    `guard` is asked about each URL, and its rule about each connection; without one, all may be called.
+    `guard` checks each URL, and its result each connection; without a guard, all hosts are allowed.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class HttpWindow:
         guard: Guard | None = None,
     ) -> None:
         if concurrency < 1:
-            raise ValueError(f"concurrency={concurrency!r}: at least 1 is needed")
+            raise ValueError(f"concurrency={concurrency!r}: it must be at least 1")
         self._slots = [Slot(connect_timeout_seconds, timeout_seconds, guard) for _ in range(concurrency)]
         self._free = list(self._slots)
         self._epoll = select.epoll()
@@ -67,7 +66,7 @@ class HttpWindow:
 
     @property
     def in_flight(self) -> int:
-        """Requests that were added and not yet collected."""
+        """How many requests were added and not yet collected."""
         return len(self._slots) - len(self._free)
 
     @property
@@ -93,7 +92,7 @@ class HttpWindow:
         self._free.pop()
 
     def collect(self, timeout_seconds: float) -> list[tuple[Any, Answer]]:
-        """What has finished, in the order in which it did; waits at most `timeout_seconds` for the first."""
+        """Return finished calls in order of completion; wait at most `timeout_seconds` for the first."""
         deadline = time.monotonic() + timeout_seconds
         while True:
             self._drive(deadline - time.monotonic() if self.in_flight else 0)
@@ -102,10 +101,9 @@ class HttpWindow:
                 return done
 
     def abandon(self) -> list[Any]:
-        """Cut what is under way and return its tags; the fate of those requests is not known.
+        """Cut the calls in flight and return their tags; the results of those requests are not known.
 
-        For a caller that cannot go on collecting: what it left behind would be taken for answers to whoever
-        uses the window next.
+        For a caller that cannot continue to collect: otherwise the next user of the window would get its answers.
         """
         idle = set(map(id, self._free))
         busy = [slot for slot in self._slots if id(slot) not in idle]
@@ -114,7 +112,7 @@ class HttpWindow:
         return [slot.tag for slot in busy]
 
     def close(self) -> None:
-        """Cut what is under way and close every connection."""
+        """Cut the calls in flight and close every connection."""
         self.abandon()
         for slot in self._slots:
             slot.curl.close()
@@ -142,8 +140,8 @@ class HttpWindow:
             act(pycurl.SOCKET_TIMEOUT, 0)
 
     def _watch(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
-        """libcurl's wish for a socket. One that it is done with mostly returns with the next request, so it
-        stays registered, as idle, until it is closed."""
+        """Handle libcurl's wish for a socket. A socket that it has finished with mostly returns with the next request,
+        so it stays registered, as idle, until it is closed."""
         if what == pycurl.POLL_REMOVE:
             self._watched[descriptor] = _IDLE
             return
@@ -152,15 +150,15 @@ class HttpWindow:
                 self._epoll.modify(descriptor, _EVENTS[what])
             else:
                 self._epoll.register(descriptor, _EVENTS[what])
-        except FileNotFoundError:  # closed while idle, and its number given to a new socket
+        except FileNotFoundError:  # closed while idle, and its number reused for a new socket
             self._epoll.register(descriptor, _EVENTS[what])
         self._watched[descriptor] = _IN_USE
 
     def _stirred(self, descriptor: int, event: int) -> None:
-        """An idle connection: closed by the far end, or handed a note of its protocol (HTTP/2, TLS).
+        """Handle an event on an idle connection: it was closed by the server, or got a protocol message (HTTP/2, TLS).
 
-        A closed one is shut down from our side too, so that a request which libcurl still tries to send
-        over it provably goes nowhere, and can be repeated.
+        A closed connection is shut down from our side too, so that a request which libcurl still tries to send over it
+        provably goes nowhere, and can be repeated.
         """
         with contextlib.suppress(OSError):
             if not event & _CLOSED:
@@ -192,7 +190,7 @@ class HttpWindow:
         return done
 
     def _repeat(self, slot: Slot) -> None:
-        """The kept connection was closed, and nothing of the request left: a new connection will do."""
+        """Repeat a request over a new connection: the kept one was closed, and nothing of the request left."""
         self._multi.remove_handle(slot.curl)
         slot.repeat()
         self._multi.add_handle(slot.curl)

@@ -1,4 +1,4 @@
-"""Provider kinds to providers. An instance holds no connection and no key, so one of each serves everybody."""
+"""Map provider kinds to providers. An instance holds no connection and no key, so one per kind is enough."""
 
 from functools import cache
 
@@ -18,7 +18,7 @@ class UnknownProviderError(LookupError):
 
 @cache
 def provider(kind: str) -> Provider:
-    """The provider of `kind`. Raises UnknownProviderError."""
+    """Return the provider of `kind`. Raises UnknownProviderError."""
     for known in PROVIDERS:
         if known.kind == kind:
             return known()
@@ -26,7 +26,7 @@ def provider(kind: str) -> Provider:
 
 
 def own_urls() -> tuple[str, ...]:
-    """Where the vendors themselves answer, of every kind."""
+    """Return the vendors' own addresses, of all kinds."""
     return tuple(url for known in PROVIDERS for url in known.own_urls)
 
 

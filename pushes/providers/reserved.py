@@ -1,12 +1,12 @@
-"""Names in a push's payload that are not the producer's to choose."""
+"""Reserved names in a push's payload."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
 
 def moved_aside(data: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """`data`, with what stands under one of the reserved `names` as `custom_<name>` instead. That name is the
-    producer's own if he uses it; then another `custom_` comes before it, so that no value replaces another."""
+    """Return `data` with values under the reserved `names` renamed to `custom_<name>`. If the producer already uses
+    that name, another `custom_` is put in front, so that no value replaces another."""
     moved: dict[str, Any] = {}
     for name, value in data.items():
         key = str(name)

@@ -1,4 +1,4 @@
-"""Text as providers want it: JSON, percent-encoded forms, and cut to a size in bytes without harm."""
+"""Encode text for providers: JSON, percent-encoded forms, and safe cuts to a size in bytes."""
 
 import json
 import re
@@ -12,7 +12,7 @@ _UNSAFE = re.compile(rb"[^A-Za-z0-9_.~ -]+")
 
 
 def to_json(value: Any) -> str:
-    """Compact JSON with non-ASCII characters as they are; whatever JSON does not know becomes its text."""
+    """Return compact JSON with non-ASCII characters as they are; values unknown to JSON become text."""
     try:
         return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:
@@ -22,7 +22,7 @@ def to_json(value: Any) -> str:
 
 
 def clean(text: str) -> str:
-    """`text` as valid Unicode: surrogate pairs are joined, lone surrogates become U+FFFD."""
+    """Return `text` as valid Unicode: surrogate pairs are joined, lone surrogates become U+FFFD."""
     if text.isascii():
         return text
     try:
@@ -33,7 +33,7 @@ def clean(text: str) -> str:
 
 
 def quote_plus(text: str) -> str:
-    """As urllib's, to the byte, in a tenth of the time: runs of bytes are encoded at once."""
+    """Return the same bytes as urllib's, in a tenth of the time: runs of bytes are encoded at once."""
     return _UNSAFE.sub(_quote_run, text.encode()).replace(b" ", b"+").decode("ascii")
 
 
@@ -42,11 +42,11 @@ def _quote_run(match: re.Match[bytes]) -> bytes:
 
 
 def fit(text: str, most_bytes: int) -> str:
-    """The longest beginning of `text`, with an ellipsis if anything is missing, whose JSON string (without
-    its quotes) has at most `most_bytes` bytes; empty when not even the ellipsis fits. Cut as `characters` cuts."""
+    """Return the longest beginning of `text`, with an ellipsis if anything is missing, whose JSON string (without its
+    quotes) has at most `most_bytes` bytes; empty when not even the ellipsis fits. Cut as `characters` cuts."""
     return characters.cut(text, lambda head: encoded_size(head) <= most_bytes)
 
 
 def encoded_size(text: str) -> int:
-    """Bytes of `text` inside a JSON string."""
+    """Return the size of `text` inside a JSON string, in bytes."""
     return len(to_json(text).encode()) - 2

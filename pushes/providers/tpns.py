@@ -24,15 +24,15 @@ from pushes.values import Credentials, Notification, Outcome
 DEFAULT_URL = "https://api.tpns.tencent.com"
 MAX_MESSAGE_BYTES = 4096
 PUSH_PATH = "/v3/push/app"
-#: A query that exists for reading only; asked for an account that nobody has.
+#: A read-only query, for an account that does not exist.
 CHECK_PATH = "/v3/device/account/query"
 CHECK_BODY = '{"operator_type":1,"account_list":[{"account":"higo-push-key-check"}]}'
-#: The first spelling is the one that the service's own documentation has.
+#: The first spelling is that of the service's documentation.
 INVALID_LIST_KEYS = ("invalid_targe_list", "invalid_target_list")
 
 
 def sign(timestamp: int | str, access_id: int | str, body: str, secret: str) -> str:
-    """Base64 of the *hexadecimal text* of the HMAC, as the service wants it."""
+    """Return the Base64 of the *hexadecimal text* of the HMAC, as the service requires."""
     source = f"{timestamp}{access_id}{body}"
     digest = hmac.new(secret.encode(), source.encode(), hashlib.sha256).hexdigest()
     return base64.b64encode(digest.encode()).decode()
@@ -62,7 +62,7 @@ class Tpns(Provider):
         self.default_url = default_url
 
     def prepare(self, credentials: Credentials, notification: Notification) -> PreparedMessage:
-        """The body holds everything of the call but its audience."""
+        """Prepare the whole body of the call except its audience."""
         is_ios = credentials.platform == Platform.IOS
         body = f'"message_type":"notify","expire_time":{self.expire_seconds(notification)},'
         if is_ios:
@@ -75,17 +75,17 @@ class Tpns(Provider):
         return self._request(message.credentials, PUSH_PATH, body, now)
 
     def create_list(self, message: PreparedMessage, *, now: int) -> HttpRequest:
-        """TPNS has no such call: a list carries its message."""
+        """Raise: TPNS has no such call, because a list contains its message."""
         raise UnsupportedCallError(
             f"TPNS creates no lists (key {message.credentials.access_id}, at {now}): call to_list with an empty push_id"
         )
 
     def to_list(self, message: PreparedMessage, push_id: str, tokens: Sequence[str], *, now: int) -> HttpRequest:
-        """Tokens that are not valid are skipped by the provider; the outcome's `bad_tokens` names them."""
+        """Return a list call. The provider skips invalid tokens; the outcome's `bad_tokens` names them."""
         if push_id:
             raise ValueError(f"push_id={push_id!r}: a list of TPNS carries its message and takes no push id")
         if not 0 < len(tokens) <= self.list_limit:
-            raise ValueError(f"tokens: {len(tokens)} are given, 1 to {self.list_limit} are possible")
+            raise ValueError(f"tokens: {len(tokens)} given, 1 to {self.list_limit} accepted")
         audience = f'"audience_type":"token_list","token_list":{to_json(list(tokens))},"ignore_invalid_token":1'
         return self._request(message.credentials, PUSH_PATH, f"{{{audience},{message.body}", now)
 
@@ -122,7 +122,7 @@ class Tpns(Provider):
 
 
 def _invalid(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    """The tokens of a list that the provider skipped because it does not know them."""
+    """Return the tokens of a list that the provider skipped as unknown."""
     for key in INVALID_LIST_KEYS:
         found = fields.get(key)
         if isinstance(found, list):
@@ -131,7 +131,7 @@ def _invalid(fields: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _message(notification: Notification, is_ios: bool) -> str:
-    """The message's JSON, its content and then its title cut to fit. Raises MessageTooLargeError."""
+    """Return the message's JSON, with content and then title cut to fit. Raises MessageTooLargeError."""
     custom = to_json(to_json(dict(notification.custom)))
     platform = _ios(notification, custom) if is_ios else _android(notification, custom)
     frame = f'{{"title":"","content":"",{platform}}}'
@@ -151,6 +151,6 @@ def _android(notification: Notification, custom: str) -> str:
 
 
 def _ios(notification: Notification, custom: str) -> str:
-    """Title and content of the message stand for those of `aps.alert`."""
+    """Return the iOS part. The message's title and content replace those of `aps.alert`."""
     badge = "" if notification.badge is None else f',"badge_type":{notification.badge}'
     return f'"ios":{{"aps":{{"alert":{{}},"sound":"default"{badge}}},"custom_content":{custom}}}'

@@ -31,7 +31,7 @@ MEANINGS: dict[int, Meaning] = {
     1008021: BAD_CERTIFICATE,
     1008022: BAD_CERTIFICATE,
     1008023: BAD_CERTIFICATE,
-    1008026: ACCEPTED,  # a list of which a part failed
+    1008026: ACCEPTED,  # a list that failed in part
     1008027: TRY_AGAIN,
     1008028: THROTTLED,
     1008029: BAD_TOKEN,
@@ -39,16 +39,16 @@ MEANINGS: dict[int, Meaning] = {
     1008031: APP_CLOSED,  # expired or destroyed
     1008035: BAD_CREDENTIALS,  # wrong access id or access point
     1010001: APP_CLOSED,  # no resources
-    10010005: NO_DEVICE,  # not known as a token's error for sure, so no token is dropped for it
+    10010005: NO_DEVICE,  # not certainly an error of the token, so no token is dropped for it
     10010012: BAD_MESSAGE,
-    10010018: ACCEPTED,  # the same push again: it is done already
+    10010018: ACCEPTED,  # the same push again: already done
     10030002: BAD_CREDENTIALS,
     10110008: NO_DEVICE,
 }
-#: A list of which no token was pushed to, without a word why: asked one by one, each says it.
+#: A list of which no token was pushed to, without a reason: single calls tell the reason for each.
 LIST_FAILED = 1008027
 
 
 def meaning(code: int) -> Meaning:
-    """What a `ret_code` means; codes that nobody documented are tried again."""
+    """Return what a `ret_code` means; undocumented codes are retried."""
     return MEANINGS.get(code, TRY_AGAIN)

@@ -1,4 +1,4 @@
-"""The `ret_code`s of Xinge v2, of every era of the service, and what each means for the caller."""
+"""The `ret_code`s of all versions of Xinge v2, and what each means for the caller."""
 
 from pushes.providers.meanings import (
     ACCEPTED,
@@ -14,7 +14,7 @@ from pushes.providers.meanings import (
     Meaning,
 )
 
-#: How a signature error is worded where -3 still means that (it later meant "processing failed").
+#: The words of a signature error, in versions where -3 still means that (later: "processing failed").
 SIGNATURE_WORDS = ("sign", "auth", "签名", "鉴权")
 
 MEANINGS: dict[int, Meaning] = {
@@ -43,7 +43,7 @@ MEANINGS: dict[int, Meaning] = {
     76: THROTTLED,
     78: BAD_MESSAGE,
     83: BAD_MESSAGE,
-    90: TRY_AGAIN,  # the device is offline, and must not be unregistered for it
+    90: TRY_AGAIN,  # the device is offline, which must not unregister it
     91: BAD_MESSAGE,
     92: BAD_MESSAGE,
     100: BAD_CERTIFICATE,
@@ -59,7 +59,7 @@ MEANINGS: dict[int, Meaning] = {
 
 
 def meaning(code: int, text: str) -> Meaning:
-    """What a `ret_code` means; codes that nobody documented are tried again."""
+    """Return what a `ret_code` means; undocumented codes are retried."""
     if code == -3:
         return BAD_CREDENTIALS if any(word in text.lower() for word in SIGNATURE_WORDS) else TRY_AGAIN
     return MEANINGS.get(code, TRY_AGAIN)

@@ -1,7 +1,7 @@
 """Tencent Xinge REST v2: signed forms over HTTP, a JSON answer with a `ret_code`.
 
-A push to one device differs from the next in little: so the message is encoded and percent-encoded once,
-piece by piece, and a request is put together from pieces.
+Pushes of one message to several devices differ little: so the message is encoded and percent-encoded once, in pieces,
+and each request is assembled from the pieces.
 """
 
 import hashlib
@@ -24,14 +24,14 @@ from pushes.values import Credentials, Notification, Outcome
 
 DEFAULT_URL = "http://openapi.xg.qq.com"
 MAX_MESSAGE_BYTES = 4096
-#: Xinge adds its own `xg` object to an APNs payload, whose limit counts it too.
+#: Xinge adds its own `xg` object to an APNs payload, which counts towards the limit.
 APNS_RESERVE_BYTES = 96
 SECRET_LENGTH = 32
 HEADERS = ("Content-Type: application/x-www-form-urlencoded",)
 #: Keys of an iOS payload that belong to Apple, to Xinge and to ourselves.
 RESERVED_KEYS = frozenset({"aps", "xg", "accept_time", "n_id"})
 
-# A notification that opens the app. Ring and vibrate are said although they are the server's defaults, because
+# A notification that opens the app. Ring and vibrate are explicit although they are the server's defaults, because
 # the official SDKs' defaults are the opposite.
 _ANDROID_HEAD = '{"title":"'
 _ANDROID_CONTENT = '","content":"'
@@ -56,7 +56,7 @@ _QUOTED = {
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the calls of one key go, and the host name that they are signed with."""
+    """The address of the calls of one key, and the host name that they are signed with."""
 
     base_url: str
     host: str
@@ -64,11 +64,11 @@ class Endpoint:
 
     @classmethod
     def of(cls, url: str) -> "Endpoint":
-        """Raises ValueError for an URL without a host."""
+        """Return the endpoint of a URL. Raises ValueError for a URL without a host."""
         parts = urlsplit(url)
         if not parts.hostname:
             raise ValueError(f"endpoint_url={url!r} names no host")
-        # As it stands in the Host header, which the server signs with: urlsplit would fold its case.
+        # Exactly as in the Host header, which the server signs with: urlsplit would change its case.
         host = parts.netloc.rpartition("@")[2]
         if parts.port is not None or host.endswith(":"):
             host = host.rpartition(":")[0]
@@ -77,8 +77,8 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class XingeMessage(PreparedMessage):
-    """`signed` and `form` are the parameters from `environment` (or `expire_time`) to `multi_pkg`, which stand together
-    in the order of names, as they are signed and as they are sent."""
+    """`signed` and `form` are the parameters from `environment` (or `expire_time`) to `multi_pkg`, which are adjacent
+    in the order of names, in the form for signing and in the form for sending."""
 
     signed: str = field(default="", repr=False)
     form: str = field(default="", repr=False)
@@ -126,7 +126,7 @@ class XingeProtocol(Provider):
 
     def to_list(self, message: PreparedMessage, push_id: str, tokens: Sequence[str], *, now: int) -> HttpRequest:
         if not 0 < len(tokens) <= self.list_limit:
-            raise ValueError(f"tokens: {len(tokens)} are given, 1 to {self.list_limit} are possible")
+            raise ValueError(f"tokens: {len(tokens)} given, 1 to {self.list_limit} accepted")
         device_list = to_json(list(tokens))
         signed = f"device_list={device_list}push_id={push_id}"
         form = f"&device_list={quote_plus(device_list)}&push_id={quote_plus(push_id)}"
@@ -211,7 +211,7 @@ def _plainly_accepted(http_status: int) -> Outcome:
 
 
 def _environment(credentials: Credentials) -> int:
-    """Android has no environments; the official SDKs send 0 for it."""
+    """Return the environment's number. Android has no environments; the official SDKs send 0 for it."""
     if credentials.platform != Platform.IOS:
         return 0
     return 1 if credentials.environment == Environment.PRODUCTION else 2
@@ -219,7 +219,7 @@ def _environment(credentials: Credentials) -> int:
 
 @lru_cache(maxsize=256)
 def _quoted_title(title: str) -> str:
-    """Remembered, because most pushes of a type have the same title."""
+    """Encode a title. Cached, because most pushes of a type have the same title."""
     return quote_plus(title)
 
 
@@ -228,7 +228,7 @@ def _quoted_token(token: str) -> str:
 
 
 def _android_message(notification: Notification) -> tuple[str, str]:
-    """The message as JSON, and the same percent-encoded."""
+    """Return the message as JSON, and the same percent-encoded."""
     n_id = str(notification.replace_id % 2**31)  # negative ids would clear other notifications
     custom = to_json({str(key): _as_text(value) for key, value in notification.custom.items()})
     frame = _ANDROID_HEAD + _ANDROID_CONTENT + _ANDROID_ID + n_id + _ANDROID_CUSTOM + custom + "}"
@@ -254,32 +254,32 @@ def _ios_message(notification: Notification) -> tuple[str, str]:
 
 
 def ios_custom(notification: Notification) -> dict[str, Any]:
-    """The keys beside `aps`. One that would override Apple's or Xinge's own is carried as `custom_<key>`.
+    """Return the keys beside `aps`. A key that would override Apple's or Xinge's own is renamed to `custom_<key>`.
 
-    iOS has no notification ids to replace by, so the app gets the id as `n_id` and can tell a repeated push.
+    iOS has no replaceable notification ids, so the app gets the id as `n_id` and can recognise a repeated push.
     """
     ours: dict[str, Any] = {"n_id": notification.replace_id} if notification.replace_id else {}
     return ours | moved_aside(notification.custom, RESERVED_KEYS)
 
 
 def _as_text(value: Any) -> str:
-    """The values of `custom_content` are strings."""
+    """Return a value of `custom_content`, which must be a string."""
     if isinstance(value, str):
         return value
     return "" if value is None else to_json(value)
 
 
 def _fitted(notification: Notification, room: int) -> tuple[str, str]:
-    """Title and content as the insides of JSON strings that have `room` bytes together.
+    """Return title and content as the insides of JSON strings of at most `room` bytes together.
 
-    The content gives way first, the title only when nothing of the content is left.
+    The content is cut first, the title only when nothing of the content is left.
     """
     title = clean(notification.title)
     content = clean(notification.content)
     if room < 0:
         raise MessageTooLargeError(f"the data for the app is {-room} bytes too large for {MAX_MESSAGE_BYTES} bytes")
     encoded = to_json(title)[1:-1], to_json(content)[1:-1]
-    # No character of JSON takes more than four bytes in UTF-8, so most messages need not be measured.
+    # A JSON character takes at most four bytes in UTF-8, so most messages need not be measured.
     characters = len(encoded[0]) + len(encoded[1])
     if 4 * characters <= room or len(encoded[0].encode()) + len(encoded[1].encode()) <= room:
         return encoded

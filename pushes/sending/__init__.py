@@ -1,1 +1,1 @@
-"""A delivery becomes an outcome on its row."""
+"""Send deliveries and write the outcomes on their rows."""

@@ -1,4 +1,4 @@
-"""The calls of a claimed batch: which rows share one, what each says, and what follows from its outcome."""
+"""The provider calls of a claimed batch: which rows share a call, its content, and what its outcome means for them."""
 
 import logging
 import time
@@ -22,13 +22,13 @@ from pushes.workers import pulse
 log = logging.getLogger(__name__)
 
 
-#: A record and a count of coalesced messages: the same words.
+#: A record and a count of coalesced messages: together they determine the text.
 Wording = tuple[int, int]
 
 
 @dataclass(slots=True)
 class Call:
-    """One provider call and the deliveries whose fate it decides; several rows make it a list call."""
+    """One provider call and the deliveries that it is for; with several rows it is a list call."""
 
     rows: list[Claimed]
     message: PreparedMessage
@@ -39,7 +39,7 @@ class Call:
 
 @dataclass(slots=True)
 class KeyWork:
-    """Everything that the calls under one app key share during one job."""
+    """The state that all calls under one app key share during one job."""
 
     key: AppKey
     credentials: Credentials
@@ -49,13 +49,12 @@ class KeyWork:
     contents: dict[int, Content] = field(default_factory=dict)
     messages: dict[Wording, PreparedMessage] = field(default_factory=dict)
     is_halted: bool = False
-    #: Deliveries of the present claim whose calls may have left.
+    #: Deliveries of the current claim whose calls may have left.
     left: set[int] = field(default_factory=set)
 
 
 def planned(work: KeyWork, rows: Iterable[Claimed]) -> list[Call]:
-    """Group rows of one message into list calls; the few and the many different go one by one, and so does what
-    asks for it."""
+    """Group rows of one message into list calls. Small groups and records marked `one_by_one` get a call per row."""
     by_wording: dict[Wording, list[Claimed]] = defaultdict(list)
     for row in rows:
         by_wording[row.wording].append(row)
@@ -74,7 +73,7 @@ def planned(work: KeyWork, rows: Iterable[Claimed]) -> list[Call]:
 
 
 def _prepared(work: KeyWork, wording: Wording, group: list[Claimed], now: datetime) -> PreparedMessage | None:
-    """The record's message in the provider's format. One that cannot be written fails that record alone."""
+    """Encode the record's message in the provider's format. A message that cannot be encoded fails only its record."""
     if wording in work.messages:
         return work.messages[wording]
     record_id, stands_for = wording
@@ -91,16 +90,16 @@ def _prepared(work: KeyWork, wording: Wording, group: list[Claimed], now: dateti
 
 
 def _unwritable(error: Exception, scope: Scope) -> Outcome:
-    """A fault of the message, or of the program with this message: either way it can never be sent."""
+    """Return the outcome of a message that cannot be encoded: by its own fault or by a bug, it can never be sent."""
     if isinstance(error, MessageTooLargeError):
         return Outcome(Verdict.FAILED, Reason.BAD_PAYLOAD, scope, text=str(error))
-    log.error("a push cannot be written for its provider", exc_info=error)
+    log.error("a push cannot be encoded for its provider", exc_info=error)
     return Outcome(Verdict.FAILED, Reason.BAD_PAYLOAD, scope, text=f"{type(error).__name__}: {error}")
 
 
 def created(work: KeyWork, calls: list[Call]) -> list[Call]:
-    """Give every list call the id under which its message was created at the provider, creating those
-    that no earlier job has. A message that could not be created settles its rows and leaves the list."""
+    """Give every list call the id of its message at the provider, creating the messages that no earlier job created.
+    When a message cannot be created, settle its rows and drop its call."""
     lists = [call for call in calls if call.is_list]
     if not lists or not work.provider.lists_need_creation:
         return calls
@@ -143,8 +142,8 @@ def is_poison(outcome: Outcome) -> bool:
 
 
 def forgotten(work: KeyWork, call: Call, outcome: Outcome) -> Outcome:
-    """A list that is refused under an id of long ago says nothing about the message: the provider may not know the
-    id any more, or not under the key's present access id. The next attempt creates the message anew."""
+    """Forget the message id of a refused list call. The provider may no longer know an old id, or not under the key's
+    current access id, so the refusal says nothing about the message. The next attempt creates the message again."""
     record_id, stands_for = call.rows[0].wording
     made = MultiPush.objects.filter(record_id=record_id, stands_for=stands_for, app_key=work.key, push_id=call.push_id)
     outcomes.outlast_outage(made.delete)
@@ -154,7 +153,7 @@ def forgotten(work: KeyWork, call: Call, outcome: Outcome) -> Outcome:
 def requests_of(
     sender: Provider, calls: Sequence[Call]
 ) -> tuple[dict[int, HttpRequest], list[tuple[Claimed, Outcome]]]:
-    """The calls' requests by their number, and what becomes of the rows of those that cannot be written."""
+    """Return the calls' requests by number, and the outcomes of the rows whose call cannot be encoded."""
     now, requests = int(time.time()), dict[int, HttpRequest]()
     unwritable: list[tuple[Claimed, Outcome]] = []
     for number, call in enumerate(calls):

@@ -1,4 +1,4 @@
-"""Push type policy + record → the provider-neutral notification. Pure."""
+"""Compose the provider-neutral notification from a record and its push type's policy. Pure."""
 
 from datetime import datetime
 from typing import Any
@@ -10,12 +10,12 @@ from pushes.values import Content, Notification, Policy
 
 #: A push on its way is kept for so long at least.
 MIN_EXPIRE_SECONDS = 60
-#: What the client app finds under these names is the platform's: the push type, and the id to replace by.
+#: Names reserved for the platform's own values in the payload: the push type, and the replace id.
 RESERVED = frozenset({"type", "n_id"})
 
 
 def compose(content: Content, policy: Policy, now: datetime, *, stands_for: int = 1) -> Notification:
-    """The notification for every device of a record.
+    """Return the notification for every device of a record.
 
     The client app finds the number of the push type as `type` and the producer's data beside it; what the producer
     himself calls `type` or `n_id` is `custom_type` and `custom_n_id` there. The replace id is the record's own, so
@@ -40,7 +40,7 @@ def _title(content: Content, policy: Policy) -> str:
 def _custom(content: Content) -> dict[str, Any]:
     data = content.data
     if str(data.get("type")) == str(content.push_type):
-        # The push type once more, as in every chat push: nothing of the producer's own is lost.
+        # The push type repeated, as in every chat push: no data of the producer is lost.
         data = {name: value for name, value in data.items() if name != "type"}
     return {**moved_aside(data, RESERVED), "type": content.push_type}
 
@@ -54,5 +54,5 @@ def _text(content: Content, policy: Policy, stands_for: int) -> str:
     sender = characters.name(content.sender_name)
     if not sender:
         return f"{stands_for} 条新消息：{text}"
-    # A group's texts begin with their sender, who is named before the count already.
+    # A group's texts begin with their sender, who is already named before the count.
     return f"{sender}等 {stands_for} 条新消息：{text.removeprefix(f'{sender}: ')}"

@@ -1,7 +1,7 @@
 """One send job: claim a batch, call the provider concurrently, hand the outcomes to `outcomes`.
 
-The order of steps is what makes the promises hold: claim (nobody else sends it), ask who has come online
-meanwhile, ask the key's gate, write `begin` (from here on a crash means "unknown"), call, settle.
+The guarantees rest on the order of the steps: claim (no other worker sends it), check who has come online meanwhile,
+ask the key's gate, write `begin` (from here on a crash means "unknown"), call, settle.
 """
 
 import logging
@@ -29,14 +29,14 @@ from pushes.workers import pulse
 log = logging.getLogger(__name__)
 
 SETTLE_SIZE = 256
-#: How soon pushes whose key's endpoint is not allowed are looked at again.
+#: After how long pushes are tried again whose key's endpoint is not allowed.
 NOT_ALLOWED_SECONDS = 30
 #: Until other machines, or this one with a clock that has been set, look again.
 CLOCK_PAUSE_SECONDS = 5.0
 
 
 def deliver(delivery_ids: Sequence[int]) -> int:
-    """Send those of the deliveries that are due. Safe to run twice. Returns how many were attempted."""
+    """Send the deliveries that are due. Safe to run twice. Returns how many were attempted."""
     by_key = _by_key(sorted(set(delivery_ids)))
     rules = policies()
     keys = AppKey.objects.in_bulk(by_key)
@@ -44,7 +44,7 @@ def deliver(delivery_ids: Sequence[int]) -> int:
 
 
 def _by_key(delivery_ids: list[int]) -> dict[int, list[int]]:
-    """The deliveries of each app key; those of a job are all of one, unless they were enqueued by hand."""
+    """Group the deliveries by app key. A job's deliveries all have the same key, unless it was enqueued by hand."""
     known = DeliveryResult.objects.filter(id__among=delivery_ids, app_key_id__isnull=False)
     key_ids = list(known.values_list("app_key_id", flat=True).distinct())
     if len(key_ids) == 1:
@@ -56,7 +56,7 @@ def _by_key(delivery_ids: list[int]) -> dict[int, list[int]]:
 
 
 def _deliver_under(key: AppKey | None, delivery_ids: list[int], rules: dict[int, Policy]) -> int:
-    """Send under one key, a batch at a time, until the rows are through or the key says no."""
+    """Send under one key, a batch at a time, until all rows are done or the key must stop."""
     if key is None or not key.is_enabled:
         return outcomes.refuse(delivery_ids, Reason.NO_APP_KEY)
     if _is_shut(key, delivery_ids):
@@ -82,14 +82,14 @@ def _deliver_under(key: AppKey | None, delivery_ids: list[int], rules: dict[int,
         attempted += _send_batch(work, rows) if rows else 0
         waiting.extendleft(reversed(claims.waited_for(rows, ids)))
     if waiting and not _is_shut(key, list(waiting)):
-        # Halted, but open again by now. No job is about the rest any more: the sweeper brings it back at once.
+        # Halted, but open again by now. The rest has no job any more: the sweeper enqueues it at once.
         claims.postpone(list(waiting), due_at=clocks.now(), reason=Reason.THROTTLED)
     return attempted
 
 
 def _not_allowed(key: AppKey, delivery_ids: list[int], refusal: hosts.HostRefusedError) -> int:
-    """Calls to the key's endpoint may not be made from here. Its pushes wait, for PROVIDER_HOSTS or the key to be
-    corrected; the key is not paused, since another machine may be allowed what this one is not. Returns 0."""
+    """Postpone the key's pushes because this machine may not call its endpoint. They wait until PROVIDER_HOSTS or the
+    key is corrected. The key is not paused, since another machine may be allowed to call the endpoint. Returns 0."""
     log.error("app key %s: %s", key, refusal)
     due_at = clocks.now() + timedelta(seconds=NOT_ALLOWED_SECONDS)
     claims.postpone(delivery_ids, due_at=due_at, reason=Reason.ENDPOINT_REFUSED)
@@ -97,8 +97,8 @@ def _not_allowed(key: AppKey, delivery_ids: list[int], refusal: hosts.HostRefuse
 
 
 def _is_shut(key: AppKey, delivery_ids: list[int]) -> bool:
-    """Whether the key lets nothing through just now. The deliveries then wait, and say why; no job is about
-    them any more, so the sweeper brings them back."""
+    """Whether the key currently lets nothing through. The deliveries then wait with a reason. They have no job any
+    more, so the sweeper enqueues them again."""
     now = clocks.now()
     if AppKey.objects.filter(pk=key.pk, paused_at__isnull=False).exists():
         claims.postpone(delivery_ids, due_at=now, reason=Reason.KEY_PAUSED)
@@ -124,7 +124,7 @@ def _claim(work: KeyWork, ids: list[int]) -> list[Claimed]:
 
 
 def _send_batch(work: KeyWork, rows: list[Claimed]) -> int:
-    """One claimed batch from presence to settled rows; whatever goes wrong, rows whose call was not made go back."""
+    """Send one claimed batch, from the presence check to settled rows. On any error, rows without a call go back."""
     pulse.moves_on()
     work.left, begun = set(), set[int]()
     try:
@@ -148,7 +148,7 @@ def _send_batch(work: KeyWork, rows: list[Claimed]) -> int:
 
 
 def _admitted(work: KeyWork, calls: list[Call], *, is_begun: bool = False) -> list[Call]:
-    """Those calls that the key's gate lets through; the rest goes back, spread over time at its rate."""
+    """Return the calls that the key's gate admits; the rows of the rest go back, spread over time at the key's rate."""
     if not calls:
         return []
     admission = gate.admit(work.key.pk, len(calls), work.key.rate_per_second)

@@ -1,4 +1,4 @@
-"""What the outcome of a list call means: for the call, and for each of its tokens."""
+"""What the outcome of a list call means, for the call and for each of its tokens."""
 
 from dataclasses import replace
 
@@ -10,13 +10,14 @@ MAX_PUSH_ID = 32
 
 
 def is_created(outcome: Outcome) -> bool:
-    """Whether the message of a list has been created at the provider, under an id that can be kept."""
+    """Whether the list's message was created at the provider, under an id that can be stored."""
     return outcome.verdict is Verdict.ACCEPTED and 0 < len(outcome.push_id) <= MAX_PUSH_ID
 
 
 def not_created(outcome: Outcome) -> Outcome:
-    """Creating pushes nothing, so an unknown fate, or a yes that names no usable id, may simply be tried again. A
-    server's error stays one; that an answer never came would say that the push may have arrived."""
+    """Return the outcome for the rows of a message that was not created. Creating pushes nothing, so an unknown
+    result, or a success without a usable id, is simply retried. A server error keeps its reason; `no_answer` would
+    claim that the push may have arrived."""
     if outcome.verdict is Verdict.ACCEPTED:
         text = "created with a push id that is too long" if outcome.push_id else "created without a push id"
         return replace(outcome, verdict=Verdict.RETRY, reason=Reason.PROVIDER_BUSY, text=text)
@@ -27,17 +28,17 @@ def not_created(outcome: Outcome) -> Outcome:
 
 
 def is_refused_whole(sender: Provider, outcome: Outcome) -> bool:
-    """Whether nothing of a list was pushed because of some token, so that each must be asked alone."""
+    """Whether nothing of the list was pushed because of some token, so that each token needs its own call."""
     return outcome.verdict is Verdict.BAD_TARGET or outcome.code in sender.refused_list_codes
 
 
 def weighed(sender: Provider, outcome: Outcome) -> Outcome:
-    """Without the word for its tokens, where the provider drops dead ones in silence."""
+    """Return the outcome without its statement about the tokens, where the provider drops dead tokens silently."""
     return outcome if sender.lists_name_bad_tokens else replace(outcome, vouches=False)
 
 
 def of_token(token: str, outcome: Outcome) -> Outcome:
-    """The outcome for one token: the provider may have named it among those that it left out."""
+    """Return the outcome for one token, which the provider may have reported as left out."""
     if token not in outcome.bad_tokens:
         return outcome
     return replace(outcome, verdict=Verdict.BAD_TARGET, reason=Reason.BAD_TOKEN, bad_tokens=())

@@ -1,4 +1,4 @@
-"""Outcomes → rows: delivery states in one statement per group, dead tokens, halted messages, paused keys."""
+"""Write outcomes to rows: delivery states in one statement per group, dead tokens, halted messages, paused keys."""
 
 import logging
 import random
@@ -28,10 +28,10 @@ from pushes.workers import pulse
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-#: The log's, and the row's for whoever reads it without the console; `PauseCode` has the words for people.
+#: For the log, and for readers of the row outside the console; `PauseCode` has the console's words.
 TOKENS_DOUBTED = "the provider refuses nearly every device token"
 Finished = Sequence[tuple[Claimed, Outcome]]
-#: What one statement can write: the next state and the provider's words; and of which record, where that is counted.
+#: What one statement writes: the next state and the provider's words, and the record where records are counted.
 Group = tuple[NextState, str, int | None, str, str, int]
 
 
@@ -44,9 +44,9 @@ def settle(
     *,
     is_begun: bool = True,
 ) -> bool:
-    """Write what became of these claimed rows. Returns whether the key may go on sending.
+    """Write the outcomes of these claimed rows. Returns whether the key may continue sending.
 
-    `is_begun` says whether `claims.begin` has counted the attempt already.
+    `is_begun` says whether `claims.begin` has already counted the attempt.
     """
     weighed = outlast_outage(partial(belief.weigh, key, finished))
     finished = _told_apart(weighed.finished)
@@ -68,8 +68,8 @@ def settle(
 
 
 def _told_apart(finished: Finished) -> Finished:
-    """A refusal for the time of the call is this machine's own affair when its clock is known to be wrong: the key is
-    good, and other machines send under it."""
+    """When this machine's clock is known to be wrong, a refusal of the call's timestamp says nothing about the key:
+    other machines can still send under it."""
     if all(outcome.blame is not Blame.CLOCK for _, outcome in finished) or not clocks.is_wrong():
         return finished
     return [
@@ -82,7 +82,7 @@ def _groups(finished: Finished, policies: dict[int, Policy]) -> dict[Group, list
     schedule = Schedule(settings.RETRY_BASE_SECONDS, settings.RETRY_MOST_SECONDS, settings.MAX_ATTEMPTS)
     now = clocks.now()
     groups: dict[Group, list[int]] = defaultdict(list)
-    # Retries of one settlement share a random spread of some steps, so that they stay few statements.
+    # Retries of one settlement share a random spread of a few steps, so that they need few statements.
     steps = [random.random() for _ in range(8)]
     for row, outcome in finished:
         attempt = Attempt(row.attempts + 1, row.expires_at, policies[row.push_type].unknown_policy)
@@ -131,8 +131,8 @@ def _write(
 
 
 def outlast_outage(write: Callable[[], T]) -> T:
-    """Run a database write whose loss would leave pushes in doubt, again for up to half a lease while
-    the database is away (restarted, deadlocked). Inside a caller's transaction it runs once."""
+    """Run a database write whose loss would leave pushes in doubt. Repeat it for up to half a lease while the
+    database is away (restarted, deadlocked). Inside a caller's transaction it runs once."""
     deadline = time.monotonic() + settings.LEASE_SECONDS / 2
     while True:
         try:
@@ -140,14 +140,14 @@ def outlast_outage(write: Callable[[], T]) -> T:
         except DatabaseError as error:
             if not outages.passes(error) or connection.in_atomic_block or time.monotonic() > deadline:
                 raise
-            log.warning("the database did not take the outcomes; trying again (%s)", error)
+            log.warning("the outcomes could not be stored; trying again (%s)", error)
             connection.close()
             time.sleep(0.2)
 
 
 def _halt_poisoned_records(key: AppKey, finished: Finished) -> None:
-    """A message that the provider refuses is refused for every device: spare it the rest. No token is
-    touched, and no other record."""
+    """Stop a record whose message the provider refuses: it would be refused for every device. Tokens and other
+    records are not affected."""
     poisoned: dict[int, Outcome] = {}
     for row, outcome in finished:
         if outcome.verdict is Verdict.FAILED and outcome.scope is Scope.MESSAGE:
@@ -166,7 +166,7 @@ def _judge_key(key: AppKey, finished: Finished) -> bool:
     if refusals:
         pausing.answer_refusal(key, refusals[0])
         return False
-    outcomes = {id(o): o for _, o in finished}.values()  # one a call, however many rows it decided
+    outcomes = {id(o): o for _, o in finished}.values()  # one per call, however many rows it is for
     failures = [o for o in outcomes if _is_failure_of_provider(o)]
     throttled = [o for o in failures if o.reason is Reason.THROTTLED]
     pause = max((o.retry_after_seconds or settings.BREAKER_BASE_SECONDS for o in throttled), default=0.0)
@@ -174,20 +174,20 @@ def _judge_key(key: AppKey, finished: Finished) -> bool:
     try:
         tripped = gate.report(key.pk, answered=answered, failed=failed, pause_seconds=pause)
     except RedisError as error:
-        # The calls are made and written down; the gate is soft state, and the rest of the answers still come.
-        log.warning("app key %s: its gate could not be told how the calls went (%s)", key, error)
+        # The calls are made and stored; the gate is soft state, and further answers are still coming in.
+        log.warning("app key %s: the gate could not be updated with the results (%s)", key, error)
         return True
     if tripped:
-        log.warning("app key %s: the breaker is open, its pushes wait", key)
+        log.warning("app key %s: the breaker is open; its pushes wait", key)
     return not tripped and not pause
 
 
 def _is_failure_of_provider(outcome: Outcome) -> bool:
-    """No answer, or one that concerns every call alike; a busy phone says nothing about the provider."""
+    """Whether the outcome is no answer, or concerns every call alike; a busy target says nothing about the provider."""
     return outcome.verdict is Verdict.UNKNOWN or (outcome.verdict is Verdict.RETRY and outcome.scope is Scope.KEY)
 
 
 def refuse(delivery_ids: Sequence[int], reason: Reason) -> int:
-    """Skip rows that can no longer be sent at all (their key was removed or disabled)."""
+    """Skip rows that can no longer be sent (their key was removed or disabled)."""
     waiting = DeliveryResult.objects.filter(id__among=set(delivery_ids), status__in=CLAIMABLE)
     return endings.end(waiting, Status.SKIPPED, reason, now=clocks.now())

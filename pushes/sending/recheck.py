@@ -1,9 +1,9 @@
-"""What may have changed since a delivery was decided on: asked once more for a claimed batch, before it leaves.
+"""Check a claimed batch once more before it is sent: what has changed since its deliveries were decided?
 
-A fresh delivery costs one look at its account's presence, where its type minds presence; whose phone it is, its claim
-has told. One that has waited (held, retried, behind a backlog) gets the whole verdict again: meanwhile its account
-may have logged out, and its message may have been taken back (`standing`). What is no longer wanted ends, or waits,
-with its reason.
+A fresh delivery costs one look at its account's presence, if its push type cares about presence; the claim has already
+read who owns the device. A delivery that has waited (held, retried, behind a backlog) gets the whole verdict again:
+its account may have logged out, and its message may have been recalled (`standing`). A delivery that is no longer
+wanted ends, or waits, with its reason.
 """
 
 from collections import Counter, defaultdict
@@ -32,7 +32,7 @@ FRESH_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claimed batch's token, app and key, and the moment at which it is judged."""
+    """A claimed batch's claim token, app and key, and the time of the check."""
 
     token: str
     app: str
@@ -42,7 +42,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of a delivery that is not sent now."""
+    """The new state of a delivery that is not sent now."""
 
     status: Status
     reason: Reason
@@ -53,7 +53,7 @@ Judge = Callable[[Sequence[Claimed], Claim, Mapping[int, Policy]], dict[int, Cha
 
 
 def still_wanted(rows: Sequence[Claimed], claim: Claim, policies: Mapping[int, Policy]) -> list[Claimed]:
-    """Those of the claimed rows that are to be sent now; the others are settled. Raises redis.RedisError."""
+    """Return the claimed rows that are to be sent now, and settle the others. Raises redis.RedisError."""
     wanted = _without_halted_broadcasts(rows, claim)
     for judge in (_outside_window, _refused, _read):
         wanted = _apart_from(judge(wanted, claim, policies), wanted, claim)
@@ -96,12 +96,13 @@ def _settle(changes: Mapping[int, Change], rows: Sequence[Claimed], claim: Claim
 
 
 def _without_halted_broadcasts(rows: Sequence[Claimed], claim: Claim) -> list[Claimed]:
-    """`pause` and `cancel` stop what waits; what was being sent at that moment and came back stops here."""
+    """Stop rows of paused and cancelled broadcasts. `pause` and `cancel` stop the waiting rows; a row that was being
+    sent at that moment and came back stops here."""
     record_ids = {row.record_id for row in rows if row.kind == Kind.BROADCAST}
     if not record_ids or not _halted(states(record_ids), claim):
         return list(rows)
     with transaction.atomic():
-        # Once more under the broadcasts' locks: whoever resumes one meanwhile finds what is held here.
+        # Once more under the broadcasts' locks: a `resume` at the same time then finds the rows that are held here.
         halted = _halted(states(record_ids, lock=True), claim)
         changes = {row.id: halted[row.record_id] for row in rows if row.record_id in halted}
         return _apart_from(changes, rows, claim)
@@ -134,7 +135,7 @@ def _outside_window(rows: Sequence[Claimed], claim: Claim, policies: Mapping[int
 
 
 def _own_window_policies(rows: Sequence[Claimed]) -> dict[int, str]:
-    """Of the records that have one: operators may choose it for a broadcast, and for nothing else."""
+    """Return the window policies of records that have their own: only broadcasts can."""
     record_ids = {row.record_id for row in rows if row.kind == Kind.BROADCAST}
     if not record_ids:
         return {}
@@ -157,14 +158,14 @@ def _refused(rows: Sequence[Claimed], claim: Claim, policies: Mapping[int, Polic
     for row in rows:
         if row.id not in reasons and row.has_left_its_owner:
             reasons[row.id] = Reason.NO_DEVICE
-        # A push for a message that is being read is a ghost.
+        # The reader sees the message in the app: a push would be redundant.
         if row.id not in reasons and row.account_id in online and policies[row.push_type].skips_online:
             reasons[row.id] = Reason.ONLINE
     return {row_id: Change(Status.SKIPPED, reason) for row_id, reason in reasons.items()}
 
 
 def _read(rows: Sequence[Claimed], _claim: Claim, _policies: Mapping[int, Policy]) -> dict[int, Change]:
-    """Chat pushes whose message has been read: its sequence number is not beyond the account's read position."""
+    """Return chat pushes whose message was read: its sequence number is not beyond the account's read position."""
     chats = [row for row in rows if row.kind in lanes.SHARDED] if settings.READ_POSITION_KEY else []
     if not chats:
         return {}
@@ -188,7 +189,7 @@ def _read(rows: Sequence[Claimed], _claim: Claim, _policies: Mapping[int, Policy
 
 
 def _verdicts(rows: Sequence[Claimed], app: str, policies: Mapping[int, Policy], online: set[str]) -> dict[int, Reason]:
-    """The reasons against those rows that would be refused today."""
+    """Return the reasons of the rows whose account would be refused now."""
     ids = list(dict.fromkeys(row.account_id for row in rows))
     known = directory()
     facts, devices = known.accounts(ids), known.devices(ids, app)
@@ -204,7 +205,7 @@ def _verdicts(rows: Sequence[Claimed], app: str, policies: Mapping[int, Policy],
         person = Recipient(
             row.account_id, facts.get(row.account_id), row.account_id in online, tuple(devices.get(row.account_id, ()))
         )
-        # The device is this very one, not any that the account has by now.
+        # Only this device counts, not others that the account has by now.
         person = person._replace(devices=tuple(d for d in person.devices if d.token == row.token))
         reason = eligibility.verdict(person, policies[row.push_type], conversation=conversation, sender_id=sender_id)
         if reason is not None:

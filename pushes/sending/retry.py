@@ -1,4 +1,4 @@
-"""What follows from an outcome. Pure, and the only place that decides on another attempt."""
+"""Decide the next state of a delivery from an outcome. Pure, and the only place that decides on another attempt."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from pushes.values import Outcome, Scope, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Exponential back-off: `base_seconds` doubled with every attempt, up to `most_seconds`, then spread
-    over 50 to 100 % of that, so that what failed together does not come back together."""
+    """Exponential back-off: `base_seconds`, doubled with every attempt up to `most_seconds`, with a jitter of 50 to
+    100 % of that, so that deliveries that failed together do not retry together."""
 
     base_seconds: float
     most_seconds: float
@@ -33,8 +33,8 @@ class Attempt(NamedTuple):
 
 
 class NextState(NamedTuple):
-    """The state a delivery takes; `counts` is False when the attempt was none of its own doing. `may_have_arrived`
-    stays with the delivery, whatever its later attempts come to."""
+    """The state that a delivery takes. `counts` is False when the attempt does not count against the delivery.
+    `may_have_arrived` stays with the delivery, whatever its later attempts return."""
 
     status: Status
     reason: Reason | None = None
@@ -49,7 +49,7 @@ _ACCEPTED = NextState(Status.ACCEPTED)
 def next_state(
     outcome: Outcome, attempt: Attempt, schedule: Schedule, now: datetime, random: Callable[[], float]
 ) -> NextState:
-    """The state that `outcome` leads to.
+    """Return the state that `outcome` leads to.
 
     - accepted → accepted; a bad target or a refused message → failed;
     - refused credentials → retrying, uncounted: the key is paused, its pushes wait;
@@ -75,7 +75,7 @@ def _again(
 ) -> NextState:
     is_throttled = outcome.reason is Reason.THROTTLED
     if attempt.attempts >= schedule.max_attempts and not is_throttled:
-        # The last word on a push that may have arrived is that nobody knows, not that it failed.
+        # A push that may have arrived ends as unknown, not as failed.
         status = Status.UNKNOWN if outcome.verdict is Verdict.UNKNOWN else Status.FAILED
         return NextState(status, Reason.TOO_MANY_ATTEMPTS)
     wait = schedule.delay(attempt.attempts, random)

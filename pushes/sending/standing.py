@@ -1,8 +1,8 @@
-"""Whether what has waited still stands: asked once more for a claimed batch, before it leaves.
+"""Check once more, before a claimed batch is sent, whether its pushes were withdrawn or recalled.
 
-A push that was withdrawn while it was under way comes back as no retry; and of a chat push that has waited (for its
-burst, a reader, the morning, a retry, behind a backlog) the source is asked whether its message was taken back, with
-all that its burst stands for. What goes out at once costs nothing here.
+A push that was withdrawn during its call is not retried. For a chat push that has waited (for its burst, its reader,
+its delivery window, a retry, or behind a backlog), the source is asked whether its message, or any message of its
+burst, was recalled. A push that is sent at once costs nothing here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,13 +18,13 @@ from pushes.models import DeliveryResult, PushRecord
 from pushes.names import Reason, Status
 from pushes.values import Policy, SourceMessage
 
-#: What was accepted longer ago than this has waited, even if nobody has held it.
+#: A push that was accepted longer ago than this has waited, even if it was never held.
 WAITED_SECONDS = 2.0
 
 
 @dataclass(slots=True)
 class Findings:
-    """Of claimed rows: why some are not to be sent, and for how many messages others stand by now."""
+    """For claimed rows: why some must not be sent, and for how many messages others stand now."""
 
     ended: dict[int, Reason] = field(default_factory=dict)
     stands_for: dict[int, int] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Findings:
 
 
 def look(rows: Sequence[Claimed], policies: Mapping[int, Policy], now: datetime) -> Findings:
-    """What has happened to those of the rows that have waited. Changes nothing."""
+    """Find what has happened to the rows that have waited. Changes nothing."""
     waited = [row for row in rows if _has_waited(row, policies[row.push_type], now)]
     found = Findings()
     if not waited:
@@ -49,7 +49,7 @@ def look(rows: Sequence[Claimed], policies: Mapping[int, Policy], now: datetime)
 
 
 def _has_waited(row: Claimed, policy: Policy, now: datetime) -> bool:
-    """Whoever holds, retries or wakes a row gives it another due time than that of its making."""
+    """Whether the row has waited: a row that was held, retried or woken is due at another time than it was created."""
     if row.attempts or row.due_at > row.created_at:
         return True
     if row.kind not in lanes.SHARDED:
@@ -60,14 +60,14 @@ def _has_waited(row: Claimed, policy: Policy, now: datetime) -> bool:
 
 
 def _facts(record_ids: Iterable[int]) -> dict[int, tuple[SourceMessage, bool]]:
-    """Of each record what its source is asked by, and whether it was withdrawn."""
+    """Return for each record what its source needs to know, and whether the record was withdrawn."""
     records = PushRecord.objects.filter(id__among=set(record_ids))
     found = records.values_list(*SourceMessage._fields[1:], "withdrawn_at", "id")
     return {pk: (SourceMessage(pk, *message), at is not None) for *message, at, pk in found}
 
 
 def _ask(found: Findings, chats: Sequence[Claimed], messages: Sequence[SourceMessage]) -> None:
-    """Of the rows' own messages, and of what was merged into them: one question for all."""
+    """Ask about the rows' own messages and the messages merged into them, in one question."""
     found.bursts = [
         Waiting(row.id, row.record_id, row.account_id, row.burst, row.stands_for)
         for row in chats
@@ -83,8 +83,8 @@ def _ask(found: Findings, chats: Sequence[Claimed], messages: Sequence[SourceMes
 
 
 def part(found: Findings, claim_token: str, now: datetime) -> dict[int, int]:
-    """Take what is gone out of the bursts, in the caller's transaction, which also ends what has ended. Returns for how
-    many messages the remaining rows stand."""
+    """Remove the recalled messages from the bursts, in the caller's transaction, which also settles the ended rows.
+    Returns for how many messages the remaining rows stand."""
     if not found.gone or not found.bursts:
         return {}
     ours = claims.still_held([row.id for row in found.bursts], claim_token)

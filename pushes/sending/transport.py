@@ -1,4 +1,4 @@
-"""Calls on their way: the thread's connections to the providers, and answers as they come in."""
+"""Calls in flight: each thread's connections to the providers, and the answers as they come in."""
 
 import threading
 from collections import deque
@@ -19,7 +19,7 @@ COLLECT_SECONDS = 0.25
 
 
 class _Connections(threading.local):
-    """Each sending thread's own connections; they outlive the job, so that they stay alive."""
+    """Each sending thread's own connections. They outlive the job, so that they are reused."""
 
     window: HttpWindow | None = None
 
@@ -28,7 +28,7 @@ _connections = _Connections()
 
 
 def concurrency() -> int:
-    """Calls under way at once in one thread: its share of the process's SEND_CONCURRENCY."""
+    """Return how many calls one thread may have in flight: its share of the process's SEND_CONCURRENCY."""
     return max(1, int(settings.SEND_CONCURRENCY) // int(settings.SEND_THREADS))
 
 
@@ -41,9 +41,10 @@ def _window() -> HttpWindow:
 def outcomes_of(
     sender: Provider, requests: dict[T, HttpRequest], leaves: Callable[[T], None] = lambda _: None
 ) -> Generator[tuple[T, Outcome], None, None]:
-    """Run the requests, as many at once as the window holds, and read each answer as it comes. To be closed.
+    """Run the requests, as many at once as the window holds, and yield each outcome as it comes. The caller must
+    close the generator.
 
-    `leaves` is told of each before it is handed to the window: of the others nothing has left.
+    `leaves` is called with each request before it is handed to the window: nothing of the others has left.
     """
     window = _window()
     waiting = deque(requests.items())
@@ -54,12 +55,12 @@ def outcomes_of(
                 leaves(number)
                 try:
                     window.add(number, request)
-                except ValueError as error:  # an address that is none
+                except ValueError as error:  # not a valid address
                     yield number, sender.read(TransportFailure(False, str(error)))
             for tag, answer in window.collect(COLLECT_SECONDS):
                 yield tag, sender.read(answer)
     finally:
         if window.in_flight:
-            # Left by an error: the next job must not take these calls' answers for those to its own.
+            # Left by an error: the next job must not take these calls' answers for its own.
             _connections.window = None
             window.close()

@@ -1,1 +1,1 @@
-"""Under the ORM and beside it: bulk writes, look-ups by many keys, clocks, outages, the Redis client."""
+"""Storage below and beside the ORM: bulk writes, look-ups by many keys, clocks, outages, the Redis client."""

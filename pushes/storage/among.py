@@ -1,9 +1,9 @@
-"""`id__among=ids` and `account_id__among=ids`: like `in`, for many keys at once; of text at
-half of its CPU, of integers at a third.
+"""The lookup `among`: `id__among=ids` and `account_id__among=ids` are like `in` for many keys, at half of the CPU for
+text, and a third for integers.
 
-Django prepares every single value of an `in` for its field. These values are what the column holds already:
-integers, which are written into the statement, or text, which goes as parameters. A batch of a few hundred
-claimed rows is named in half a dozen statements, so this is a tenth of the cost of a push.
+Django prepares every single value of an `in` for its field. These values are already in the column's form: integers,
+which are written into the statement, or text, which is passed as parameters. A batch of a few hundred claimed rows is
+named in half a dozen statements, so this saves a tenth of the cost of a push.
 """
 
 from collections.abc import Iterable

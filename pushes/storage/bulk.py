@@ -1,5 +1,5 @@
-"""Many rows in one statement. The ORM's `bulk_create` costs 25 times the CPU (docs/performance.md),
-and this is the hottest write of the platform."""
+"""Insert many rows in one statement, for the hottest write of the platform. The ORM's `bulk_create` costs 25 times the
+CPU (docs/performance.md)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -34,7 +34,7 @@ def insert_rows(model: type[models.Model], rows: Sequence[NamedTuple], *, ignore
 def _insert_sql(
     vendor: str, model: type[models.Model], fields: tuple[str, ...], ignore_conflicts: bool
 ) -> tuple[str, str]:
-    """What stands before and after the rows."""
+    """Return the SQL before and after the rows."""
     quote = connection.ops.quote_name
     columns = ", ".join(quote(_column(model, name)) for name in fields)
     head = f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES"
@@ -46,9 +46,9 @@ def _insert_sql(
 
 
 def _literal_rows(rows: Sequence[Sequence[Any]], client: Any) -> Iterator[bytes]:
-    """Each row as SQL, quoted by MariaDB's own client library. Column by column, because most columns of a batch
-    hold few different values: the client's own `executemany` looks at every single one, at two and a half times
-    the cost."""
+    """Return each row as SQL, quoted by MariaDB's own client library. This works column by column, because most columns
+    of a batch hold few different values: the client's own `executemany` quotes every single value, at two and a half
+    times the cost."""
     columns = [_literals(column, client) for column in zip(*rows, strict=True)]
     return (b"(%b)" % b",".join(row) for row in zip(*columns, strict=True))
 
@@ -66,7 +66,7 @@ def _literals(values: Iterable[Any], client: Any) -> list[bytes]:
 
 
 def _statements(rows: Iterable[bytes]) -> Iterator[bytes]:
-    """The rows of each statement."""
+    """Return the rows of each statement."""
     waiting: list[bytes] = []
     size = 0
     for row in rows:
@@ -81,20 +81,20 @@ def _statements(rows: Iterable[bytes]) -> Iterator[bytes]:
 def _column(model: type[models.Model], name: str) -> str:
     field = model._meta.pk if name == "pk" else model._meta.get_field(name)
     if not isinstance(field, models.Field) or field.column is None:
-        raise ValueError(f"{model.__name__}.{name} is no column")
+        raise ValueError(f"{model.__name__}.{name} is not a column")
     return field.column
 
 
 @lru_cache(maxsize=1_024)
 def db_datetime(value: datetime | None) -> Any:
-    """An aware datetime in the form that the current database stores. Remembered, because most rows of a
-    batch share their instants."""
+    """Return an aware datetime in the form that the current database stores. Cached, because most rows of a batch share
+    their instants."""
     return None if value is None else connection.ops.adapt_datetimefield_value(value)
 
 
 def locked(queryset: "models.QuerySet[Any, Any]") -> "models.QuerySet[Any, Any]":
-    """`queryset` with its rows locked until the transaction ends; rows that another process holds are
-    left out where the database can do that. (SQLite needs no row locks: it has one writer at a time.)"""
+    """Return `queryset` with its rows locked until the transaction ends, without rows that another process has locked,
+    where the database supports that. (SQLite needs no row locks: it has one writer at a time.)"""
     if connection.features.has_select_for_update_skip_locked:
         return queryset.select_for_update(skip_locked=True)
     return queryset.select_for_update()

@@ -1,9 +1,9 @@
-"""Whose clock counts: the database's. Due times, expiries and leases are shared by all machines, so they are written
-and judged by one clock, whatever a machine's own says.
+"""The shared clock: the database's. All machines share due times, expiries and leases, so these are written and
+compared by the database's clock, whatever a machine's own clock says.
 
-`now` is this machine's own time as long as it agrees with the database's, and else the database's, measured over a
-connection of its own every few seconds and carried on by the monotonic clock, which nobody sets. `database_time` is for
-statements. With SQLite there is one machine, and its clock.
+`now` is this machine's own time as long as it agrees with the database's. Otherwise it is the database's time, measured
+every few seconds over a separate connection, and extrapolated by the monotonic clock, which is never set.
+`database_time` is for statements. With SQLite there is one machine, and its clock.
 """
 
 import logging
@@ -25,11 +25,11 @@ from pushes.storage import probe, shared_redis
 
 log = logging.getLogger(__name__)
 
-#: More than this is told as a problem. Pushes become due, late and old by so much too early or too late.
+#: A larger difference is reported as a problem: pushes become due or expire too early or too late by that much.
 MAX_SKEW_SECONDS = 2.0
-#: Clocks that differ by less agree: measuring is no better.
+#: Clocks that differ by less are equal: a measurement is no more exact.
 AGREE = timedelta(seconds=0.5)
-#: A reading of the database's clock is good for so long; while the clocks disagree, for the shorter time.
+#: How long a reading of the database's clock is valid; the shorter time applies while the clocks disagree.
 READING_SECONDS, DOUBTED_SECONDS, ASK_SECONDS = 60.0, 5.0, 2
 
 
@@ -49,7 +49,7 @@ class Reading(NamedTuple):
 
 
 class _Process:
-    """The latest reading of this process, and the lock of whoever makes the next one."""
+    """The latest reading of this process, and the lock for making the next one."""
 
     reading: Reading | None = None
     tried_at = float("-inf")
@@ -57,7 +57,7 @@ class _Process:
 
 
 def now() -> datetime:
-    """The time that all machines share."""
+    """Return the time that all machines share."""
     own = timezone.now()
     if connection.vendor != "mysql":
         return own
@@ -69,7 +69,7 @@ def now() -> datetime:
 
 
 def _read_again() -> Reading | None:
-    """A new reading, if nobody else makes one just now and the last attempt is a while ago; else the latest."""
+    """Return a new reading, or the latest one if another thread is reading now or the last attempt is recent."""
     if time.monotonic() - _Process.tried_at > DOUBTED_SECONDS and _Process.lock.acquire(blocking=False):
         try:
             _Process.tried_at = time.monotonic()
@@ -82,8 +82,8 @@ def _read_again() -> Reading | None:
 
 
 def ask_database(*, seconds: int) -> None:
-    """Ask the database for its time over a connection of its own, and remember it. Raises django.db.Error when it does
-    not answer within about `seconds`."""
+    """Read the database's time over a separate connection, and remember it. Raises django.db.Error when the database
+    does not answer within about `seconds`."""
     if connection.vendor != "mysql":
         probe.ask(seconds=seconds)
         return
@@ -94,7 +94,7 @@ def ask_database(*, seconds: int) -> None:
 
 
 def database_time(now: datetime, *, seconds: float = 0.0) -> Any:
-    """`seconds` from now by the database's clock, for a statement. SQLite's is the machine's own: from `now`, then."""
+    """Return an expression for `seconds` from now by the database's clock; with SQLite it starts from `now`."""
     if connection.vendor != "mysql":
         return now + timedelta(seconds=seconds)
     microseconds = int(seconds * 1_000_000)
@@ -102,8 +102,8 @@ def database_time(now: datetime, *, seconds: float = 0.0) -> Any:
 
 
 def seconds_ahead() -> dict[str, float]:
-    """How far this machine's clock is ahead of the database server's and of Redis's (negative: behind), for certain:
-    the time that asking took is not counted. One that does not answer is absent, and so is SQLite."""
+    """Return by how much this machine's clock is certainly ahead of the database server's and of Redis's (negative:
+    behind): the time that asking took is not counted. Servers that do not answer, and SQLite, are absent."""
     found: dict[str, float] = {}
     for name, ask in (("database", _database_clock), ("redis", _redis_clock)):
         try:
@@ -116,7 +116,7 @@ def seconds_ahead() -> dict[str, float]:
 
 
 def problems() -> dict[str, str]:
-    """A sentence for every clock that differs too much, by whose it is."""
+    """Return a sentence for every clock that differs too much, by server."""
     names = {"database": _("the database server"), "redis": _("the Redis server")}
     return {
         name: _("The clock of this machine differs by %(seconds)s s from that of %(server)s: set both by NTP.")
@@ -127,14 +127,14 @@ def problems() -> dict[str, str]:
 
 
 def is_wrong() -> bool:
-    """Whether this machine's own clock is known to be wrong: by the database's, or where that is the machine's own or
-    does not answer, by Redis's."""
+    """Whether this machine's clock is known to be wrong: compared with the database's clock or, if that is on this
+    machine or does not answer, with Redis's."""
     found = seconds_ahead()
     return abs(found.get("database", found.get("redis", 0.0))) > MAX_SKEW_SECONDS
 
 
 def warn() -> None:
-    """Say so in the log; for the start of a process."""
+    """Log the problems; for the start of a process."""
     for text in problems().values():
         log.warning("%s", text)
 
@@ -145,7 +145,7 @@ def _ahead_of(ask: Callable[[], float | None]) -> float | None:
     after = time.time()
     if there is None:
         return None
-    # Theirs was read at some moment in between.
+    # The server's clock was read at some moment in between.
     return before - there if there < before else min(0.0, after - there)
 
 
@@ -157,7 +157,7 @@ def _database_clock() -> float | None:
 
 
 def _asked(cursor: Any) -> datetime:
-    # As text: what becomes of an instant on the way is the connection's business.
+    # As text, because connections convert instants differently.
     cursor.execute("SELECT CAST(UTC_TIMESTAMP(6) AS CHAR)")
     (text,) = cursor.fetchone()
     return datetime.fromisoformat(f"{text}+00:00")

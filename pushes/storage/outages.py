@@ -1,20 +1,20 @@
-"""Which errors of a database pass by themselves. The one place that knows: whoever waits and tries again asks here, and
-whoever meets an error that will be the same the next time ends with it.
+"""Decide which database errors are temporary. All code that waits and retries asks here; any other error ends the work
+that met it.
 
-Django's classes do not say it: an `OperationalError` is a server that restarts as well as a statement that is too
-large for it.
+Django's classes do not tell: an `OperationalError` is raised by a restarting server as well as for a statement that
+is too large for the server.
 """
 
 from django.db import DataError, Error, InterfaceError, OperationalError, ProgrammingError
 
-#: MariaDB's and MySQL's numbers: a connection that is lost or was never made (2…: the client library's own).
+#: Error numbers of MariaDB and MySQL: a connection that was lost or never made (2…: from the client library).
 _LOST = frozenset({1053, 1077, 1079, 1080, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1927})
 _LOST |= {2002, 2003, 2005, 2006, 2012, 2013, 2014, 2024, 2026, 2027, 2048, 2055, 4031}
 #: Locked, interrupted, full of connections or of data, read-only for now, a table that was just altered.
 _BUSY = frozenset({1020, 1021, 1040, 1047, 1114, 1180, 1203, 1205, 1206, 1213, 1226, 1290, 1317})
 _BUSY |= {1412, 1613, 1614, 1615, 1637, 1792, 1836, 1969, 3024, 3058, 3100, 3101, 3572}
 _PASSING_NUMBERS = _LOST | _BUSY
-#: How SQLite says the like. All its other operational errors are about the statement or the tables.
+#: SQLite's messages for the same. All its other operational errors are about the statement or the tables.
 _PASSING_WORDS = (
     "is locked",
     "disk i/o error",
@@ -25,15 +25,15 @@ _PASSING_WORDS = (
     "readonly database",
 )
 _LASTING_WORDS = ("too large", "too many", "too big", "syntax error", "no such ", "has no column")
-#: The tables or the rights are not what the program needs: an operator has to act, and no single row is to blame.
+#: Tables or privileges are not what the program needs: an operator has to act, and no single row is to blame.
 _SET_UP_NUMBERS = frozenset({1044, 1045, 1049, 1054, 1142, 1143, 1146, 1227, 1364, 1698})
 _SET_UP_WORDS = ("no such table", "no such column", "has no column")
 
 
 def passes(error: BaseException) -> bool:
-    """Whether the same may go through the next time: a lost connection, a lock, a server that is busy or full."""
+    """Whether the same statement may succeed the next time: a lost connection, a lock, a busy or full server."""
     if isinstance(error, InterfaceError):
-        # A connection that is closed already; SQLite also says it of a value that no column can hold.
+        # A connection that is already closed; SQLite also raises it for a value that no column can hold.
         return "binding parameter" not in str(error).lower()
     if not isinstance(error, Error) or isinstance(error, DataError | ProgrammingError):
         return False
@@ -45,18 +45,18 @@ def passes(error: BaseException) -> bool:
         return number in _PASSING_NUMBERS
     if not isinstance(error, OperationalError):
         return False
-    # What no driver has raised is somebody's way of saying that a database is away.
+    # An error without a driver's error behind it was raised by code that reports an outage.
     return _says(error, _PASSING_WORDS) or not (error.__cause__ or _says(error, _LASTING_WORDS))
 
 
 def is_locked(error: BaseException) -> bool:
-    """Whether another session's lock was waited for in vain."""
+    """Whether waiting for another session's lock timed out."""
     return isinstance(error, Error) and (error.args[:1] == (1205,) or _says(error, ("is locked",)))
 
 
 def concerns_everything(error: BaseException) -> bool:
-    """Whether the work that met this error is not to blame: it passes, or the tables or the rights are wrong. Such work
-    waits; with any other error it will never be done."""
+    """Whether the error is not the fault of the work that met it: it is temporary, or tables or privileges are wrong.
+    Such work waits; after any other error it can never succeed."""
     number = error.args[0] if isinstance(error, Error) and error.args else None
     return passes(error) or number in _SET_UP_NUMBERS or (isinstance(error, Error) and _says(error, _SET_UP_WORDS))
 

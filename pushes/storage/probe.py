@@ -1,5 +1,5 @@
-"""A connection of its own to a database, for a moment and with short time-outs: to see whether it answers at all,
-whatever the process's other connections are about."""
+"""Probe a database over a separate, short-lived connection with short time-outs, independently of the process's other
+connections."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 @contextmanager
 def cursor(alias: str = DEFAULT_DB_ALIAS, *, seconds: int) -> Iterator[Any]:
-    """Connecting and each answer may take `seconds`. Raises django.db.Error."""
+    """Open a cursor. Connecting and each answer may take `seconds`. Raises django.db.Error."""
     connection: BaseDatabaseWrapper = connections[alias].copy()
     if connection.vendor == "mysql":
         bounds = {"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds}
@@ -24,7 +24,7 @@ def cursor(alias: str = DEFAULT_DB_ALIAS, *, seconds: int) -> Iterator[Any]:
 
 
 def ask(alias: str = DEFAULT_DB_ALIAS, *, seconds: int) -> None:
-    """Raises django.db.Error when the database does not answer."""
+    """Ask the database for any answer. Raises django.db.Error when it does not answer."""
     with cursor(alias, seconds=seconds) as made:
         made.execute("SELECT 1")
         made.fetchone()

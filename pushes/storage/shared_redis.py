@@ -1,4 +1,4 @@
-"""The process's own Redis clients, one for each server."""
+"""The Redis clients of the process, one per server."""
 
 from functools import lru_cache
 
@@ -14,5 +14,5 @@ def client(url: str) -> Redis:
 
 
 def connection() -> Redis:
-    """The process's Redis client, for short commands. Every command may raise `redis.RedisError`."""
+    """Return the process's Redis client for short commands. Every command may raise `redis.RedisError`."""
     return client(settings.RQ_QUEUES[lanes.send_queue(lanes.SYSTEM)]["URL"])

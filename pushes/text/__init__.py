@@ -1,1 +1,1 @@
-"""Text as other people write it: what it shows, how ids and tokens are spelled, JSON, CSV and spreadsheets."""
+"""Text from outside: visible characters, spelling of ids and tokens, JSON, CSV and spreadsheets."""

@@ -1,7 +1,7 @@
-"""Text as people see it: what shows nothing, what turns the text around it, and where one character ends.
+"""Text as people see it: invisible text, direction controls, and the boundaries of characters.
 
-A character here is what a reader takes for one (a grapheme cluster, UAX #29): a flag, a family of emoji, a letter with
-its marks. Everything that cuts text cuts it between two of them, here and nowhere else.
+A character here is a grapheme cluster (UAX #29): a flag, a family emoji, a letter with its marks. Text is cut only
+here, and only between two characters.
 """
 
 import re
@@ -10,39 +10,39 @@ from collections.abc import Callable
 import regex
 
 ELLIPSIS = "…"
-#: Marks upon one letter beyond these are no language's; they only deface what stands around them.
+#: No language puts more marks on one letter; more only deface the text around it.
 MAX_MARKS = 8
-#: A cluster of more code points than this is no character that anybody reads, and may be cut apart.
+#: A cluster of more code points than this is not a readable character, and may be cut apart.
 MAX_CLUSTER = 32
-#: More characters than these before the first that shows something are nobody's layout; they would fill what is cut.
+#: More invisible characters than this at the beginning are not layout; they would fill the room of the cut text.
 MAX_LEAD = 32
 
-#: Of these nothing shows: blanks, controls, formats, fillers, and marks that have no letter to stand on.
+#: Anything but blanks, controls, formats, fillers, and marks without a letter: what a reader can see.
 _SHOWN = regex.compile(
     r"[^\p{White_Space}\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cs}\p{M}\u2800\ufffc\U0001d159"
     r"[\p{Cf}--\p{Prepended_Concatenation_Mark}]]",
     regex.V1,
 )
-#: Those of the direction controls that open something, and what closes it.
+#: The direction controls that open a run, and what closes each.
 _OPENERS = dict.fromkeys("\u202a\u202b\u202d\u202e", "\u202c") | dict.fromkeys("\u2066\u2067\u2068", "\u2069")
 _PDF, _PDI = "\u202c", "\u2069"
 _TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
-#: The same, the marks of a direction, and the retired controls of U+206A to U+206F.
+#: All direction controls: those above, the direction marks, and the deprecated controls U+206A to U+206F.
 _DIRECTIONS = re.compile("[\u200e\u200f\u061c\u202a-\u202e\u2066-\u206f]")
 _CLUSTER = regex.compile(r"\X")
 _CROWD = regex.compile(
     rf"([\p{{M}}\p{{GCB=Extend}}\p{{GCB=ZWJ}}]{{{MAX_MARKS}}})[\p{{M}}\p{{GCB=Extend}}\p{{GCB=ZWJ}}]+", regex.V1
 )
-#: Characters that nothing joins, marks or turns: Latin, Chinese, their punctuation. Most text is made of them alone.
+#: Characters that never combine with others: Latin, Chinese, their punctuation. Most text has no others.
 _PLAIN_CLASS = "[ -~\u2014\u2018-\u201d\u2026\u3000-\u3029\u3400-\u4dbf\u4e00-\u9fff\uff01-\uff60]"
 _IS_PLAIN = re.compile(f"{_PLAIN_CLASS}*").fullmatch
-#: Between two of them is a boundary, whatever precedes.
+#: Between two of these is always a boundary, whatever precedes.
 _PLAIN_PAIR = re.compile(f"{_PLAIN_CLASS}{{2}}")
 _JOINER = "\u200d"
 
 
 def is_blank(text: str) -> bool:
-    """Whether `text` shows nothing, and so counts as none."""
+    """Whether `text` has no visible character, and so counts as empty."""
     return not ("!" <= text[:1] <= "~") and _SHOWN.search(text) is None
 
 
@@ -51,7 +51,7 @@ def _is_plain(text: str) -> bool:
 
 
 def shown_from(text: str) -> str:
-    """`text` from its first character that shows something; "" when there is none."""
+    """Return `text` from its first visible character on; "" when there is none."""
     first = _SHOWN.search(text)
     return text[first.start() :] if first else ""
 
@@ -62,31 +62,31 @@ def _without_lead(text: str) -> str:
 
 
 def without_directions(text: str) -> str:
-    """`text` without what turns text around: for names, which stand in other people's sentences."""
+    """Return `text` without direction controls: for names, which appear inside other sentences."""
     return text if _is_plain(text) else _DIRECTIONS.sub("", text)
 
 
 def name(text: str) -> str:
-    """A name or a title as it may stand anywhere; "" when it shows nothing."""
+    """Return a name or a title that is safe in any sentence; "" when it is invisible."""
     if is_blank(text):
         return ""
     return text if _is_plain(text) else bounded(without_directions(_without_lead(text)))
 
 
 def body(text: str) -> str:
-    """A text as it may stand before others: what it opens is closed; "" when it shows nothing."""
+    """Return a text that is safe before other text: its directions are closed; "" when it is invisible."""
     if is_blank(text):
         return ""
     return text if _is_plain(text) else closed(bounded(_without_lead(text)))
 
 
 def bounded(text: str) -> str:
-    """`text` with at most MAX_MARKS marks upon each letter."""
+    """Return `text` with at most MAX_MARKS marks on each letter."""
     return text if _is_plain(text) else _CROWD.sub(r"\1", text)
 
 
 def closed(text: str) -> str:
-    """`text` with every direction that it opens closed at its end, and without what closes nothing."""
+    """Return `text` with every open direction closed at its end, and without closing controls that close nothing."""
     if text.isascii() or not _TURNS.search(text):
         return text
     waiting: list[str] = []
@@ -95,7 +95,8 @@ def closed(text: str) -> str:
 
 
 def _balanced(control: str, waiting: list[str]) -> str:
-    """`waiting` has what is to close what is open. An isolate's end ends whatever was opened inside it."""
+    """Balance direction controls. `waiting` holds the closing controls of the open ones. The end of an isolate also
+    ends everything opened inside it."""
     if control in _OPENERS:
         waiting.append(_OPENERS[control])
         return control
@@ -108,7 +109,7 @@ def _balanced(control: str, waiting: list[str]) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """At most `most` code points, an ellipsis marking the cut; "" when there is no room for that."""
+    """Cut `text` to at most `most` code points, with an ellipsis for the cut; "" when there is no room for that."""
     if len(text) <= most:
         return text
     if most > 1 and _is_plain(text[:most]):
@@ -117,8 +118,8 @@ def shorten(text: str, most: int) -> str:
 
 
 def cut(text: str, fits: Callable[[str], bool]) -> str:
-    """The longest beginning of `text` that `fits` with an ellipsis at its end, if anything is missing; "" when not
-    even the ellipsis fits. What fits must do so with less of the text, too. Directions are closed again."""
+    """Return the longest beginning of `text` that `fits`, with an ellipsis if anything is missing; "" when not even the
+    ellipsis fits. `fits` must be monotonic: any shorter text fits too. Directions are closed again."""
     whole = bounded(text)
     if fits(whole):
         return whole
@@ -135,8 +136,8 @@ def cut(text: str, fits: Callable[[str], bool]) -> str:
 
 
 def _boundary(text: str, end: int, *, is_defaced: bool) -> int:
-    """The last place up to `end` that lies between two characters. A character that nobody reads is cut apart, and
-    so is a first one that was defaced."""
+    """Return the last boundary between two characters up to `end`. An unreadably long character is cut apart, and so
+    is a defaced first one."""
     if end == 0 or end == len(text) or _PLAIN_PAIR.match(text, end - 1):
         return end
     for cluster in _CLUSTER.finditer(text):

@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet shows and does not run: the one place that writes it."""
+"""Write CSV without formulas that a spreadsheet would run; the only place that writes CSV."""
 
 import csv
 import io
@@ -6,23 +6,22 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-#: A cell that begins so is a formula, or may be read as one; also with full-width signs, which some spreadsheets take
-#: for the plain ones.
+#: A cell with this beginning is a formula, or may be read as one; some spreadsheets also accept the full-width signs.
 _FORMULA_SIGNS = frozenset("=+-−@\t\r\n")
 _FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
 def lines(rows: Iterable[Sequence[Any]]) -> bytes:
-    """The rows as lines of UTF-8, every text among their cells harmless."""
+    """Return the rows as lines of UTF-8, with every text cell made harmless."""
     text = io.StringIO()
     csv.writer(text).writerows([[harmless(cell) for cell in row] for row in rows])
     return text.getvalue().encode()
 
 
 def harmless(cell: Any) -> Any:
-    """A text that a spreadsheet would run as a formula gets an apostrophe in front, which it does not show.
+    """Put an apostrophe, which spreadsheets do not show, in front of a text that would run as a formula.
 
-    Blanks, line breaks and signs that show nothing do not hide a formula behind them.
+    Leading blanks, line breaks and invisible characters are skipped when looking for a formula.
     """
     return f"'{cell}" if isinstance(cell, str) and _is_formula(cell) else cell
 
@@ -35,5 +34,5 @@ def _is_formula(text: str) -> bool:
 
 
 def _shows_nothing(sign: str) -> bool:
-    """Blanks of every width, line breaks, control and format signs (U+200B, U+FEFF), and Hangul's fillers."""
+    """Whether the character is a blank, a line break, a control or format character, or a Hangul filler."""
     return sign.isspace() or unicodedata.category(sign) in ("Cc", "Cf", "Mn") or sign in _FILLERS

@@ -1,7 +1,7 @@
-"""The one way to write a device token, by what gave it out. Every door spells with this before it stores or compares.
+"""Normalise device tokens, by their issuer. Every entry point does this before it stores or compares a token.
 
-APNs tokens are bytes in hexadecimal: either letter case, and Xcode's `<0a0b0c0d 0e0f…>`, are the same token. Every
-other token is text in which case matters.
+APNs tokens are bytes in hexadecimal: both letter cases, and Xcode's `<0a0b0c0d 0e0f…>`, are the same token. Every
+other token is case-sensitive text.
 """
 
 import re
@@ -9,13 +9,13 @@ import re
 from pushes.names import Platform
 
 MIN_TOKEN, MAX_TOKEN = 8, 128
-#: APNs' tokens have 32 bytes today and may grow. TPNS gives iPhones tokens of its own, of 36 characters.
+#: APNs tokens have 32 bytes today and may grow. TPNS issues its own tokens of 36 characters for iPhones.
 MIN_APNS_DIGITS = 64
 TPNS_LENGTH = 36
 _HEX = frozenset("0123456789abcdefABCDEF")
 _XCODE = str.maketrans("", "", "<> \t\r\n\u00a0")
 _MIN_BEGINNING = 4
-#: What programs write where they have no token.
+#: What programs write when they have no token.
 _NOTHING = frozenset(
     (
         *("undefined", "null", "nil", "none", "nan", "false", "true", "empty", "unknown", "n/a", "#n/a"),
@@ -27,11 +27,11 @@ _STRANGE = frozenset("<>()[]{}\"'`\\,;")
 
 
 class InvalidTokenError(ValueError):
-    """Why a text is no device token; never repeats it."""
+    """Why a text is not a valid device token; the message never contains the text."""
 
 
 def spelled(token: str, platform: str) -> str:
-    """`token` as it is stored for a device of this platform. Raises InvalidTokenError."""
+    """Return `token` as it is stored for a device of this platform. Raises InvalidTokenError."""
     bare = token.strip()
     if not bare:
         raise InvalidTokenError("it is empty")
@@ -64,18 +64,18 @@ def _of_others(bare: str) -> str:
 
 
 def stored(token: str, platform: str) -> str:
-    """The spelling of a token that a row has already, whatever it is: for comparing."""
+    """Return the normalised form of a token that is already stored, valid or not, for comparing."""
     return (_apns(token) or token) if platform == Platform.IOS else token
 
 
 def apple(text: str) -> str:
-    """What an iPhone's token that is written so, or begins so, is stored as; "" when it can be none."""
+    """Return the stored form of an iPhone's token or of its beginning; "" when it cannot be one."""
     digits = _apns(text)
     return digits if len(digits) >= _MIN_BEGINNING else ""
 
 
 def words(text: str) -> list[str]:
-    """The names in a text, parted by commas, semicolons or blanks; what stands in `<…>` is one."""
+    """Return the names in a text, separated by commas, semicolons or spaces; `<…>` is one name."""
     return [
         "".join(match[1].split()) if match[1] is not None else match[0]
         for match in re.finditer(r"<([0-9a-fA-F\s]+)>|[^\s,;，；]+", text)

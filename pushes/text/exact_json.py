@@ -1,7 +1,7 @@
-"""Other people's JSON, read without a loss: no whole number is rounded, and nothing but JsonError is raised.
+"""Read foreign JSON without loss: no whole number is rounded, and only JsonError is raised.
 
-orjson reads whole numbers of more than 64 bits as floats, and Python's own reader takes NaN, halves of surrogate pairs
-and recursion without end. So orjson judges, and the few texts that hold a very long number are read once more.
+orjson reads whole numbers of more than 64 bits as floats, and Python's own reader accepts NaN, halves of surrogate
+pairs and endless recursion. So orjson validates, and the few texts with a very long number are read a second time.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-#: Arrays and objects within each other.
+#: Levels of nested arrays and objects.
 MAX_DEPTH = 16
 _LEAST, _MOST = -(2**63), 2**63 - 1
 #: Shorter whole numbers have 64 bits at most.
@@ -19,7 +19,7 @@ _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 
 
 class JsonError(ValueError):
-    """What cannot be read. `position` counts characters; the text repeats no content."""
+    """Input that cannot be read. `position` counts characters; the message contains none of the input."""
 
     def __init__(self, text: str, position: int = 0) -> None:
         super().__init__(text)
@@ -27,7 +27,7 @@ class JsonError(ValueError):
 
 
 class NumberError(JsonError):
-    """It would be JSON but for a number that is infinite or none at all."""
+    """Input that is JSON except for an infinite number or NaN."""
 
 
 class DepthError(JsonError):
@@ -38,20 +38,20 @@ class DepthError(JsonError):
 
 
 def loads(raw: bytes) -> Any:
-    """The value of `raw`. A whole number that no signed 64 bits hold comes as the text of its digits, which every
+    """Return the value of `raw`. A whole number beyond signed 64 bits becomes the text of its digits, which every
     client reads exactly. Raises JsonError."""
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         return _read_slowly(raw, error)
-    # Nothing can be nested deeper than there are opening brackets, which is cheap to count.
+    # The nesting cannot be deeper than the number of opening brackets, which is cheap to count.
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
         _check_depth(value)
     return _exactly(raw) if _LONG_NUMBER.search(raw) else value
 
 
 class Decoder(json.JSONDecoder):
-    """For what takes a decoder, such as form fields: raises json.JSONDecodeError."""
+    """For APIs that take a decoder class, such as form fields: raises json.JSONDecodeError."""
 
     def decode(self, s: str, *_args: Any) -> Any:
         try:
@@ -61,7 +61,7 @@ class Decoder(json.JSONDecoder):
 
 
 def _read_slowly(raw: bytes, error: orjson.JSONDecodeError) -> Any:
-    """What orjson refuses: a number that is none is told as such, and one of more than 308 digits is read."""
+    """Read what orjson refuses: report infinities and NaN as such, and accept numbers of more than 308 digits."""
     refused = JsonError(error.msg, error.pos)
     try:
         value = _exactly(raw)

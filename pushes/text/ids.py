@@ -1,7 +1,7 @@
-"""What an account id is, for every door: the API, the producers' list, files, other databases, chats and the console.
+"""Validate account ids, for every entry point: the API, the raw list, files, other databases, chats and the console.
 
-An id is compared by its characters, so one that only looks right matches nothing. White space around it is an
-accident of copying and taken off; whatever else does not show is refused where it is written, and named by its code.
+Ids are compared by their characters, so an id that only looks right matches nothing. White space around it comes from
+copying and is removed; any other invisible character is refused, and named by its code point.
 """
 
 import re
@@ -10,7 +10,7 @@ import unicodedata
 from pushes.text import characters
 
 MAX_ACCOUNT_ID = 64
-#: What shows nothing although Unicode files it under letters, marks or symbols: fillers, variation selectors, joiners.
+#: Invisible characters that Unicode lists as letters, marks or symbols: fillers, variation selectors, joiners.
 _UNSEEN = (
     r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufffc"
     r"\U0001d159\U0001d173-\U0001d17a\U000e0100-\U000e01ef"
@@ -21,7 +21,7 @@ _SHORT_CODE = 0x10000
 
 
 class InvalidIdError(ValueError):
-    """Why a value is no account id. `shown` is the value with what cannot be seen written as escapes."""
+    """Why a value is not a valid account id. `shown` is the value with invisible characters escaped."""
 
     def __init__(self, value: object, reason: str) -> None:
         self.shown, self.reason = shown(value), reason
@@ -29,7 +29,7 @@ class InvalidIdError(ValueError):
 
 
 def account_id(value: str, *, most: int = MAX_ACCOUNT_ID) -> str:
-    """The one way to write this id. Raises InvalidIdError."""
+    """Return the normalised id. Raises InvalidIdError."""
     if value.isascii() and value.isalnum() and len(value) <= most:
         return value
     if reason := fault(value, most=most):
@@ -38,21 +38,21 @@ def account_id(value: str, *, most: int = MAX_ACCOUNT_ID) -> str:
 
 
 def fault(value: str, *, most: int = MAX_ACCOUNT_ID) -> str:
-    """Why `value` is no account id, or ""."""
+    """Return why `value` is not a valid account id, or ""."""
     named = value.strip()
     if not named or len(named) > most:
         return f"an account id has 1 to {most} characters"
     if hidden := unseen(named):
-        return f"{_code(hidden)} cannot be seen in it: an account id has visible characters only"
+        return f"{_code(hidden)} is invisible: an account id has visible characters only"
     if other := wide(named):
         return f"{_code(other)} is not the digit or letter that it looks like"
     if named[0] == "/" or named[-1] == "/":
-        return "an account id neither begins nor ends with a slash"
+        return "an account id must not begin or end with a slash"
     return ""
 
 
 def found(value: str, *, most: int = MAX_ACCOUNT_ID) -> str:
-    """The id that `value` is, or "" where it is none: for what is read and not ours to refuse."""
+    """Return the normalised id, or "" when it is not valid: for input that we cannot refuse."""
     try:
         return account_id(value, most=most)
     except InvalidIdError:
@@ -60,19 +60,19 @@ def found(value: str, *, most: int = MAX_ACCOUNT_ID) -> str:
 
 
 def typed(value: str) -> str:
-    """`value` as somebody looks for it: without what cannot be seen, since no id has that."""
+    """Return a typed search value without invisible characters, since no id has any."""
     return "".join(character for character in value if not unseen(character)).strip()
 
 
 def unseen(text: str) -> str:
-    """The first character that does not show (a plain blank does), or ""."""
+    """Return the first invisible character (a plain space is visible), or ""."""
     if text.isascii() and text.isprintable():
         return ""
     return next((character for character in text if _is_unseen(character)), "")
 
 
 def wide(text: str) -> str:
-    """The first digit of another alphabet, or full-width digit or letter of a Chinese keyboard, or ""."""
+    """Return the first digit of another alphabet, or full-width digit or letter, or ""."""
     if text.isascii():
         return ""
     return next(
@@ -81,7 +81,7 @@ def wide(text: str) -> str:
 
 
 def shown(value: object, *, most: int = 60) -> str:
-    """`value` for an error message: short, in quotes, with escapes for what would not show."""
+    """Return `value` for an error message: short, quoted, with invisible characters escaped."""
     if not isinstance(value, str | int | float | None):
         return f"a {type(value).__name__}"
     return characters.shorten(_UNSEEN_CHARACTER.sub(lambda match: _escaped(match[0]), repr(value)), most)

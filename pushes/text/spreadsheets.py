@@ -1,7 +1,7 @@
-"""Tables as spreadsheets and editors save them: one reader for every file of ours.
+"""Read tables as spreadsheets and editors save them: the reader of all uploaded files.
 
-The text may be UTF-8, UTF-16 or GB 18030; columns are parted by commas, semicolons or tabs, and found by their
-headings, English or Chinese, in any order. What a spreadsheet has made of an id is told, never guessed back.
+The text may be UTF-8, UTF-16 or GB 18030; columns are separated by commas, semicolons or tabs, and found by their
+headings, English or Chinese, in any order. An id that a spreadsheet has changed is reported, never guessed back.
 """
 
 import csv
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-#: How the files of Excel begin (.xlsx, which is a ZIP, and .xls), and UTF-16 text.
+#: The first bytes of Excel files (.xlsx, which is a ZIP, and .xls), and of UTF-16 text.
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 DELIMITERS = (",", "\t", ";", "，", "；")
 LOOKED_AT = 400
-#: What a column may be headed with; compared in lower case without blanks, dashes and what stands in brackets.
+#: Accepted headings; compared in lower case, without spaces, dashes and text in brackets.
 HEADINGS = {
     "account_id": """
         accountid account accountno uid userid user memberid customerid
@@ -37,12 +37,12 @@ HEADINGS = {
     "push_status": "pushstatus 推送状态 推送开关 接收推送 是否接收推送 推送狀態",
     "tags": "tags tag 标签 设备标签 用户标签 標籤",
 }
-#: In front of many tables stands the number of the row, which is nobody's id.
+#: Headings of a row number, which many tables have as their first column.
 ROW_NUMBERS = frozenset(
     ("", "no", "number", "#", "row", "rowid", "index", "序号", "编号", "行号", "序", "序號", "編號")
 )
 _COLUMN_OF = {name: column for column, names in HEADINGS.items() for name in names.split()}
-#: Compared in lower case, in half width and without blanks.
+#: Compared in lower case, half width and without spaces.
 _UNIT = "(人|名|位|个|個|条|條|行|条记录|users?|rows?|records?|accounts?|members?)"
 _TOTAL = re.compile(
     r"(本页|本頁|全部|全体|累计|用户|账号|会员)?(合计|总计|小计|共计|总共|汇总|总数|总和|总人数|人数|计数|平均值?|合計|總計|小計|共計|總數)"
@@ -71,24 +71,24 @@ _SPOILT = (
         "nothing",
     ),
 )
-#: What commas inside a number make of a line on which they part ids: no id begins with so many zeros.
+#: What remains of a number with commas inside when commas separate ids: no id begins with so many zeros.
 _TORN = re.compile(r"[+-]?\d+,\d+[eE][+-]?\d+|\d+,0+|\d{1,3}(,\d{3})*,0\d\d(,\d{3})*(\.\d+)?")
 
 
 class SheetError(ValueError):
-    """A file that cannot be read as a table, or whose heading says something else; says what to do."""
+    """A file that is not a readable table, or has an unexpected heading. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line's cells without the blanks around them, and the number of the line in the file."""
+    """A line's cells, stripped, and the number of the line in the file."""
 
     number: int
     cells: list[str]
 
 
 def decode(raw: bytes) -> str:
-    """A file's text. Raises SheetError."""
+    """Decode a file's text. Raises SheetError."""
     if raw.startswith(WORKBOOKS):
         raise SheetError(_("the file is an Excel workbook: save it as CSV (UTF-8), and upload that"))
     begins = raw[:LOOKED_AT]
@@ -103,7 +103,7 @@ def decode(raw: bytes) -> str:
 
 
 def _decoded_utf_16(raw: bytes) -> str:
-    """With a mark at its beginning, or by where the zeros of its plain letters stand."""
+    """Decode UTF-16, recognised by its byte order mark or by the position of the zero bytes of ASCII letters."""
     begins = raw[:LOOKED_AT]
     encoding = (
         "utf-16" if raw.startswith(UTF_16) else "utf-16-be" if begins[::2].count(0) > len(begins) // 8 else "utf-16-le"
@@ -115,7 +115,7 @@ def _decoded_utf_16(raw: bytes) -> str:
 
 
 def rows(text: str) -> list[Row]:
-    """The lines that hold anything. Raises SheetError."""
+    """Return the lines that are not empty. Raises SheetError."""
     text = text.lstrip("\ufeff")
     first = next((line for line in text.splitlines() if line.strip()), "")
     told = re.fullmatch(r'"?sep=(.)"?[,;\t]*', first.strip(" "), re.IGNORECASE)
@@ -134,13 +134,13 @@ def rows(text: str) -> list[Row]:
 
 
 def _delimiter(first_line: str) -> str:
-    """Whichever stands there most often, quoted text aside."""
+    """Return the most frequent delimiter outside quoted text."""
     bare = re.sub('"[^"]*"', "", first_line)
     return max(DELIMITERS, key=bare.count)
 
 
 def column_of(heading: str) -> str:
-    """The column that a cell of the first line heads, or "" where it is no heading that we know."""
+    """Return the column that a heading cell names, or "" for an unknown heading."""
     return _COLUMN_OF.get(_plain(heading), "")
 
 
@@ -158,19 +158,19 @@ def _plain(heading: str) -> str:
 
 
 def is_total(cells: Iterable[str]) -> bool:
-    """Whether a line with these cells is a spreadsheet's sum, not a row. Only the first cell and the id are asked for:
-    a nickname or a tag may be any word."""
+    """Whether a line is a spreadsheet's totals row. Only the first cell and the id are checked: a nickname or a tag may
+    be any word."""
     return any(_TOTAL.fullmatch("".join(unicodedata.normalize("NFKC", cell).lower().split())) for cell in cells if cell)
 
 
 def spoilt(cell: str) -> str:
-    """What a spreadsheet has made of an id or a token, with what to do about it; "" when nothing."""
+    """Return how a spreadsheet has damaged an id or a token, with what to do about it; "" when it has not."""
     kind = next((name for pattern, name in _SPOILT if pattern.fullmatch(cell)), "")
     return _advice()[kind] if kind else ""
 
 
 def torn(line: str) -> bool:
-    """Whether commas that part ids would tear a number of a spreadsheet's apart: `1,00086E+15`, `10,086`."""
+    """Whether splitting ids at commas would tear a spreadsheet's number apart: `1,00086E+15`, `10,086`."""
     return _TORN.fullmatch(line) is not None
 
 
@@ -192,6 +192,6 @@ def total_advice() -> str:
 
 
 def numbered(table: Sequence[Row]) -> bool:
-    """Whether the first of several columns counts the rows: 1, 2, 3 …, or from 2 where the heading was the first."""
+    """Whether the first of several columns is a row number: 1, 2, 3 …, or from 2 when the heading counts as row 1."""
     firsts = [int(row.cells[0]) for row in table if len(row.cells) > 1 and row.cells[0].isdecimal()]
     return len(table) == len(firsts) > 1 and firsts in (list(range(start, start + len(table))) for start in range(3))

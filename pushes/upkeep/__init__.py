@@ -1,1 +1,1 @@
-"""Put back what is due, retire what is old."""
+"""Requeue what is due, and delete what is old."""

@@ -1,8 +1,8 @@
-"""Records whose distribute job is lost, found in a lane that is too busy to tell by its silence.
+"""Find records whose distribute job was lost, in a busy lane.
 
-In a quiet lane a record that still waits has no job. In a busy one it may wait in a long queue like all the others, so
-the jobs that wait there are read: a record that none of them is about, in two looks, is nobody's any more. (In one
-look it may be in the hands of a worker that has just taken its job.) A healthy queue, however deep, is left as it is.
+In a quiet lane every waiting record has lost its job. In a busy lane its job may still wait in a long queue, so the
+waiting jobs are read: a record that is in none of them, in two looks, has no job any more. (At the time of one look a
+worker may just have taken its job.) A healthy queue, however deep, is not touched.
 """
 
 from collections.abc import Collection
@@ -17,20 +17,20 @@ from pushes.workers import queues
 
 #: Lane, shard and id.
 Stray = tuple[str, int, int]
-#: In STUCK_SECONDS: how old a record is before it is looked for, and how far two looks are apart. So a lost one is
+#: In STUCK_SECONDS: the age from which a record is looked for, and the time between two looks. So a lost record is
 #: found when it is four times STUCK_SECONDS old, which is a minute by default.
 AGE, SPACING = 2, 1
 
 
 class Watch:
-    """What one sweeper has seen so far. Lost with its process, which costs two more looks."""
+    """What one sweeper has seen so far. It is lost with the process, which costs two more looks."""
 
     def __init__(self) -> None:
         self._missing: set[int] = set()
         self._looked_at: datetime | None = None
 
     def look(self, busy: Collection[str], now: datetime, *, most: int) -> list[Stray]:
-        """Those, `most` at a time, that are to be enqueued again; the oldest first. Raises redis.RedisError."""
+        """Return at most `most` records to enqueue again, oldest first. Raises redis.RedisError."""
         stuck = timedelta(seconds=settings.STUCK_SECONDS)
         if self._looked_at is not None and now < self._looked_at + SPACING * stuck:
             return []
@@ -40,13 +40,13 @@ class Watch:
         candidates = list(old.values_list("kind", "shard", "id")[:most]) if busy else []
         missing = _without_a_job(candidates)
         lost = [row for row in candidates if row[-1] in missing and row[-1] in self._missing]
-        # What is enqueued now is missing anew only if it is missed twice again.
+        # A record that is enqueued now counts as lost again only after two more looks.
         self._missing = missing.difference(pk for _, _, pk in lost)
         return lost
 
 
 def _without_a_job(candidates: Collection[Stray]) -> set[int]:
-    """The ids of those that no waiting job is about."""
+    """Return the ids of the records that are in no waiting job."""
     kinds, missing = {kind for kind, _, _ in candidates}, {pk for _, _, pk in candidates}
     names = [lanes.distribute_queue(kind, shard) for kind in kinds for shard in lanes.shards(kind, settings.QUEUE_MAX)]
     for ids in queues.waiting_ids(names, queues.DISTRIBUTE_JOB):

@@ -1,5 +1,5 @@
-"""Rows that are due too far ahead of what their reason can ask for: a clock that was ahead wrote them, and has been put
-right. They are made due now; what really has to wait is put off again when it is claimed."""
+"""Find rows that are due later than their reason allows: a machine with a wrong clock wrote them. They are made due
+now; a row that really has to wait is postponed again when it is claimed."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -11,12 +11,12 @@ from pushes.models import DeliveryResult
 from pushes.names import Reason, Status
 from pushes.providers.answers import MAX_RETRY_AFTER_SECONDS
 
-#: What lies further ahead than it can by so much was written by a clock that was wrong.
+#: A due time beyond the possible by more than this was written by a wrong clock.
 CLOCK_TOLERANCE = timedelta(minutes=5)
-#: Rows of a paused broadcast are due years ahead: nothing else is due after so long.
+#: Rows of a paused broadcast are due years ahead; nothing else is due that late.
 HORIZON = timedelta(days=365)
 MAX_ROWS = 5_000
-#: A window opens within a day, or within two where a clock change leaves it out, and an hour or two more.
+#: A window opens within a day, or within two if a clock change skips it, plus an hour or two.
 MAX_NIGHT = timedelta(hours=50)
 
 
@@ -29,7 +29,7 @@ class _Row(NamedTuple):
 
 
 def bring_back(now: datetime) -> int:
-    """Returns how many rows are due now."""
+    """Make such rows due now. Returns how many."""
     limits: dict[Status, Callable[[_Row], timedelta]] = {
         Status.PENDING: lambda _row: timedelta(),
         Status.RETRYING: _longest_retry,
@@ -54,7 +54,7 @@ def _is_postdated(row: _Row, limit: timedelta, now: datetime) -> bool:
 
 def _longest_retry(row: _Row) -> timedelta:
     if row.reason == Reason.THROTTLED:
-        return HORIZON  # what a rate postpones has no limit: it waits for all that is before it
+        return HORIZON  # a row postponed by the key's rate has no limit: it waits for all rows before it
     wish = MAX_RETRY_AFTER_SECONDS if row.reason == Reason.PROVIDER_BUSY else 0.0
     return timedelta(seconds=max(wish, settings.RETRY_MOST_SECONDS, settings.BREAKER_MOST_SECONDS))
 

@@ -1,4 +1,4 @@
-"""What is too old: pushes past their expiry say so, and rows past RETENTION_DAYS go."""
+"""Mark pushes past their expiry as expired, and delete rows older than RETENTION_DAYS."""
 
 import logging
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def expire(now: datetime) -> int:
-    """Nothing is sent after its expiry (claims see to that); this only says so on the row."""
+    """Mark rows past their expiry. Claims already ensure that nothing is sent after its expiry."""
     late = DeliveryResult.objects.filter(status__in=CLAIMABLE, expires_at__lte=now)
     PushRecord.objects.filter(
         id__in=list(
@@ -33,7 +33,7 @@ def retain(now: datetime) -> int:
     oldest = now - timedelta(days=settings.RETENTION_DAYS)
     letters = DeadLetter.objects.filter(created_at__lt=oldest)
     if unread := letters.filter(status=DeadLetterStatus.NEW)[: batches.CHUNK].count():
-        log.warning("%s dead letters older than RETENTION_DAYS go, that nobody has resolved", unread)
+        log.warning("deleting %s unresolved dead letters that are older than RETENTION_DAYS", unread)
     deleted, deliveries = 0, DeliveryResult.objects.filter(record_id=OuterRef("pk"))
     for rows in (
         DeliveryResult.objects.filter(created_at__lt=oldest),

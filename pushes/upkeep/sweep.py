@@ -1,8 +1,8 @@
-"""Put back what is due. The database is asked, Redis is told; safe to run twice.
+"""Requeue what is due: read the database, enqueue in Redis. Safe to run twice.
 
-RQ only wakes workers, so whatever Redis forgets (a flush, a crash between commit and enqueue, a job killed
-half-way) shows up here as rows that are due while their lane's queues are quiet. What was put off knowingly has a
-reason and a time on its row, and is enqueued at that time however busy its lane is.
+RQ only wakes workers, so whatever Redis loses (a flush, a crash between commit and enqueue, a job killed half-way)
+shows up here as due rows while their lane's queues are quiet. A postponed row has a reason and a due time, and is
+enqueued at that time however busy its lane is.
 """
 
 import logging
@@ -36,7 +36,7 @@ ROWS_PER_ROUND = 20_000
 #: A lane whose queues hold more jobs than this is busy, not stuck.
 QUIET_JOBS = 4
 WATCH = lost_jobs.Watch()
-#: Errors that the log has already: a round comes every few seconds.
+#: Errors that are already in the log: a round runs every few seconds.
 _said: set[str] = set()
 EARLIEST = datetime(2000, 1, 1, tzinfo=tz.utc)
 
@@ -62,8 +62,8 @@ class Swept:
 
 
 def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None:
-    """One round; None when another sweeper holds the lease. `thorough` adds expiry and retention,
-    which read more and are not urgent. Raises redis.RedisError after the database part is done."""
+    """Run one round; None when another sweeper holds the lease. `thorough` adds expiry and retention, which read more
+    and are not urgent. Raises redis.RedisError after the database part is done."""
     now = now or clocks.now()
     if not take_lease(now):
         return None
@@ -92,8 +92,8 @@ def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None
 
 
 def _part(work: Callable[[], int | None]) -> int:
-    """A part of the round. One that fails by itself keeps nothing from the others; what they all need, the database
-    and Redis, ends the round. Raises redis.RedisError and django.db.Error."""
+    """Run a part of the round. A failing part does not stop the others, but an outage of the database or Redis, which
+    all parts need, ends the round. Raises redis.RedisError and django.db.Error."""
     try:
         return work() or 0
     except Exception as error:
@@ -101,12 +101,12 @@ def _part(work: Callable[[], int | None]) -> int:
             raise
         if (text := f"{type(error).__name__}: {error}") not in _said:
             _said.add(text)
-            log.exception("a part of the round has failed; the others go on")
+            log.exception("a part of the round failed; the others go on")
         return 0
 
 
 def take_lease(now: datetime) -> bool:
-    """One sweeper at a time: hold, renew or inherit the lease."""
+    """Take, renew or inherit the lease: only one sweeper runs at a time."""
     until = now + timedelta(seconds=max(2.0, settings.SWEEP_INTERVAL * 5))
     free = Q(holder=HOLDER) | Q(until__lte=now) | Q(until__gt=until + CLOCK_TOLERANCE)
     if Lease.objects.filter(free, name=SWEEPER_LEASE).update(holder=HOLDER, until=until):
@@ -120,8 +120,8 @@ def take_lease(now: datetime) -> bool:
 
 
 def _expired_leases(now: datetime, swept: Swept) -> None:
-    """Rows whose sender died. Not begun: provably never left. Begun: nobody knows, so the push type's
-    policy says whether a duplicate or a loss is worse."""
+    """Handle rows whose sender died. A row that was not begun provably never left. A begun row may have left, so the
+    push type's policy says whether a duplicate or a loss is worse."""
     longest = clocks.database_time(now, seconds=settings.LEASE_SECONDS + CLOCK_TOLERANCE.total_seconds())
     is_over = Q(lease_until__lte=clocks.database_time(now)) | Q(lease_until__gt=longest)
     lost = DeliveryResult.objects.filter(is_over, status=Status.SENDING)
@@ -141,8 +141,8 @@ def _expired_leases(now: datetime, swept: Swept) -> None:
 
 
 def _due_deliveries(now: datetime, quiet: Collection[str]) -> int:
-    """Enqueue retries, held pushes and what was put back, once each when due, however busy their lane is; and
-    pending ones that no job seems to be about."""
+    """Enqueue due retries, held pushes and pushes that were put back, once each, however busy their lane is; and
+    pending rows that seem to have no job."""
     sendable = DeliveryResult.objects.filter(expires_at__gt=now).exclude(app_key_id__in=_shut_keys())
     waiting = Q(status__in=(Status.RETRYING, Status.HELD), due_at__lte=now)
     due = _rows(sendable.filter(waiting))
@@ -153,7 +153,7 @@ def _due_deliveries(now: datetime, quiet: Collection[str]) -> int:
     found = dict.fromkeys([*due, *lost, *_followers(due, now)])
     distribute.enqueue_by_key(sorted(found, key=lambda row: row[-1]))
     for chunk in batches.chunks([delivery_id for *_, delivery_id in due], batches.CHUNK):
-        # They have a job now. One that has begun meanwhile is no longer in this state.
+        # They have a job now. Rows that a worker has begun meanwhile are no longer in this state.
         DeliveryResult.objects.filter(waiting, id__in=chunk).update(status=Status.PENDING, reason="", due_at=now)
     again = now - timedelta(seconds=settings.STUCK_SECONDS / 2)
     for chunk in batches.chunks([delivery_id for *_, delivery_id in lost], batches.CHUNK):
@@ -162,14 +162,14 @@ def _due_deliveries(now: datetime, quiet: Collection[str]) -> int:
 
 
 def _shut_keys() -> list[int]:
-    """Keys that let nothing through for now. Their rows would only come back, at the expense of the other keys'."""
+    """Return keys that let nothing through now. Their rows would only come back, at the expense of the other keys."""
     keys = list(AppKey.objects.values_list("id", "paused_at"))
     return [pk for pk, paused_at in keys if paused_at or gate.seconds_shut(pk)]
 
 
 def _jobless_since(lane: str, now: datetime, *, is_quiet: bool) -> datetime:
-    """A pending row that was due by then is no waiting job's: a quiet lane has none, and in a busy one, where
-    jobs are taken in their order, the oldest that waits is younger."""
+    """Return the time up to which due pending rows have no waiting job: a quiet lane has no jobs, and in a busy lane,
+    where jobs are taken in order, the oldest waiting job is younger."""
     oldest = now if is_quiet else min(queues.waiting_since(lanes.send_queues(lane, settings.QUEUE_MAX)), now)
     return max(oldest, EARLIEST) - timedelta(seconds=settings.STUCK_SECONDS)
 
@@ -182,7 +182,7 @@ def _rows(due: "QuerySet[DeliveryResult]") -> list[Row]:
 
 
 def _followers(first: Iterable[Row], now: datetime) -> list[Row]:
-    """What waits behind these rows in their conversations: its own jobs have come and gone without it."""
+    """Return the rows that wait behind these in their conversations: their own jobs ran without sending them."""
     found: list[Row] = []
     chats = [delivery_id for kind, _, _, delivery_id in first if kind in lanes.SHARDED]
     for chunk in batches.chunks(chats, batches.CHUNK):
@@ -193,9 +193,9 @@ def _followers(first: Iterable[Row], now: datetime) -> list[Row]:
 
 
 def _stuck_records(now: datetime, quiet: Collection[str]) -> int:
-    """Enqueue records that no job is about; in a busy lane before all others, which have not waited for so long."""
+    """Enqueue records without a job; in a busy lane in front of all others, which have not waited as long."""
     stuck = now - timedelta(seconds=settings.STUCK_SECONDS)
-    # What was accepted in the future was accepted by a clock that was ahead: nobody knows when.
+    # Records accepted in the future were accepted by a clock that was ahead: their true age is unknown.
     is_stuck = Q(created_at__lte=stuck) | Q(created_at__gt=now + CLOCK_TOLERANCE)
     found = list(
         PushRecord.objects.filter(is_stuck, status=RecordStatus.PENDING, kind__in=list(quiet))

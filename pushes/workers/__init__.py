@@ -1,1 +1,1 @@
-"""Which processes do the work, and how they are woken: queues, shards, threads, and what a worker may run."""
+"""The worker processes, and how they are woken: queues, shards, threads, and which jobs a worker may run."""

@@ -1,7 +1,7 @@
-"""What somebody else has put where RQ keeps its own and RQ cannot read: values of another type, names that are none.
+"""Remove foreign values from RQ's keys that RQ cannot read: values of another type, and malformed names.
 
-One such entry keeps a whole queue's page from being shown, and a worker from looking after its registries. Whoever
-stumbles over it takes all of it away; what is only a job of somebody else's is `job_check`'s matter.
+One such entry breaks a whole queue's page, and a worker's maintenance of its registries. The process that meets one
+removes all of them. Foreign jobs are the matter of `job_check`.
 """
 
 import logging
@@ -20,7 +20,7 @@ from pushes.workers import job_check, job_fetch
 log = logging.getLogger(__name__)
 
 READ_AT_ONCE = 1_000
-#: The year 3000, in the scores of registries: their pages show dates, and there are none far beyond.
+#: The year 3000, as the highest score in registries: their pages show scores as dates, which must be valid.
 NO_DATE = 32_503_680_000
 _JOB, _EXECUTION = re.compile(rb"[A-Za-z0-9_-]{1,200}"), re.compile(rb"[A-Za-z0-9_-]{1,200}:[A-Za-z0-9_-]{1,200}")
 _REGISTRIES = (DeferredJobRegistry, FailedJobRegistry, FinishedJobRegistry, ScheduledJobRegistry)
@@ -28,14 +28,15 @@ _WORKER = re.compile(rb"rq:worker:[\w.-]{1,250}")
 
 
 def clear(queues: Sequence[Queue]) -> int:
-    """Of these queues, all on one server. Returns how much was taken away. Raises redis.RedisError."""
+    """Clear the keys of these queues, all on one server. Returns how many values were removed. Raises
+    redis.RedisError."""
     client: Any = queues[0].connection
     number = clear_type(client, REDIS_WORKER_KEYS, b"set") + _clear_workers(client, REDIS_WORKER_KEYS)
     return number + sum(_clear_queue(client, queue) for queue in queues)
 
 
 def clear_type(client: Any, key: str, kind: bytes) -> int:
-    """Take away what is of another type than `kind`, if it is. Returns how much that was. Raises redis.RedisError."""
+    """Remove a key if its type is not `kind`. Returns how many were removed. Raises redis.RedisError."""
     found = client.type(key)
     if found in (kind, b"none"):
         return 0
@@ -63,22 +64,22 @@ def _clear_registry(client: Any, key: str, form: re.Pattern[bytes]) -> int:
     number += int(client.zremrangebyscore(key, NO_DATE, "+inf"))
     gone = list(_unreadable(client, client.zrange(key, 0, -1), form))
     if gone:
-        log.error("%s: %s entries that cannot be read, removed", key, len(gone))
+        log.error("%s: %s unreadable entries, removed", key, len(gone))
         client.zrem(key, *gone)
     return number + len(gone)
 
 
 def _clear_workers(client: Any, key: str) -> int:
-    """Of a set of workers' keys, those of which none can be made."""
+    """Remove entries of the set of workers that are not valid worker keys."""
     gone = [name for name in client.smembers(key) if not _is_worker(client, name)]
     if gone:
-        log.error("%s: %s entries that are no workers, removed", key, len(gone))
+        log.error("%s: %s entries that are not workers, removed", key, len(gone))
         client.srem(key, *gone)
     return len(gone)
 
 
 def _is_worker(client: Any, name: bytes) -> bool:
-    """Whether there is one, or may have been."""
+    """Whether the entry names a worker that exists, or may have existed."""
     if not _WORKER.fullmatch(name):
         return False
     try:
@@ -91,7 +92,7 @@ def _is_worker(client: Any, name: bytes) -> bool:
 
 
 def _unreadable(client: Any, entries: Sequence[bytes], form: re.Pattern[bytes]) -> Iterator[bytes]:
-    """Those that are not of the form, or whose job's key holds something else."""
+    """Return the entries that are malformed, or whose job key holds something else."""
     for start in range(0, len(entries), READ_AT_ONCE):
         part = entries[start : start + READ_AT_ONCE]
         pipeline = client.pipeline(transaction=False)

@@ -1,14 +1,14 @@
-"""The garbage collector's part of a long-running process."""
+"""Tune the garbage collector for a long-running process."""
 
 import gc
 
-#: Objects made before the youngest generation is looked through. A batch makes tens of thousands that die with it.
+#: Objects made before the youngest generation is collected. A batch makes tens of thousands that die with it.
 YOUNGEST = 20_000
 
 
 def settle() -> None:
-    """Call this once a process has loaded what it needs: that stays for good, so the collector need not look
-    through it again and again. Saves about a third of the CPU of storing and distributing."""
+    """Exclude all current objects from collection: call this when a process has loaded what it needs. Saves about a
+    third of the CPU of storing and distributing."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNGEST, 20, 20)

@@ -1,9 +1,9 @@
 """Which jobs may run: the functions of `pushes.jobs` that JOB_PATHS names, with row ids as arguments, and nothing else.
 
-Redis is shared with the producers, and RQ believes whatever stands in it: it imports any function by its dotted path,
-calls a job's callbacks, and unpickles what it reads. So every job is looked at as plain data before anything is made of
-it: the rules stand here, and `job_fetch` takes jobs from their queues by them. `install` does the same for RQ's own
-code in every process, the console's pages included.
+Redis is shared with the producers, and RQ trusts its content: it imports any function by its dotted path, calls a job's
+callbacks, and unpickles what it reads. So every job is checked as plain data before RQ uses it. The rules are here, and
+`job_fetch` applies them to jobs from the queues. `install` applies them to RQ's own code in every process, the
+console's pages included.
 """
 
 import json
@@ -39,14 +39,14 @@ MAX_ID = 2**63 - 1
 MAX_IDS = 5_000  # the largest JOB_SIZE
 MAX_BYTES = 200_000  # of a job's call: MAX_IDS of the longest ids, and some
 MAX_TEXT_BYTES = 1_000
-#: What stands in the place of a call that cannot be read.
+#: Replaces a call that cannot be read.
 UNREADABLE = b'["(unreadable)", null, [], {}]'
-#: What stands in the place of a moment: RQ and its pages cannot do without.
+#: Replaces an invalid time: RQ and its pages need one.
 LONG_AGO = b"1970-01-01T00:00:00.000000Z"
 
 _NAME = re.compile(rb"[A-Za-z0-9_-]{1,200}")
 _MOMENT = re.compile(rb"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{6})?Z")
-#: Fields that no job of ours has: further calls, later calls, and calls to the network.
+#: Fields that the platform's jobs never have: further calls, later calls, and network calls.
 _EXTRAS = (
     "success_callback_name",
     "failure_callback_name",
@@ -72,7 +72,7 @@ Call = tuple[str, None, list[Any], dict[str, Any]]
 
 
 class RefusedError(Exception):
-    """This is no job of ours. The text says why, for the log and the failed job's page."""
+    """The job is not the platform's. The message says why, for the log and the failed job's page."""
 
     def __init__(self, reason: JobRefusal, detail: str) -> None:
         super().__init__(detail)
@@ -83,12 +83,12 @@ class RefusedError(Exception):
 
 
 def is_id(value: object) -> bool:
-    """A row's id: a whole number (no boolean) that a BIGINT column can hold."""
+    """Whether the value is a row id: a whole number (not a boolean) that fits a BIGINT column."""
     return type(value) is int and 0 < value <= MAX_ID
 
 
 def is_name(value: bytes) -> bool:
-    """Whether a job of ours can have this id in Redis."""
+    """Whether one of the platform's jobs can have this id in Redis."""
     return _NAME.fullmatch(value) is not None
 
 
@@ -100,7 +100,7 @@ def _are_ids(values: list[Any]) -> bool:
     return set(map(type, values)) == {int} and min(values) > 0 and max(values) <= MAX_ID
 
 
-#: What the one argument of each function must be.
+#: The required form of each function's only argument.
 ARGUMENTS: dict[str, Callable[[object], bool]] = {
     DISTRIBUTE_JOB: is_id_list,
     SEND_JOB: is_id_list,
@@ -116,7 +116,7 @@ def _functions() -> dict[str, Callable[..., Any]]:
 
 
 def entry_point(path: object) -> Callable[..., Any]:
-    """The function of that name, if it is one of ours. Raises RefusedError."""
+    """Return the entry point of that name. Raises RefusedError if there is none."""
     found = _functions().get(path) if isinstance(path, str) else None
     if found is None:
         raise RefusedError(JobRefusal.FUNCTION, f"the function {shown(path)} is none of ours")
@@ -124,7 +124,7 @@ def entry_point(path: object) -> Callable[..., Any]:
 
 
 def checked_call(raw: Raw, queue_name: str) -> Call:
-    """What the job calls. Raises RefusedError unless this is the hash of a job that we have put into that queue."""
+    """Return the job's call. Raises RefusedError unless this is the hash of a job that belongs into that queue."""
     call = path, _instance, arguments, keywords = _readable_call(raw)
     takes = ARGUMENTS.get(FORMER_PATHS.get(path, path))
     if takes is None:
@@ -156,8 +156,8 @@ def _readable_call(raw: Raw) -> Call:
 
 
 def read_call(raw: Raw) -> Call | None:
-    """What the job would call: function, instance (none), arguments, keywords. None when that is no JSON of this
-    shape, or longer than any of ours."""
+    """Return what the job would call: function, instance (none), arguments, keywords. None when that is not JSON of
+    this shape, or too long."""
     return _call(raw.get(b"data", b""))
 
 
@@ -171,7 +171,7 @@ def _call(data: bytes) -> Call | None:
 
 
 def read_meta(raw: Raw) -> dict[str, Any] | None:
-    """The app key of the job's deliveries, if it says one; None when it says anything else."""
+    """Return the app key of the job's deliveries; None for anything else."""
     stored = raw.get(b"meta")
     if not stored:
         return {}
@@ -182,7 +182,7 @@ def read_meta(raw: Raw) -> dict[str, Any] | None:
 
 
 def _unpacked(data: bytes) -> bytes:
-    """Decompressed, if it is compressed, and never more than a little more than MAX_BYTES of it."""
+    """Decompress the value if it is compressed, to at most a little more than MAX_BYTES."""
     try:
         return zlib.decompressobj().decompress(data, MAX_BYTES + 1)
     except zlib.error:
@@ -236,7 +236,7 @@ _FIELDS: dict[bytes, Callable[[bytes], bool]] = {
 
 
 def cleaned(raw: Raw) -> dict[bytes, bytes]:
-    """Of a job's hash, what can be shown and stored again without harm: no callbacks, no pickles, no surprises."""
+    """Return the part of a job's hash that is safe to show and store again: no callbacks, no pickles."""
     if not raw:
         return {}  # there is no such job
     kept = {b"created_at": LONG_AGO, b"enqueued_at": LONG_AGO}
@@ -249,12 +249,12 @@ def cleaned(raw: Raw) -> dict[bytes, bytes]:
 
 
 def is_wrong_type(error: Exception) -> bool:
-    """Somebody else has put a value of another type where RQ keeps its own."""
+    """Whether the error means that a foreign value of another type is under a key of RQ."""
     return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
 
 
 def shown(value: object) -> str:
-    """A stranger's value in one short line, however long or deep it is."""
+    """Show a foreign value in one short line, however long or deep it is."""
     return _repr.repr(value)
 
 
@@ -269,12 +269,12 @@ def _restore_cleaned(self: Job, raw_data: Any) -> Any:
 
 def install() -> None:
     """Make RQ in this process read jobs as plain data: its maintenance and the console's pages also fetch jobs, run
-    callbacks of what looks abandoned, and unpickle where no serializer is named. Harmless when called twice."""
+    callbacks of jobs that look abandoned, and unpickle without a named serializer. Harmless when called twice."""
     replacements: tuple[tuple[object, str, object], ...] = (
         (serializers, "PickleSerializer", serializers.JSONSerializer),
         (job, "import_attribute", entry_point),
         (Job, "restore", _restore_cleaned),
     )
     for owner, name, value in replacements:
-        getattr(owner, name)  # RQ has moved it otherwise
+        getattr(owner, name)  # otherwise RQ has moved it
         setattr(owner, name, value)

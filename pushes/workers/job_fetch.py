@@ -1,7 +1,7 @@
-"""Jobs from a queue: the one that may run, or its refusal.
+"""Fetch a job from a queue, or refuse it.
 
-What is no job of ours (`job_check`) is put among RQ's failed jobs, where it can be read and never runs; what cannot
-even be shown there is deleted. Refusals are counted here until `refused_jobs` has stored them.
+A foreign job (`job_check`) becomes one of RQ's failed jobs, where it can be read and never runs; if it cannot even be
+shown there, it is deleted. Refusals are counted here until `refused_jobs` has stored them.
 """
 
 import logging
@@ -19,27 +19,27 @@ from pushes.workers import job_check
 
 log = logging.getLogger(__name__)
 
-#: So many failed jobs of a queue are kept; with a flood of them what is refused is only counted.
+#: How many failed jobs of a queue are kept; in a flood further refusals are only counted.
 MAX_FAILED = 1_000
-#: So many are told of one by one until `take_refused` is called; the rest are counted.
+#: How many refusals are logged one by one until `take_refused` is called; further ones are only counted.
 MAX_LOGGED = 20
 
 
 @dataclass(slots=True)
 class Tally:
-    """How many jobs were refused for one reason, and what was said of the last one."""
+    """How many jobs were refused for one reason, and the text of the last refusal."""
 
     count: int = 0
     detail: str = ""
 
 
-#: Jobs that this process has refused and nobody has taken note of, by queue and reason.
+#: Refusals of this process that are not stored yet, by queue and reason.
 _refused: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
 
 
 def fetch(queue: Queue, job_id: bytes) -> Job | None:
-    """The job that was taken from `queue` under this id; None if there is none, or none that may run: that one is
-    refused here. Raises redis.RedisError."""
+    """Return the job that was taken from `queue` under this id; None if it is gone, or may not run: then it is refused
+    here. Raises redis.RedisError."""
     raw: dict[bytes, bytes] = {}
     try:
         name = _name(job_id)
@@ -62,7 +62,7 @@ def _name(job_id: bytes) -> str:
 
 
 def raw_job(queue: Queue, name: str) -> dict[bytes, bytes]:
-    """A job's hash as it stands in Redis; empty when there is none. Raises job_check.RefusedError, redis.RedisError."""
+    """Return a job's hash from Redis; empty when there is none. Raises job_check.RefusedError and redis.RedisError."""
     client: Any = queue.connection
     try:
         found: dict[bytes, bytes] = client.hgetall(job_check.JOB_PREFIX + name)
@@ -74,19 +74,19 @@ def raw_job(queue: Queue, name: str) -> dict[bytes, bytes]:
 
 
 def refuse(queue: Queue, job_id: bytes, raw: job_check.Raw, error: job_check.RefusedError) -> None:
-    """Say so, count it, and put it among the failed jobs of its queue, or away. Raises redis.RedisError."""
+    """Log and count the refusal, and make the job a failed job of its queue, or delete it. Raises redis.RedisError."""
     if sum(tally.count for tally in _refused.values()) < MAX_LOGGED:
         log.error("%s: job %s is not run: %s", queue.name, job_check.shown(job_id), error)
     put_back(queue.name, error.reason.value, Tally(1, str(error)))
     if error.reason == JobRefusal.QUEUE:
-        return  # where it belongs it may be a job of ours
+        return  # in its own queue it may be a valid job
     if b"data" not in raw or not _recorded(queue, _name(job_id), raw, f"Not run: {error}"):
         client: Any = queue.connection
         client.delete(job_check.JOB_PREFIX.encode() + job_id)
 
 
 def _recorded(queue: Queue, name: str, raw: job_check.Raw, text: str) -> bool:
-    """Keep a harmless copy as a failed job; False when there is no place for it."""
+    """Keep a harmless copy as a failed job; False when the failed jobs are full."""
     kept = Job(name, connection=queue.connection, serializer=queue.serializer)
     kept.restore(raw)
     kept.origin, kept.failure_ttl = queue.name, job_check.FAILURE_SECONDS
@@ -106,7 +106,7 @@ def _recorded(queue: Queue, name: str, raw: job_check.Raw, text: str) -> bool:
 
 
 def take_refused() -> dict[tuple[str, str], Tally]:
-    """What this process has refused since the last call, by queue and reason."""
+    """Return what this process has refused since the last call, by queue and reason."""
     taken = dict(_refused)
     _refused.clear()
     number = sum(tally.count for tally in taken.values())
@@ -116,11 +116,11 @@ def take_refused() -> dict[tuple[str, str], Tally]:
 
 
 def has_refused() -> bool:
-    """Whether there is something to take."""
+    """Whether there are refusals to take."""
     return bool(_refused)
 
 
 def put_back(queue_name: str, reason: str, tally: Tally) -> None:
-    """To be taken with the next call of `take_refused`."""
+    """Return a tally for the next call of `take_refused`."""
     kept = _refused[queue_name, reason]
     kept.count, kept.detail = kept.count + tally.count, tally.detail

@@ -1,8 +1,8 @@
-"""Whether this process can do its work: its database answers, and its threads move. A thread of its own looks.
+"""The pulse: a thread that checks whether this process can work: its database answers, and its threads make progress.
 
-What others would take over from a process that is gone (its shards, a batch of the intake's) is kept by leases that
-a thread renews. So that a process which merely lives does not keep them, they are renewed only while it is well; and
-one that is not says so in Redis, where the console and /metrics find it.
+A process holds its shards, or the intake's batch, by leases that a thread renews. They are renewed only while the
+process can work, so that others can take over from a process that is alive but stuck. Such a process reports itself in
+Redis, where the console and /metrics find it.
 """
 
 import json
@@ -25,19 +25,19 @@ from pushes.workers import queues
 
 log = logging.getLogger(__name__)
 
-#: The names of the processes that are not well, and what each of them says, which runs out by itself.
+#: The names of the unwell processes, and the complaint of each, which expires.
 NAMES_KEY, TEXT_KEY = "higo:unwell", "higo:unwell:{name}"
 SAID_SECONDS = 60
-#: So many are read at once, and so much of each: more has been said by nobody of ours.
+#: How many complaints are read, and how much of each: more is not the platform's.
 MAX_COMPLAINTS, MAX_SAID_BYTES = 500, 900
 ASK_SECONDS = 5
 DATABASE, CLOCK, STANDSTILL = "database", "clock", "standstill"
-#: That a provider has refused what this machine signs, for all of its worker processes, also those of tomorrow.
+#: Set when a provider has refused this machine's timestamps, for all of its worker processes, also future ones.
 CLOCK_KEY = "higo:clock-refused:{host}"
 CLOCK_SECONDS = 3_600
 #: A busy machine may take a while to ask.
 MIN_SILENT_SECONDS = 10.0
-#: RQ waits for a job for 10 s, and looks after its registries: a loop that is still for no longer may be well.
+#: RQ waits up to 10 s for a job, and maintains its registries: a loop may be silent for that long.
 MIN_STILL_SECONDS = 30.0
 _threads: dict[int, float] = {}
 
@@ -49,15 +49,15 @@ _WORDS = {
 
 
 class _Process:
-    """Since when (by the monotonic clock) this process has not been sending, because its machine's clock is wrong."""
+    """Since when (monotonic clock) this process has stopped sending, because its machine's clock is wrong."""
 
     clock_refused_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """`what` is DATABASE (it does not answer), CLOCK (the machine's is wrong, and a provider has refused its time) or
-    STANDSTILL (a thread does not move); `seconds`: for how long."""
+    """`what` is DATABASE (it does not answer), CLOCK (the machine's clock is wrong, and a provider refused its time) or
+    STANDSTILL (a thread makes no progress); `seconds` says for how long."""
 
     process: str
     host: str
@@ -66,39 +66,40 @@ class Complaint:
 
 
 def moved() -> None:
-    """The calling thread says that it moves. It is missed when it does not say so again in time, until `rested`."""
+    """Report progress of the calling thread, which is watched from now on. Until `rested` it must report again in
+    time."""
     _threads[threading.get_ident()] = time.monotonic()
 
 
 def moves_on() -> None:
-    """The same, of a thread that is being watched already; others are none of a pulse's."""
+    """Report progress of the calling thread, if it is being watched."""
     if threading.get_ident() in _threads:
         moved()
 
 
 def rested() -> None:
-    """The calling thread has nothing to do: it need not move."""
+    """Stop watching the calling thread: it has nothing to do."""
     _threads.pop(threading.get_ident(), None)
 
 
 def stop_sending() -> None:
-    """A provider has refused the time of this machine's calls, and its clock is known to be wrong: no worker of the
-    machine takes jobs until the clock is right. The others' shards and the other machines go on."""
+    """Stop sending, because a provider refused this machine's timestamps and its clock is known to be wrong. No worker
+    of the machine takes jobs until the clock is right; other machines continue."""
     if _Process.clock_refused_at is None:
-        log.error("a provider refuses the time of this machine's calls, and its clock is wrong: sending stops")
+        log.error("a provider refuses this machine's timestamps, and its clock is wrong: sending stops")
         _Process.clock_refused_at = time.monotonic()
     _quietly(lambda: shared_redis.connection().set(CLOCK_KEY.format(host=socket.gethostname()), 1, ex=CLOCK_SECONDS))
 
 
 def may_send() -> bool:
-    """Whether this machine's clock lets this process send. Once it has not, the clock is asked again each time."""
+    """Whether this machine's clock lets this process send. After a refusal the clock is checked on every call."""
     if _Process.clock_refused_at is not None:
         _quietly(_look_at_clock)
     return _Process.clock_refused_at is None
 
 
 def _look_at_clock() -> None:
-    """Go on sending once the clock is right; stop when another process of this machine has had to. Raises
+    """Resume sending when the clock is right; stop when another process of this machine has stopped. Raises
     redis.RedisError."""
     key = CLOCK_KEY.format(host=socket.gethostname())
     if _Process.clock_refused_at is None and not shared_redis.connection().exists(key):
@@ -106,7 +107,7 @@ def _look_at_clock() -> None:
     if clocks.is_wrong():
         stop_sending()
         return
-    log.warning("the clock of this machine is right again: sending goes on")
+    log.warning("this machine's clock is right again: sending resumes")
     _Process.clock_refused_at = None
     shared_redis.connection().delete(key)
 
@@ -119,8 +120,8 @@ def _quietly(tell: Callable[[], object]) -> None:
 
 
 class Pulse:
-    """Of the process `name`. The database may be silent for a shard's lease, threads may be still for a claim's; one
-    that `sends` needs a clock that providers accept."""
+    """The pulse of the process `name`. The database may be silent for the time of a shard's lease, and threads for that
+    of a claim's. A process that `sends` needs a clock that providers accept."""
 
     def __init__(self, name: str, ask: Callable[[], None] | None = None, *, sends: bool = False) -> None:
         self._name, self._host, self._sends = name, socket.gethostname(), sends
@@ -137,12 +138,12 @@ class Pulse:
         self._thread.start()
 
     def stop(self) -> None:
-        """What it has said stands, and runs out: who ends because it is unwell has a successor that says the same."""
+        """Stop. A complaint stays until it expires: the successor of an unwell process has the same problem."""
         self._stop.set()
         self._thread.join(timeout=ASK_SECONDS)
 
     def complaint(self) -> Complaint | None:
-        """What is wrong; None while the process is well. One that has never had an answer is not."""
+        """Return what is wrong; None while the process is well. Without any answer so far it is not well."""
         now = time.monotonic()
         silent = now - (self._answered_at or self._started_at)
         if self._answered_at is None or silent > max(MIN_SILENT_SECONDS, settings.SHARD_LEASE_SECONDS):
@@ -161,7 +162,7 @@ class Pulse:
     def _watch(self) -> None:
         while not self._stop.wait(settings.SHARD_LEASE_SECONDS / 6):
             self._look()
-            connection.close()  # this thread's, if it has asked for the clock
+            connection.close()  # this thread's connection, if it has read the clock
 
     def _look(self) -> None:
         try:
@@ -180,7 +181,7 @@ class Pulse:
 
     def _say(self, found: Complaint) -> None:
         if found.what != self._said:
-            log.error("%s: %s (for %s s): it gives up what it holds", self._name, _WORDS[found.what], found.seconds)
+            log.error("%s: %s (for %s s); it gives up its leases", self._name, _WORDS[found.what], found.seconds)
         self._said = found.what
         pipeline = shared_redis.connection().pipeline(transaction=False)
         pipeline.sadd(NAMES_KEY, self._key)
@@ -188,7 +189,7 @@ class Pulse:
         pipeline.execute()
 
     def _unsay(self) -> None:
-        log.warning("%s: well again", self._name)
+        log.warning("%s: recovered", self._name)
         self._said = ""
         pipeline = shared_redis.connection().pipeline(transaction=False)
         pipeline.srem(NAMES_KEY, self._key)
@@ -202,7 +203,7 @@ class Pulse:
 
 @contextmanager
 def watched(name: str, *, sends: bool = False) -> Iterator[Pulse]:
-    """A pulse that is looked at while the body runs."""
+    """Run a pulse while the body runs."""
     pulse = Pulse(name, sends=sends)
     pulse.start()
     try:
@@ -212,7 +213,7 @@ def watched(name: str, *, sends: bool = False) -> Iterator[Pulse]:
 
 
 def complaints() -> list[Complaint]:
-    """What processes of all machines have said within the last minute. Raises redis.RedisError."""
+    """Return the complaints of all machines' processes of the last minute. Raises redis.RedisError."""
     client: Any = shared_redis.connection()
     names = queues.unless_strange(lambda: sorted(client.smembers(NAMES_KEY))[:MAX_COMPLAINTS], None)
     if names is None:
@@ -221,14 +222,14 @@ def complaints() -> list[Complaint]:
         return []
     prefix = TEXT_KEY.format(name="").encode()
     found = [_read(text) for text in client.mget([prefix + name for name in names])]
-    # Well again without a word, or gone; or none of ours.
+    # Recovered, gone, or not the platform's.
     if gone := [name for name, complaint in zip(names, found, strict=True) if complaint is None]:
         client.srem(NAMES_KEY, *gone)
     return [complaint for complaint in found if complaint is not None]
 
 
 def _read(text: bytes | None) -> Complaint | None:
-    """None for what nobody of ours has said: it is shown on pages."""
+    """Read a complaint; None for a foreign value, since complaints are shown on pages."""
     try:
         found = Complaint(**json.loads((text or b"null")[:MAX_SAID_BYTES]))
     except (ValueError, TypeError, RecursionError):

@@ -1,7 +1,7 @@
-"""The only importer of django_rq: queue objects, and jobs that are enqueued after commit, always.
+"""Queues and jobs. The only module that imports django_rq; jobs are always enqueued after commit.
 
-A job carries row ids and nothing else. When Redis cannot be reached after a commit, that is logged and
-the sweeper enqueues the rows later: an accepted push never depends on Redis.
+A job carries only row ids. When Redis cannot be reached after a commit, that is logged, and the sweeper enqueues the
+rows later: an accepted push never depends on Redis.
 """
 
 import logging
@@ -29,22 +29,22 @@ T = TypeVar("T")
 DISTRIBUTE_JOB, SEND_JOB = job_check.DISTRIBUTE_JOB, job_check.SEND_JOB
 EXPAND_JOB, EXPORT_JOB = job_check.EXPAND_JOB, job_check.EXPORT_JOB
 JOB_PATHS = job_check.JOB_PATHS
-#: Raised in the middle of a job that takes longer than its time-out.
+#: Raised inside a job that takes longer than its time-out.
 JobTimeout: type[Exception] = JobTimeoutException
-#: More would keep rows from a lane's other processes for longer than a moment.
+#: A larger batch would keep rows from a lane's other processes for too long.
 BATCHES_PER_RUN = 4
 JOBS_READ_AT_ONCE = 20
-#: RQ's own names: the set of workers that have registered, and a key for each that lives.
+#: RQ's own names: the set of registered workers, and a key for each live one.
 WORKERS_KEY = "rq:workers"
 WORKER_PREFIX, JOB_PREFIX = "rq:worker:", job_check.JOB_PREFIX
-#: Written to see whether Redis takes anything.
+#: Written to see whether Redis accepts writes.
 WRITTEN_KEY, WRITTEN_SECONDS = "higo:written", 60
-#: Since when a job waits that does not say so, and when none waits.
+#: The enqueue time of a job that has none, and the value for an empty queue.
 EARLIEST, LATEST = datetime.min.replace(tzinfo=timezone.utc), datetime.max.replace(tzinfo=timezone.utc)
 
 
 class _Told:
-    """Whether this process has said that Redis takes no jobs."""
+    """Whether this process has logged that Redis accepts no jobs."""
 
     is_away = False
 
@@ -60,60 +60,60 @@ def queue(name: str) -> Queue:
 
 
 def passes(error: BaseException) -> bool:
-    """Whether a job's error says nothing about its work: it may go through the next time."""
+    """Whether a job's error is temporary: the same work may succeed the next time."""
     return isinstance(error, RedisError | JobTimeout) or outages.passes(error)
 
 
 def must_wait(error: BaseException) -> bool:
-    """Whether the work is not to blame for its error: that passes, or an operator has to put the tables right."""
+    """Whether the error is not the fault of the work: it is temporary, or an operator has to fix the tables."""
     return passes(error) or outages.concerns_everything(error)
 
 
 def current_queue() -> str:
-    """The name of the queue that the running job came from; "" outside jobs."""
+    """Return the name of the running job's queue; "" outside jobs."""
     job = get_current_job()
     return job.origin if job is not None else ""
 
 
 def current_app_key() -> int | None:
-    """The app key of the running send job's deliveries; None outside jobs and for jobs that do not say."""
+    """Return the app key of the running send job's deliveries; None outside jobs, and for jobs without one."""
     job = get_current_job()
     return job.meta.get("app_key_id") if job is not None else None
 
 
 def enqueue_distribute(lane: str, shard: int, record_ids: Sequence[int], *, is_urgent: bool = False) -> None:
-    """Have these records distributed once the current transaction has committed; urgent ones before whatever waits in
-    the queue."""
+    """Enqueue these records for distribution after the current transaction commits; urgent ones at the front of the
+    queue."""
     _after_commit(lanes.distribute_queue(lane, shard), DISTRIBUTE_JOB, record_ids, is_urgent=is_urgent)
 
 
 def enqueue_send(
     lane: str, shard: int, delivery_ids: Sequence[int], *, app_key_id: int | None = None, is_urgent: bool = False
 ) -> None:
-    """Have these deliveries, all of one app key, sent once the current transaction has committed; urgent ones
-    before whatever waits in the queue."""
+    """Enqueue these deliveries, all of one app key, for sending after the current transaction commits; urgent ones at
+    the front of the queue."""
     _after_commit(lanes.send_queue(lane, shard), SEND_JOB, delivery_ids, app_key_id, is_urgent)
 
 
 def enqueue_expansion(broadcast_id: int) -> None:
-    """Have a launched broadcast's audience turned into deliveries, a chunk at a time."""
+    """Enqueue the expansion of a launched broadcast's audience into deliveries, a chunk at a time."""
     transaction.on_commit(
         partial(_enqueue, lanes.distribute_queue(lanes.BROADCAST), EXPAND_JOB, [broadcast_id], split=False)
     )
 
 
 def enqueue_export(export_id: int) -> None:
-    """Have the next piece of an export written."""
+    """Enqueue the next piece of an export."""
     transaction.on_commit(partial(_enqueue, lanes.EXPORT_QUEUE, EXPORT_JOB, [export_id], split=False))
 
 
 def absorb_waiting(ids: Sequence[int]) -> list[list[int]]:
-    """`ids` of the running job and those of the jobs of the same kind and app key that wait next in its queue, as
-    batches of at most JOB_SIZE, BATCHES_PER_RUN of them at most.
+    """Return `ids` of the running job, and of the next waiting jobs of the same kind and app key in its queue, as at
+    most BATCHES_PER_RUN batches of at most JOB_SIZE.
 
-    RQ spends some 75 commands on a job, whether it is about one row or hundreds, and here a following job costs
-    three. So under load small jobs become one batch, and full ones are run together. A crash in here loses jobs,
-    not rows: the sweeper has them enqueued again. Raises redis.RedisError."""
+    RQ spends some 75 commands on a job, whether it has one row or hundreds; taking another job here costs three. So
+    under load small jobs become one batch, and full ones run together. A crash in here loses jobs, not rows: the
+    sweeper enqueues them again. Raises redis.RedisError."""
     batches, job = [list(ids)], get_current_job()
     if job is None:
         return batches
@@ -180,7 +180,7 @@ def _enqueue(
         ]
         target.enqueue_many(jobs)
     except RedisError as error:
-        # Once in an outage: the sweeper tries all that waits again in every round.
+        # Once per outage: the sweeper retries everything in each round.
         level = logging.DEBUG if _Told.is_away else logging.WARNING
         log.log(level, "%s: not enqueued, the sweeper will do it (%s)", queue_name, error)
         _Told.is_away = True
@@ -189,7 +189,7 @@ def _enqueue(
 
 
 def unless_strange(read: Callable[[], T], otherwise: T) -> T:
-    """What `read` finds in Redis; `otherwise` when somebody else has put a value of another type there. Raises
+    """Return what `read` finds in Redis; `otherwise` when a foreign value of another type is there. Raises
     redis.RedisError."""
     try:
         return read()
@@ -200,7 +200,7 @@ def unless_strange(read: Callable[[], T], otherwise: T) -> T:
 
 
 def depths(names: Sequence[str]) -> dict[str, int]:
-    """Jobs waiting in each of the named queues. Raises redis.RedisError."""
+    """Count the jobs waiting in each of the named queues. Raises redis.RedisError."""
     return counted(names, lambda pipeline, name: pipeline.llen(f"rq:queue:{name}"))
 
 
@@ -216,7 +216,7 @@ def counted(names: Sequence[str], ask: Callable[[Any, str], object]) -> dict[str
 
 
 def known(found: Any, *, otherwise: Any) -> Any:
-    """One answer of several: `otherwise` for that about a value of another type than ours."""
+    """Return one answer of several; `otherwise` for an error about a value of another type."""
     if not isinstance(found, Exception):
         return found
     if not job_check.is_wrong_type(found):
@@ -225,70 +225,69 @@ def known(found: Any, *, otherwise: Any) -> Any:
 
 
 def raw_messages() -> int:
-    """Producers' messages that the intake has not taken yet. Raises redis.RedisError."""
+    """Producers' messages that the intake has not read yet. Raises redis.RedisError."""
     client: Any = shared_redis.connection()
     return unless_strange(lambda: int(client.llen(lanes.RAW_LIST)), 0)
 
 
 def raw_batches() -> int:
-    """Batches that an intake has taken and not finished. Raises redis.RedisError."""
+    """Batches that an intake has taken but not finished. Raises redis.RedisError."""
     client: Any = shared_redis.connection()
     return unless_strange(lambda: int(client.hlen(f"{lanes.RAW_LIST}:taken")), 0)
 
 
 def oldest_raw() -> bytes:
-    """The message that the intake takes next; empty when there is none. Raises redis.RedisError."""
+    """Return the message that the intake takes next; empty when there is none. Raises redis.RedisError."""
     client: Any = shared_redis.connection()
     return unless_strange(lambda: client.lindex(lanes.RAW_LIST, 0) or b"", b"")
 
 
 def try_to_write(client: Redis | None = None) -> None:
-    """Have Redis write something that it forgets by itself: one that answers may still take nothing. Raises
-    redis.RedisError."""
+    """Write a value that expires: a Redis that answers may still refuse writes. Raises redis.RedisError."""
     (client or shared_redis.connection()).set(WRITTEN_KEY, b"1", ex=WRITTEN_SECONDS)
 
 
 def word_for(error: BaseException) -> str:
-    """What kind of error it is, without what it says: messages name hosts and users. A server's own code, such as
-    MISCONF, is told."""
+    """Return the kind of an error without its message, which may name hosts and users. A server's own code, such as
+    MISCONF, is included."""
     code = str(error).partition(" ")[0]
     is_bare = type(error) is ResponseError and code.isascii() and code.isalpha() and code.isupper()
     return code if is_bare else type(error).__name__
 
 
 def lane_depth(lane: str) -> int:
-    """Jobs waiting in all queues of a lane. Raises redis.RedisError."""
+    """Count the jobs waiting in all queues of a lane. Raises redis.RedisError."""
     return sum(depths(lanes.queue_names(lane, settings.QUEUE_MAX)).values())
 
 
 def worker_names() -> list[str]:
-    """RQ's names of the workers that live; each begins with its lane. Raises redis.RedisError."""
+    """Return RQ's names of the live workers; each begins with its lane. Raises redis.RedisError."""
     client: Any = shared_redis.connection()
     keys: list[bytes] = unless_strange(lambda: sorted(client.smembers(WORKERS_KEY)), [])
     pipeline = client.pipeline(transaction=False)
     for key in keys:
         pipeline.exists(key)
-    # A killed one stays in the set, but its key expires.
+    # A killed worker stays in the set, but its key expires.
     lives = pipeline.execute() if keys else []
     names = [key.decode(errors="replace") for key, is_there in zip(keys, lives, strict=True) if is_there]
     return [name.removeprefix(WORKER_PREFIX) for name in names]
 
 
 def serving(lane: str, workers: Sequence[str]) -> int:
-    """How many of the workers of these names serve the lane."""
+    """Count the workers among these names that serve the lane."""
     return sum(name.startswith(f"{lane}-") for name in workers)
 
 
 def waiting_since(names: Sequence[str]) -> datetime:
-    """When the oldest job that waits in the named queues was enqueued: the beginning of time when nobody knows, the
-    end of it when none waits. Raises redis.RedisError."""
+    """Return when the oldest waiting job of the named queues was enqueued: EARLIEST when unknown, the latest time when
+    no job waits. Raises redis.RedisError."""
     client: Any = shared_redis.connection()
     heads = [unless_strange(partial(client.lindex, f"rq:queue:{name}", 0), None) for name in names]
     return min((_enqueued_at(client, head) for head in heads if head is not None), default=LATEST)
 
 
 def _enqueued_at(client: Any, job_id: bytes) -> datetime:
-    """EARLIEST when the job does not say so, or is none of ours."""
+    """Return a job's enqueue time; EARLIEST when it has none, or is not the platform's."""
     at: bytes | None = unless_strange(lambda: client.hget(JOB_PREFIX.encode() + job_id, "enqueued_at"), None)
     try:
         return utcparse(at.decode()) if at else EARLIEST
@@ -298,8 +297,8 @@ def _enqueued_at(client: Any, job_id: bytes) -> datetime:
 
 
 def waiting_ids(names: Sequence[str], job_path: str) -> Iterator[list[int]]:
-    """What each job of this kind that waits in the named queues is about. Reads all of them, a few at a time, so it is
-    for once in a while; what is none of ours is about nothing. Raises redis.RedisError."""
+    """Return the row ids of each waiting job of this kind in the named queues. Reads all jobs, a few at a time: for
+    occasional use. Foreign jobs have no ids. Raises redis.RedisError."""
     client: Any = shared_redis.connection()
     for name in names:
         waiting: list[bytes] = unless_strange(partial(client.lrange, f"rq:queue:{name}", 0, -1), [])

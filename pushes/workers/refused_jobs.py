@@ -1,4 +1,4 @@
-"""How many jobs the workers refused: kept in the database, as whoever can plant a job can also clear Redis."""
+"""Count the jobs that workers refused, in the database: whoever can plant a job could also clear Redis."""
 
 import logging
 from collections.abc import Mapping
@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 
 
 def store() -> None:
-    """Add what this process has refused since the last call. While the database is away it stays to be added."""
+    """Store what this process has refused since the last call. During an outage of the database the counts are kept for
+    the next call."""
     taken = job_fetch.take_refused()
     if not taken:
         return
@@ -30,7 +31,7 @@ def store() -> None:
         try:
             _add(_lane_of(queue_name), reason, tally, now)
         except DatabaseError as error:
-            log.warning("%s: refused jobs are not counted yet: %s", queue_name, error)
+            log.warning("%s: refused jobs could not be counted, trying again later: %s", queue_name, error)
             job_fetch.put_back(queue_name, reason, tally)
 
 
@@ -45,10 +46,10 @@ def _lane_of(queue_name: str) -> str:
 
 
 def totals() -> Mapping[tuple[str, str], int]:
-    """How many in all, by lane and reason."""
+    """Return the totals by lane and reason."""
     return {(lane, reason): count for lane, reason, count in RefusedJob.objects.values_list("lane", "reason", "count")}
 
 
 def since(moment: datetime) -> list[RefusedJob]:
-    """Those reasons for which a job was refused since then, the latest first."""
+    """Return the reasons for which jobs were refused since then, latest first."""
     return list(RefusedJob.objects.filter(last_at__gte=moment).order_by("-last_at"))

@@ -1,8 +1,7 @@
-"""Worker processes: which queues each serves, and the RQ worker that takes a shard only while it owns it.
+"""Worker processes: the queues of each, and the leases by which a worker owns its shards.
 
-A few processes serve many queues. What a conversation's order needs is that its shard is served by one
-worker at a time, so a worker owns its shards by leases in Redis: a second `runworkers` on another machine
-takes over shards whose owner is gone, and otherwise leaves them alone.
+A few processes serve many queues. To keep a conversation in order, its shard is served by one worker at a time, which
+owns it by a lease in Redis. A second `runworkers` on another machine takes over only shards whose owner is gone.
 """
 
 import logging
@@ -34,10 +33,10 @@ log = logging.getLogger(__name__)
 LEASE_KEY = "higo:shard:{name}"
 PARENT_SECONDS = 1.0
 RELEASE_SECONDS = 3.0
-#: Of any machine of the platform, whatever its settings.
+#: The same on every machine of the platform, whatever its settings.
 MAX_LEASE_SECONDS = 3_600
 
-# Take the lease when it is free or ours already. What has no end, or one in the far future, is nobody's lease.
+# Take the lease when it is free or ours already. A lease without an end, or with one in the far future, is not valid.
 _HOLD = """
 local holder, left = redis.pcall('GET', KEYS[1]), redis.call('PTTL', KEYS[1])
 local is_lease = type(holder) == 'string' and left >= 0 and left <= tonumber(ARGV[3])
@@ -65,11 +64,11 @@ class ShardLeases:
 
     @property
     def owned(self) -> set[str]:
-        """What is ours now: nothing any more when Redis could not be told so for as long as a lease lasts."""
+        """Return the shards that are ours now: none when the leases could not be renewed for as long as they last."""
         return self._held if time.monotonic() < self._held_until else set()
 
     def start(self) -> None:
-        """Take what is free, now and from now on; while Redis is away, nothing is."""
+        """Take free shards, now and in the background; while Redis is unavailable, none is free."""
         self._try_to_renew()
         if self.names:
             self._thread.start()
@@ -82,11 +81,11 @@ class ShardLeases:
 
     @property
     def may_work(self) -> bool:
-        """Whether this process should take jobs at all: others may be there who can do them."""
+        """Whether this process should take jobs at all: an unwell process leaves them to others."""
         return (self.pulse is None or self.pulse.is_well) and bool(self.owned or not self.names)
 
     def renew(self) -> None:
-        """Take what is free, keep what is ours; give all of it up while the process cannot do its work. Raises
+        """Take free shards and keep ours; give up all of them while the process cannot work. Raises
         redis.RedisError."""
         if self.pulse is not None and not self.pulse.is_well:
             self._give_up()
@@ -100,16 +99,16 @@ class ShardLeases:
     def release(self) -> None:
         self._stop.set()
         if self._thread.is_alive():
-            # A renewal under way would take back what is given back here.
+            # A concurrent renewal would take back the leases that are released here.
             self._thread.join(timeout=RELEASE_SECONDS)
         try:
             self._give_up()
         except RedisError as error:
-            log.warning("shard leases not given back, they run out: %s", error)
+            log.warning("shard leases could not be released; they will expire: %s", error)
 
     def _give_up(self) -> None:
         self._held = set()
-        # All of them, because a signal may have come between the taking and the noting down.
+        # All of them, because a signal may have come between taking a lease and noting it.
         for name in self.names:
             self._let_go(keys=[LEASE_KEY.format(name=name)], args=[self.holder])
 
@@ -121,16 +120,16 @@ class ShardLeases:
         try:
             self.renew()
         except RedisError as error:
-            # Without Redis there are no jobs either; whoever comes back first goes on.
+            # Without Redis there are no jobs either; the first process to come back continues.
             if not self._is_away:
-                log.warning("shard leases not renewed, trying again until Redis can be used: %s", error)
+                log.warning("shard leases could not be renewed; trying again until Redis is back: %s", error)
             self._is_away = True
         else:
             self._is_away = False
 
 
 def assignments(lane: str, processes: int) -> list[list[str]]:
-    """The queues of each process of a lane: shards divided evenly, a lane without shards shared."""
+    """Return the queues of each process of a lane: shards are divided evenly, a lane without shards is shared."""
     numbers = lanes.shards(lane, settings.QUEUE_MAX)
     if lane not in lanes.SHARDED:
         return [lanes.queue_names(lane, settings.QUEUE_MAX)] * processes
@@ -143,7 +142,7 @@ def assignments(lane: str, processes: int) -> list[list[str]]:
 def run(names: Sequence[str], *, processes: int, burst: bool) -> None:
     """Serve the lanes until SIGTERM or SIGINT (or, with `burst`, until their queues are empty).
 
-    Exits with status 1 when a process ended by itself, so that the supervisor starts all anew.
+    Exits with status 1 when a process ended unexpectedly, so that the supervisor restarts all of them.
     """
     work = [(lane, part) for lane in names for part in assignments(lane, processes)]
     if len(work) == 1:
@@ -179,8 +178,8 @@ def _supervise(children: list[Any], burst: bool) -> int:
 
 
 def _serve_child(parent: int, lane: str, names: Sequence[str], burst: bool) -> None:
-    """`serve`, until the process that started it is gone: killed, it could not end its children itself, and
-    they would keep their shards from their successors."""
+    """Run `serve` until the parent process is gone: a killed parent cannot end its children, and they would keep their
+    shards from its successor."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -192,11 +191,11 @@ def _serve_child(parent: int, lane: str, names: Sequence[str], burst: bool) -> N
 
 
 def serve(lane: str, names: Sequence[str], *, burst: bool) -> None:
-    """One worker on these queues, in this process."""
+    """Run one worker on these queues, in this process."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Until RQ has handlers of its own; so that leases that are taken by then are given back.
+        # Until RQ installs its own handlers: leases that are taken by then must be released.
         signal.signal(number, lambda *_: sys.exit(0))
-    # RQ waits for a job over it; what is short has the process's other client.
+    # RQ waits for jobs over this connection; short commands use the process's other client.
     bounds = {"socket_timeout": WORKER_SECONDS - 5, "socket_connect_timeout": 5}
     with (
         Redis.from_url(settings.REDIS_URL, health_check_interval=30, **bounds) as client,

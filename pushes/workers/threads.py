@@ -1,11 +1,11 @@
-"""Threads of a worker process in which jobs wait, so that the next one need not.
+"""Threads of a worker process that do the waiting of its jobs.
 
-RQ runs one job at a time in a process. A send job spends most of its time waiting for answers, and a distribution
-a third of its time waiting for the database, so a worker process hands the rows of the one to a few threads, those of
-the other to a thread of its own, and takes the next job. Rows of one stream (a queue, and what else keeps them
-together) that wait for a thread are done as one batch: the busier the threads, the larger the batches. What is handed
-over is bounded: when there is no place for more, the worker waits too. A crash loses nothing that a crash of the
-job itself would not: the rows in the database say what was under way.
+RQ runs one job at a time per process. A send job mostly waits for answers, and a distribution waits for the database
+for a third of its time. So a worker process hands rows to send to a few threads, and rows to distribute to another
+thread, and takes the next job. Rows of one stream (a queue, and whatever else keeps them together) that wait for a
+thread become one batch: the busier the threads, the larger the batches. The waiting rows are bounded: when there is no
+place for more, the worker waits too. A crash loses no more than a crash of the job itself: the database rows say what
+was in progress.
 """
 
 import logging
@@ -27,7 +27,7 @@ Work = Callable[[list[int]], object]
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Rows that may be done together; with `is_ordered`, one batch after the other."""
+    """Rows that may be processed together; with `is_ordered`, one batch after the other."""
 
     name: str
     is_ordered: bool = False
@@ -41,7 +41,7 @@ class _Batch:
 
 
 class Threads:
-    """`count` threads, and places for what waits for them: one batch for each ordered stream, `count` for the rest."""
+    """`count` threads, and places for waiting batches: one for each ordered stream, and `count` for the others."""
 
     def __init__(self, count: int, name: str = "send") -> None:
         self._change = threading.Condition()  # told of every batch that comes, begins or is done
@@ -56,12 +56,12 @@ class Threads:
             thread.start()
 
     def run(self, work: Work, ids: Sequence[int], stream: Stream) -> None:
-        """Have `work` done with `ids`, together with those of its stream that wait already if they fit into one
-        batch of JOB_SIZE; waits while there is no place for them."""
+        """Queue `work` on `ids`, merged with waiting ids of the same stream if they fit into one batch of JOB_SIZE.
+        Waits while there is no place for them."""
         batch = _Batch(stream, work, list(ids))
         with self._change:
             while not self._placed(batch):
-                # Whoever waits for the threads moves as long as they do.
+                # A thread that waits for these threads makes progress as long as they do.
                 self._change.wait(timeout=PLACE_SECONDS)
                 pulse.moves_on()
             self._change.notify_all()
@@ -80,7 +80,7 @@ class Threads:
         return sum(not one.stream.is_ordered for one in self._waiting)
 
     def _next(self) -> _Batch | None:
-        """The batch that has waited longest and may begin, taken; None at the end of everything."""
+        """Take the batch that has waited longest and may begin; None at the end of everything."""
         with self._change:
             while True:
                 for batch in self._waiting:
@@ -101,7 +101,7 @@ class Threads:
                 batch.work(batch.ids)
             except Exception:
                 # Rows that were not begun were given back; the sweeper finds the rest, pending or by its lease.
-                log.exception("%s: a job ended early", threading.current_thread().name)
+                log.exception("%s: a job failed", threading.current_thread().name)
             finally:
                 pulse.rested()
                 with self._change:
@@ -119,8 +119,8 @@ class Threads:
 
 
 class Workshop:
-    """The threads of one worker process: `send_threads` for sending, and one for distributing, because pushes of a
-    conversation are distributed in their order. With `distributes=False` distribution is done by whoever asks."""
+    """The threads of one worker process: `send_threads` for sending, and one for distributing, because the pushes of a
+    conversation are distributed in order. With `distributes=False` the caller distributes in its own thread."""
 
     def __init__(self, send_threads: int, *, distributes: bool = True) -> None:
         self.sending = Threads(send_threads)
@@ -140,13 +140,13 @@ class _Process:
 
 
 def start(send_threads: int, *, distributes: bool = True) -> Workshop:
-    """Make this process work in the background. Call it after a fork, not before."""
+    """Start the background threads of this process. Call it after a fork, not before."""
     _Process.workshop = Workshop(send_threads, distributes=distributes)
     return _Process.workshop
 
 
 def send(work: Work, delivery_ids: Sequence[int], stream: Stream) -> None:
-    """Do `work` with these in the background where that was started, and here and now everywhere else."""
+    """Run `work` on these rows in the background if it was started, otherwise right here."""
     if _Process.workshop is None:
         work(list(delivery_ids))
     else:
@@ -154,7 +154,7 @@ def send(work: Work, delivery_ids: Sequence[int], stream: Stream) -> None:
 
 
 def distribute(work: Work, record_ids: Sequence[int], stream: Stream) -> None:
-    """The same for distribution: one batch after the other."""
+    """Do the same for distribution: one batch after the other."""
     if _Process.workshop is None or _Process.workshop.distributing is None:
         work(list(record_ids))
     else:

@@ -1,9 +1,8 @@
-"""The RQ worker of one process: it goes on whatever a server or a stranger's job does, and ends only when told to.
+"""The RQ worker of one process. It survives server errors and foreign jobs, and ends only on a signal.
 
-RQ's own worker ends at the first error of Redis that is no lost connection (a replica that refuses writes, a full
-memory, a password that was changed), and at the first job that it cannot read. This one waits, says so once, and goes
-on; which jobs may run is `job_check`'s matter. It listens to no commands over Redis: whoever can publish there could
-end it.
+RQ's own worker ends at the first Redis error other than a lost connection (a replica that refuses writes, a full
+memory, a changed password), and at the first job that it cannot read. This worker waits, logs it once, and continues;
+`job_check` decides which jobs may run. It accepts no commands over Redis: anyone who can publish there could end it.
 """
 
 import logging
@@ -31,14 +30,14 @@ from pushes.workers import foreign_values, job_check, job_fetch, pulse, refused_
 
 log = logging.getLogger(__name__)
 
-#: RQ waits 15 s less than the first for a job before it looks around. A worker that has not been heard of for ALIVE
-#: (between jobs) or BUSY (in one) counts as gone.
+#: RQ waits 15 s less than the first for a job before it does maintenance. A worker without a heartbeat for ALIVE
+#: (between jobs) or BUSY (in a job) counts as gone.
 WORKER_SECONDS, ALIVE_SECONDS, BUSY_SECONDS = 25, 30, 90
 MAINTENANCE_SECONDS = 30
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 5.0
 STORE_SECONDS = 1.0
 STAND_BY_SECONDS = 0.5
-#: A burst is over when it has had no queue to look into so often in a row: a lease may just be late.
+#: A burst ends after having no queue this many times in a row: a lease may just be late.
 MAX_EMPTY_LOOKS = 6
 
 
@@ -55,7 +54,7 @@ class Shards(Protocol):
 
 
 class Outage:
-    """Redis is away or refuses: waited for, and told of once at the beginning and once at the end."""
+    """Redis is unavailable or refuses: wait, and log once at the beginning and once at the end."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -74,13 +73,13 @@ class Outage:
 
     def is_over(self) -> None:
         if self._since is not None:
-            log.warning("Redis is back after %.0f s: the worker goes on", time.monotonic() - self._since)
+            log.warning("Redis is back after %.0f s; the worker resumes", time.monotonic() - self._since)
         self._since, self._pause = None, MIN_PAUSE_SECONDS
 
 
 class ShardWorker(SimpleWorker):
-    """A SimpleWorker (it keeps the provider's connections alive between jobs) that looks only into those
-    sharded queues whose lease its process holds."""
+    """A SimpleWorker (it keeps the provider connections open between jobs) that reads only sharded queues whose lease
+    its process holds."""
 
     leases: Shards | None = None
     turn = 0
@@ -90,14 +89,14 @@ class ShardWorker(SimpleWorker):
     _may_be_interrupted = False
 
     def __init__(self, queues: Sequence[Queue], **options: Any) -> None:
-        # RQ prepares itself by asking Redis, which may be away.
+        # RQ's start reads from Redis, which may be unavailable.
         super().__init__(queues, prepare_for_work=False, **options)
         self.hostname, self.pid = socket.gethostname(), os.getpid()
         self._outage = Outage()
 
     @property
     def _ordered_queues(self) -> list[Queue]:
-        """The queues to look into now: none while all leases are another's, or the process is not well."""
+        """Return the queues to read now: none while others hold all leases, or the process is unwell."""
         leases = self.leases
         if leases is None:
             return list(self.queues)
@@ -112,8 +111,8 @@ class ShardWorker(SimpleWorker):
         """RQ keeps its dequeue order here; ours follows from the leases."""
 
     def _in_turn(self, found: list[Queue]) -> list[Queue]:
-        """Sending before distributing; among themselves the shards take turns at being looked into first. In a
-        fixed order, a lane that is busy throughout would never come to its last shard."""
+        """Order the queues: send queues before distribution, and rotate the shards. In a fixed order, a lane that is
+        always busy would never reach its last shard."""
         sending = lanes.ordered_queues(settings.QUEUE_MAX)
         parts = ([q for q in found if q.name in sending], [q for q in found if q.name not in sending])
         self.turn += 1
@@ -122,8 +121,8 @@ class ShardWorker(SimpleWorker):
     # --- the loop ---------------------------------------------------------------------------------
 
     def work(self, burst: bool = False, *_args: Any, **_options: Any) -> bool:
-        """Until SIGTERM or SIGINT; with `burst`, until the queues are empty, and then an error of Redis ends it.
-        Returns whether it was not told to stop."""
+        """Work until SIGTERM or SIGINT or, with `burst`, until the queues are empty; an error of Redis ends a burst.
+        Returns whether it ended without a signal."""
         self.birth_date = now()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.request_stop)
@@ -137,7 +136,7 @@ class ShardWorker(SimpleWorker):
         return not self._stop_requested
 
     def _goes_on(self, burst: bool) -> bool:
-        """Do the next job, or wait for what Redis has. False at the end."""
+        """Do the next job, or wait for Redis. False at the end."""
         pulse.moved()
         try:
             is_over = self._step(burst)
@@ -153,7 +152,7 @@ class ShardWorker(SimpleWorker):
         return not (is_over or self._stop_requested)
 
     def _step(self, burst: bool) -> bool:
-        """Look around, and do the next job if there is one. True when a burst is over."""
+        """Do maintenance, and the next job if there is one. True when a burst is over."""
         self._state = WorkerStatus.IDLE
         self._store_refused()
         found = self._ordered_queues
@@ -177,19 +176,19 @@ class ShardWorker(SimpleWorker):
         return False
 
     def _is_flooded(self) -> bool:
-        """Whether one job after the other is refused: then this worker need not be heard of each time."""
+        """Whether jobs are refused one after the other: then not each one needs a heartbeat."""
         last = self.last_heartbeat
         return job_fetch.has_refused() and last is not None and (now() - last).total_seconds() < STORE_SECONDS
 
     def _patience(self, burst: bool) -> int | None:
-        """How long to wait for a job, in seconds: briefly as long as nobody knows whether Redis is back, or how many
-        jobs were refused."""
+        """Return how long to wait for a job, in seconds: briefly while Redis may still be unavailable, or refused jobs
+        are still uncounted."""
         if burst:
             return None
         return 1 if self._outage.has_begun or job_fetch.has_refused() else self.dequeue_timeout
 
     def _take(self, found: list[Queue], timeout: int | None) -> tuple[Queue, bytes] | None:
-        """The next entry of these queues; None if there is none, or none has come within `timeout` seconds."""
+        """Take the next entry of these queues; None if none comes within `timeout` seconds."""
         entry = None
         with self._waiting(), suppress(DequeueTimeout):
             entry = Queue.lpop([queue.key for queue in found], timeout, connection=self.connection)
@@ -200,7 +199,7 @@ class ShardWorker(SimpleWorker):
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
-        """Meanwhile a signal ends the worker at once; at any other time it finishes what it has begun."""
+        """Let a signal end the worker at once during the body; at any other time it finishes its current work."""
         self._may_be_interrupted = True
         try:
             if self._stop_requested:
@@ -216,13 +215,13 @@ class ShardWorker(SimpleWorker):
             raise StopRequested
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """RQ's, whose bookkeeping may fail on a stranger's values; the job itself ends among the failed ones."""
+        """Run RQ's version, whose bookkeeping may fail on foreign values; the job then becomes a failed job."""
         try:
             super().execute_job(job, queue)
         except (RedisError, StopRequested):
             raise
         except Exception:
-            log.exception("%s: the end of job %s could not be noted", queue.name, job.id)
+            log.exception("%s: the result of job %s could not be stored", queue.name, job.id)
         finally:
             self.executions.clear()
 
@@ -234,8 +233,8 @@ class ShardWorker(SimpleWorker):
     # --- what others see of it --------------------------------------------------------------------
 
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """Everything about this worker anew, so that a Redis that has forgotten it knows it again. A killed one is
-        not to be seen for longer than it takes to miss it, whatever time-out its job has."""
+        """Write everything about this worker again, for a Redis that has lost it. A killed worker must disappear soon,
+        whatever time-out its job has."""
         self.last_heartbeat = now()
         own: Any = self.connection.pipeline() if pipeline is None else pipeline
         own.hset(self.key, mapping=self.serialize() | {"state": self._state})
@@ -245,7 +244,7 @@ class ShardWorker(SimpleWorker):
             own.execute()
 
     def subscribe(self) -> None:
-        """No commands."""
+        """Accept no commands over Redis."""
 
     def _retire(self) -> None:
         self._store_refused(at_once=True)
@@ -254,7 +253,7 @@ class ShardWorker(SimpleWorker):
     # --- order in Redis ---------------------------------------------------------------------------
 
     def run_maintenance_tasks(self) -> None:
-        """What RQ does for our kind of jobs. Its other registries are used by nobody but strangers."""
+        """Maintain the registries of our kind of jobs. RQ's other registries can only hold foreign jobs."""
         for queue in self.queues:
             for registry in (queue.finished_job_registry, queue.started_job_registry, queue.failed_job_registry):
                 _clean(registry)
@@ -265,19 +264,19 @@ class ShardWorker(SimpleWorker):
         self.cleaned_at = time.monotonic()
 
     def _clear_keys(self) -> None:
-        """Take away what is not of the kind that RQ and we keep there: with it, nothing goes on."""
+        """Remove values of the wrong type from the keys of RQ and the platform: they would block everything."""
         foreign_values.clear_type(self.connection, self.key, b"hash")
         foreign_values.clear(self.queues)
 
 
 def _clean(registry: BaseRegistry) -> None:
-    """Forget what has run out; what a killed worker has left becomes a failed job."""
+    """Remove expired entries; the job of a killed worker becomes a failed job."""
     try:
         registry.cleanup()
     except Exception as error:
         if isinstance(error, RedisError) and not job_check.is_wrong_type(error):
             raise
-        log.warning("%s: what has run out cannot be read and is dropped (%s)", registry.key, error)
+        log.warning("%s: expired entries are unreadable and are dropped (%s)", registry.key, error)
         registry.connection.zremrangebyscore(registry.key, 0, current_timestamp())
 
 

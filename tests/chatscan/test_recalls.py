@@ -345,7 +345,7 @@ def test_whatever_goes_wrong_while_asking_costs_no_push(
     say(scanner, chats, "first", "second")
     send_what_waits()
     assert shown(sandbox)[-1] == "小王: second"
-    assert "sent unasked" in caplog.text
+    assert "sent unchecked" in caplog.text
 
 
 def test_what_has_failed_is_not_sent_again_once_it_is_recalled(scanner: Scanner, chats: Chats):

@@ -13,10 +13,10 @@ from tests.chatscan.processes import run, running, wait_for
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("groups",), "'groups' is not a kind of chat: write group or private"),
+        (("groups",), "'groups' is not a kind of chat; write group or private"),
         ((), "{group,private}"),
         (("group", "--interval", "0"), "'0' must lie between 0.05 and 3600 seconds"),
-        (("group", "--interval", "soon"), "'soon' is no number of seconds"),
+        (("group", "--interval", "soon"), "'soon' is not a number of seconds"),
     ],
 )
 def test_bad_arguments_are_named(process_environment, arguments, words):
@@ -31,7 +31,7 @@ def test_bad_arguments_are_named(process_environment, arguments, words):
         ({"MONGO_URL": ""}, "MONGO_URL is not set"),
         ({"MONGO_URL": "mongodb://a:b:c@host/x"}, "MONGO_URL cannot be used"),
         ({"MONGO_URL": "mongodb://u:topsecret@127.0.0.1:1/x", "MONGO_TIMEOUT_SECONDS": "0.3"}, "127.0.0.1:1"),
-        ({"CHAT_GROUP_FIELDS": "sender=x"}, "CHAT_GROUP_FIELDS names 'sender', which is no field"),
+        ({"CHAT_GROUP_FIELDS": "sender=x"}, "CHAT_GROUP_FIELDS names 'sender', which is not a field"),
         ({"CHAT_TYPES": "1"}, "CHAT_TYPES='1' cannot be used: write key=value pairs"),
     ],
 )

@@ -285,5 +285,5 @@ def test_a_line_that_sets_nothing_is_told_by_its_number_alone(tmp_path: Path, ca
     file.write_text(f"# settings\nSECRET {SECRET}\n")
     env_file.read(file)
     assert [record.getMessage() for record in caplog.records] == [
-        "settings.env, line 2: it is not NAME=value, and ignored"
+        "settings.env, line 2: ignored, because it is not NAME=value"
     ]

@@ -35,7 +35,7 @@ def redis_policy() -> Iterator[Any]:
 def test_a_database_that_takes_two_accounts_for_one_is_refused(collation: str):
     [error] = comparison(collation)
     assert (error.id, error.is_serious()) == ("pushes.E006", True)
-    assert f"by {collation}" in error.msg
+    assert f"collation is {collation}" in error.msg
     assert "utf8mb4_bin" in str(error.hint)
 
 
@@ -47,7 +47,7 @@ def test_a_database_that_compares_bytes_is_not():
 def test_a_commit_that_may_be_lost_is_told(written: int):
     [warning] = durability({"innodb_flush_log_at_trx_commit": written})
     assert warning.id == "pushes.W001"
-    assert f"innodb_flush_log_at_trx_commit={written}" in warning.msg
+    assert f"innodb_flush_log_at_trx_commit is {written}" in warning.msg
     assert str(warning.hint).startswith("Set it to 1.")
 
 
@@ -65,10 +65,10 @@ def test_small_memories_are_told_with_what_they_are_and_should_be():
         "MariaDB's innodb_log_file_size is 96 MiB",
         "MariaDB's max_allowed_packet is 0.5 MiB",
     ]
-    assert [str(warning.hint).partition(" at least")[0] for warning in found] == [
-        "Set it to 512 MiB",
-        "Set it to 256 MiB",
-        "Set it to 1 MiB",
+    assert [str(warning.hint).partition(". ")[0] for warning in found] == [
+        "Set it to at least 512 MiB",
+        "Set it to at least 256 MiB",
+        "Set it to at least 1 MiB",
     ]
 
 

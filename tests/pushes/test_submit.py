@@ -234,8 +234,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("source", {"source": "s" * 17}, "longer than 16 characters"),
     ("text", {"text": "文" * 22_000}, "longer than 65536 bytes"),
     ("text", {"text": "half \ud83d"}, "half \\ud83d"),
-    ("title", {"title": "\udc00"}, "no valid Unicode"),
-    ("identity", {"identity": "\udc00"}, "no valid Unicode"),
+    ("title", {"title": "\udc00"}, "not valid Unicode"),
+    ("identity", {"identity": "\udc00"}, "not valid Unicode"),
     ("data", {"data": {"x": "\udc00"}}, "cannot be written as JSON"),
     ("data", {"data": {"x": object()}}, "cannot be written as JSON"),
     ("data", {"data": {"x": 2**64}}, "cannot be written as JSON"),
@@ -318,7 +318,7 @@ def test_what_the_database_refuses_costs_few_statements(poison: DatabaseError, d
 
 @pytest.mark.parametrize(
     ("accounts", "said"),
-    [(("u1", ""), "1 to 64"), (("u" * 65,), "'uuuu"), (("u1", "\ud800"), "no valid Unicode")],
+    [(("u1", ""), "1 to 64"), (("u" * 65,), "'uuuu"), (("u1", "\ud800"), "not valid Unicode")],
 )
 def test_a_recipient_that_is_no_account_id_is_refused(accounts: tuple[str, ...], said: str):
     refused = refusal(make_message(*accounts))

@@ -18,7 +18,7 @@ def seconds(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no number of seconds") from None
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds") from None
     if not 0.05 <= value <= 3600:
         raise ArgumentTypeError(f"{text!r} must lie between 0.05 and 3600 seconds")
     return value
@@ -27,7 +27,7 @@ def seconds(text: str) -> float:
 def kind_of_chat(text: str) -> str:
     """`group` or `private`, in our own words where it is neither: argparse's differ between Pythons."""
     if text not in {kind.value for kind in KINDS}:
-        raise ArgumentTypeError(f"{text!r} is not a kind of chat: write {' or '.join(kind.value for kind in KINDS)}")
+        raise ArgumentTypeError(f"{text!r} is not a kind of chat; write {' or '.join(kind.value for kind in KINDS)}")
     return text
 
 
@@ -36,18 +36,18 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("kind", type=kind_of_chat, metavar="{group,private}")
-        parser.add_argument("--once", action="store_true", help="read what is there, then end")
+        parser.add_argument("--once", action="store_true", help="read what is waiting, then exit")
         parser.add_argument(
             "--interval",
             type=seconds,
             default=settings.SCAN_INTERVAL,
-            help=f"seconds between two looks without a ring (default: SCAN_INTERVAL, {settings.SCAN_INTERVAL:g})",
+            help=f"seconds between polls (default: SCAN_INTERVAL, {settings.SCAN_INTERVAL:g})",
         )
-        parser.add_argument("--no-doorbell", action="store_true", help="poll only; use no change stream")
+        parser.add_argument("--no-doorbell", action="store_true", help="poll only, without a change stream")
 
     def handle(self, *args: Any, kind: str, once: bool, interval: float, no_doorbell: bool, **options: Any) -> None:
         if not settings.MONGO_URL:
-            raise CommandError("MONGO_URL is not set: it names the chat database, as mongodb://host:27017/database")
+            raise CommandError("MONGO_URL is not set; set it to the chat database, e.g. mongodb://host:27017/database")
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

@@ -31,14 +31,24 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--since", default="1h", metavar="WHEN", help="as 90m, 24h, 7d, or an ISO time (1h)")
-        parser.add_argument("--grace", default="5m", metavar="TIME", help="how long a step may be overdue (5m)")
-        parser.add_argument("--finished", action="store_true", help="the run is over: nothing may be under way")
-        parser.add_argument("--submitted", type=Path, metavar="FILE", help="message ids handed over, one a line")
-        parser.add_argument("--sandbox", metavar="URL", help="compare with what the sandbox there received")
-        parser.add_argument("--most-cut-off", type=int, metavar="N", help="unknown rows that kills may explain")
         parser.add_argument(
-            "--most-unanswered", type=int, metavar="N", help="unknown rows that lost answers may explain"
+            "--since", default="1h", metavar="WHEN", help="e.g. 90m, 24h or 7d, or an ISO time (default: 1h)"
+        )
+        parser.add_argument(
+            "--grace", default="5m", metavar="TIME", help="how long a step may be overdue (default: 5m)"
+        )
+        parser.add_argument(
+            "--finished", action="store_true", help="the run is over: report anything still in progress"
+        )
+        parser.add_argument(
+            "--submitted", type=Path, metavar="FILE", help="file of submitted message ids, one per line"
+        )
+        parser.add_argument("--sandbox", metavar="URL", help="URL of a sandbox; compare with what it received")
+        parser.add_argument(
+            "--most-cut-off", type=int, metavar="N", help="how many unknown rows killed processes may explain"
+        )
+        parser.add_argument(
+            "--most-unanswered", type=int, metavar="N", help="how many unknown rows lost answers may explain"
         )
         parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
@@ -83,7 +93,7 @@ def _received(url: str, records: list[RecordFact]) -> list[Receipt]:
     try:
         return audit.receipts(_entries(url), records)
     except (requests.RequestException, KeyError) as error:
-        raise CommandError(f"--sandbox {url!r} did not tell what it received: {error}") from None
+        raise CommandError(f"--sandbox {url!r} cannot be read: {error}") from None
 
 
 def _entries(url: str) -> Iterator[dict[str, Any]]:
@@ -113,7 +123,7 @@ def _instant(text: str, now: datetime) -> datetime:
 def _duration(option: str, text: str) -> timedelta:
     number, unit = text[:-1], text[-1:]
     if unit not in UNITS or not (number.isascii() and number.isdigit()):
-        raise CommandError(f"{option} {text!r}: write a number and a unit, as 90s, 15m, 24h or 7d")
+        raise CommandError(f"{option} {text!r}: write a number and a unit, e.g. 90s, 15m, 24h or 7d")
     seconds = int(number) * UNITS[unit]
     if seconds > MAX_SECONDS:
         raise CommandError(f"{option} {text!r}: at most {MAX_SECONDS // UNITS['d']}d")

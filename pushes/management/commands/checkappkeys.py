@@ -11,12 +11,12 @@ COLUMNS = ("app", "platform", "environment", "provider", "access id", "verdict")
 
 
 class Command(BaseCommand):
-    help = "Make a signed call that changes nothing with every app key. Exits with 1 when a key is not accepted."
+    help = "Verify every app key with a signed, harmless provider call. Exits with 1 when a key is not accepted."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         keys = list(AppKey.objects.all())
         if not keys:
-            self.stdout.write("There are no app keys: add them in the admin, or with importappkeys.")
+            self.stdout.write("There are no app keys. Add them in the console, or with importappkeys.")
             return
         outcomes = check.check_all(keys)
         rows = [self._row(key, check.explain(outcome)) for key, outcome in zip(keys, outcomes, strict=True)]

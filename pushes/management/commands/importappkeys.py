@@ -12,11 +12,11 @@ from pushes.providers import hosts
 
 
 class Command(BaseCommand):
-    help = "Import the app keys of the legacy system's ini file. Values are never shown; importing twice is harmless."
+    help = "Import app keys from the legacy system's ini file. Secrets are never shown; importing twice is harmless."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help="the ini file, with lines such as android_higo_appid = …")
-        parser.add_argument("--endpoint", help="the provider's URL for all of these keys, instead of its own")
+        parser.add_argument("--endpoint", help="endpoint URL for all of these keys, instead of the provider's own")
         new = f"of all of these keys (new ones: {DEFAULT_PROVIDER.value})"
         parser.add_argument("--provider", choices=ProviderKind.values, help=new)
         parser.add_argument("--dry-run", action="store_true", help="only show what would change")
@@ -28,12 +28,12 @@ class Command(BaseCommand):
         entries = ini.preview(text, endpoint_url=endpoint, provider=kind)
         self._show(entries)
         if any(entry.state == ini.ERROR for entry in entries):
-            raise CommandError("Nothing was imported. Correct the lines above first.")
+            raise CommandError("Nothing was imported. Fix the lines above first.")
         if dry_run:
             self.stdout.write("Nothing was imported: this was a dry run.")
             return
         ini.apply(text, endpoint_url=endpoint, provider=kind)
-        self.stdout.write("Imported. Check every key with: manage.py checkappkeys")
+        self.stdout.write("Imported. Verify every key with: manage.py checkappkeys")
 
     def _show(self, entries: list[ini.Entry]) -> None:
         self.stdout.write(f"{'app key':28} {'access id':>12}  {'state':8} detail")
@@ -61,7 +61,7 @@ def _checked_endpoint(endpoint: str | None) -> str | None:
     try:
         URLValidator(schemes=["http", "https"])(url)
     except ValidationError as error:
-        raise CommandError(f"--endpoint={shown!r} is no URL: http://… or https://… is needed.") from error
+        raise CommandError(f"--endpoint={shown!r} is not a valid URL: write http://… or https://….") from error
     if fault := hosts.fault(url):
         raise CommandError(f"--endpoint={shown!r}: {fault}")
     return url

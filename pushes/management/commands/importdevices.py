@@ -19,26 +19,26 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", help="the CSV file, as spreadsheets save it; - for standard input")
-        parser.add_argument("--skip-bad", action="store_true", help="import the good lines although there are bad ones")
+        parser.add_argument("file", help="the CSV file; - for standard input")
+        parser.add_argument("--skip-bad", action="store_true", help="import the good lines and skip the bad ones")
 
     def handle(self, *, file: str, skip_bad: bool, **_options: Any) -> None:
         parsed = self._parse(file)
         self._show(parsed.bad)
         if parsed.bad and not skip_bad:
             raise CommandError(
-                f"{len(parsed.bad)} bad lines: nothing was imported. Correct them, or leave them out with --skip-bad."
+                f"{len(parsed.bad)} bad lines; nothing was imported. Fix them, or skip them with --skip-bad."
             )
         try:
             counts = device_csv.store(parsed.rows)
         except IntegrityError as error:
             raise CommandError(
-                f"Nothing was imported, because some of these devices registered meanwhile. Run it again. ({error})"
+                f"Nothing was imported: some of these devices registered in the meantime. Run it again. ({error})"
             ) from error
         events = ", ".join(f"{counts[event]} {event}" for event in ("registered", "moved", "reactivated", "unchanged"))
         self.stdout.write(
             f"{len(parsed.rows)} devices: {events}; {counts['accounts']} accounts created, "
-            f"{counts['tagged']} devices tagged anew, {len(parsed.bad)} bad lines left out"
+            f"{counts['tagged']} devices retagged, {len(parsed.bad)} bad lines skipped"
         )
 
     def _parse(self, file: str) -> device_csv.Parsed:

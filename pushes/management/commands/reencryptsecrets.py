@@ -14,8 +14,8 @@ SUFFIX = "_encrypted"
 
 class Command(BaseCommand):
     help = (
-        "Encrypt every stored secret anew under the first of ENCRYPTION_KEYS; after that the others can be removed. "
-        "Running it twice, or beside a working platform, does no harm. Exits with 1 when a secret cannot be read."
+        "Re-encrypt every stored secret with the first of ENCRYPTION_KEYS; then the others can be removed. Safe to "
+        "run twice, and while the platform is running. Exits with 1 when a secret cannot be read."
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
@@ -30,9 +30,9 @@ class Command(BaseCommand):
                     continue
                 # Not if somebody has entered another secret meanwhile: that one is under the newest key already.
                 done += model._default_manager.filter(**{"pk": pk, field: stored}).update(**{field: fresh})
-        self.stdout.write(f"{done} secrets are under the newest key.")
+        self.stdout.write(f"{done} secrets are encrypted with the newest key.")
         if unreadable:
-            raise CommandError(f"{unreadable} secrets could not be read: keep the older ENCRYPTION_KEYS for now.")
+            raise CommandError(f"{unreadable} secrets could not be read; keep the older ENCRYPTION_KEYS for now.")
 
 
 def _encrypted_fields() -> Iterator[tuple[type[Model], str]]:

@@ -9,7 +9,7 @@ from pushes.console.login import second_factor
 
 
 class Command(BaseCommand):
-    help = "Take away the second factor of an operator who has lost phone and backup codes."
+    help = "Remove the second factor of an operator who has lost both phone and backup codes."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")
@@ -20,4 +20,4 @@ class Command(BaseCommand):
             raise CommandError(f"There is no operator named {username!r}.")
         if not second_factor.remove(user):
             raise CommandError(f"{username!r} has no second factor.")
-        self.stdout.write(f"The second factor of {username} is taken away; the password alone logs in now.")
+        self.stdout.write(f"Removed the second factor of {username}; the password alone is enough to log in now.")

@@ -14,14 +14,14 @@ from pushes.workers import garbage, pulse
 
 
 class Command(BaseCommand):
-    help = "Turn what producers put on the raw list hg_message_queue into pushes (PHP serialize() or JSON)."
+    help = "Turn the messages on the raw list hg_message_queue (PHP serialize() or JSON) into pushes."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--once", action="store_true", help="store what is there, print the counts and end")
+        parser.add_argument("--once", action="store_true", help="store what is waiting, print the counts and exit")
 
     def handle(self, *, once: bool, **_options: Any) -> None:
         if not settings.REDIS_URL:
-            raise CommandError("REDIS_URL is not set: the intake needs the Redis server that producers write to.")
+            raise CommandError("REDIS_URL is not set; the intake needs the Redis server that producers write to.")
         with connect() as client:
             self._run(client, once=once)
 

@@ -42,17 +42,19 @@ def load_keys() -> Mapping[int, str]:
 
 
 class Command(BaseCommand):
-    help = "Run the sandbox: an HTTP server that speaks Xinge v2 and TPNS, and shows what phones would show."
+    help = "Run the sandbox: an HTTP server that speaks Xinge v2 and TPNS, and shows what phones would receive."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--port", type=int, default=8790, help="0 takes any free port (default: 8790)")
-        parser.add_argument("--latency-ms", type=float, default=0.0, help="added to every answer")
+        parser.add_argument("--port", type=int, default=8790, help="0 picks a free port (default: 8790)")
+        parser.add_argument("--latency-ms", type=float, default=0.0, help="delay of every response")
         parser.add_argument("--profile", choices=PROFILES, default="ok", help="the fault profile to start with")
-        parser.add_argument("--codes", choices=CODE_SETS, default=LEGACY, help="whose return codes Xinge v2 uses")
+        parser.add_argument(
+            "--codes", choices=CODE_SETS, default=LEGACY, help="which set of return codes Xinge v2 uses"
+        )
         parser.add_argument("--key", type=key_argument, action="append", default=[], metavar="ACCESS_ID:SECRET")
-        parser.add_argument("--keep", type=int, default=DEFAULT_KEEP, help="received pushes to remember")
+        parser.add_argument("--keep", type=int, default=DEFAULT_KEEP, help="how many received pushes to remember")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         if options["latency_ms"] < 0:
@@ -60,7 +62,7 @@ class Command(BaseCommand):
         if not 0 <= options["port"] <= MAX_PORT:
             raise CommandError(f"--port={options['port']}: it must lie between 0 and {MAX_PORT}")
         if options["keep"] < 1:
-            raise CommandError(f"--keep={options['keep']}: at least 1 is needed")
+            raise CommandError(f"--keep={options['keep']}: it must be at least 1")
 
         def make_world() -> World:
             return World(

@@ -26,17 +26,17 @@ READER_SECONDS = 0.5
 
 
 class Command(BaseCommand):
-    help = "Puts back due retries, expired claims, stuck records and due broadcasts; expires and retains."
+    help = "Requeue due retries, expired claims, stuck records and due broadcasts; expire pushes and delete old rows."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--once", action="store_true", help="one round, then exit and print what it did")
+        parser.add_argument("--once", action="store_true", help="run one round, print what it did and exit")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.REDIS_URL:
-            raise CommandError("REDIS_URL is not set: the sweeper needs the Redis server that holds the queues.")
+            raise CommandError("REDIS_URL is not set; the sweeper needs the Redis server that holds the queues.")
         if options["once"]:
             swept = sweep()
-            self.stdout.write(str(swept) if swept else "another sweeper holds the lease; nothing was done")
+            self.stdout.write(str(swept) if swept else "another sweeper is running; nothing was done")
             return
         clocks.warn()
         stop = threading.Event()
@@ -77,4 +77,4 @@ def _rest(stop: threading.Event) -> None:
             grace.wake_gone()
         except (RedisError, DatabaseError) as error:
             # The next round says so, and tries everything again.
-            log.debug("nobody could be asked whether readers have gone: %s", error)
+            log.debug("readers' presence could not be checked: %s", error)

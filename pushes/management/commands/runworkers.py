@@ -12,13 +12,17 @@ from pushes.workers import shards
 
 
 class Command(BaseCommand):
-    help = "Distribute and send: workers for the named lanes, each lane in processes of its own."
+    help = "Run the workers that distribute and send. Each lane has processes of its own."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("lanes", nargs="+", metavar="LANE", help=f"{', '.join(lanes.LANES)}, or all")
         parser.add_argument("--burst", action="store_true", help="stop when the queues are empty")
         parser.add_argument(
-            "--processes", type=int, default=1, metavar="N", help="processes per lane (default 1); shards are divided"
+            "--processes",
+            type=int,
+            default=1,
+            metavar="N",
+            help="processes per lane (default: 1); they share the lane's shards",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -27,8 +31,8 @@ class Command(BaseCommand):
             if name not in lanes.LANES:
                 raise CommandError(f"LANE {name!r}: must be one of {', '.join(lanes.LANES)}, or all")
         if options["processes"] < 1:
-            raise CommandError(f"--processes {options['processes']}: at least 1 is needed")
+            raise CommandError(f"--processes {options['processes']}: it must be at least 1")
         if not settings.REDIS_URL:
-            raise CommandError("REDIS_URL is not set: workers need the Redis server that holds the queues.")
+            raise CommandError("REDIS_URL is not set; workers need the Redis server that holds the queues.")
         clocks.warn()
         shards.run(names, processes=options["processes"], burst=options["burst"])

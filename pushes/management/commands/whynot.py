@@ -14,12 +14,14 @@ from pushes.text import ids
 
 
 class Command(BaseCommand):
-    help = "Tell what became of one message for one account, and why."
+    help = "Explain what happened to one message for one account, and why."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("account", help="the account id")
-        parser.add_argument("message", nargs="?", help="the message id, a push as #123, or a dedupe key")
-        parser.add_argument("--at", metavar="TIME", help="instead of a message: about when, as 2026-05-01T08:00")
+        parser.add_argument("message", nargs="?", help="a message id, a push (#123) or a dedupe key")
+        parser.add_argument(
+            "--at", metavar="TIME", help="instead of a message: the approximate time, e.g. 2026-05-01T08:00"
+        )
         parser.add_argument("--json", action="store_true", dest="as_json", help="for programs")
 
     def handle(self, *, account: str, message: str | None, at: str | None, as_json: bool, **_options: Any) -> None:
@@ -27,7 +29,7 @@ class Command(BaseCommand):
             raise CommandError("give either a MESSAGE or --at TIME")
         given, account = account, ids.typed(account)
         if not account:
-            raise CommandError(f"ACCOUNT {ids.shown(given)} is no account id")
+            raise CommandError(f"ACCOUNT {ids.shown(given)} is not a valid account id")
         found = timeline(account, message) if message is not None else around(account, _moment(at or ""))
         if as_json:
             self.stdout.write(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
@@ -49,5 +51,5 @@ def _moment(text: str) -> datetime:
     except ValueError:
         found = None
     if found is None:
-        raise CommandError(f"--at {text!r}: is no time; write it as 2026-05-01T08:00")
+        raise CommandError(f"--at {text!r}: not a valid time; write it as 2026-05-01T08:00")
     return found if timezone.is_aware(found) else timezone.make_aware(found)

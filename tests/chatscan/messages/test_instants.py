@@ -45,7 +45,7 @@ def test_every_usual_way_to_write_a_time_is_understood(value, scale):
 )  # fmt: skip
 def test_anything_else_is_refused_with_its_value(value):
     assert scale_of(value) is None
-    with pytest.raises(ValueError, match="is no creation time"):
+    with pytest.raises(ValueError, match="is not a creation time"):
         instant_of(value)
 
 

@@ -151,7 +151,7 @@ def test_a_stale_pid_file_harms_nobody(installation):
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as stranger:
         (run_folder / "supervisord.pid").write_text(str(stranger.pid))
         stopped = installation.run("stop")
-        assert (stopped.returncode, stopped.stdout) == (0, "not started: nothing to stop\n")
+        assert (stopped.returncode, stopped.stdout) == (0, "not running; nothing to stop\n")
         assert stranger.poll() is None
         stranger.kill()
 

@@ -122,7 +122,7 @@ def test_a_body_that_is_too_large_is_a_413_in_json(start_web: StartWeb) -> None:
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
         assert answer.headers["Content-Type"] == "application/json"
     # Beside the API it is no JSON.
-    assert answer.json()["error"]["message"].endswith("A request may have at most 16,777,216 bytes.")
+    assert answer.json()["error"]["message"].endswith("A request must not be larger than 16,777,216 bytes.")
     answer = requests.post(f"{url}/admin/login/", data=b" " * patience.MAX_BODY_BYTES, timeout=20)
     assert (answer.status_code, answer.headers["Content-Type"]) == (413, "text/plain; charset=utf-8")
     assert (

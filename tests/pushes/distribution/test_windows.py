@@ -52,7 +52,7 @@ def test_a_window_is_read(text: str, window: DailyWindow | None):
     ],
 )
 def test_an_unreadable_window_is_refused_by_its_value(text: str):
-    with pytest.raises(ValueError, match=r"no delivery window.*08:00-23:00") as refused:
+    with pytest.raises(ValueError, match=r"not a valid delivery window.*08:00-23:00") as refused:
         parse(text)
     assert repr(text) in str(refused.value)
 

@@ -126,8 +126,8 @@ def test_the_command_answers_for_a_time(capsys: pytest.CaptureFixture[str]) -> N
     [
         (None, None, "either a MESSAGE"),
         ("order-7", "2026-05-01T08:00", "either a MESSAGE"),
-        (None, "noon", "'noon': is no time"),
-        (None, "2026-13-01T08:00", "is no time"),
+        (None, "noon", "'noon': not a valid time"),
+        (None, "2026-13-01T08:00", "not a valid time"),
     ],
 )
 def test_the_command_refuses_half_a_question(message_id: str | None, at: str | None, said: str) -> None:

@@ -15,7 +15,7 @@ def order(**fields: object) -> bytes:
 
 
 def make_letter(raw: bytes = b"bad", source: str = "intake") -> DeadLetter:
-    submit.dead_letter(source, f"position {DeadLetter.objects.count()}", raw, "malformed", "no PHP value at byte 0")
+    submit.dead_letter(source, f"position {DeadLetter.objects.count()}", raw, "malformed", "not a PHP value at byte 0")
     return DeadLetter.objects.latest("id")
 
 
@@ -24,7 +24,7 @@ def test_what_can_be_read_now_becomes_a_push():
     assert dead_letters.replay([letter.pk], by="anna").accepted == 1
     letter.refresh_from_db()
     assert PushRecord.objects.get().text == "late"
-    assert (letter.status, letter.detail) == ("replayed", "no PHP value at byte 0 (replayed by anna)")
+    assert (letter.status, letter.detail) == ("replayed", "not a PHP value at byte 0 (replayed by anna)")
     assert letter.resolved_at
 
 

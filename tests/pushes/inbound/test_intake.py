@@ -87,7 +87,7 @@ class TestStore:
         store(batch_of(b"\xff\x00 garbage"))
         letter = DeadLetter.objects.get()
         assert bytes(letter.raw) == b"\xff\x00 garbage"
-        assert (letter.source, letter.status, letter.detail) == ("intake", "new", "no PHP value at byte 0")
+        assert (letter.source, letter.status, letter.detail) == ("intake", "new", "not a PHP value at byte 0")
 
     def test_of_an_enormous_message_only_the_beginning_is_kept(self, redis_client: Any):
         store(batch_of(b"x" * (MAX_RAW_BYTES + 1)))

@@ -171,7 +171,7 @@ def test_what_cannot_be_used_names_reason_and_field(fields: dict[str, Any], reas
 
 
 def test_an_error_names_the_value_and_what_is_accepted():
-    with pytest.raises(OrderError, match="app: 'hogi' is no app; accepted: higo, higirl"):
+    with pytest.raises(OrderError, match="app: 'hogi' is not a valid app; accepted: higo, higirl"):
         message_of(app="hogi")
 
 

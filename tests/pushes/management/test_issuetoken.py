@@ -20,7 +20,7 @@ def test_the_clear_token_is_printed_and_only_its_digest_kept(capsys: pytest.Capt
 
 def test_a_name_is_used_once():
     call_command("issuetoken", "backend", "--scope", "push")
-    with pytest.raises(CommandError, match="there is a token of this name already"):
+    with pytest.raises(CommandError, match="a token with this name already exists"):
         call_command("issuetoken", "backend", "--scope", "push")
 
 

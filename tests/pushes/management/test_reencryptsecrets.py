@@ -30,7 +30,7 @@ def test_the_old_encryption_key_can_go_after_it(settings: Settings):
     key = make_app_key(secret=first)
     rotation.rotate(key, second)
     settings.ENCRYPTION_KEYS = [new, old]
-    assert run() == "2 secrets are under the newest key.\n"
+    assert run() == "2 secrets are encrypted with the newest key.\n"
     settings.ENCRYPTION_KEYS = [new]
     found = AppKey.objects.get()
     assert (found.credentials().secret, found.old_credentials().secret) == (second, first)
@@ -51,9 +51,9 @@ def test_a_secret_that_cannot_be_read_is_named_and_the_others_are_done(settings:
     with pytest.raises(CommandError, match="1 secrets could not be read"):
         call_command("reencryptsecrets", stdout=output)
     assert f"app key {lost.pk} secret_encrypted" in output.getvalue()
-    assert "1 secrets are under the newest key." in output.getvalue()
+    assert "1 secrets are encrypted with the newest key." in output.getvalue()
     assert secret not in output.getvalue()
 
 
 def test_without_secrets_there_is_nothing_to_do():
-    assert run() == "0 secrets are under the newest key.\n"
+    assert run() == "0 secrets are encrypted with the newest key.\n"

@@ -229,7 +229,7 @@ def test_an_empty_status_leaves_the_account_as_it_is():
 def test_one_bad_line_keeps_the_whole_file_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     file = tmp_path / "devices.csv"
     file.write_text(f"{GOOD}\n7,hogi,android,production,token-0002\n")
-    with pytest.raises(CommandError, match="1 bad lines: nothing was imported"):
+    with pytest.raises(CommandError, match="1 bad lines; nothing was imported"):
         call_command("importdevices", str(file))
     assert capsys.readouterr().err == "line 2: app='hogi': must be one of higo, higirl\n"
     assert not Device.objects.exists()

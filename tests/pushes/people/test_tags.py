@@ -17,7 +17,7 @@ def test_a_tag_is_written_in_one_way(given: str, cleaned: str):
 
 @pytest.mark.parametrize("given", ["", " ", "x" * 33, "a b", "a,b", "a|b", "v!p", "a\nb", "😀"])
 def test_what_is_no_tag_is_refused_with_what_is(given: str):
-    with pytest.raises(InvalidTagError, match="is no tag: 1 to 32 letters"):
+    with pytest.raises(InvalidTagError, match="is not a valid tag: 1 to 32 letters"):
         clean(given)
 
 

@@ -86,7 +86,7 @@ def test_a_list_carries_its_message_and_skips_invalid_tokens():
 
 @pytest.mark.parametrize("count", [0, 1001])
 def test_a_list_has_between_1_and_1000_tokens(count):
-    with pytest.raises(ValueError, match=f"{count} are given"):
+    with pytest.raises(ValueError, match=f"{count} given"):
         tpns.to_list(tpns.prepare(credentials(), notification()), "", [TOKEN] * count, now=NOW)
 
 

@@ -102,7 +102,7 @@ class TestRequests:
 
     @pytest.mark.parametrize("count", [0, 1001])
     def test_a_list_has_between_1_and_1000_tokens(self, count):
-        with pytest.raises(ValueError, match=f"{count} are given"):
+        with pytest.raises(ValueError, match=f"{count} given"):
             xinge.to_list(xinge.prepare(android(), notification()), "1", [TOKEN] * count, now=NOW)
 
     def test_the_harmless_check_is_the_first_vector(self):

@@ -142,7 +142,7 @@ def test_ids_rise_in_the_order_of_the_rows():
 
 
 def test_a_name_that_is_no_column_is_refused():
-    with pytest.raises(ValueError, match=r"PushRecord\.deliveries is no column"):
+    with pytest.raises(ValueError, match=r"PushRecord\.deliveries is not a column"):
         bulk.insert_rows(PushRecord, [Deliveries(1)])
 
 

@@ -509,7 +509,7 @@ def test_dead_letters_go_after_as_long_and_what_nobody_has_resolved_is_told(
     with caplog.at_level("WARNING", "pushes.upkeep.sweep"):
         swept()
     assert DeadLetter.objects.get() == kept
-    assert "1 dead letters older than RETENTION_DAYS go, that nobody has resolved" in caplog.text
+    assert "deleting 1 unresolved dead letters that are older than RETENTION_DAYS" in caplog.text
 
 
 def test_a_devices_history_is_kept_as_long_but_the_device_for_ever(kept_from: datetime):
