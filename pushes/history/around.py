@@ -67,15 +67,15 @@ def _summarise(found: Timeline, answers: list[tuple[str, str]], at: datetime) ->
     }
     if not answers:
         found.outcome = "nothing"
-        found.summary = _("Nothing was meant for %(account)s between %(from)s and %(until)s.") % span
-        found.next_step = _("Try another time, or ask the producer whether and when it sent something.")
+        found.summary = _("No messages for %(account)s between %(from)s and %(until)s.") % span
+        found.next_step = _("Try another time, or ask the producer whether and when a message was sent.")
         return
     codes = Counter(code for code, _next in answers)
     words = ", ".join(f"{count} {_word(code)}" for code, count in codes.most_common())
     text = _("%(count)s messages for %(account)s between %(from)s and %(until)s: %(words)s.")
     found.summary = text % {**span, "words": words}
     found.outcome = answers[0][0] if len(answers) == 1 else "several"
-    found.next_step = answers[0][1] if len(answers) == 1 else _("Look up one of the messages for its own next step.")
+    found.next_step = answers[0][1] if len(answers) == 1 else _("Search for one of the messages to see its next step.")
 
 
 def _word(code: str) -> str:

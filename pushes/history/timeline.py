@@ -153,7 +153,7 @@ def _received(record: PushRecord) -> Iterator[Step]:
     if record.source == RESEND_SOURCE:
         yield from _second_try(record)
     if (record.created_at - record.occurred_at).total_seconds() >= 1:
-        yield Step(record.occurred_at, "occurred", _("The message was made at its source."))
+        yield Step(record.occurred_at, "occurred", _("The message was created at its source."))
     names = {
         "source": record.source,
         "id": record.pk,
@@ -169,9 +169,9 @@ def _received(record: PushRecord) -> Iterator[Step]:
     )
     yield Step(record.created_at, "received", text % names)
     if record.distributed_at:
-        yield Step(record.distributed_at, "distributed", _("Recipients, devices and app keys were looked up."))
+        yield Step(record.distributed_at, "distributed", _("Recipients, devices and app keys were determined."))
     if record.withdrawn_at:
-        text = _("Withdrawn by %(by)s: what had not left is not sent.") % {"by": record.withdrawn_by}
+        text = _("Withdrawn by %(by)s: unsent deliveries are not sent.") % {"by": record.withdrawn_by}
         yield Step(record.withdrawn_at, "withdrawn", text, Reason.WITHDRAWN.value)
 
 
@@ -181,7 +181,7 @@ def _second_try(record: PushRecord) -> Iterator[Step]:
         return
     first = DeliveryResult.objects.filter(pk=one.delivery_id).values_list("record_id", flat=True).first()
     names = {"by": one.by, "delivery": one.delivery_id, "push": f"#{first}" if first else _("(removed)")}
-    text = _("A second try, asked for by %(by)s, of delivery #%(delivery)s of push %(push)s.")
+    text = _("Sent again by %(by)s from delivery #%(delivery)s of push %(push)s.")
     yield Step(one.created_at, "second_try", text % names)
 
 
@@ -193,22 +193,24 @@ def _without_delivery(record: PushRecord, account_id: str) -> tuple[Step, str]:
     """Why there is no delivery for this account."""
     is_meant = account_id in record.accounts or record.broadcast_id is not None
     if not is_meant:
-        text = _("Push #%(id)s is not for %(account)s: it is not among its accounts.")
+        text = _("Push #%(id)s is not addressed to %(account)s.")
         step = Step(None, "not_addressed", text % {"id": record.pk, "account": account_id})
-        return step, _("Nothing: ask the producer whom it meant.")
+        return step, _("Ask the producer who the push was meant for.")
     if record.status == RecordStatus.PENDING:
-        text = _("It waits for distribution; it expires at %(time)s.") % {"time": _local(record.expires_at)}
-        return Step(None, "waiting", text), _("A distribute worker takes it; if one lost it, the sweeper puts it back.")
+        text = _("Waiting for distribution; expires at %(time)s.") % {"time": _local(record.expires_at)}
+        return Step(None, "waiting", text), _(
+            "A distribute worker will take the push; if that fails, the sweeper requeues it."
+        )
     if record.status == RecordStatus.DISTRIBUTED:
-        text = _("Nothing was made for %(account)s when it was distributed.") % {"account": account_id}
-        return Step(None, "no_delivery", text), _("Nothing. (Deliveries are removed after RETENTION_DAYS.)")
+        text = _("The push was distributed without a delivery for %(account)s.") % {"account": account_id}
+        return Step(None, "no_delivery", text), _("No further attempts. (Deliveries are removed after RETENTION_DAYS.)")
     detail = f" {stored_words.words(record.status_detail, 'push')}" if record.status_detail else ""
     if record.status == RecordStatus.EXPIRED:
-        limit = _("It was to be sent before %(time)s.") % {"time": _local(record.expires_at)}
+        limit = _("The push had to be sent before %(time)s.") % {"time": _local(record.expires_at)}
         detail = f"{detail} {limit}"
     text = f"{_('The whole push ended before distribution:')} {record.get_status_display()}.{detail}"
     reason = record.status_detail if record.status_detail in Reason.values else ""
-    return Step(None, str(record.status), text, reason), _("Nothing: this is final.")
+    return Step(None, str(record.status), text, reason), _("No further attempts.")
 
 
 # --- one delivery ------------------------------------------------------------------------------
@@ -226,30 +228,36 @@ def _delivery_state(row: DeliveryResult, key: AppKey | None) -> tuple[Step, str]
         "said": _said(row),
         "push_id": _(", push id %(id)s") % {"id": row.provider_push_id} if row.provider_push_id else "",
     }
-    final = _("Nothing: this is final.")
+    final = _("No further attempts.")
     if row.status in (Status.PENDING, Status.RETRYING) and key is not None and key.is_paused:
-        text = _("waits, because the app key %(key)s is paused since %(time)s: %(reason)s.") % {
+        text = _("waiting: the app key %(key)s has been paused since %(time)s: %(reason)s.") % {
             "key": key,
             "time": _local(key.paused_at),
             "reason": stored_words.words(key.pause_words, "key") or "–",
         }
-        return Step(key.paused_at, "key_paused", text), _("Correct and resume the app key; it goes out by itself then.")
+        return Step(key.paused_at, "key_paused", text), _(
+            "Fix and resume the app key; the push then goes out automatically."
+        )
     texts: dict[str, tuple[datetime | None, str, str]] = {
-        Status.PENDING: (row.created_at, _("waits to be sent, due %(due)s%(because)s."), _("A send worker takes it.")),
+        Status.PENDING: (
+            row.created_at,
+            _("waiting to be sent, due %(due)s%(because)s."),
+            _("A send worker will send it."),
+        ),
         Status.HELD: (
             row.created_at,
             _("held until %(due)s%(because)s."),
-            _("It is sent at that time, unless it has expired."),
+            _("The push is sent then, unless it has expired."),
         ),
         Status.RETRYING: (
             row.sent_at,
-            _("attempt %(attempts)s was not successful%(because)s%(said)s."),
+            _("attempt %(attempts)s failed%(because)s%(said)s."),
             _("Next try at %(due)s."),
         ),
         Status.SENDING: (
             row.sent_at,
-            _("is being sent just now (attempt %(attempts)s)."),
-            _("If its worker died, the sweeper decides when the lease has run out."),
+            _("being sent now (attempt %(attempts)s)."),
+            _("If the worker died, the sweeper takes over when the lease expires."),
         ),
         Status.ACCEPTED: (
             row.finished_at,
@@ -259,8 +267,8 @@ def _delivery_state(row: DeliveryResult, key: AppKey | None) -> tuple[Step, str]
         Status.FAILED: (row.finished_at, _("failed at attempt %(attempts)s%(because)s%(said)s."), final),
         Status.UNKNOWN: (
             row.finished_at,
-            _("it was sent, but nobody knows whether it arrived%(because)s%(said)s."),
-            _("Nothing, because a second try could show it twice."),
+            _("sent, but it is unknown whether it arrived%(because)s%(said)s."),
+            _("No further attempts: another one could show the message twice."),
         ),
         Status.SKIPPED: (row.finished_at or row.created_at, _("not sent%(because)s."), final),
         Status.EXPIRED: (row.finished_at, _("expired before it could be sent%(because)s."), final),
@@ -276,8 +284,8 @@ def doubt(row: DeliveryResult) -> str:
     if not row.may_have_arrived or row.status == Status.UNKNOWN:
         return ""
     if row.status == Status.ACCEPTED:
-        return _("The fate of an earlier attempt is unknown: it may have arrived twice.")
-    return _("The fate of an earlier attempt is unknown: it may have arrived all the same.")
+        return _("The outcome of an earlier attempt is unknown: the message may have arrived twice.")
+    return _("The outcome of an earlier attempt is unknown: the message may still have arrived.")
 
 
 def _because(row: DeliveryResult) -> str:
@@ -297,7 +305,7 @@ def _said(row: DeliveryResult) -> str:
 def _never_received(found: Timeline) -> None:
     letter = dead_letter_search.newest(found.message)
     if letter:
-        text = _("It came, but could not be used: %(reason)s, %(detail)s (dead letter #%(id)s, %(state)s).") % {
+        text = _("Received, but could not be used: %(reason)s, %(detail)s (dead letter #%(id)s, %(state)s).") % {
             "reason": letter.reason,
             "detail": stored_words.words(letter.detail, "letter"),
             "id": letter.pk,
@@ -307,8 +315,8 @@ def _never_received(found: Timeline) -> None:
         found.steps.append(Step(letter.created_at, "dead_letter", text, letter.reason))
     else:
         found.outcome = "never_received"
-        found.next_step = _("Ask its producer whether it was sent, and under which id.")
-        found.steps.append(Step(None, "never_received", _("No push with this id was ever received.")))
+        found.next_step = _("Ask the producer whether it was sent, and under which ID.")
+        found.steps.append(Step(None, "never_received", _("No push with this ID was ever received.")))
     found.summary = found.steps[-1].text
     found.steps.extend(_raw_list_now())
 
@@ -316,7 +324,7 @@ def _never_received(found: Timeline) -> None:
 def _conflicting(found: Timeline, records: list[PushRecord]) -> list[Step]:
     """Other pushes for this account that came under the id of these records and were not sent."""
     ids = {record.message_id for record in records if record.source == INTAKE_SOURCE} - {""}
-    text = _("Another push came under this id and was not sent: %(detail)s (dead letter #%(id)s, %(state)s).")
+    text = _("Another push with this ID was received and not sent: %(detail)s (dead letter #%(id)s, %(state)s).")
     return [
         Step(
             letter.created_at,
@@ -334,7 +342,9 @@ def _raw_list_now() -> Iterator[Step]:
     except RedisError:
         return
     if waiting or taken:
-        text = _("%(count)s messages still wait in %(list)s, so it may be among them: is the intake running?")
+        text = _(
+            "%(count)s messages still wait in %(list)s and it may be among them. Check that the intake is running."
+        )
         yield Step(None, "raw_list", text % {"count": waiting, "list": lanes.RAW_LIST})
 
 
@@ -345,7 +355,7 @@ def account_now(account_id: str) -> list[Step]:
     except DirectoryError:
         return []
     if facts is None:
-        return [Step(clocks.now(), "account_now", _("The account is unknown now."))]
+        return [Step(clocks.now(), "account_now", _("The account is currently unknown."))]
     text = _("The account now: %(login)s, %(pushes)s, %(online)s.") % {
         "login": _("logged in") if facts.is_logged_in else _("logged out"),
         "pushes": _("accepts pushes") if facts.accepts_pushes else _("do not disturb"),

@@ -21,11 +21,11 @@ def doubt(provider: str, platform: str, access_id: int) -> str:
     against it. A doubt is a warning, not an error: a gateway may number its apps as it likes."""
     words = {"access_id": access_id, "platform": Platform(platform).label}
     if provider == ProviderKind.TPNS and access_id not in TPNS_IDS:
-        return _("%(access_id)s is no access id of TPNS: those have ten digits and begin with 15 or 16.") % words
+        return _("%(access_id)s is not a valid TPNS access ID: those have ten digits and begin with 15 or 16.") % words
     if provider == ProviderKind.XINGE_V2 and access_id in TPNS_IDS:
-        return _("%(access_id)s looks like an access id of TPNS, but the provider is Xinge.") % words
+        return _("%(access_id)s looks like a TPNS access ID, but the provider is Xinge.") % words
     if platform_of(access_id) == platform:
         return ""
     if platform_of(access_id) is Platform.IOS:
-        return _("%(access_id)s is the access id of an iOS app, but this key is for %(platform)s.") % words
-    return _("%(access_id)s is the access id of an Android app, but this key is for %(platform)s.") % words
+        return _("%(access_id)s is the access ID of an iOS app, but this key is for %(platform)s.") % words
+    return _("%(access_id)s is the access ID of an Android app, but this key is for %(platform)s.") % words

@@ -107,9 +107,9 @@ def key_badge(state: Any) -> SafeString:
     if state.key.is_paused:
         return marks.badge(_("paused"), "danger", noted(state.key.pause_words, "key"))
     if state.is_tripped:
-        return marks.badge(_("provider fails"), "warning")
+        return marks.badge(_("provider failing"), "warning")
     if state.seconds_shut:
-        return marks.badge(_("waits %(s)s s") % {"s": ceil(state.seconds_shut)}, "warning")
+        return marks.badge(_("waiting %(s)s s") % {"s": ceil(state.seconds_shut)}, "warning")
     if state.key.fell_back_at is not None:
-        return marks.badge(_("back at its old secret"), "warning", noted(state.key.fell_back_reason, "key"))
+        return marks.badge(_("rolled back to the old secret"), "warning", noted(state.key.fell_back_reason, "key"))
     return marks.badge(_("in use"), "success")

@@ -64,7 +64,7 @@ def test_from_composing_over_approval_and_canary_to_the_end(
     compose(author, canary="10")
     review(author)
     expect(author.get_by_text("30 devices (50 %) first")).to_be_visible()
-    author.get_by_role("button", name="Ask for approval").click()
+    author.get_by_role("button", name="Request approval").click()
     state(author, "waiting for approval")
     assert sandbox.received() == []
     address = f"/admin/pushes/broadcast/{Broadcast.objects.get().pk}/send/"
@@ -145,7 +145,7 @@ def test_a_test_goes_to_named_devices_and_nobody_else(
     page = sign_in(roles.OPERATOR)
     compose(page)
     review(page)
-    names = page.get_by_label("Account ids or device tokens")
+    names = page.get_by_label("Account IDs or device tokens")
     names.fill("nobody-at-all")
     page.get_by_role("button", name="Send the test").click()
     expect(page.get_by_text("is known for: nobody-at-all. Nothing was sent.")).to_be_visible()
@@ -195,7 +195,7 @@ def test_only_the_fields_of_the_chosen_audience_are_shown(sign_in: SignIn) -> No
     make_device()
     page = sign_in(roles.OPERATOR)
     compose(page)
-    tag, accounts = page.get_by_label("Tag", exact=True), page.get_by_label("Account ids")
+    tag, accounts = page.get_by_label("Tag", exact=True), page.get_by_label("Account IDs")
     expect(tag).to_be_hidden()
     page.get_by_label("Audience").select_option("accounts")
     expect(accounts).to_be_visible()
@@ -247,7 +247,7 @@ def test_the_pages_fit_the_screen(sign_in: SignIn, key: AppKey, run_jobs: RunJob
     page.goto(f"/admin/pushes/broadcast/{draft.pk}/change/")
     page.get_by_label("Canary (%)").fill("10")
     review(page)
-    page.get_by_label("Account ids or device tokens").fill(account.pk)
+    page.get_by_label("Account IDs or device tokens").fill(account.pk)
     page.get_by_role("button", name="Send the test").click()
     fits(page)
     page.get_by_role("button", name="Send to 60 devices now").click()
@@ -333,7 +333,7 @@ def test_an_approver_who_wrote_it_approves_it_not(sign_in: SignIn, key: AppKey, 
     page = sign_in(roles.ADMINISTRATOR)
     compose(page)
     review(page)
-    page.get_by_role("button", name="Ask for approval").click()
+    page.get_by_role("button", name="Request approval").click()
     page.goto(f"/admin/pushes/broadcast/{Broadcast.objects.get().pk}/send/")
     expect(page.get_by_text("It waits for the approval of someone else")).to_be_visible()
     assert not PushRecord.objects.exists()
@@ -480,7 +480,7 @@ def test_a_list_that_is_too_long_to_be_typed_is_said_in_the_form(sign_in: SignIn
     )
     review(page)
     told = page.locator("#id_accounts_typed").evaluate("box => box.validationMessage")
-    assert told == "More than 2 MB cannot be typed: upload the list as a CSV file."
+    assert told == "The list is longer than 2 MB. Upload it as a CSV file."
     assert page.url.endswith("/add/")
     page.get_by_label("Audience").select_option("app")
     review(page)

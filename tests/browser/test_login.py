@@ -47,7 +47,7 @@ def test_wrong_passwords_lock_and_an_administrator_lifts_it(new_page: NewPage, s
         expect(page.get_by_text(djangos_words.WRONG_LOGIN).first).to_be_visible()
     log_in(page, operator, "wrong")
     expect(page.get_by_role("alert")).to_contain_text("Try again in 15 minutes.")
-    page.get_by_role("link", name="Back to the login").click()
+    page.get_by_role("link", name="Back to login").click()
     log_in(page, operator)
     expect(page.get_by_role("alert")).to_be_visible()
 
@@ -92,7 +92,7 @@ def test_a_second_factor_from_setting_it_up_to_losing_it(new_page: NewPage, sign
     type_code(page, now(key))
     codes = page.locator("#backup-codes").inner_text().split()
     assert len(codes) == 10
-    page.get_by_role("link", name="I have kept them").click()
+    page.get_by_role("link", name="I've saved them").click()
     expect(page.get_by_text("10 backup codes are left.")).to_be_visible()
 
     elsewhere = new_page(width=390)
@@ -111,7 +111,7 @@ def test_a_second_factor_from_setting_it_up_to_losing_it(new_page: NewPage, sign
     expect(desk.get_by_text("is taken away")).to_be_visible()
     assert not SecondFactor.objects.exists()
     desk.goto(f"/admin/auth/user/{operator.pk}/history/")
-    expect(desk.get_by_text(f"The second factor of {operator.username} is taken away.")).to_be_visible()
+    expect(desk.get_by_text(f"The second factor of {operator.username} is reset.")).to_be_visible()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_the_sidebar_shows_what_a_role_may_open(sign_in: SignIn, role: str, sees
 def test_a_page_beyond_the_role_says_what_to_do(sign_in: SignIn) -> None:
     page = sign_in(roles.VIEWER)
     page.goto("/admin/pushes/appkey/add/")
-    expect(page.get_by_role("heading", name="You may not open this page")).to_be_visible()
+    expect(page.get_by_role("heading", name="You do not have access to this page")).to_be_visible()
     page.get_by_role("link", name="Back to the overview").click()
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 

@@ -58,7 +58,7 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
     list_filter = (("status", ChoicesDropdownFilter), ("app", ChoicesDropdownFilter))
     list_select_related = ("created_by",)
     search_fields = ("title__startswith",)
-    search_help_text = gettext_lazy("Beginning of the title")
+    search_help_text = gettext_lazy("Start of the title")
     sortable_by = ()
     ordering = ("-id",)
     actions = None
@@ -81,7 +81,7 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
             {"fields": (("app", "platform"), "audience_kind", "tag", "accounts_typed", "accounts_file")},
         ),
         (gettext_lazy("When"), {"fields": ("scheduled_at", "expires_at", "window_policy", "canary_percent")}),
-        (gettext_lazy("In the app"), {"fields": ("push_type", "data")}),
+        (gettext_lazy("On tap"), {"fields": ("push_type", "data")}),
     )
     sent_fieldsets = (
         (gettext_lazy("Message"), {"fields": ("title", "text", ("push_type", "data"))}),
@@ -96,10 +96,10 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
                 )
             },
         ),
-        (gettext_lazy("Who"), {"fields": (("by", "approved_by"), ("status", "because"))}),
+        (gettext_lazy("People"), {"fields": (("by", "approved_by"), ("status", "because"))}),
     )
     empty_title = gettext_lazy("No broadcasts yet")
-    empty_text = gettext_lazy("Compose one: it stays a draft until you have seen its size and confirmed it.")
+    empty_text = gettext_lazy("Compose a broadcast: it stays a draft until you review and confirm it.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Broadcast]:
         broadcasts_ = super().get_queryset(request)
@@ -200,7 +200,7 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
     def send_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
         back = self.url("progress_page", broadcast.pk)
         if broadcast.status not in SENDABLE:
-            messages.info(request, _("It was launched already. Nothing is sent twice."))
+            messages.info(request, _("This broadcast was already launched. Nothing is sent twice."))
             return HttpResponseRedirect(back)
         try:
             sizes = audiences.estimates(broadcast)
@@ -224,16 +224,14 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
     def _ask_for_approval(self, request: HttpRequest, broadcast: Broadcast, sizes: dict[App, int]) -> HttpResponse:
         back = self.url("progress_page", broadcast.pk)
         if broadcast.status == BroadcastStatus.WAITING:
-            messages.info(
-                request, _("It waits for the approval of someone else than its author and whoever asked for it.")
-            )
+            messages.info(request, _("Waiting for approval by someone other than the author and the requester."))
             return HttpResponseRedirect(back)
         question = review.approval_question(broadcast, sizes, **self._review(request, broadcast))
 
         def act(_data: dict[str, Any]) -> str:
             if not approval.ask(broadcast, request.user):
-                raise RefusedError(_("It was launched already. Nothing is sent twice."))
-            return _("The broadcast waits for approval.")
+                raise RefusedError(_("This broadcast was already launched. Nothing is sent twice."))
+            return _("The broadcast is waiting for approval.")
 
         edit = self.url("change", broadcast.pk)
         return ask(self, request, question, act, row=broadcast, back=back, cancel=edit)
@@ -267,7 +265,7 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
     def pause_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
         question = Question(
             title=_("Pause “%(title)s”?") % {"title": broadcast.title},
-            text=_("Unsent pushes wait until you resume. What is being sent this moment still goes."),
+            text=_("Unsent pushes wait until you resume. Pushes being sent right now still go out."),
             button=_("Pause"),
         )
         return self._step(request, broadcast, question, lifecycle.pause, _("Paused."))
@@ -282,7 +280,7 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
     def resume_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
         question = Question(
             title=_("Resume “%(title)s”?") % {"title": broadcast.title},
-            text=_("It goes on where it stopped. Nobody gets it a second time."),
+            text=_("Sending continues where it stopped. No one receives the message twice."),
             button=_("Resume"),
         )
         return self._step(request, broadcast, question, lifecycle.resume, _("Resumed."))
@@ -298,8 +296,8 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
         question = Question(
             title=_("Send “%(title)s” to everyone else anyway?") % {"title": broadcast.title},
             text=_(
-                "It was stopped automatically. If you continue, it is still watched, and stops again for another "
-                "reason, or when this one has become half as bad again."
+                "The broadcast was stopped automatically. If you continue, monitoring goes on: sending stops again for "
+                "any other reason, or if this rate rises by another half."
             ),
             button=_("Continue anyway"),
             warning=canary_words.halted(broadcast),
@@ -318,7 +316,7 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
     )
     def cancel_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
         question = Question(
-            title=_("Cancel “%(title)s” for good?") % {"title": broadcast.title},
+            title=_("Cancel “%(title)s” permanently?") % {"title": broadcast.title},
             text=_(
                 "Anything not yet sent will not be sent. This cannot be undone; you can copy it as a new broadcast."
             ),
@@ -375,7 +373,7 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
     def by(self, row: Broadcast) -> str:
         return str(row.created_by or "–")
 
-    @admin.display(description=gettext_lazy("because"))
+    @admin.display(description=gettext_lazy("reason"))
     def because(self, row: Broadcast) -> str:
         return words.because(row) or "–"
 

@@ -17,7 +17,7 @@ def launch(broadcast: Broadcast, user: Any) -> str:
     launched = move(lifecycle.launch, broadcast, user)
     if launched.status == BroadcastStatus.SCHEDULED:
         return _("The broadcast is scheduled.")
-    return _("The broadcast is on its way.")
+    return _("The broadcast is being sent.")
 
 
 def move(step: Callable[..., Broadcast], broadcast: Broadcast, user: Any) -> Broadcast:
@@ -26,7 +26,7 @@ def move(step: Callable[..., Broadcast], broadcast: Broadcast, user: Any) -> Bro
     except rows.BroadcastStateError:
         now = Broadcast.objects.get(pk=broadcast.pk)
         raise RefusedError(
-            _("Nothing was done: the broadcast is “%(state)s” by now.") % {"state": now.get_status_display()}
+            _("Nothing was changed: the broadcast is now “%(state)s”.") % {"state": now.get_status_display()}
         ) from None
     except InvalidMessageError as error:
         raise RefusedError(words.sentence(str(error))) from None

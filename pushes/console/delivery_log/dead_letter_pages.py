@@ -29,7 +29,7 @@ class CorrectForm(forms.Form):
     """The bytes as text. What is left as it was is replayed byte for byte."""
 
     text = forms.CharField(
-        label=gettext_lazy("The message"),
+        label=gettext_lazy("Message"),
         required=True,
         strip=False,
         widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 12, "spellcheck": "false"}),
@@ -69,7 +69,7 @@ def editable(letter: DeadLetter) -> str:
 def replay_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter) -> HttpResponse:
     question = Question(
         title=_("Correct and replay this dead letter?"),
-        text=_("If it can be read now, it is pushed like any other message."),
+        text=_("If the message can be read now, it is pushed like any other."),
         button=_("Replay"),
         facts=[
             (_("Reason"), dead_letter_reasons.with_code(letter.reason)),
@@ -86,10 +86,10 @@ def replay_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter
             bad = counts.still_bad[0]
             raise RefusedError(_refused(bad))
         if counts.skipped:
-            raise RefusedError(_("Nothing was done: it is no longer new."))
+            raise RefusedError(_("Nothing was changed: this dead letter is no longer new."))
         if counts.duplicates:
-            return _("It had been received in another way meanwhile, so nothing was pushed twice.")
-        return _("The dead letter is on its way as a push.")
+            return _("The message had already been received another way; nothing was pushed twice.")
+        return _("Replayed.")
 
     return ask(desk, request, question, act, row=letter)
 
@@ -97,15 +97,15 @@ def replay_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter
 def discard_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter) -> HttpResponse:
     question = Question(
         title=_("Discard this dead letter?"),
-        text=_("Nothing is pushed. Its bytes are kept, and it leaves the list of new ones."),
+        text=_("Nothing is pushed. The bytes are kept; the dead letter leaves the list of new ones."),
         button=_("Discard"),
         is_dangerous=True,
     )
 
     def act(_data: dict[str, Any]) -> str:
         if not dead_letters.discard([letter.pk], by=str(request.user)):
-            raise RefusedError(_("Nothing was done: it is no longer new."))
-        return _("The dead letter is discarded.")
+            raise RefusedError(_("Nothing was changed: this dead letter is no longer new."))
+        return _("Discarded.")
 
     return ask(desk, request, question, act, row=letter)
 
@@ -118,10 +118,10 @@ def replay_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: QueryS
         return _ask_for_many(desk, request, ids, "replay_selected", title)
     new = _still_new(ids)
     counts = dead_letters.replay(ids, by=str(request.user))
-    _audit(desk, request, new - _still_new(ids), _("Replayed together with others."))
+    _audit(desk, request, new - _still_new(ids), _("Replayed in bulk."))
     messages.success(
         request,
-        _("%(accepted)s pushed, %(duplicates)s received before, %(skipped)s no longer new.")
+        _("%(accepted)s pushed, %(duplicates)s already received, %(skipped)s no longer new.")
         % {"accepted": counts.accepted, "duplicates": counts.duplicates, "skipped": counts.skipped},
     )
     used = [bad for bad in counts.still_bad if bad.reason == CONFLICT]
@@ -132,7 +132,7 @@ def replay_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: QueryS
             request, _("%(n)s still cannot be read (first: %(why)s).") % {"n": len(unreadable), "why": first}
         )
     if used:
-        text = _("%(n)s cannot be replayed under their msg_id (the first one is that of push #%(id)s).")
+        text = _("%(n)s cannot be replayed: their msg_id is already in use (the first one by push #%(id)s).")
         messages.warning(request, text % {"n": len(used), "id": used[0].record_id})
     return None
 
@@ -144,7 +144,7 @@ def discard_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: Query
         return _ask_for_many(desk, request, ids, "discard_selected", title)
     new = _still_new(ids)
     done = dead_letters.discard(ids, by=str(request.user))
-    _audit(desk, request, new - _still_new(ids), _("Discarded together with others."))
+    _audit(desk, request, new - _still_new(ids), _("Discarded in bulk."))
     messages.success(
         request, ngettext("%(n)s dead letter discarded.", "%(n)s dead letters discarded.", done) % {"n": done}
     )
@@ -162,8 +162,8 @@ def _still_new(ids: Sequence[int]) -> set[int]:
 
 def _refused(bad: dead_letters.StillBad) -> str:
     if bad.reason == CONFLICT:
-        return _("Push #%(id)s has this msg_id already: change or remove it.") % {"id": bad.record_id}
-    return _("It still cannot be read: %(reason)s, %(detail)s.") % _words(bad)
+        return _("Push #%(id)s already has this msg_id: change or remove it.") % {"id": bad.record_id}
+    return _("The message still cannot be read: %(reason)s, %(detail)s. Correct it and try again.") % _words(bad)
 
 
 def _words(bad: dead_letters.StillBad) -> dict[str, str]:

@@ -45,7 +45,7 @@ def frozen(query: QueryDict) -> str:
 def changelist(user: Any, query: str) -> Any:
     """The log's list as `user` would get it at this address. Raises PermissionDenied."""
     if not (user.is_active and user.has_perm(PERMISSION)):
-        raise PermissionDenied(_("%(user)s may no longer export the log.") % {"user": user})
+        raise PermissionDenied(_("%(user)s no longer has permission to export the log.") % {"user": user})
     request = HttpRequest()
     request.method, request.user, request.GET = "GET", user, QueryDict(query)
     request._messages = CookieStorage(request)  # type: ignore[attr-defined]
@@ -93,8 +93,8 @@ def head(language: str) -> list[str]:
         return [
             _("number"), _("created"), _("account"), _("kind"), _("push type"), _("push type's name"), _("app"),
             _("platform"), _("environment"), _("token"), _("status"), _("status in words"), _("reason"),
-            _("reason in words"), _("provider's code"), _("provider's message"), _("provider's push id"),
-            _("attempts"), _("last sent"), _("finished"), _("push"), _("message id"), _("conversation"), _("title"),
+            _("reason in words"), _("provider's code"), _("provider's message"), _("provider's push ID"),
+            _("attempts"), _("last sent"), _("finished"), _("push"), _("message ID"), _("conversation"), _("title"),
             _("may have arrived"),
         ]  # fmt: skip
 

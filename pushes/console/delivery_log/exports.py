@@ -29,10 +29,10 @@ REVEALS = "pushes.reveal_device"
 
 class ExportForm(forms.Form):
     shows_tokens = forms.BooleanField(
-        label=gettext_lazy("With whole device tokens"),
+        label=gettext_lazy("Include full device tokens"),
         required=False,
         widget=widgets.UnfoldBooleanSwitchWidget(),
-        help_text=gettext_lazy("Otherwise only their ends. Whoever has a token can push to that phone."),
+        help_text=gettext_lazy("Otherwise tokens are masked. Anyone with a full token can push to that phone."),
     )
 
 
@@ -45,14 +45,16 @@ def ask_for(desk: Desk[DeliveryResult], request: HttpRequest) -> HttpResponse:
     question = Question(
         title=_("Export these deliveries as CSV?"),
         text=_(
-            "The file is written in the background, newest rows first, at most %(most)s of them, and is kept for "
-            "%(days)s days. Rows that come later are not in it."
+            "The file is created in the background, newest rows first, up to %(most)s rows, and kept for %(days)s "
+            "days. Rows added later are not included."
         )
         % {"most": f"{exports.MAX_ROWS:,}", "days": exports.KEPT.days},
         button=_("Export"),
         facts=understood or [(_("Filters"), _("none: the whole log"))],
         form=ExportForm if may_reveal else forms.Form,
-        warning=_("The log may be longer than a file may be: narrow it by time, status or kind.") if not query else "",
+        warning=_("The log may exceed the row limit of a file: narrow it by time, status or kind.")
+        if not query
+        else "",
     )
     made: list[Export] = []
 
@@ -69,10 +71,10 @@ def ask_for(desk: Desk[DeliveryResult], request: HttpRequest) -> HttpResponse:
         except exports.TooManyError:
             most = exports.MAX_WAITING
             raise RefusedError(
-                _("You have %(n)s exports under way: wait for one, or cancel one.") % {"n": most}
+                _("You have %(n)s exports in progress: wait for one to finish, or cancel one.") % {"n": most}
             ) from None
-        LogEntry.objects.log_actions(request.user.pk or 0, [export], ADDITION, _("Asked for."), single_object=True)
-        return _("The export is on its way.")
+        LogEntry.objects.log_actions(request.user.pk or 0, [export], ADDITION, _("Requested."), single_object=True)
+        return _("Export started.")
 
     answer = ask(desk, request, question, act, back=back)
     return HttpResponseRedirect(admin_url(Export, "change", made[0].pk)) if made else answer
@@ -162,7 +164,7 @@ class Exports(ReadOnlyDesk[Export]):
     def cancel_page(self, request: HttpRequest, export: Export) -> HttpResponse:
         question = Question(
             title=_("Cancel the export #%(id)s?") % {"id": export.pk},
-            text=_("What has been written is dropped."),
+            text=_("The rows written so far are deleted."),
             button=_("Cancel the export"),
             keep=_("Keep it"),
             is_dangerous=True,
@@ -170,8 +172,8 @@ class Exports(ReadOnlyDesk[Export]):
 
         def act(_data: dict[str, Any]) -> str:
             if not exports.cancel(export.pk, by=_("by %(user)s") % {"user": request.user}):
-                raise RefusedError(_("It was over already."))
-            return _("The export is cancelled.")
+                raise RefusedError(_("The export had already ended."))
+            return _("Export cancelled.")
 
         return ask(self, request, question, act, row=export)
 
@@ -184,9 +186,9 @@ class Exports(ReadOnlyDesk[Export]):
     )
     def download_page(self, request: HttpRequest, export: Export) -> Any:
         if export.shows_tokens and not request.user.has_perm(REVEALS):
-            raise PermissionDenied(_("It holds whole device tokens, which you may not see."))
+            raise PermissionDenied(_("The file contains full device tokens. Your role does not allow viewing them."))
         if export.status != ExportStatus.DONE:
-            messages.error(request, _("There is no file: the export is not ready."))
+            messages.error(request, _("There is no file yet: the export is not ready."))
             return HttpResponseRedirect(self.url("change", export.pk))
         self.audit(request, export, _("Downloaded."))
         name = f"deliveries-{timezone.localtime(export.created_at):%Y%m%d-%H%M}-{export.pk}.csv"
@@ -194,7 +196,7 @@ class Exports(ReadOnlyDesk[Export]):
         file = exports.content(export, head(export.language))
         return StreamingHttpResponse(file, content_type="text/csv; charset=utf-8", headers=headers)
 
-    @admin.display(description=gettext_lazy("asked for"))
+    @admin.display(description=gettext_lazy("requested"))
     def created(self, row: Export) -> Any:
         return when(row.created_at)
 

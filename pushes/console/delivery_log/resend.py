@@ -43,7 +43,10 @@ def of_selection(
     """The list's action: a page that asks, and its answer."""
     rows = list(chosen.order_by("pk")[: resend.MAX_AT_ONCE + 1])
     if len(rows) > resend.MAX_AT_ONCE:
-        messages.error(request, _("At most %(n)s deliveries are sent again at once.") % {"n": resend.MAX_AT_ONCE})
+        messages.error(
+            request,
+            _("At most %(n)s deliveries can be sent again at a time. Select fewer.") % {"n": resend.MAX_AT_ONCE},
+        )
         return None
     return _ask(desk, request, rows, back=request.get_full_path(), action="resend_selected")
 
@@ -56,7 +59,7 @@ def of_push(desk: Desk[PushRecord], request: HttpRequest, record: PushRecord) ->
         rows = [row for row in rows if str(row.pk) in shown]
     back = desk.url("change", record.pk)
     if not rows:
-        messages.info(request, _("Nothing of this push has failed, so there is nothing to send again."))
+        messages.info(request, _("No delivery of this push has failed: there is nothing to send again."))
         return HttpResponseRedirect(back)
     return _ask(desk, request, rows, back=back)
 
@@ -69,7 +72,7 @@ def _ask(
             return _answer(desk, request, rows, back, action)
         return _show(desk, request, rows, back, action)
     except DirectoryError as error:
-        messages.error(request, _("The directory cannot be asked now, so nothing was sent: %(why)s") % {"why": error})
+        messages.error(request, _("The account directory is not available. Nothing was sent: %(why)s") % {"why": error})
         return HttpResponseRedirect(back)
 
 
@@ -78,19 +81,19 @@ def _answer(
 ) -> HttpResponse:
     accepts = "may_be_duplicate" in request.POST
     if not accepts and _is_all_uncertain(rows):
-        problem = _("All of these may have arrived. Tick that they may arrive twice, or leave them.")
+        problem = _("All of these may have arrived. To send them anyway, tick the box that accepts duplicates.")
         return _show(desk, request, rows, back, action, problem=problem)
     sent = resend.resend([row.pk for row in rows], by=request.user.get_username(), accepts_duplicates=accepts)
     _audit(request, rows, sent)
     if sent.record_ids:
         number = len(sent.record_ids)
-        done = ngettext("%(n)s delivery is sent again.", "%(n)s deliveries are sent again.", number) % {"n": number}
+        done = ngettext("%(n)s delivery was sent again.", "%(n)s deliveries were sent again.", number) % {"n": number}
         numbers = sorted(sent.record_ids.values())
         new = format_html_join(", ", "{}", ((_push_link(number),) for number in numbers[:5]))
         messages.success(request, format_html("{} {}{}", done, new, ", …" if len(numbers) > 5 else ""))
     if sent.refused:
         why = ", ".join(dict.fromkeys(str(refusal.obstacle.label) for refusal in sent.refused))
-        text = ngettext("%(n)s was not: %(why)s.", "%(n)s were not: %(why)s.", len(sent.refused))
+        text = ngettext("%(n)s was not sent: %(why)s.", "%(n)s were not sent: %(why)s.", len(sent.refused))
         messages.warning(request, text % {"n": len(sent.refused), "why": why})
     return HttpResponseRedirect(back)
 
@@ -130,7 +133,7 @@ def _show(
 
 def _title(number: int) -> str:
     if not number:
-        return _("Nothing here can be sent again")
+        return _("Nothing to send again")
     return ngettext("Send %(n)s delivery again?", "Send %(n)s deliveries again?", number) % {"n": number}
 
 

@@ -30,20 +30,20 @@ MAX_FILE = 64 * 1024
 STATES = {
     ini.NEW: (gettext_lazy("new"), "success"),
     ini.CHANGED: (gettext_lazy("changes"), "warning"),
-    ini.SAME: (gettext_lazy("the same"), ""),
+    ini.SAME: (gettext_lazy("unchanged"), ""),
     ini.ERROR: (gettext_lazy("error"), "danger"),
 }
 
 
 class ImportForm(forms.Form):
     file = forms.FileField(
-        label=gettext_lazy("The ini file"),
+        label=gettext_lazy(".ini file"),
         widget=widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".ini,.txt,.conf,text/plain"}),
         help_text=gettext_lazy("Lines such as android_higo_appid = … and android_higo_skey = …"),
     )
     provider = forms.ChoiceField(
         label=gettext_lazy("Provider"),
-        choices=[("", gettext_lazy("keep; new keys: Xinge REST v2")), *ProviderKind.choices],
+        choices=[("", gettext_lazy("Keep existing (new keys: Xinge REST v2)")), *ProviderKind.choices],
         required=False,
         widget=widgets.UnfoldAdminSelectWidget(),
     )
@@ -52,7 +52,7 @@ class ImportForm(forms.Form):
         required=False,
         assume_scheme="https",
         widget=widgets.UnfoldAdminURLInputWidget(),
-        help_text=gettext_lazy("Empty: keep; new keys use the provider's own address."),
+        help_text=gettext_lazy("Leave blank to keep the existing address; new keys use the provider's default."),
     )
 
     def clean_file(self) -> str:
@@ -111,7 +111,7 @@ def _import(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:
     """Import what was previewed. A reload finds nothing waiting, and does nothing."""
     waiting = _taken(request)
     if waiting is None:
-        messages.warning(request, _("Nothing was imported: the preview is too old. Choose the file again."))
+        messages.warning(request, _("Nothing was imported: the preview has expired. Choose the file again."))
         return HttpResponseRedirect(desk.url("import_page"))
     try:
         entries = ini.apply(waiting["text"], **_options(waiting))
@@ -121,8 +121,8 @@ def _import(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:
     done = {entry.scope: entry.state for entry in entries if entry.state != ini.SAME}
     _audit(request, done)
     text = ngettext(
-        "%(n)s app key imported; what was the same stays.",
-        "%(n)s app keys imported; what was the same stays.",
+        "%(n)s app key imported; the rest were unchanged.",
+        "%(n)s app keys imported; the rest were unchanged.",
         len(done),
     )
     messages.success(request, text % {"n": len(done)})
@@ -145,13 +145,13 @@ def _audit(request: HttpRequest, done: dict[str, str]) -> None:
     for key in AppKey.objects.all():
         scope = f"{key.app} {key.platform} {key.environment}"
         if scope in done:
-            note = _("Imported from the old ini (%(state)s).") % {"state": STATES[done[scope]][0]}
+            note = _("Imported from the legacy .ini (%(state)s).") % {"state": STATES[done[scope]][0]}
             LogEntry.objects.log_actions(request.user.pk or 0, [key], CHANGE, note, single_object=True)
 
 
 def _show(desk: Desk[AppKey], request: HttpRequest, more: dict[str, Any], status: int = 200) -> HttpResponse:
     context = {
-        "title": _("Import the old ini"),
+        "title": _("Import from legacy .ini"),
         "back": desk.url("changelist"),
         "again": desk.url("import_page"),
         **more,

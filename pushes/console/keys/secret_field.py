@@ -25,7 +25,7 @@ class SecretField(forms.CharField):
 def secret_fault(secret: str, provider: str | None) -> str:
     """What shows that `secret` was not copied whole; "" when nothing does. It never repeats the secret."""
     if not (secret.isascii() and secret.isprintable() and " " not in secret):
-        return _("The secret holds blanks or characters that no provider uses. Copy it again.")
+        return _("The secret contains spaces or characters that no provider uses. Copy it again.")
     if provider == ProviderKind.XINGE_V2 and len(secret) != XINGE_SECRET_LENGTH:
         words = {"want": XINGE_SECRET_LENGTH, "have": len(secret)}
         return _("Xinge secrets have %(want)s characters; this one has %(have)s.") % words

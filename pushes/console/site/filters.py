@@ -52,7 +52,10 @@ class MomentFilter(long_list.TimeFilter, TextFilter):
         value = (self.value() or "").strip()
         found = self.parsed(value)
         if value and found is None:
-            messages.error(request, _("%(value)r is no time: write it as 2026-05-01 08:00.") % {"value": value[:40]})
+            messages.error(
+                request,
+                _("“%(value)s” is not a valid time. Enter a time like 2026-05-01 08:00.") % {"value": value[:40]},
+            )
         return found
 
     @staticmethod
@@ -66,7 +69,7 @@ class MomentFilter(long_list.TimeFilter, TextFilter):
 
 
 class FromFilter(MomentFilter):
-    title = gettext_lazy("time: from")
+    title = gettext_lazy("from")
     parameter_name = "from"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
@@ -75,7 +78,7 @@ class FromFilter(MomentFilter):
 
 
 class UntilFilter(MomentFilter):
-    title = gettext_lazy("time: until")
+    title = gettext_lazy("to")
     parameter_name = "until"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
@@ -86,7 +89,7 @@ class UntilFilter(MomentFilter):
 class FinishedFromFilter(MomentFilter):
     """Deliveries that ended at this moment or later."""
 
-    title = gettext_lazy("finished: from")
+    title = gettext_lazy("finished from")
     parameter_name = "finished_from"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
@@ -97,7 +100,7 @@ class FinishedFromFilter(MomentFilter):
 class FinishedUntilFilter(MomentFilter):
     """Deliveries that ended before this moment; they were created before it, too."""
 
-    title = gettext_lazy("finished: until")
+    title = gettext_lazy("finished to")
     parameter_name = "finished_until"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
@@ -164,7 +167,7 @@ class NumberFilter(TextFilter):
         if not value:
             return None
         if not value.isdecimal() or len(value) > 18:
-            messages.error(request, _("%(value)r is no number.") % {"value": value[:40]})
+            messages.error(request, _("“%(value)s” is not a valid number. Enter digits only.") % {"value": value[:40]})
             return None
         return int(value)
 

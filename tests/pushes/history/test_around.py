@@ -59,7 +59,7 @@ def test_the_only_message_of_the_time_is_the_answer() -> None:
     message(0, "order-7", Status.SKIPPED, Reason.DO_NOT_DISTURB)
     found = around(" 7 ", NOW)
     assert (found.outcome, len(found.record_ids)) == ("skipped", 1)
-    assert found.next_step == "Nothing: this is final."
+    assert found.next_step == "No further attempts."
 
 
 def test_a_time_without_messages_says_so_and_what_to_do() -> None:

@@ -202,7 +202,7 @@ def test_the_timeline_shows_both_ways() -> None:
     assert f"Sent again by wang as push #{new}." in [step.text for step in before.steps]
     assert new in before.record_ids
     after = [step.text for step in timeline(row.account_id, f"#{new}").steps]
-    assert f"A second try, asked for by wang, of delivery #{row.pk} of push #{row.record_id}." in after
+    assert f"Sent again by wang from delivery #{row.pk} of push #{row.record_id}." in after
 
 
 def test_the_timeline_says_that_a_duplicate_was_accepted() -> None:

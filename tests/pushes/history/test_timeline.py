@@ -51,7 +51,7 @@ def answer(status: Status, reason: Reason | None = None, **fields: Any) -> Timel
 def test_a_message_that_never_came():
     found = timeline("7", "order-1")
     assert (found.outcome, found.record_ids) == ("never_received", [])
-    assert found.summary == "No push with this id was ever received."
+    assert found.summary == "No push with this ID was ever received."
 
 
 def test_a_message_that_may_still_be_in_the_raw_list(redis_client: Any):
@@ -199,7 +199,7 @@ def test_the_account_as_it_is_now_comes_last(redis_client: Any):
 
 
 def test_an_unknown_account_is_told():
-    assert answer(Status.SKIPPED, Reason.NO_ACCOUNT).steps[-1].text == "The account is unknown now."
+    assert answer(Status.SKIPPED, Reason.NO_ACCOUNT).steps[-1].text == "The account is currently unknown."
 
 
 def test_without_redis_only_presence_is_missing(settings: Settings):
@@ -228,7 +228,7 @@ def test_the_command_prints_a_readable_answer(capsys: pytest.CaptureFixture[str]
     printed = capsys.readouterr().out
     assert printed.startswith("order-1 for 7: skipped\n")
     assert "not sent: the account has no active device in this app." in printed
-    assert "Next: Nothing: this is final." in printed
+    assert "Next: No further attempts." in printed
 
 
 def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]):

@@ -26,7 +26,7 @@ def test_a_good_key_is_accepted(key, kind):
     key.provider = kind
     outcome = check.check(key)
     assert check.is_good(outcome)
-    assert check.explain(outcome) == "accepted: the access id and the secret are right"
+    assert check.explain(outcome) == "the provider accepted this access ID and secret"
 
 
 def test_a_good_key_of_tpns_is_accepted(db, sandbox):
@@ -55,7 +55,7 @@ def test_a_check_pushes_nothing(key, sandbox):
 def test_a_wrong_secret_is_refused_in_the_providers_words(key):
     key.set_secret("ffffffffffffffffffffffffffffffff")
     text = check.explain(check.check(key))
-    assert text == "refused: check the access id, the secret and the endpoint URL (-3 sign error)"
+    assert text == "refused: check the access ID, the secret and the endpoint URL (-3 sign error)"
 
 
 def test_nobody_there_says_so(key):
@@ -202,7 +202,7 @@ def test_an_endpoint_that_is_not_allowed_is_not_called(key, url: str):
     key.endpoint_url = url
     outcome = check.check(key)
     assert (outcome.verdict, outcome.reason, outcome.scope) == (Verdict.FAILED, Reason.ENDPOINT_REFUSED, Scope.KEY)
-    assert check.explain(outcome).startswith("not asked: the endpoint is not allowed")
+    assert check.explain(outcome).startswith("not checked: the endpoint is not allowed")
     assert not check.blames_the_secret(outcome)
 
 

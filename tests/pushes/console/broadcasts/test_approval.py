@@ -34,7 +34,7 @@ def as_author(broadcast: Broadcast) -> Client:
 
 
 def test_a_large_broadcast_waits_for_approval(operator: Client, large: Broadcast) -> None:
-    assert "The broadcast waits for approval." in send(operator, large)
+    assert "The broadcast is waiting for approval." in send(operator, large)
     assert large.status == BroadcastStatus.WAITING
     assert not PushRecord.objects.exists()
 
@@ -83,7 +83,7 @@ def test_a_small_broadcast_goes_at_once(operator: Client, large: Broadcast, sett
 def test_looking_at_the_question_asks_nobody(operator: Client, large: Broadcast) -> None:
     page = operator.get(url("broadcast_send_page", large.pk)).content.decode()
     large.refresh_from_db()
-    assert "Ask for approval" in page
+    assert "Request approval" in page
     assert large.status == BroadcastStatus.DRAFT
 
 

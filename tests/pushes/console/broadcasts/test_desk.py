@@ -301,7 +301,7 @@ def test_the_form_offers_the_tags_that_there_are(operator: Client) -> None:
 
 @pytest.mark.parametrize(
     ("percent", "words"),
-    [("", "none: it goes to everybody at once"), ("10", "30 devices (50 %) first; the rest follow automatically")],
+    [("", "none: sent to everyone at once"), ("10", "30 devices (50 %) first; the rest follow automatically")],
 )
 def test_the_review_says_who_gets_it_first(operator: Client, percent: str, words: str) -> None:
     for _ in range(60):
@@ -314,7 +314,7 @@ def test_the_review_says_who_gets_it_first(operator: Client, percent: str, words
     [
         ({}, "outside it: hold until the window opens"),
         ({}, "it waits until"),
-        ({"window_policy": "send"}, "at any hour"),
+        ({"window_policy": "send"}, "any time"),
         ({"window_policy": "drop"}, "and be dropped: nobody would get it"),
         ({"expires_at_0": "tomorrow", "expires_at_1": "00:00"}, "would expire before the delivery window opens"),
     ],
@@ -347,7 +347,7 @@ def test_while_the_canary_is_out_the_progress_says_what_is_waited_for(viewer: Cl
     broadcast = sending(canary_percent=50)
     progress = url("broadcast_progress_page", broadcast.pk)
     Broadcast.objects.update(phase="canary")
-    assert "The canary goes first." in viewer.get(progress).content.decode()
+    assert "Sending the canary." in viewer.get(progress).content.decode()
     make_delivery(PushRecord.objects.get(), status=Status.ACCEPTED)
     Broadcast.objects.update(canary_listed_at=timezone.now())
     page = viewer.get(progress).content.decode()
@@ -357,7 +357,7 @@ def test_while_the_canary_is_out_the_progress_says_what_is_waited_for(viewer: Cl
 
 def test_a_halted_one_says_why_on_its_page_in_the_list_and_on_the_overview(operator: Client) -> None:
     broadcast = halted()
-    why = "6 of 10 tokens of its canary are invalid: 60.0 %, the limit is 20 %."
+    why = "6 of 10 canary tokens are invalid: 60.0 % (limit: 20 %)."
     assert why in operator.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
     assert why in operator.get("/admin/").content.decode()
     assert "stopped automatically" in operator.get(url("broadcast_changelist")).content.decode()
@@ -366,12 +366,12 @@ def test_a_halted_one_says_why_on_its_page_in_the_list_and_on_the_overview(opera
 @pytest.mark.parametrize(
     ("objection", "words"),
     [
-        (("errors", 6, 60, 5.0), "6 of 60 answers of its canary are failures: 10.0 %, the limit is 5 %."),
-        (("silence", 1_234, 0, 0.0), "None of the 1,234 devices of its canary has an outcome."),
-        (("errors", 6, 60, 5.0, 60), "6 of the 60 answers of the last 60 s are failures: 10.0 %, the limit is 5 %."),
+        (("errors", 6, 60, 5.0), "6 of 60 canary results are failures: 10.0 % (limit: 5 %)."),
+        (("silence", 1_234, 0, 0.0), "None of the 1,234 canary devices has returned a result."),
+        (("errors", 6, 60, 5.0, 60), "6 of 60 results in the last 60 s are failures: 10.0 % (limit: 5 %)."),
         (
             ("bad_tokens", 30, 60, 20.0, 60),
-            "30 of the 60 tokens of the last 60 s are invalid: 50.0 %, the limit is 20 %.",
+            "30 of 60 tokens in the last 60 s are invalid: 50.0 % (limit: 20 %).",
         ),
     ],
 )
@@ -419,7 +419,7 @@ def test_one_that_halted_on_its_way_is_continued_by_somebody_who_has_read_why(op
         status = {"status": Status.FAILED, "reason": "bad_payload"} if number % 2 else {"status": Status.ACCEPTED}
         make_delivery(record, **status)
     assert watch.watch() == 1
-    why = "30 of the 60 answers of the last 60 s are failures: 50.0 %, the limit is 5 %."
+    why = "30 of 60 results in the last 60 s are failures: 50.0 % (limit: 5 %)."
     for address in (url("broadcast_progress_page", broadcast.pk), url("broadcast_go_on_page", broadcast.pk), "/admin/"):
         assert why in operator.get(address).content.decode()
     answer = operator.post(url("broadcast_go_on_page", broadcast.pk), {"seen": "another reason"}, follow=True)
@@ -459,7 +459,7 @@ def test_the_review_names_the_app_that_has_no_key(operator: Client) -> None:
 
 def test_a_typed_list_that_is_too_long_is_refused_with_what_to_do(operator: Client) -> None:
     page = compose(operator, audience_kind="accounts", accounts_typed="100001\n" * 300_000)
-    assert "More than 2 MB cannot be typed: upload the list as a CSV file." in page
+    assert "The list is longer than 2 MB. Upload it as a CSV file." in page
     assert not Broadcast.objects.exists()
 
 
@@ -489,7 +489,7 @@ def test_once_it_is_cancelled_nothing_is_said_to_come(operator: Client) -> None:
     broadcast = halted()
     operator.post(url("broadcast_cancel_page", broadcast.pk))
     page = operator.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
-    assert "The canary goes first." not in page
+    assert "Sending the canary." not in page
     assert "as soon as its outcomes are in" not in page
     assert "10 / 10" in page
 
@@ -581,8 +581,8 @@ def test_the_review_counts_known_unknown_and_repeated_accounts(operator: Client)
         make_device(make_account(account_id))
     upload = SimpleUploadedFile("list.csv", "\ufeff序号,账号\n1,101\n2,102\n3,404\n4,101\n5,405\n".encode())
     page = compose(operator, audience_kind="accounts", accounts_file=upload, _review="1")
-    said = re.findall(r"<dt>(Known accounts|Unknown accounts|Repeated on the list)</dt><dd>(\d+)", page)
-    assert said == [("Known accounts", "2"), ("Unknown accounts", "2"), ("Repeated on the list", "1")]
+    said = re.findall(r"<dt>(Known accounts|Unknown accounts|Duplicates on the list)</dt><dd>(\d+)", page)
+    assert said == [("Known accounts", "2"), ("Unknown accounts", "2"), ("Duplicates on the list", "1")]
     broadcast = Broadcast.objects.get()
     answer = operator.get(url("broadcast_unknown_page", broadcast.pk))
     assert answer.content.decode("utf-8-sig").split() == ["account_id", "404", "405"]

@@ -115,7 +115,7 @@ def test_a_placeholder_is_warned_of_beside_every_other_doubt(operator: Client, s
     make_device()
     broadcast = make_broadcast(text="Hi {{name}}")
     review = page(operator, "broadcast_send_page", broadcast)
-    assert "Ask for approval" in review
+    assert "Request approval" in review
     assert "There is no enabled app key" in review
     assert "placeholder: {{name}}" in review
 

@@ -21,8 +21,8 @@ def test_letters_are_grouped_by_reason(viewer: Client) -> None:
         make_dead_letter(reason=reason)
     make_dead_letter(reason="object", status=DeadLetterStatus.DISCARDED)
     assert viewer.get(url("deadletter_changelist")).context["groups"] == [
-        ("truncated", "cut off before its end", "2"),
-        ("object", "a PHP object, which is never read", "1"),
+        ("truncated", "truncated", "2"),
+        ("object", "PHP object (not accepted)", "1"),
     ]
 
 
@@ -174,7 +174,7 @@ def test_conflicts_among_many_are_told_apart_from_what_cannot_be_read(operator: 
     page = operator.post(
         url("deadletter_changelist"), chosen("replay_selected", *letters, confirm="1"), follow=True
     ).content.decode()
-    assert "1 pushed, 0 received before, 0 no longer new." in page
+    assert "1 pushed, 0 already received, 0 no longer new." in page
     assert "1 still cannot be read" in page
     assert "1 cannot be replayed under their msg_id" in page
 
@@ -219,7 +219,7 @@ def test_an_action_asks_before_it_does_anything(operator: Client, action: str) -
 def test_many_letters_are_replayed_at_once(operator: Client, redis_client: object) -> None:
     letters = [intake_letter(), intake_letter(), intake_letter(b"broken")]
     answer = operator.post(url("deadletter_changelist"), chosen("replay_selected", *letters, confirm="1"), follow=True)
-    assert "2 pushed, 0 received before, 0 no longer new." in answer.content.decode()
+    assert "2 pushed, 0 already received, 0 no longer new." in answer.content.decode()
     assert "1 still cannot be read" in answer.content.decode()
     assert LogEntry.objects.count() == 2
 

@@ -201,7 +201,7 @@ def test_it_is_cancelled_once(operator: Client) -> None:
     operator.post(url("export_cancel_page", export.pk))
     export.refresh_from_db()
     assert export.status == ExportStatus.CANCELLED
-    assert "It was over already." in text_of(operator.post(url("export_cancel_page", export.pk), follow=True))
+    assert "The export had already ended." in text_of(operator.post(url("export_cancel_page", export.pk), follow=True))
     assert "There is no file" in text_of(operator.get(url("export_download_page", export.pk), follow=True))
 
 
@@ -216,7 +216,7 @@ def test_too_many_at_once_are_refused(operator: Client) -> None:
 def test_asking_and_fetching_stand_in_the_history(operator: Client) -> None:
     export = written(ask(operator))
     operator.get(url("export_download_page", export.pk))
-    assert [entry.change_message for entry in LogEntry.objects.order_by("pk")] == ["Asked for.", "Downloaded."]
+    assert [entry.change_message for entry in LogEntry.objects.order_by("pk")] == ["Requested.", "Downloaded."]
 
 
 def test_who_has_lost_the_permission_meanwhile_gets_no_file(operator: Client) -> None:

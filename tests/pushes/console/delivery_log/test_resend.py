@@ -42,7 +42,7 @@ def test_one_delivery_is_sent_again_and_says_so(operator: Client) -> None:
     row = failed()
     page = text_of(operator.post(url("deliveryresult_resend_page", row.pk), {"confirm": "1"}, follow=True))
     one = Resend.objects.get()
-    assert "1 delivery is sent again." in page
+    assert "1 delivery was sent again." in page
     assert (one.delivery_id, one.may_be_duplicate) == (row.pk, False)
     assert url("pushrecord_change", one.record_id) in page
     assert LogEntry.objects.get(object_id=str(row.pk)).change_message == f"Sent again as push #{one.record_id}."
@@ -73,7 +73,7 @@ def test_a_selection_is_asked_about_with_what_is_refused_and_why(operator: Clien
     devices.deactivate([gone.device_id or 0], Reason.BAD_TOKEN)
     page = text_of(operator.post(url("deliveryresult_changelist"), chosen(good, done, gone)))
     assert "Send 1 delivery again?" in page
-    assert "the provider has accepted it already" in page
+    assert "already accepted by the provider" in page
     assert "the device is deactivated" in page
     assert not Resend.objects.exists()
 
@@ -81,8 +81,8 @@ def test_a_selection_is_asked_about_with_what_is_refused_and_why(operator: Clien
 def test_a_selection_is_sent_but_for_what_is_refused(operator: Client) -> None:
     rows = [failed(), failed(), failed(status=Status.ACCEPTED)]
     page = text_of(operator.post(url("deliveryresult_changelist"), chosen(*rows, confirm="1"), follow=True))
-    assert "2 deliveries are sent again." in page
-    assert "1 was not: the provider has accepted it already." in page
+    assert "2 deliveries were sent again." in page
+    assert "1 was not: already accepted by the provider." in page
     assert set(Resend.objects.values_list("delivery_id", flat=True)) == {row.pk for row in rows[:2]}
 
 
@@ -106,7 +106,7 @@ def test_without_the_tick_only_what_is_certain_goes(operator: Client) -> None:
 
 def test_nothing_to_send_offers_only_the_way_back(operator: Client) -> None:
     page = text_of(operator.post(url("deliveryresult_changelist"), chosen(failed(status=Status.ACCEPTED))))
-    assert "Nothing here can be sent again" in page
+    assert "Nothing to send again" in page
     assert 'type="submit" class="console-button is-primary"' not in page
 
 

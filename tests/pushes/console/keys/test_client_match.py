@@ -108,7 +108,7 @@ def test_an_ios_access_id_in_an_android_key_is_doubted_when_it_is_saved(key_mana
         "access_id": 2200047738, "secret": make_secret(), "is_enabled": "on",
     }  # fmt: skip
     page = key_manager.post(url("appkey_add"), fields, follow=True).content.decode()
-    assert page.count("2200047738 is the access id of an iOS app, but this key is for Android.") == 2
+    assert page.count("2200047738 is the access ID of an iOS app, but this key is for Android.") == 2
     key = AppKey.objects.get()
     assert "of an iOS app" in key_manager.get(url("appkey_change", key.pk)).content.decode()
 

@@ -37,7 +37,7 @@ def test_the_grid_shows_keys_and_gaps(viewer: Client) -> None:
     make_app_key(App.HIGO, Platform.ANDROID, access_id=2100047733)
     page = viewer.get(url("appkey_changelist")).content.decode()
     assert "2100047733" in page
-    assert page.count("Its devices get nothing.") == 7
+    assert page.count("Devices of this build receive no pushes.") == 7
 
 
 def test_a_gap_offers_a_form_for_its_own_scope(key_manager: Client) -> None:
@@ -55,7 +55,7 @@ def test_a_key_is_added_with_its_secret_encrypted(key_manager: Client) -> None:
 
 def test_a_new_key_without_a_secret_is_refused(key_manager: Client) -> None:
     page = key_manager.post(url("appkey_add"), filled(secret=""))
-    assert "A new key needs its secret." in page.content.decode()
+    assert "Enter the secret of the new key." in page.content.decode()
     assert not AppKey.objects.exists()
 
 
@@ -170,7 +170,7 @@ def test_an_import_shows_what_would_change_and_stores_nothing(key_manager: Clien
 def test_a_doubtful_access_id_is_shown_before_the_import(key_manager: Client) -> None:
     file = ini(ios_higo_appid="2100047738", ios_higo_skey=make_secret())
     page = key_manager.post(url("appkey_import_page"), {"file": file, "provider": "", "endpoint_url": ""})
-    assert "2100047738 is the access id of an Android app, but this key is for iOS." in page.content.decode()
+    assert "2100047738 is the access ID of an Android app, but this key is for iOS." in page.content.decode()
 
 
 def test_a_kept_provider_is_not_doubted(key_manager: Client) -> None:

@@ -52,7 +52,7 @@ def entries() -> list[str]:
 
 def test_a_new_secret_is_checked_before_anything_changes(key_manager: Client, key: AppKey) -> None:
     page = text(post(key_manager, key, "rotate_page", secret=NEW))
-    assert "accepted: the access id and the secret are right" in page
+    assert "the provider accepted this access ID and secret" in page
     assert "Nothing has been changed yet" in page
     assert NEW not in page
     assert again(key).credentials().secret == OLD
@@ -78,9 +78,9 @@ def test_every_step_is_in_the_history_and_no_secret_is(key_manager: Client, key:
     post(key_manager, key, "rotate_page", confirm="1")
     post(key_manager, key, "end_old_page")
     assert entries() == [
-        "A new secret was checked: accepted: the access id and the secret are right",
+        "New secret checked: the provider accepted this access ID and secret",
         "The secret was rotated; the old one is kept.",
-        "The old secret is ended.",
+        "The old secret is discarded.",
     ]
     history = text(key_manager.get(url("appkey_history", key.pk)))
     assert OLD not in history
@@ -176,7 +176,7 @@ def test_a_paused_key_is_rotated_and_stays_paused(key_manager: Client, key: AppK
 
 
 def test_the_old_secret_is_ended_after_a_word_with_the_provider(key_manager: Client, rotated: AppKey) -> None:
-    assert "The old secret is ended." in text(post(key_manager, rotated, "end_old_page"))
+    assert "The old secret is discarded." in text(post(key_manager, rotated, "end_old_page"))
     assert not again(rotated).has_old_secret
     assert "somebody else" in text(post(key_manager, rotated, "end_old_page"))
 
@@ -213,8 +213,8 @@ def test_a_fall_back_is_an_alert_until_it_is_noted(key_manager: Client, rotated:
     overview = reverse("admin:index")
     assert "sending went back to the old one" in text(key_manager.get(overview))
     assert "-103 sign error" in text(key_manager.get(url("appkey_change", rotated.pk)))
-    assert "back at its old secret" in text(key_manager.get(url("appkey_changelist")))
-    assert "Noted that the new secret was refused: -103" in text(post(key_manager, rotated, "note_page"))
+    assert "rolled back to the old secret" in text(key_manager.get(url("appkey_changelist")))
+    assert "Acknowledged that the new secret was refused: -103" in text(post(key_manager, rotated, "note_page"))
     assert "sending went back" not in text(key_manager.get(overview))
     assert "taken note already" in text(post(key_manager, rotated, "note_page"))
 

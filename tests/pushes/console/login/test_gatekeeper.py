@@ -175,7 +175,7 @@ def test_wrong_codes_are_refused_and_too_many_have_to_wait(operator: User) -> No
     client = signed_in(operator)
     pages = [client.post(VERIFY, {"code": wrong(key)}).content.decode() for _ in range(5)]
     assert all("This code is not right. Wait for the next one" in page for page in pages[:4])
-    assert "This code is not right. Try again in 15 minutes." in pages[4]
+    assert "Incorrect code. Try again in 15 minutes." in pages[4]
     answer = client.post(VERIFY, {"code": digits(key)})
     assert answer.status_code == 422
     assert "Too many wrong codes. Try again in 15 minutes." in answer.content.decode()
@@ -382,7 +382,7 @@ def test_it_is_turned_off_for_the_password(operator: User) -> None:
     client.post(VERIFY, {"code": digits(key)})
     assert client.get(OFF).status_code == 200
     answer = client.post(OFF, {"password": "wrong"})
-    assert "This is not your password." in answer.content.decode()
+    assert "Incorrect password. Try again." in answer.content.decode()
     assert second_factor.has_one(operator)
     assert client.post(OFF, {"password": PASSWORD})["Location"] == ACCOUNT
     assert not second_factor.has_one(operator)
@@ -449,7 +449,7 @@ def test_an_administrator_resets_it_and_it_is_audited(client: Client, operator: 
     assert not second_factor.has_one(operator)
     assert address not in client.get(change).content.decode()
     entry = LogEntry.objects.get(object_id=str(operator.pk))
-    assert entry.change_message == f"The second factor of {operator.username} is taken away."
+    assert entry.change_message == f"The second factor of {operator.username} is reset."
     client.post(address)
     assert "has no second factor" in client.get(change).content.decode()
     assert LogEntry.objects.filter(object_id=str(operator.pk)).count() == 1

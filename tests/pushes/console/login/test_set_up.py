@@ -131,7 +131,7 @@ def test_a_token_can_end_with_a_day(key_manager: Client) -> None:
 def test_a_token_of_yesterday_is_not_issued(key_manager: Client) -> None:
     day = timezone.localtime() - timedelta(days=1)
     sent = {"name": "late", "scopes": ["push"], "expires_at": f"{day:%Y-%m-%d}"}
-    assert "This day is over." in key_manager.post(url("apitoken_add"), sent).content.decode()
+    assert "This day has passed. Choose a later day." in key_manager.post(url("apitoken_add"), sent).content.decode()
     assert not ApiToken.objects.exists()
 
 
