@@ -69,13 +69,15 @@ def test_from_composing_over_approval_and_canary_to_the_end(
     assert sandbox.received() == []
     address = f"/admin/pushes/broadcast/{Broadcast.objects.get().pk}/send/"
     author.goto(address)
-    expect(author.get_by_text("It waits for the approval of someone else")).to_be_visible()
+    expect(
+        author.get_by_text("Waiting for approval by someone other than the author and the requester")
+    ).to_be_visible()
     approver.goto(address)
     approver.get_by_role("button", name="Send to 60 devices now").dblclick()
     state(approver, "sending")
     assert PushRecord.objects.count() == 1
     run_jobs()
-    expect(approver.get_by_text("as soon as its outcomes are in")).to_be_visible()
+    expect(approver.get_by_text("as soon as its results are in")).to_be_visible()
     first = len(sandbox.received())
     assert 10 < first < 50
     expect(approver.locator(".console-canary")).to_contain_text(f"{first} / {first}")
@@ -100,7 +102,7 @@ def test_a_canary_of_dead_tokens_halts_it_and_an_operator_decides(
     a_round(run_jobs)
     banner = page.get_by_role("alert")
     expect(banner).to_contain_text("Stopped automatically")
-    expect(banner).to_contain_text("tokens of its canary are invalid")
+    expect(banner).to_contain_text("canary tokens are invalid")
     expect(page.get_by_role("link", name="Resume")).to_have_count(0)
     assert DeliveryResult.objects.count() < 60
     page.goto("/admin/")
@@ -125,7 +127,7 @@ def test_a_provider_that_fails_halts_the_canary_and_cancelling_spares_the_rest(
     page.get_by_role("button", name="Send to 60 devices now").click()
     for _ in range(3):
         a_round(run_jobs)
-    expect(page.get_by_role("alert")).to_contain_text("answers of its canary are failures")
+    expect(page.get_by_role("alert")).to_contain_text("canary results are failures")
     sandbox.set_profile("ok")
     seen = len(sandbox.received())
     page.get_by_role("link", name="Cancel", exact=True).click()
@@ -148,7 +150,7 @@ def test_a_test_goes_to_named_devices_and_nobody_else(
     names = page.get_by_label("Account IDs or device tokens")
     names.fill("nobody-at-all")
     page.get_by_role("button", name="Send the test").click()
-    expect(page.get_by_text("is known for: nobody-at-all. Nothing was sent.")).to_be_visible()
+    expect(page.get_by_text("for: nobody-at-all. Nothing was sent.")).to_be_visible()
     names.fill(f"100007\n{dead.token}")
     page.get_by_role("button", name="Send the test").dblclick()
     expect(page.get_by_text("A test was sent to 2 devices.")).to_be_visible()
@@ -214,7 +216,7 @@ def test_a_draft_that_somebody_changed_meanwhile_is_shown_again(sign_in: SignIn)
     page.goto(f"/admin/pushes/broadcast/{broadcast.pk}/send/")
     Broadcast.objects.update(text="Not what was read")
     page.get_by_role("button", name="Send to 1 device now").click()
-    expect(page.get_by_text("It was changed meanwhile.")).to_be_visible()
+    expect(page.get_by_text("Someone changed this in the meantime.")).to_be_visible()
     expect(page.get_by_text("Not what was read")).to_be_visible()
     assert not PushRecord.objects.exists()
 
@@ -317,7 +319,7 @@ def test_of_two_tabs_the_one_that_was_overtaken_sends_nothing_unseen(sign_in: Si
     second.get_by_label("Text").fill("From the second tab")
     review(second)
     first.get_by_role("button", name="Send to 1 device now").click()
-    expect(first.get_by_text("It was changed meanwhile.")).to_be_visible()
+    expect(first.get_by_text("Someone changed this in the meantime.")).to_be_visible()
     expect(first.get_by_text("From the second tab")).to_be_visible()
     assert not PushRecord.objects.exists()
     second.get_by_role("button", name="Send to 1 device now").click()
@@ -335,7 +337,7 @@ def test_an_approver_who_wrote_it_approves_it_not(sign_in: SignIn, key: AppKey, 
     review(page)
     page.get_by_role("button", name="Request approval").click()
     page.goto(f"/admin/pushes/broadcast/{Broadcast.objects.get().pk}/send/")
-    expect(page.get_by_text("It waits for the approval of someone else")).to_be_visible()
+    expect(page.get_by_text("Waiting for approval by someone other than the author and the requester")).to_be_visible()
     assert not PushRecord.objects.exists()
 
 
@@ -397,7 +399,7 @@ def test_nobody_to_send_to_is_said_and_the_button_is_off(sign_in: SignIn) -> Non
     page = sign_in(roles.OPERATOR)
     compose(page)
     review(page)
-    expect(page.get_by_text("There is nobody to send to")).to_be_visible()
+    expect(page.get_by_text("No one to send to")).to_be_visible()
     expect(page.get_by_role("button", name="Send to 0 devices now")).to_be_disabled()
     make_device()
     page.reload()
@@ -456,7 +458,7 @@ def test_a_spike_on_the_way_pauses_it_and_whoever_has_read_why_lets_it_go_on(
     page.get_by_role("button", name="Send to 160 devices now").click()
     run_jobs()
     assert sweep() is not None
-    expect(page.get_by_role("alert")).to_contain_text("tokens of the last 60 s are invalid")
+    expect(page.get_by_role("alert")).to_contain_text("tokens in the last 60 s are invalid")
     expect(page.get_by_role("link", name="Resume")).to_have_count(0)
     page.goto("/admin/")
     overview_alert(page, "was stopped automatically").get_by_role("link", name="Open the broadcast").click()

@@ -53,7 +53,7 @@ def test_a_scanner_is_turned_back_after_a_rehearsal(sign_in: SignIn, mongo_db: A
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert not Rewind.objects.exists()
     page.get_by_role("button", name="Rewind the scanner").click()
-    expect(page.get_by_text("The scanner reads again from")).to_be_visible()
+    expect(page.get_by_text("Rewound: the scanner reads again from")).to_be_visible()
     assert Rewind.objects.get().by is not None
 
 

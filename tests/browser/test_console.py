@@ -34,7 +34,7 @@ def test_the_first_login_on_an_empty_system(new_page: Callable[..., Page]) -> No
     log_in(page, user, "wrong")
     expect(page.locator(".errornote").first).to_be_visible()
     log_in(page, user)
-    expect(page.get_by_role("heading", name="Three steps")).to_be_visible()
+    expect(page.get_by_role("heading", name="Welcome: three steps")).to_be_visible()
     page.get_by_role("link", name="Add an app key").click()
     expect(page.get_by_text("Devices of this build receive no pushes.")).to_have_count(8)
 
@@ -55,7 +55,7 @@ def test_a_key_is_added_and_verified(sign_in: SignIn, sandbox: Sandbox) -> None:
     assert secret not in page.content()
     page.get_by_role("link", name="Verify now").click()
     page.get_by_role("button", name="Verify now").click()
-    expect(page.get_by_text("The provider has accepted")).to_be_visible()
+    expect(page.get_by_text("the provider accepted this access ID and secret")).to_be_visible()
     assert AppKey.objects.get().credentials().secret == secret
 
 
@@ -119,7 +119,7 @@ def test_a_reload_of_the_sent_page_sends_nothing_again(sign_in: SignIn) -> None:
     page.get_by_role("button", name="Send to 1 device now").click()
     expect(page.locator("#figures")).to_be_visible()
     page.go_back()
-    expect(page.get_by_text("It was launched already.")).to_be_visible()
+    expect(page.get_by_text("This broadcast was already launched.")).to_be_visible()
     page.reload()
     assert PushRecord.objects.count() == 1
 
@@ -196,7 +196,7 @@ def test_a_dead_letter_is_corrected_and_replayed(sign_in: SignIn) -> None:
     page.get_by_role("link", name="Correct and replay").click()
     page.get_by_label("Message").fill('{"type": 5, "app": "higo", "to_id": "1", "message": "hello"}')
     page.get_by_role("button", name="Replay").click()
-    expect(page.get_by_text("on its way as a push")).to_be_visible()
+    expect(page.get_by_text("Replayed.")).to_be_visible()
     letter.refresh_from_db()
     assert letter.status == DeadLetterStatus.REPLAYED
 

@@ -57,7 +57,7 @@ def test_imported_keys_are_verified(sign_in: SignIn, sandbox: Sandbox, tmp_path:
 def test_a_secret_is_rotated_and_the_old_one_ended(sign_in: SignIn, key: AppKey) -> None:
     page = sign_in(roles.KEY_MANAGER)
     rotate(page, key, make_secret())
-    expect(page.get_by_text("refused: check the access id")).to_be_visible()
+    expect(page.get_by_text("refused: check the access ID")).to_be_visible()
     expect(page.get_by_text("the stored secret stays in use")).to_be_visible()
     page.get_by_role("link", name="Enter it again").click()
     page.get_by_label("New secret key").fill(NEW)
@@ -84,7 +84,7 @@ def test_an_operator_goes_back_to_the_old_secret(sign_in: SignIn, key: AppKey, s
     sandbox.add_key(key.access_id, OLD)
     page.get_by_role("link", name="Roll back to the old secret").click()
     page.get_by_role("button", name="Roll back to the old secret").click()
-    expect(page.get_by_text("The old secret is in use again")).to_be_visible()
+    expect(page.get_by_text("the old secret is in use again")).to_be_visible()
     assert AppKey.objects.get().credentials().secret == OLD
 
 
@@ -100,7 +100,7 @@ def test_sending_falls_back_by_itself_and_says_so(
     rows = [make_delivery(None, make_device(make_account()), app_key_id=key.pk) for _ in range(3)]
     deliver([row.pk for row in rows])
     page.goto("/admin/")
-    alert = overview_alert(page, "sending went back to the old one")
+    alert = overview_alert(page, "sending rolled back to the old one")
     expect(alert).to_be_visible()
     sweep()
     run_jobs()
@@ -110,9 +110,9 @@ def test_sending_falls_back_by_itself_and_says_so(
     alert.get_by_role("link", name="Open the key").click()
     page.get_by_role("link", name="Acknowledge").click()
     page.get_by_role("button", name="Acknowledge").click()
-    expect(page.get_by_text("Noted that the new secret was refused")).to_be_visible()
+    expect(page.get_by_text("Acknowledged that the new secret was refused")).to_be_visible()
     page.goto("/admin/")
-    expect(page.get_by_text("sending went back to the old one")).to_have_count(0)
+    expect(page.get_by_text("sending rolled back to the old one")).to_have_count(0)
 
 
 def test_the_keys_are_held_against_the_client_apps(sign_in: SignIn, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_the_keys_are_held_against_the_client_apps(sign_in: SignIn, tmp_path: Pa
     page.get_by_label("Access IDs in the app builds").fill("higo ios 2200047739")
     page.locator("input[type=file]").set_input_files(file)
     page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_role("alert")).to_contain_text("They do not match")
+    expect(page.get_by_role("alert")).to_contain_text("Some access IDs differ")
     expect(page.get_by_role("row", name="higo Android")).to_contain_text("matches")
     expect(page.get_by_role("row", name="higo iOS")).to_contain_text("differs")
     assert secret not in page.content()
@@ -134,7 +134,7 @@ def test_the_keys_are_held_against_the_client_apps(sign_in: SignIn, tmp_path: Pa
     page.get_by_label("Access IDs in the app builds").fill("higo ios 2200047738")
     page.locator("input[type=file]").set_input_files(file)
     page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_text("All of them match")).to_be_visible()
+    expect(page.get_by_text("All match")).to_be_visible()
 
 
 def test_an_access_id_of_the_other_platform_is_doubted(sign_in: SignIn) -> None:

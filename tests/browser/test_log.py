@@ -78,7 +78,7 @@ def test_a_selection_is_sent_but_for_what_must_not_be(sign_in: SignIn) -> None:
     expect(page.get_by_text("may have arrived: accept duplicates to send it")).to_be_visible()
     choose(page, uncertain)
     page.get_by_role("button", name="Send again").click()
-    expect(page.get_by_role("alert")).to_contain_text("Tick that they may arrive twice")
+    expect(page.get_by_role("alert")).to_contain_text("tick the box that accepts duplicates")
     page.get_by_role("checkbox").check()
     page.get_by_role("button", name="Send again").click()
     expect(page.get_by_text("1 delivery was sent again.")).to_be_visible()

@@ -30,7 +30,7 @@ def make_staff(role: str) -> User:
 def test_the_first_login_on_an_empty_system_leads_to_the_first_steps(new_page: NewPage) -> None:
     page, user = new_page(), User.objects.create_superuser("root", password=PASSWORD)
     log_in(page, user)
-    expect(page.get_by_role("heading", name="Three steps")).to_be_visible()
+    expect(page.get_by_role("heading", name="Welcome: three steps")).to_be_visible()
     expect(page.get_by_text("Times in Asia/Shanghai")).to_be_visible()
     page.goto("/admin/auth/user/add/")
     page.get_by_label("Username").fill("xiaowang")
@@ -57,7 +57,7 @@ def test_wrong_passwords_lock_and_an_administrator_lifts_it(new_page: NewPage, s
     desk.get_by_role("link", name=operator.username).click()
     desk.get_by_role("link", name="Lift the lock").click()
     desk.get_by_role("button", name="Lift the lock").click()
-    expect(desk.get_by_text("may log in from")).to_be_visible()
+    expect(desk.get_by_text("can log in from")).to_be_visible()
     assert not FailedLogin.objects.exists()
 
     log_in(page, operator)
@@ -85,7 +85,7 @@ def test_a_second_factor_from_setting_it_up_to_losing_it(new_page: NewPage, sign
     key = page.locator(".console-key").inner_text().replace(" ", "")
     page.get_by_label("Your password").fill(PASSWORD)
     type_code(page, "12 34")
-    expect(page.get_by_text("This code is not right.")).to_be_visible()
+    expect(page.get_by_text("Incorrect code.")).to_be_visible()
     # The key is the same after a wrong code.
     assert page.locator(".console-key").inner_text().replace(" ", "") == key
     page.get_by_label("Your password").fill(PASSWORD)
@@ -108,7 +108,7 @@ def test_a_second_factor_from_setting_it_up_to_losing_it(new_page: NewPage, sign
     desk.goto(f"/admin/auth/user/{operator.pk}/change/")
     desk.get_by_role("link", name="Reset second factor").click()
     desk.get_by_role("button", name="Reset second factor").click()
-    expect(desk.get_by_text("is taken away")).to_be_visible()
+    expect(desk.get_by_text("is reset.")).to_be_visible()
     assert not SecondFactor.objects.exists()
     desk.goto(f"/admin/auth/user/{operator.pk}/history/")
     expect(desk.get_by_text(f"The second factor of {operator.username} is reset.")).to_be_visible()

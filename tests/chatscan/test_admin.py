@@ -36,7 +36,7 @@ def page(client: Client, name: str, *args: str) -> str:
 def test_a_scanner_shows_how_it_is_doing(administrator: Client) -> None:
     make_scanner(lag_seconds=0.4, accepted=1234, last_error="no primary", refused={"silent_kind": 3})
     assert "change stream" in page(administrator, "changelist")
-    assert "a kind that is never pushed" in page(administrator, "change", "group")
+    assert "a message type that is never pushed" in page(administrator, "change", "group")
     assert "no primary" in page(administrator, "change", "group")
 
 

@@ -18,14 +18,14 @@ from django.utils.translation import gettext_noop as _
 #: Permissions beyond Django's add, change, delete and view: codename, model, name.
 EXTRA_PERMISSIONS = (
     ("send_broadcast", "broadcast", _("Can send, pause, resume and cancel broadcasts")),
-    ("approve_broadcast", "broadcast", _("Can approve a large broadcast of someone else")),
-    ("withdraw_pushrecord", "pushrecord", _("Can withdraw pushes that have not left")),
+    ("approve_broadcast", "broadcast", _("Can approve large broadcasts of others")),
+    ("withdraw_pushrecord", "pushrecord", _("Can withdraw unsent pushes")),
     ("resend_deliveryresult", "deliveryresult", _("Can send failed pushes again")),
     ("export_deliveryresult", "deliveryresult", _("Can export the delivery log")),
-    ("see_every_export", "export", _("Can see and fetch everybody's exports")),
-    ("reveal_device", "device", _("Can see whole device tokens")),
+    ("see_every_export", "export", _("Can see and download everyone's exports")),
+    ("reveal_device", "device", _("Can see full device tokens")),
     ("test_device", "device", _("Can send a test push to a device")),
-    ("verify_appkey", "appkey", _("Can have the provider check an app key")),
+    ("verify_appkey", "appkey", _("Can verify app keys with the provider")),
 )
 
 VIEWER, OPERATOR, APPROVER = _("viewer"), _("operator"), _("approver")
@@ -95,7 +95,7 @@ def install(app_config: Any, using: str = DEFAULT_DB_ALIAS, **_signal: Any) -> N
 def _add_extra_permissions() -> None:
     for codename, model, name in EXTRA_PERMISSIONS:
         content_type = ContentType.objects.get_for_model(apps.get_model("pushes", model))
-        Permission.objects.get_or_create(codename=codename, content_type=content_type, defaults={"name": name})
+        Permission.objects.update_or_create(codename=codename, content_type=content_type, defaults={"name": name})
 
 
 def matching(every: Iterable[str], wanted: Iterable[str]) -> set[str]:

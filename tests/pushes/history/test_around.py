@@ -66,7 +66,7 @@ def test_a_time_without_messages_says_so_and_what_to_do() -> None:
     make_account("7")
     found = around("7", NOW)
     assert found.outcome == "nothing"
-    assert found.summary.startswith("Nothing was meant for 7 between")
+    assert found.summary.startswith("No messages for 7 between")
     assert "ask the producer" in found.next_step
     assert [step.code for step in found.steps] == ["nothing", "account_now"]
 
@@ -115,7 +115,7 @@ def test_the_command_answers_for_a_time(capsys: pytest.CaptureFixture[str]) -> N
         (None, None, "either a MESSAGE"),
         ("order-7", "2026-05-01T08:00", "either a MESSAGE"),
         (None, "noon", "'noon': is no time"),
-        (None, "2026-13-01T08:00", "is no time"),
+        (None, "2026-13-01T08:00", "is not a valid time"),
     ],
 )
 def test_the_command_refuses_half_a_question(message_id: str | None, at: str | None, said: str) -> None:

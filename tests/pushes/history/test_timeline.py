@@ -103,17 +103,17 @@ def test_a_refusal_is_told_with_its_reason(reason: Reason):
 @pytest.mark.parametrize(
     ("status", "fields", "words"),
     [
-        (Status.PENDING, {}, "waits to be sent"),
+        (Status.PENDING, {}, "waiting to be sent"),
         (Status.HELD, {"reason": Reason.OUTSIDE_WINDOW}, "held until 20"),
-        (Status.SENDING, {"attempts": 1}, "is being sent just now (attempt 1)"),
-        (Status.RETRYING, {"attempts": 2, "reason": Reason.PROVIDER_BUSY}, "attempt 2 was not successful"),
+        (Status.SENDING, {"attempts": 1}, "being sent now (attempt 1)"),
+        (Status.RETRYING, {"attempts": 2, "reason": Reason.PROVIDER_BUSY}, "attempt 2 failed"),
         (Status.ACCEPTED, {"provider_push_id": "9876", "provider_code": 0}, "push id 9876; the provider said: 0"),
         (
             Status.FAILED,
             {"attempts": 1, "reason": Reason.BAD_TOKEN, "provider_code": 40, "provider_text": "token invalid"},
             "the provider said: 40 token invalid",
         ),
-        (Status.UNKNOWN, {"reason": Reason.NO_ANSWER}, "nobody knows whether it arrived"),
+        (Status.UNKNOWN, {"reason": Reason.NO_ANSWER}, "it is unknown whether it arrived"),
         (Status.EXPIRED, {"reason": Reason.TOO_LATE}, "expired before it could be sent"),
         (Status.CANCELLED, {"reason": Reason.CANCELLED}, "cancelled by an operator"),
     ],
@@ -127,9 +127,9 @@ def test_every_state_is_told(status: Status, fields: dict[str, Any], words: str)
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (Status.FAILED, "it may have arrived all the same."),
-        (Status.EXPIRED, "it may have arrived all the same."),
-        (Status.ACCEPTED, "it may have arrived twice."),
+        (Status.FAILED, "the message may still have arrived."),
+        (Status.EXPIRED, "the message may still have arrived."),
+        (Status.ACCEPTED, "the message may have arrived twice."),
     ],
 )
 def test_an_earlier_attempt_of_unknown_fate_is_told(status: Status, words: str):

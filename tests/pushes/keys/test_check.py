@@ -179,7 +179,7 @@ def test_the_third_check_is_turned_away_at_once_and_a_place_becomes_free_again(k
             time.sleep(0.01)
         started = time.monotonic()
         for again in (check.check, check.check_old):
-            with pytest.raises(check.BusyError, match="Two checks are under way, try again in a moment"):
+            with pytest.raises(check.BusyError, match="Two checks are already running"):
                 again(key)
         assert time.monotonic() - started < 0.2
         for thread in waiting:

@@ -59,7 +59,7 @@ def test_importing_twice_changes_nothing():
 def test_a_change_says_what_changes():
     ini.apply(PAIR)
     (entry,) = ini.preview(PAIR.replace("47733", "47734").replace(SECRET, make_secret()))
-    assert (entry.state, entry.detail) == ("changed", "access id, secret")
+    assert (entry.state, entry.detail) == ("changed", "access ID, secret")
 
 
 def test_a_changed_key_is_no_longer_paused():

@@ -100,7 +100,7 @@ def test_sending_twice_makes_one_push(operator: Client) -> None:
 def test_a_reloaded_review_of_a_sent_broadcast_says_so(operator: Client) -> None:
     broadcast = sending()
     page = operator.post(url("broadcast_send_page", broadcast.pk), follow=True)
-    assert "launched already" in page.content.decode()
+    assert "already launched" in page.content.decode()
 
 
 def test_a_scheduled_broadcast_waits(operator: Client) -> None:
@@ -165,7 +165,7 @@ def test_a_bad_line_is_named_and_nothing_is_stored(operator: Client) -> None:
 
 
 def test_an_empty_list_of_accounts_is_refused(operator: Client) -> None:
-    assert "Type the account ids" in compose(operator, audience_kind="accounts")
+    assert "Enter account IDs" in compose(operator, audience_kind="accounts")
 
 
 def test_editing_keeps_a_list_too_long_to_show(operator: Client) -> None:
@@ -182,19 +182,19 @@ def test_editing_keeps_a_list_too_long_to_show(operator: Client) -> None:
     ("fields", "complaint"),
     [
         ({"text": "字" * 1400}, "4200 bytes"),
-        ({"data": "[1]"}, "Write a JSON object"),
+        ({"data": "[1]"}, "Enter a JSON object"),
         ({"data": "{"}, djangos_words.NOT_JSON),
         ({"data": '{"x": NaN}'}, djangos_words.NOT_JSON),
         ({"data": '{"x": 1e400}'}, djangos_words.NOT_JSON),
         ({"data": '{"x": "\\ud800"}'}, djangos_words.NOT_JSON),
         ({"data": "[" * 5_000 + "]" * 5_000}, djangos_words.NOT_JSON),
-        ({"scheduled_at_0": "2020-01-01", "scheduled_at_1": "08:00"}, "This moment has passed"),
+        ({"scheduled_at_0": "2020-01-01", "scheduled_at_1": "08:00"}, "This time has passed"),
         ({"expires_at_0": "2020-01-01", "expires_at_1": "08:00"}, "expire before it is sent"),
-        ({"expires_at_0": "2099-01-01", "expires_at_1": "08:00"}, "Pushes are kept for"),
+        ({"expires_at_0": "2099-01-01", "expires_at_1": "08:00"}, "pushes are not kept longer"),
         ({"title": ""}, djangos_words.REQUIRED),
         ({"title": "\u200b\u3164"}, djangos_words.REQUIRED),
         ({"text": "\u2800\u202e"}, djangos_words.REQUIRED),
-        ({"audience_kind": "tag"}, "Name the tag"),
+        ({"audience_kind": "tag"}, "Enter the tag"),
         ({"audience_kind": "tag", "tag": "v!p"}, "“v!p” is no tag"),
         ({"canary_percent": "51"}, djangos_words.TOO_LARGE % {"limit_value": 50}),
         ({"window_policy": "later"}, djangos_words.NOT_A_CHOICE),
@@ -315,7 +315,7 @@ def test_the_review_says_who_gets_it_first(operator: Client, percent: str, words
         ({}, "outside it: hold until the window opens"),
         ({}, "it waits until"),
         ({"window_policy": "send"}, "any time"),
-        ({"window_policy": "drop"}, "and be dropped: nobody would get it"),
+        ({"window_policy": "drop"}, "and be dropped: no one would receive it"),
         ({"expires_at_0": "tomorrow", "expires_at_1": "00:00"}, "would expire before the delivery window opens"),
     ],
 )
@@ -351,7 +351,7 @@ def test_while_the_canary_is_out_the_progress_says_what_is_waited_for(viewer: Cl
     make_delivery(PushRecord.objects.get(), status=Status.ACCEPTED)
     Broadcast.objects.update(canary_listed_at=timezone.now())
     page = viewer.get(progress).content.decode()
-    assert "as soon as its outcomes are in" in page
+    assert "as soon as its results are in" in page
     assert "1 / 1" in page
 
 
@@ -400,7 +400,7 @@ def test_a_halted_one_is_continued_after_a_question_only(operator: Client) -> No
     broadcast = halted()
     question = operator.get(url("broadcast_go_on_page", broadcast.pk)).content.decode()
     assert "to everyone else anyway?" in question
-    assert "6 of 10 tokens of its canary are invalid" in question
+    assert "6 of 10 canary tokens are invalid" in question
     operator.post(url("broadcast_resume_page", broadcast.pk))
     broadcast.refresh_from_db()
     assert broadcast.status == BroadcastStatus.PAUSED
@@ -423,7 +423,7 @@ def test_one_that_halted_on_its_way_is_continued_by_somebody_who_has_read_why(op
     for address in (url("broadcast_progress_page", broadcast.pk), url("broadcast_go_on_page", broadcast.pk), "/admin/"):
         assert why in operator.get(address).content.decode()
     answer = operator.post(url("broadcast_go_on_page", broadcast.pk), {"seen": "another reason"}, follow=True)
-    assert "It was changed meanwhile" in answer.content.decode()
+    assert "Someone changed this in the meantime" in answer.content.decode()
     operator.post(url("broadcast_go_on_page", broadcast.pk))
     broadcast.refresh_from_db()
     assert (broadcast.status, broadcast.phase) == (BroadcastStatus.SENDING, "")
@@ -467,15 +467,18 @@ def test_what_is_too_large_for_any_form_gets_a_page_that_says_what_to_do(operato
     operator.raise_request_exception = False
     answer = operator.post(url("broadcast_add"), filled(accounts_typed="100001\n" * 400_000))
     assert answer.status_code == 400
-    assert "has to be uploaded as a CSV file" in answer.content.decode()
+    assert "as a CSV file instead of typing it" in answer.content.decode()
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"1" * 15_000_001, "The file has 15.0 MB: at most 15 MB."),
+        (b"1" * 15_000_001, "The file is 15.0 MB; at most 15 MB is allowed."),
         (b"PK\x03\x04 and so on", "Excel workbook"),
-        ("\n".join(map(str, range(200_001))).encode(), "200001 accounts: at most 200000 fit one broadcast"),
+        (
+            "\n".join(map(str, range(200_001))).encode(),
+            "200001 accounts are too many: a broadcast can have at most 200000",
+        ),
         (b"1\n" + b"x" * 140_000, "line"),
     ],
 )
@@ -490,7 +493,7 @@ def test_once_it_is_cancelled_nothing_is_said_to_come(operator: Client) -> None:
     operator.post(url("broadcast_cancel_page", broadcast.pk))
     page = operator.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
     assert "Sending the canary." not in page
-    assert "as soon as its outcomes are in" not in page
+    assert "as soon as its results are in" not in page
     assert "10 / 10" in page
 
 
@@ -510,7 +513,7 @@ def test_a_draft_that_changed_after_it_was_read_is_not_sent(operator: Client) ->
     assert seen
     Broadcast.objects.update(text="Something else")
     answer = operator.post(url("broadcast_send_page", broadcast.pk), {"seen": seen[1]}, follow=True)
-    assert "It was changed meanwhile. Nothing was done" in answer.content.decode()
+    assert "Someone changed this in the meantime. Nothing was done" in answer.content.decode()
     assert not PushRecord.objects.exists()
     Broadcast.objects.update(text=broadcast.text)
     operator.post(url("broadcast_send_page", broadcast.pk), {"seen": seen[1]})
@@ -528,7 +531,7 @@ def test_a_copy_takes_over_a_list_too_long_to_show(operator: Client) -> None:
 
 
 def test_a_copy_of_nothing_is_refused(operator: Client) -> None:
-    assert "Type the account ids" in compose(operator, audience_kind="accounts", accounts_of="999")
+    assert "Enter account IDs" in compose(operator, audience_kind="accounts", accounts_of="999")
 
 
 def test_a_file_of_tens_of_thousands_of_lines_is_taken_whole_or_not_at_all(operator: Client) -> None:

@@ -66,9 +66,9 @@ def test_a_double_click_sends_one_test(operator: Client, broadcast: Broadcast) -
     ("names", "complaint"),
     [
         ("nobody", "No active device in higo for: nobody. Nothing was sent."),
-        ("7 nobody 8", "is known for: nobody, 8."),
-        ("f" * 40, "is known for: ffff…ffff."),
-        (",", "is known for: –."),
+        ("7 nobody 8", "for: nobody, 8."),
+        ("f" * 40, "for: ffff…ffff."),
+        (",", "for: –."),
         (" ".join(f"n{n}" for n in range(21)), "21 entries are too many: a test goes to at most 20."),
         ("", djangos_words.REQUIRED),
     ],
@@ -109,7 +109,7 @@ def test_a_message_that_cannot_be_sent_is_said(operator: Client, broadcast: Broa
 def test_what_was_launched_is_tested_no_more(operator: Client, broadcast: Broadcast, status: str) -> None:
     make_device(make_account("7"))
     Broadcast.objects.update(status=status)
-    assert "launched already" in send(operator, broadcast, "7")
+    assert "already launched" in send(operator, broadcast, "7")
     assert not PushRecord.objects.exists()
 
 

@@ -120,7 +120,7 @@ def test_a_letter_that_is_still_bad_stays_with_the_reason(operator: Client, redi
     page = operator.post(url("deadletter_replay_page", letter.pk), {"text": '{"type": 99}'})
     letter.refresh_from_db()
     assert page.status_code == 422
-    assert "It still cannot be read" in page.content.decode()
+    assert "The message still cannot be read" in page.content.decode()
     assert page.context["form"]["text"].value() == '{"type": 99}'
     assert letter.status == DeadLetterStatus.NEW
 
@@ -163,7 +163,7 @@ def test_a_conflict_is_replayed_under_another_msg_id_only(operator: Client, redi
     start = operator.get(url("deadletter_replay_page", letter.pk)).context["form"]["text"].value()
     refused = operator.post(url("deadletter_replay_page", letter.pk), {"text": start})
     assert (refused.status_code, PushRecord.objects.count()) == (422, 1)
-    assert "has this msg_id already: change or remove it." in refused.content.decode()
+    assert "already has this msg_id: change or remove it." in refused.content.decode()
     operator.post(url("deadletter_replay_page", letter.pk), {"text": start.replace("m-1", "m-2")})
     letter.refresh_from_db()
     assert (letter.status, PushRecord.objects.count()) == (DeadLetterStatus.REPLAYED, 2)

@@ -85,7 +85,7 @@ def test_the_file_holds_what_the_list_shows(operator: Client) -> None:
     assert [line["number"] for line in lines] == [str(row.pk) for row in reversed(wanted)]
     first = lines[0]
     assert (first["status"], first["reason"], first["title"]) == ("failed", "bad_token", "标题")
-    assert (first["message id"], first["conversation"], first["provider's code"]) == ("order-7", "group:1", "-3")
+    assert (first["message ID"], first["conversation"], first["provider's code"]) == ("order-7", "group:1", "-3")
     assert first["token"] == wanted[1].masked_token
 
 
@@ -209,7 +209,7 @@ def test_too_many_at_once_are_refused(operator: Client) -> None:
     for _ in range(exports.MAX_WAITING):
         ask(operator)
     page = operator.post(url("deliveryresult_export_page"), follow=True)
-    assert "exports under way" in text_of(page)
+    assert "exports in progress" in text_of(page)
     assert Export.objects.count() == exports.MAX_WAITING
 
 

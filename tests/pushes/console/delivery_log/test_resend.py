@@ -52,7 +52,7 @@ def test_a_double_click_sends_once(operator: Client) -> None:
     row = failed()
     for _ in range(2):
         page = text_of(operator.post(url("deliveryresult_resend_page", row.pk), {"confirm": "1"}, follow=True))
-    assert "it has been sent again already" in page
+    assert "already sent again" in page
     assert PushRecord.objects.filter(source="resend").count() == 1
     assert LogEntry.objects.count() == 1
 
@@ -91,7 +91,7 @@ def test_what_may_have_arrived_needs_a_tick(operator: Client) -> None:
     assert "may have arrived the first time" in text_of(operator.get(url(address, row.pk)))
     refused = operator.post(url(address, row.pk), {"confirm": "1"})
     assert refused.status_code == 422
-    assert "Tick that they may arrive twice" in text_of(refused)
+    assert "tick the box that accepts duplicates" in text_of(refused)
     assert not Resend.objects.exists()
     operator.post(url(address, row.pk), {"confirm": "1", "may_be_duplicate": "on"})
     assert Resend.objects.get().may_be_duplicate
@@ -139,7 +139,7 @@ def test_a_push_sends_what_of_it_failed_and_only_what_was_shown(operator: Client
 def test_a_push_without_failures_says_that_there_is_nothing(operator: Client) -> None:
     row = failed(status=Status.ACCEPTED)
     page = operator.get(url("pushrecord_resend_page", row.record_id), follow=True)
-    assert "Nothing of this push has failed" in text_of(page)
+    assert "No delivery of this push has failed" in text_of(page)
 
 
 def test_a_directory_that_is_away_is_named(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:

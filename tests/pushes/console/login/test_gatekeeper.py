@@ -99,7 +99,7 @@ def test_a_wrong_code_sets_nothing_up(client: Client, operator: User) -> None:
     key = key_being_set_up(client)
     answer = client.post(SET_UP, {"code": wrong(key), "password": PASSWORD})
     assert answer.status_code == 422
-    assert "This code is not right." in answer.content.decode()
+    assert "Incorrect code." in answer.content.decode()
     assert not SecondFactor.objects.exists()
     assert key_being_set_up(client) == key
 
@@ -174,7 +174,7 @@ def test_wrong_codes_are_refused_and_too_many_have_to_wait(operator: User) -> No
     key, _codes = enrolled(operator)
     client = signed_in(operator)
     pages = [client.post(VERIFY, {"code": wrong(key)}).content.decode() for _ in range(5)]
-    assert all("This code is not right. Wait for the next one" in page for page in pages[:4])
+    assert all("Incorrect code. Wait for the next one" in page for page in pages[:4])
     assert "Incorrect code. Try again in 15 minutes." in pages[4]
     answer = client.post(VERIFY, {"code": digits(key)})
     assert answer.status_code == 422
@@ -416,7 +416,7 @@ def test_required_says_what_turning_off_means(operator: User, settings: Any) -> 
     key, _codes = enrolled(operator)
     client = signed_in(operator)
     client.post(VERIFY, {"code": digits(key)})
-    assert "you will set up another one right away" in client.get(OFF).content.decode()
+    assert "you will set up a new one right away" in client.get(OFF).content.decode()
     client.post(OFF, {"password": PASSWORD})
     assert client.get("/admin/")["Location"].startswith(SET_UP)
 
@@ -443,7 +443,7 @@ def test_an_administrator_resets_it_and_it_is_audited(client: Client, operator: 
     change = f"/admin/auth/user/{operator.pk}/change/"
     address = f"/admin/auth/user/{operator.pk}/reset-second-factor/"
     assert address in client.get(change).content.decode()
-    assert "has lost phone and backup codes" in client.get(address).content.decode()
+    assert "has lost both phone and backup codes" in client.get(address).content.decode()
     assert second_factor.has_one(operator)
     assert client.post(address)["Location"] == change
     assert not second_factor.has_one(operator)
@@ -458,7 +458,7 @@ def test_an_administrator_resets_it_and_it_is_audited(client: Client, operator: 
 def test_the_command_resets_it(operator: User, capsys: pytest.CaptureFixture[str]) -> None:
     enrolled(operator)
     call_command("resetsecondfactor", operator.username)
-    assert "is taken away" in capsys.readouterr().out
+    assert "is reset." in capsys.readouterr().out
     assert not second_factor.has_one(operator)
 
 

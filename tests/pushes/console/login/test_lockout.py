@@ -280,7 +280,7 @@ def test_an_administrator_lifts_a_lock_and_it_is_audited(client: Client, operato
     assert client.post(address).status_code == 302
     assert log_in(operator.username, PASSWORD).status_code == 302
     entry = LogEntry.objects.get(object_id=str(operator.pk))
-    assert "may log in from 192.0.2.1 again" in entry.change_message
+    assert "can log in from 192.0.2.1 again" in entry.change_message
     assert client.post(address).status_code == 404
 
 

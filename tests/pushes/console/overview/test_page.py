@@ -164,7 +164,7 @@ def test_latencies_come_from_the_histogram() -> None:
 
 def test_an_empty_system_says_how_to_begin(administrator: Client) -> None:
     page = overview(administrator)
-    assert "Three steps to the first push" in page
+    assert "Welcome: three steps to your first push" in page
     assert reverse("admin:pushes_appkey_changelist") in page
 
 
@@ -226,7 +226,7 @@ def test_a_lane_that_no_worker_serves_is_an_alert(viewer: Client, redis_client: 
     for lane in ("system", "group", "private"):
         live_worker(redis_client, f"{lane}-host-1")
     page = overview(viewer)
-    assert "No worker serves the lane broadcast" in page
+    assert "No worker serves the broadcast lane" in page
     assert page.count("No worker serves") == 1
 
 

@@ -40,12 +40,12 @@ def test_tags_are_added_and_taken_away_and_it_is_written_down(operator: Client, 
     ("fields", "complaint"),
     [
         ({"add": "v!p"}, "“v!p” is no tag"),
-        ({"add": "x" * 33}, "is no tag"),
+        ({"add": "x" * 33}, "is not a valid tag"),
         ({"add": " ".join(f"t{n}" for n in range(20))}, "22 tags: a device has at most 20"),
-        ({}, "Name a tag to add"),
+        ({}, "Enter a tag to add"),
         ({"add": "old", "remove": ["old"]}, "“old” cannot be both added and removed."),
         ({"remove": ["nothing"]}, "nothing is not one of the available choices"),
-        ({"add": "vip"}, "the tags are like that already"),
+        ({"add": "vip"}, "the tags are already like this"),
     ],
 )
 def test_what_cannot_be_done_is_named_and_nothing_changes(

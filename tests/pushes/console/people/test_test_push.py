@@ -93,7 +93,7 @@ def test_it_leads_to_its_own_result_and_into_the_history(operator: Client, accou
 def test_a_double_click_sends_once(operator: Client, account: Account) -> None:
     send(operator, account)
     page = send(operator, account).content.decode()
-    assert "sent already" in page
+    assert "already sent" in page
     assert PushRecord.objects.count() == 1
     assert LogEntry.objects.count() == 1
 
@@ -141,7 +141,9 @@ class AwayDirectory(TableDirectory):
 
 def test_a_directory_that_is_away_is_said(operator: Client, account: Account, settings: Any) -> None:
     settings.DIRECTORY = f"{__name__}.AwayDirectory"
-    assert "The directory does not answer" in operator.get(url("account_test_page", account.pk)).content.decode()
+    assert (
+        "The account directory does not answer" in operator.get(url("account_test_page", account.pk)).content.decode()
+    )
 
 
 def test_a_closed_window_is_said_before(operator: Client, account: Account) -> None:
