@@ -226,7 +226,7 @@ def _delivery_state(row: DeliveryResult, key: AppKey | None) -> tuple[Step, str]
         "due": _local(row.due_at),
         "attempts": row.attempts,
         "said": _said(row),
-        "push_id": _(", push id %(id)s") % {"id": row.provider_push_id} if row.provider_push_id else "",
+        "push_id": _(", push ID %(id)s") % {"id": row.provider_push_id} if row.provider_push_id else "",
     }
     final = _("No further attempts.")
     if row.status in (Status.PENDING, Status.RETRYING) and key is not None and key.is_paused:

@@ -149,5 +149,5 @@ def _meaning(outcome: Outcome) -> str:
     if outcome.verdict is Verdict.UNKNOWN:
         return _("no usable answer: check that the endpoint URL speaks this provider's protocol")
     if outcome.verdict is Verdict.RETRY:
-        return _("the provider could not answer just now: try again later")
+        return _("the provider could not answer: try again later")
     return _("refused for another reason")

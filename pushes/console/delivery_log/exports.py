@@ -50,7 +50,7 @@ def ask_for(desk: Desk[DeliveryResult], request: HttpRequest) -> HttpResponse:
         )
         % {"most": f"{exports.MAX_ROWS:,}", "days": exports.KEPT.days},
         button=_("Export"),
-        facts=understood or [(_("Filters"), _("none: the whole log"))],
+        facts=understood or [(_("Filters"), _("none: the entire log"))],
         form=ExportForm if may_reveal else forms.Form,
         warning=_("The log may exceed the row limit of a file: narrow it by time, status or kind.")
         if not query
@@ -202,7 +202,7 @@ class Exports(ReadOnlyDesk[Export]):
 
     @admin.display(description=gettext_lazy("filters"))
     def filters_shown(self, row: Export) -> str:
-        return row.understood or _("none: the whole log")
+        return row.understood or _("none: the entire log")
 
     @admin.display(description=gettext_lazy("status"))
     def state(self, row: Export) -> SafeString:

@@ -72,7 +72,7 @@ def test_the_question_says_what_will_be_in_the_file(operator: Client) -> None:
 
 def test_without_filters_it_warns(operator: Client) -> None:
     page = text_of(operator.get(url("deliveryresult_export_page")))
-    assert "none: the whole log" in page
+    assert "none: the entire log" in page
     assert "narrow it by time" in page
 
 
