@@ -221,7 +221,7 @@ class ExportStatus(TextChoices):
 class JobRefusal(TextChoices):
     """Why a worker did not run a job that it found in a queue."""
 
-    FUNCTION = "function", _("calls a function that is not the platform's")
+    FUNCTION = "function", _("calls an unknown function")
     ARGUMENTS = "arguments", _("arguments are not row numbers")
     EXTRAS = "extras", _("has callbacks, retries or dependencies")
     SETTINGS = "settings", _("settings are not valid")

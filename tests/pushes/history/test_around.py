@@ -50,9 +50,7 @@ def test_what_has_no_time_of_its_own_stays_with_its_message() -> None:
     message(5, "later")
     make_record(message_id="waits", accounts=["7"], status=RecordStatus.PENDING, created_at=NOW, occurred_at=NOW)
     told = texts()
-    assert (
-        told.index("waits: Received") < told.index("waits: It waits for distribution") < told.index("later: Received")
-    )
+    assert told.index("waits: Received") < told.index("waits: Waiting for distribution") < told.index("later: Received")
 
 
 def test_the_only_message_of_the_time_is_the_answer() -> None:
@@ -98,7 +96,7 @@ def test_the_page_answers_for_an_account_and_a_time(viewer: Client) -> None:
 
 def test_a_time_that_is_none_is_named(viewer: Client) -> None:
     page = viewer.get(url("deliveryresult_why_page"), {"account": "7", "at": "yesterday"}).content.decode()
-    assert "&#x27;yesterday&#x27; is no time" in page
+    assert "“yesterday” is not a valid time" in page
 
 
 def test_the_command_answers_for_a_time(capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,7 +113,7 @@ def test_the_command_answers_for_a_time(capsys: pytest.CaptureFixture[str]) -> N
         (None, None, "either a MESSAGE"),
         ("order-7", "2026-05-01T08:00", "either a MESSAGE"),
         (None, "noon", "'noon': is no time"),
-        (None, "2026-13-01T08:00", "is not a valid time"),
+        (None, "2026-13-01T08:00", "is no time"),
     ],
 )
 def test_the_command_refuses_half_a_question(message_id: str | None, at: str | None, said: str) -> None:

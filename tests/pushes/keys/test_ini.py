@@ -143,7 +143,7 @@ def test_a_name_that_stands_twice_is_an_error():
 
 
 def test_one_error_keeps_everything_out():
-    with pytest.raises(ini.LegacyIniError, match="line 3: web_higo_appid is no name"):
+    with pytest.raises(ini.LegacyIniError, match="line 3: web_higo_appid is not a valid app key name"):
         ini.apply(PAIR + "web_higo_appid = 1")
     assert not AppKey.objects.exists()
 

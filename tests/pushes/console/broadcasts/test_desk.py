@@ -195,7 +195,7 @@ def test_editing_keeps_a_list_too_long_to_show(operator: Client) -> None:
         ({"title": "\u200b\u3164"}, djangos_words.REQUIRED),
         ({"text": "\u2800\u202e"}, djangos_words.REQUIRED),
         ({"audience_kind": "tag"}, "Enter the tag"),
-        ({"audience_kind": "tag", "tag": "v!p"}, "“v!p” is no tag"),
+        ({"audience_kind": "tag", "tag": "v!p"}, "“v!p” is not a valid tag"),
         ({"canary_percent": "51"}, djangos_words.TOO_LARGE % {"limit_value": 50}),
         ({"window_policy": "later"}, djangos_words.NOT_A_CHOICE),
     ],

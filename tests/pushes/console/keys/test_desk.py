@@ -246,7 +246,7 @@ def test_an_operator_may_not_have_a_key_verified(operator: Client) -> None:
 @pytest.mark.parametrize(
     ("page", "fields", "words"),
     [
-        ("pause_page", {"paused_reason": "wrong clock", "paused_at": timezone.now()}, "paused already: wrong clock"),
+        ("pause_page", {"paused_reason": "wrong clock", "paused_at": timezone.now()}, "already paused: wrong clock"),
         ("resume_page", {}, "The key was not paused."),
         ("disable_page", {"is_enabled": False}, "already disabled"),
         ("enable_page", {}, "already enabled"),

@@ -94,7 +94,7 @@ def test_jobs_of_somebody_else_are_an_alert_for_a_day(viewer: Client, administra
     refused = {"lane": "system", "count": 3, "detail": "the function 'os.system' is none of ours"}
     RefusedJob.objects.create(reason="function", last_at=timezone.now() - timedelta(hours=2), **refused)
     page = overview(viewer)
-    assert "were refused (3 so far, the last 2 h ago: calls a function that is not the platform's)" in page
+    assert "were refused (3 so far, the last 2 h ago: calls an unknown function)" in page
     assert "None of them ran" in page
     # The pages of the queues are for those who may see them.
     address = reverse("admin:django_rq_dashboard_changelist")

@@ -39,7 +39,7 @@ def test_tags_are_added_and_taken_away_and_it_is_written_down(operator: Client, 
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
-        ({"add": "v!p"}, "“v!p” is no tag"),
+        ({"add": "v!p"}, "“v!p” is not a valid tag"),
         ({"add": "x" * 33}, "is not a valid tag"),
         ({"add": " ".join(f"t{n}" for n in range(20))}, "22 tags: a device has at most 20"),
         ({}, "Enter a tag to add"),
