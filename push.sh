@@ -169,7 +169,7 @@ supervise() {
         start | restart) setup production ;;
         *) [[ -x $PYTHON_IN_VENV ]] || die "nothing is installed here yet: ./push.sh setup" ;;
     esac
-    exec "$PYTHON_IN_VENV" -m higo_push.supervise "$@"
+    exec "$PYTHON_IN_VENV" -m higo_push.running.supervise "$@"
 }
 
 no_more_arguments() {

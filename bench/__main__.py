@@ -9,8 +9,8 @@ import os
 import sys
 from collections.abc import Iterator
 
-from higo_push import embedded
 from higo_push.env import BASE_DIR
+from higo_push.running import embedded
 from tests.chaos.databases import MariaDb, running_mariadb
 
 NAMES = {

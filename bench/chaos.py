@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import harness
-from higo_push import embedded
+from higo_push.running import embedded
 from tests.chaos.case import Case, Verdict
 from tests.chaos.databases import MariaDb, MariaDbDatabase, SqliteDatabase, running_mariadb
 from tests.chaos.dumb import DumbProxy, dumb_proxy

@@ -18,7 +18,7 @@ from pymongo import MongoClient
 
 from bench import crowd, harness
 from bench.scene import Scene, scene
-from higo_push import embedded
+from higo_push.running import embedded
 
 GROUPS = 50
 MEMBERS = 10

@@ -19,7 +19,7 @@ from pymongo import MongoClient
 from bench import harness
 from bench.one_to_one import the_original
 from bench.scene import Scene, scene
-from higo_push import embedded
+from higo_push.running import embedded
 
 MEMBERS, ONLINE = 10_000, 999
 #: Everyone but the sender, who is a member and offline, and those who are online.

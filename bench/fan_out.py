@@ -15,8 +15,8 @@ from pymongo import MongoClient
 from bench import harness
 from bench.one_to_one import the_original
 from bench.scene import Scene, scene
-from higo_push import embedded
 from higo_push.env import BASE_DIR
+from higo_push.running import embedded
 
 MEMBERS = 500
 

@@ -24,8 +24,8 @@ import MySQLdb
 import psutil
 from cryptography.fernet import Fernet
 
-from higo_push import embedded, processes
 from higo_push.env import BASE_DIR
+from higo_push.running import embedded, processes
 
 RESULTS = BASE_DIR / "bench" / "results"
 DATABASE_URL = os.environ.get("BENCH_DATABASE_URL", "mysql://root@127.0.0.1:3306/higo_bench")

@@ -1,25 +1,27 @@
 """The scanners' flight deck: where each stands, how it is doing, and the way back in time."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from chatscan import positions, stalls
+from chatscan import positions
 from chatscan.models import Rewind, ScannerPosition
+from chatscan.mongo.connection import ChatStoreError
 from chatscan.names import Mode, Refusal, Stall
-from chatscan.store import ChatStoreError
-from chatscan.watermarks import PositionLostError
+from chatscan.scanning import stalls
+from chatscan.scanning.watermarks import PositionLostError
 from pushes.console.delivery_log import passed_over
-from pushes.console.site.desk import ReadOnlyDesk, admin_url, page
+from pushes.console.site.desk import ReadOnlyDesk, admin_url
+from pushes.console.site.pages import CONFIRMED, Done, page
 from pushes.console.site.parts import Part
 from pushes.console.site.theme import amount, badge, noted, when, widgets
 from pushes.storage import clocks
@@ -126,7 +128,7 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
         return super().change_view(request, object_id, form_url, context)
 
     @page(gettext_lazy("Rewind"), permission="chatscan.change_scannerposition", icon="history", variant="warning")
-    def rewind_page(self, request: HttpRequest, row: ScannerPosition) -> HttpResponse:
+    def rewind_page(self, request: HttpRequest, row: ScannerPosition) -> Done | HttpResponse:
         """Choose a time, see in a rehearsal what would be pushed, confirm. Only the confirmation moves anything."""
         if request.method != "POST":
             earlier = timezone.localtime(row.position_at or clocks.now()) - timedelta(hours=1)
@@ -136,8 +138,8 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
             return self._rewind_form(request, row, form)
         to_time = form.cleaned_data["to_time"]
         try:
-            if "confirm" in request.POST:
-                return self._rewind(request, row, to_time)
+            if CONFIRMED in request.POST:
+                return _rewind(request, row, to_time)
             preview = positions.preview_rewind(row.kind, to_time)
         except (positions.RewindRefusedError, ChatStoreError, PositionLostError) as refusal:
             form.add_error("to_time", str(refusal))
@@ -145,16 +147,6 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
         return self._show(
             request, row, {"preview": preview, "refused": _named(preview.refused), "posted": request.POST}
         )
-
-    def _rewind(self, request: HttpRequest, row: ScannerPosition, to_time: Any) -> HttpResponse:
-        by = request.user if request.user.is_authenticated else None
-        positions.rewind(row.kind, to_time, by)
-        done = _("Rewound: the scanner reads again from %(time)s.") % {
-            "time": timezone.localtime(to_time).isoformat(" ")
-        }
-        self.audit(request, row, done)
-        messages.success(request, done)
-        return HttpResponseRedirect(self.url("change", row.pk))
 
     def _rewind_form(self, request: HttpRequest, row: ScannerPosition, form: RewindForm) -> HttpResponse:
         return self._show(request, row, {"form": form}, status=422 if form.errors else 200)
@@ -220,6 +212,12 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
     @admin.display(description=gettext_lazy("not pushed, by reason"))
     def refusals(self, row: ScannerPosition) -> SafeString | str:
         return format_html_join("", "<div>{}: {}</div>", _named(row.refused)) or "–"
+
+
+def _rewind(request: HttpRequest, row: ScannerPosition, to_time: datetime) -> Done:
+    positions.rewind(row.kind, to_time, request.user if request.user.is_authenticated else None)
+    done = _("Rewound: the scanner reads again from %(time)s.") % {"time": timezone.localtime(to_time).isoformat(" ")}
+    return Done(done, history=[(row, done)])
 
 
 def _panels(row: ScannerPosition) -> dict[str, Any]:

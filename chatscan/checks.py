@@ -6,8 +6,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
-from chatscan import kinds
-from chatscan.config import Fields, GroupFields, field_names
+from chatscan.messages import kinds
+from chatscan.messages.config import Fields, GroupFields, field_names
 
 FIELD_SETTINGS: dict[str, type[Any]] = {
     "CHAT_GROUP_FIELDS": Fields,

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from chatscan import config
-from chatscan.documents import account_id, at, clean_name, json_value
-from chatscan.store import Client, GroupStore, database_of
+from chatscan.messages import config
+from chatscan.messages.documents import account_id, at, clean_name, json_value
+from chatscan.mongo.connection import Client, database_of
+from chatscan.mongo.groups import GroupStore
 from pushes.names import App
 
 #: Groups remembered at once; with 10,000 members each this is about 100 MB at worst.

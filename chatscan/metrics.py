@@ -5,9 +5,9 @@ from datetime import datetime
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from chatscan import stalls
 from chatscan.models import ScannerPosition
 from chatscan.names import Mode, Stall
+from chatscan.scanning import stalls
 from pushes.storage import clocks
 
 

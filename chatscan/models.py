@@ -11,7 +11,7 @@ from pushes.names import Kind
 class ScannerPosition(models.Model):
     """How far one scanner has read, and how it is doing.
 
-    `cursors` and `floors` map a scale of creation times to a cursor as `store.encode` writes it. The columns
+    `cursors` and `floors` map a scale of creation times to a cursor as `bson_text.encode` writes it. The columns
     down to `late` change only together with the records that they cover, by compare-and-set on `version`.
     The others are news about the process; they may be overwritten at any time.
     """

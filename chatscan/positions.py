@@ -17,15 +17,17 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from chatscan import instants, watermarks
-from chatscan.config import scan_config
-from chatscan.documents import Refuse
 from chatscan.groups import group_directory
-from chatscan.instants import Cursor, Scale
+from chatscan.messages import instants
+from chatscan.messages.config import scan_config
+from chatscan.messages.instants import Cursor, Scale
 from chatscan.models import Rewind, ScannerPosition
-from chatscan.scanner import Scanner
-from chatscan.store import ChatStore, connect, database_of
-from chatscan.watermarks import PositionLostError
+from chatscan.mongo.chats import ChatStore
+from chatscan.mongo.connection import connect, database_of
+from chatscan.names import Refusal
+from chatscan.scanning import watermarks
+from chatscan.scanning.scanner import Scanner
+from chatscan.scanning.watermarks import PositionLostError
 from pushes import submit
 from pushes.storage import clocks
 from pushes.values import PushMessage
@@ -95,10 +97,9 @@ def preview_rewind(kind: str, to_time: datetime) -> RewindPreview:
         chats.check_index()
         counts = [chats.count(cursor.value, instants.bound(scale, end), MAX_COUNT) for scale, cursor in cursors.items()]
         preview = RewindPreview(kind, to_time, documents=sum(counts))
-        for items, pushes in scanner.rehearse(cursors, now, MAX_REHEARSED):
-            refused = (item.result.reason.value for item in items if isinstance(item.result, Refuse))
-            preview.examined += len(items) + len(pushes)
-            preview.refused.update(refused)
+        for refused, pushes in scanner.rehearse(cursors, now, MAX_REHEARSED):
+            preview.examined += len(refused) + len(pushes)
+            preview.refused.update(refuse.reason.value for _, refuse in refused)
             _rehearse(pushes, preview)
     return preview
 
@@ -159,9 +160,9 @@ def _rehearse(pushes: list[PushMessage], preview: RewindPreview) -> None:
         transaction.set_rollback(True)
     preview.would_push += done.accepted
     preview.already_pushed += done.duplicates
-    # Ids only grow, so what was new among them has the greatest ones.
-    newest = set(sorted(done.record_ids)[len(done.record_ids) - done.accepted :])
-    fresh = [push for push, record_id in zip(pushes, done.record_ids, strict=True) if record_id in newest]
+    preview.refused.update(Refusal.INVALID.value for result in done.results if isinstance(result, submit.Refused))
+    answered = zip(pushes, done.results, strict=True)
+    fresh = [push for push, result in answered if isinstance(result, submit.Stored) and result.is_new]
     preview.samples += [_sample(push) for push in fresh[: SAMPLE_SIZE - len(preview.samples)]]
 
 

@@ -16,10 +16,12 @@ from typing import Any
 
 from django.conf import settings
 
-from chatscan import documents
-from chatscan.config import ScanConfig, scan_config
-from chatscan.documents import Refuse
-from chatscan.store import ChatStore, ChatStoreError, Client, connect, database_of, ids_written_as
+from chatscan.messages import documents
+from chatscan.messages.config import ScanConfig, scan_config
+from chatscan.messages.documents import Refuse
+from chatscan.mongo.bson_text import ids_written_as
+from chatscan.mongo.chats import ChatStore
+from chatscan.mongo.connection import ChatStoreError, Client, connect, database_of
 from pushes.values import SourceMessage, dedupe_key
 
 ASK_SECONDS = 2.0

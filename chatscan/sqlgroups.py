@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Collection
 
-from chatscan.documents import clean_name
 from chatscan.groups import Group
-from chatscan.store import Client
+from chatscan.messages.documents import clean_name
+from chatscan.mongo.connection import Client
 from pushes.names import App
 from pushes.people import sql_source
 from pushes.people.sql_source import Query, Row, text

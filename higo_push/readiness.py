@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from chatscan import store
+from chatscan.mongo import connection
 from pushes.people import sql_source
 from pushes.storage import probe
 
@@ -11,7 +11,7 @@ TIMEOUT_SECONDS = 1.5
 
 def check_mongodb() -> None:
     """Raises whatever keeps MongoDB from answering a ping."""
-    with store.connect(settings.MONGO_URL, TIMEOUT_SECONDS) as client:
+    with connection.connect(settings.MONGO_URL, TIMEOUT_SECONDS) as client:
         client.admin.command("ping")
 
 

@@ -17,4 +17,4 @@ urlpatterns = [
     everything_else,
 ]
 handler400 = "pushes.api.urls.refused_request"
-handler500 = "higo_push.refusals.server_error"
+handler500 = "higo_push.web.refusals.server_error"

@@ -6,7 +6,6 @@ from django.db import close_old_connections
 
 from pushes import lanes
 from pushes.broadcasts import expansion
-from pushes.console.delivery_log import export_rows
 from pushes.distribution import distribute as distribution
 from pushes.history import exports
 from pushes.sending import job
@@ -36,6 +35,5 @@ def expand_broadcast(broadcast_id: int) -> None:
 
 
 def write_export(export_id: int) -> None:
-    """The one job that needs the console: an export's rows are the console's own list."""
     close_old_connections()
-    exports.write(export_id, export_rows.read, export_rows.cells)
+    exports.write(export_id)

@@ -3,9 +3,12 @@
 The values are a contract with producers, client apps and operators; rename none of them.
 """
 
-from django.db.models import IntegerChoices, TextChoices
+from functools import lru_cache
+from typing import Any
+
+from django.db.models import Choices, IntegerChoices, TextChoices
+from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 #: What stands in place of every chat text under CHAT_PRIVACY=hidden: on phones, at the provider, in the database.
 HIDDEN_TEXT = "你收到一条新消息"
@@ -39,6 +42,10 @@ class ProviderKind(TextChoices):
     XINGE_V2 = "xinge_v2", _("Xinge REST v2")
     TPNS = "tpns", _("TPNS")
     SANDBOX = "sandbox", _("sandbox")
+
+
+#: What an app key speaks unless somebody says otherwise: what all keys of the legacy system do.
+DEFAULT_PROVIDER = ProviderKind.XINGE_V2
 
 
 class PushType(IntegerChoices):
@@ -156,19 +163,36 @@ def reason_words(status: str, reason: str) -> str:
     return str((_WHILE_ON_HOLD.get(known) if status == Status.HELD else None) or known.label)
 
 
+def label(choices: type[Choices], value: Any) -> str:
+    """What `value` is called, in the reader's language; itself when it is none of the choices.
+
+    A model's own `get_…_display` translates every choice of the field to find the one, each time.
+    """
+    return _labels(choices, get_language()).get(value) or str(value)
+
+
+@lru_cache(maxsize=128)
+def _labels(choices: type[Choices], _language: str | None) -> dict[Any, str]:
+    return {value: str(text) for value, text in choices.choices}
+
+
 class PauseCode(TextChoices):
     """Why the platform itself has paused an app key, where that is more than the provider's words."""
 
     TOKENS_DOUBTED = (
         "tokens_doubted",
-        _("The provider refuses nearly every device token: check the environment, the app and the access ID."),
+        _("The provider refuses nearly every device token: check environment, app and access ID."),
     )
 
 
 #: The source of pushes that are an operator's second try of a delivery, and of what came on the producers' raw list.
 RESEND_SOURCE, INTAKE_SOURCE = "resend", "intake"
+#: The lease that only the sweeper at work holds.
+SWEEPER_LEASE = "sweeper"
 #: Why a dead letter is one whose id stands for another push already.
 CONFLICT = "conflict"
+#: Why one that could be read cannot be stored: by our own rules, or by the database's.
+INVALID, UNSTORABLE = "invalid", "unstorable"
 
 
 class WindowPolicy(TextChoices):

@@ -1,23 +1,24 @@
-"""The one front door: messages become PushRecord rows, under unique dedupe keys, in one transaction."""
+"""The one front door: messages become PushRecord rows, under unique dedupe keys, in one transaction, each with an
+answer of its own."""
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import DatabaseError, OperationalError, transaction
 
 from pushes import lanes
 from pushes.ledger import counters, dead_letter_store, same_push
 from pushes.ledger.dead_letter_store import Letter
+from pushes.ledger.same_push import Conflict
 from pushes.models import PushRecord, policies
-from pushes.names import App, Kind, PushType
-from pushes.storage import bulk, clocks
+from pushes.names import INVALID, UNSTORABLE, App, Kind, PushType
+from pushes.storage import bulk, clocks, outages
 from pushes.text import characters, ids
 from pushes.values import Policy, PushMessage
 from pushes.workers import queues
@@ -29,27 +30,6 @@ MAX_DATA_BYTES = 65_536
 #: Not 1205: whoever waited for a lock in vain has waited long enough.
 DEADLOCK = 1213
 DEADLOCK_TRIES = 4
-FIELDS = (
-    "dedupe_key",
-    "kind",
-    "push_type",
-    "app",
-    "platform",
-    "source",
-    "message_id",
-    "accounts",
-    "broadcast",
-    "title",
-    "text",
-    "data",
-    "conversation",
-    "sender_id",
-    "sender_name",
-    "shard",
-    "occurred_at",
-    "created_at",
-    "expires_at",
-)
 KINDS, APPS, PUSH_TYPES = frozenset(Kind.values), frozenset(App.values), frozenset(PushType.values)
 TEXTS = ("title", "text", "message_id", "conversation", "sender_id", "source", "identity")
 #: Greatest length in characters of what is stored in columns of limited width.
@@ -64,55 +44,86 @@ class InvalidMessageError(ValueError):
         self.field, self.value, self.reason = field, value, reason
 
 
-class Answer(Enum):
-    """What became of one message."""
+class Stored(NamedTuple):
+    """The message is a push: a new one, or a duplicate of one that was stored before."""
 
-    ACCEPTED = "accepted"
-    DUPLICATE = "duplicate"
-    CONFLICT = "conflict"
+    record_id: int
+    is_new: bool
+
+
+class Refused(NamedTuple):
+    """The message can be no push. `code` is INVALID, with the field and value to blame, or UNSTORABLE where only the
+    database knows why. As text without the value, which may be what somebody wrote."""
+
+    field: str
+    value: object
+    reason: str
+    code: str = INVALID
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}" if self.field else self.reason
+
+    def error(self) -> InvalidMessageError:
+        return InvalidMessageError(self.field, self.value, self.reason)
+
+
+#: What became of one message. A conflict names the push that has the message's identity.
+Result = Stored | Conflict | Refused
 
 
 @dataclass(frozen=True, slots=True)
-class SubmitResult:
-    """`answers` and `record_ids` run parallel to the messages; a duplicate has the id of the record it repeats, a
-    conflict that of the other push. `conflicts` are by place among the messages."""
+class Submitted:
+    """What became of each message, in their order."""
 
-    answers: list[Answer]
-    record_ids: list[int]
-    conflicts: Mapping[int, same_push.Conflict]
+    results: list[Result]
 
     @property
     def accepted(self) -> int:
-        return self.answers.count(Answer.ACCEPTED)
+        return sum(stored.is_new for stored in self._stored)
 
     @property
     def duplicates(self) -> int:
-        return self.answers.count(Answer.DUPLICATE)
+        return sum(not stored.is_new for stored in self._stored)
+
+    @property
+    def record_ids(self) -> list[int]:
+        """Those of the messages that are stored, now or before."""
+        return [stored.record_id for stored in self._stored]
+
+    @property
+    def _stored(self) -> list[Stored]:
+        return [result for result in self.results if isinstance(result, Stored)]
 
 
-def submit(
-    messages: Sequence[PushMessage], *, now: datetime | None = None, tells_conflicts: bool = False
-) -> SubmitResult:
-    """Store `messages` and have them distributed after commit. Storing one twice does nothing.
+def submit(messages: Sequence[PushMessage], *, now: datetime | None = None, tells_conflicts: bool = False) -> Submitted:
+    """Store `messages` and have them distributed after commit; what cannot be stored is refused and stops no other.
+    Storing one twice does nothing.
 
     `tells_conflicts` is for identities that producers choose: another push under a used one is not a duplicate then
     (see `same_push`), and is not stored either. Of a chat message that was edited, the identity is what counts.
     Inside a caller's transaction it is part of that transaction; outside, it is one of its own, tried
-    again when the database chose it as a deadlock's victim. Raises InvalidMessageError before
-    anything is stored. Records are told to be new by their time of acceptance: with the same explicit
-    `now` twice, both calls count them as accepted.
+    again when the database chose it as a deadlock's victim. Records are told to be new by their time of
+    acceptance: with the same explicit `now` twice, both calls count them as accepted.
     """
-    if not messages:
-        return SubmitResult([], [], {})
-    for message in messages:
-        validate(message)
-    now = now or clocks.now()
+    refusals = [refusal(message) for message in messages]
+    good = [message for message, refused in zip(messages, refusals, strict=True) if refused is None]
+    stored = iter(_stored(good, now or clocks.now(), tells_conflicts) if good else ())
+    return Submitted([refused or next(stored) for refused in refusals])
+
+
+@transaction.atomic
+def submit_all(messages: Sequence[PushMessage], *, now: datetime | None = None) -> Submitted:
+    """Like `submit`, but all of them or none. Raises InvalidMessageError."""
+    done = submit(messages, now=now)
+    for result in done.results:
+        if isinstance(result, Refused):
+            raise result.error()
+    return done
+
+
+def _stored(messages: Sequence[PushMessage], now: datetime, tells_conflicts: bool) -> list[Result]:
     if transaction.get_connection().in_atomic_block:
         return _store(messages, now, tells_conflicts)
-    return _store_retrying(messages, now, tells_conflicts)
-
-
-def _store_retrying(messages: Sequence[PushMessage], now: datetime, tells_conflicts: bool) -> SubmitResult:
     for tries_left in reversed(range(DEADLOCK_TRIES)):
         try:
             return _store(messages, now, tells_conflicts)
@@ -124,15 +135,14 @@ def _store_retrying(messages: Sequence[PushMessage], now: datetime, tells_confli
 
 
 @transaction.atomic
-def _store(messages: Sequence[PushMessage], now: datetime, tells_conflicts: bool) -> SubmitResult:
+def _store(messages: Sequence[PushMessage], now: datetime, tells_conflicts: bool) -> list[Result]:
     rules = policies()
     keys = [message.dedupe_key for message in messages]
     # Of messages with the same key the first is stored, in one batch as in two.
     firsts: dict[str, PushMessage] = {}
     for key, message in zip(keys, messages, strict=True):
         firsts.setdefault(key, message)
-    rows = [_row(key, message, rules[message.push_type], now) for key, message in firsts.items()]
-    bulk.insert_rows(PushRecord, FIELDS, rows, ignore_conflicts=True)
+    refused = _insert([_row(key, message, rules[message.push_type], now) for key, message in firsts.items()])
     stored = {
         key: (record_id, kind, shard, created_at)
         for record_id, key, kind, shard, created_at in PushRecord.objects.filter(dedupe_key__among=firsts).values_list(
@@ -141,35 +151,80 @@ def _store(messages: Sequence[PushMessage], now: datetime, tells_conflicts: bool
     }
     # Ours are those with our own time of acceptance, to the microsecond.
     fresh = {key: row[:3] for key, row in stored.items() if row[3] == now}
-    answers = _answers(keys, set(fresh))
-    conflicts = _conflicts(messages, keys, answers) if tells_conflicts and len(fresh) < len(messages) else {}
-    for place in conflicts:
-        answers[place] = Answer.CONFLICT
+    results = _results(keys, {key: row[0] for key, row in stored.items()}, set(fresh), refused)
+    if tells_conflicts and len(fresh) < len(messages):
+        results = _with_conflicts(messages, keys, results)
     _enqueue(list(fresh.values()))
     counters.add(Counter((kind, counters.SUBMITTED, "", 0) for _, kind, _ in fresh.values()), now)
-    return SubmitResult(answers, [stored[key][0] for key in keys], conflicts)
+    return results
 
 
-def _answers(keys: Sequence[str], fresh: set[str]) -> list[Answer]:
+class Row(NamedTuple):
+    """A PushRecord's columns, in the database's own form."""
+
+    dedupe_key: str
+    kind: str
+    push_type: int
+    app: str
+    platform: str
+    source: str
+    message_id: str
+    accounts: str
+    broadcast_id: int | None
+    title: str
+    text: str
+    data: str
+    conversation: str
+    sender_id: str
+    sender_name: str
+    shard: int
+    occurred_at: Any
+    created_at: Any
+    expires_at: Any
+
+
+def _insert(rows: Sequence[Row]) -> dict[str, Refused]:
+    """Insert the rows. Those that the database refuses are found by halving, and returned by key.
+
+    No savepoint is needed: a statement that fails leaves the transaction as it is, and rows that are there already
+    are no error."""
+    try:
+        bulk.insert_rows(PushRecord, rows, ignore_conflicts=True)
+    except DatabaseError as error:
+        if outages.concerns_everything(error):
+            raise
+        if len(rows) == 1:
+            reason = f"the database refuses it ({type(error).__name__})"
+            return {rows[0].dedupe_key: Refused("", "", reason, UNSTORABLE)}
+    else:
+        return {}
+    middle = len(rows) // 2
+    return _insert(rows[:middle]) | _insert(rows[middle:])
+
+
+def _results(
+    keys: Sequence[str], record_ids: Mapping[str, int], fresh: set[str], refused: Mapping[str, Refused]
+) -> list[Result]:
     """The first with a new key is accepted. `fresh` is used up."""
-    answers: list[Answer] = []
+    results: list[Result] = []
     for key in keys:
-        answers.append(Answer.ACCEPTED if key in fresh else Answer.DUPLICATE)
+        results.append(refused[key] if key in refused else Stored(record_ids[key], is_new=key in fresh))
         fresh.discard(key)
-    return answers
+    return results
 
 
-def _conflicts(
-    messages: Sequence[PushMessage], keys: Sequence[str], answers: Sequence[Answer]
-) -> dict[int, same_push.Conflict]:
-    """Only what collided is read again."""
-    places = [place for place, answer in enumerate(answers) if answer is Answer.DUPLICATE]
-    stored = same_push.recorded({keys[place] for place in places})
-    found = {place: same_push.conflict(messages[place], stored.get(keys[place])) for place in places}
-    return {place: conflict for place, conflict in found.items() if conflict is not None}
+def _with_conflicts(messages: Sequence[PushMessage], keys: Sequence[str], results: Sequence[Result]) -> list[Result]:
+    """The results, where another push has the identity a conflict. Only what collided is read again."""
+    answered = zip(keys, results, strict=True)
+    collided = {key for key, result in answered if isinstance(result, Stored) and not result.is_new}
+    recorded = same_push.recorded(collided) if collided else {}
+    return [
+        same_push.conflict(message, recorded.get(key)) or result
+        for message, key, result in zip(messages, keys, results, strict=True)
+    ]
 
 
-def _enqueue(fresh: list[tuple[int, str, int]]) -> None:
+def _enqueue(fresh: Collection[tuple[int, str, int]]) -> None:
     by_queue: dict[tuple[str, int], list[int]] = {}
     for record_id, kind, shard in fresh:
         by_queue.setdefault((kind, shard), []).append(record_id)
@@ -177,9 +232,9 @@ def _enqueue(fresh: list[tuple[int, str, int]]) -> None:
         queues.enqueue_distribute(kind, shard, sorted(record_ids))
 
 
-def _row(key: str, message: PushMessage, policy: Policy, now: datetime) -> tuple[Any, ...]:
-    expires_at = message.expires_at or now + timedelta(seconds=policy.ttl_seconds)
-    return (
+def _row(key: str, message: PushMessage, policy: Policy, now: datetime) -> Row:
+    # By position: by name it takes three times as long, of every row.
+    return Row(
         key,
         message.kind.value,
         int(message.push_type),
@@ -198,35 +253,32 @@ def _row(key: str, message: PushMessage, policy: Policy, now: datetime) -> tuple
         lanes.shard_of(message.kind, message.conversation, settings.QUEUE_MAX),
         bulk.db_datetime(message.occurred_at or now),
         bulk.db_datetime(now),
-        bulk.db_datetime(expires_at),
+        bulk.db_datetime(message.expires_at or now + timedelta(seconds=policy.ttl_seconds)),
     )
 
 
-def validate(message: PushMessage) -> None:
-    """Raises InvalidMessageError for a message that `submit` would refuse."""
+def refusal(message: PushMessage) -> Refused | None:
+    """Why `submit` would refuse the message as invalid; None when it would not."""
     if message.kind not in KINDS:
-        raise InvalidMessageError("kind", message.kind, f"must be one of {', '.join(Kind.values)}")
+        return Refused("kind", message.kind, f"must be one of {', '.join(Kind.values)}")
     if message.app not in APPS:
-        raise InvalidMessageError("app", message.app, f"must be one of {', '.join(App.values)}")
+        return Refused("app", message.app, f"must be one of {', '.join(App.values)}")
     if message.push_type not in PUSH_TYPES:
-        raise InvalidMessageError("push_type", message.push_type, "is not a known push type")
+        return Refused("push_type", message.push_type, "is not a known push type")
     if not message.identity:
-        raise InvalidMessageError("identity", message.identity, "must not be empty")
-    _validate_texts(message)
-    _validate_audience(message)
-    _validate_sizes(message)
-    _validate_instants(message)
+        return Refused("identity", message.identity, "must not be empty")
+    return _bad_text(message) or _bad_audience(message) or _bad_size(message) or _bad_instant(message)
 
 
-def _validate_texts(message: PushMessage) -> None:
+def _bad_text(message: PushMessage) -> Refused | None:
     """Half a surrogate pair (JSON's "\\ud800") is text in Python and nowhere else."""
     values = [*(getattr(message, field) for field in TEXTS), *message.audience.accounts]
     if _is_unicode("".join(values)):
-        return
+        return None
     for field in TEXTS:
         if not _is_unicode(getattr(message, field)):
-            raise InvalidMessageError(field, getattr(message, field), "is no valid Unicode text")
-    raise InvalidMessageError("accounts", message.audience.accounts, "is no valid Unicode text")
+            return Refused(field, getattr(message, field), "is no valid Unicode text")
+    return Refused("accounts", message.audience.accounts, "is no valid Unicode text")
 
 
 def _is_unicode(text: str) -> bool:
@@ -237,42 +289,42 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _validate_audience(message: PushMessage) -> None:
+def _bad_audience(message: PushMessage) -> Refused | None:
     if not message.audience.accounts and message.broadcast_id is None:
-        raise InvalidMessageError("accounts", "", "at least one recipient is needed")
+        return Refused("accounts", "", "at least one recipient is needed")
     for account_id in message.audience.accounts:
-        if not (account_id.isascii() and account_id.isalnum() and len(account_id) <= ids.MAX_ACCOUNT_ID):
-            _validate_account(account_id)
+        # Most ids are plain, and cost no more than this.
+        if account_id.isascii() and account_id.isalnum() and len(account_id) <= ids.MAX_ACCOUNT_ID:
+            continue
+        if (reason := ids.fault(account_id)) or account_id != account_id.strip():
+            return Refused("accounts", account_id, reason or "it has white space around it")
+    return None
 
 
-def _validate_account(account_id: str) -> None:
-    """Raises InvalidMessageError unless it is written in the one way."""
-    if (reason := ids.fault(account_id)) or account_id != account_id.strip():
-        raise InvalidMessageError("accounts", account_id, reason or "it has white space around it")
-
-
-def _validate_sizes(message: PushMessage) -> None:
+def _bad_size(message: PushMessage) -> Refused | None:
     for field, limit in LIMITS.items():
         value = getattr(message, field)
         if len(value) > limit:
-            raise InvalidMessageError(field, value, f"is longer than {limit} characters")
+            return Refused(field, value, f"is longer than {limit} characters")
     if len(message.text.encode()) > MAX_TEXT_BYTES:
-        raise InvalidMessageError("text", message.text, f"is longer than {MAX_TEXT_BYTES} bytes")
+        return Refused("text", message.text, f"is longer than {MAX_TEXT_BYTES} bytes")
     if not isinstance(message.data, dict):
-        raise InvalidMessageError("data", message.data, "must be a dict")
+        return Refused("data", message.data, "must be a dict")
     try:
         encoded = orjson.dumps(message.data, option=orjson.OPT_NON_STR_KEYS)
     except TypeError as error:
-        raise InvalidMessageError("data", message.data, f"cannot be written as JSON: {error}") from None
+        return Refused("data", message.data, f"cannot be written as JSON: {error}")
     if len(encoded) > MAX_DATA_BYTES:
-        raise InvalidMessageError("data", message.data, f"is longer than {MAX_DATA_BYTES} bytes as JSON")
+        return Refused("data", message.data, f"is longer than {MAX_DATA_BYTES} bytes as JSON")
+    return None
 
 
-def _validate_instants(message: PushMessage) -> None:
+def _bad_instant(message: PushMessage) -> Refused | None:
     for field in ("occurred_at", "expires_at"):
         value = getattr(message, field)
         if value is not None and value.tzinfo is None:
-            raise InvalidMessageError(field, value, "has no time zone")
+            return Refused(field, value, "has no time zone")
+    return None
 
 
 def dead_letter(source: str, position: str, raw: bytes, reason: str, detail: str) -> None:

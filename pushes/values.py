@@ -176,15 +176,29 @@ class Scope(Enum):
     KEY = "key"
 
 
+class Blame(Enum):
+    """What a provider finds fault with when it refuses a key."""
+
+    #: The secret, or the access id that it belongs to. Only against this can another secret help.
+    CREDENTIALS = "credentials"
+    CLOCK = "clock"
+    #: The APNs certificate that the provider keeps for the app.
+    CERTIFICATE = "certificate"
+    #: The app is not paid for, has expired or was removed at the provider.
+    APP = "app"
+    #: Another server than the provider's has answered.
+    ENDPOINT = "endpoint"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one provider call, in the caller's terms.
 
-    `code` and `text` are the provider's own words, kept for people. `retry_after_seconds` is the
-    provider's wish, if it had one. A `KEY` scope outcome pauses the key (credentials, clock,
-    certificate) or, with `RETRY`, counts against its breaker. `bad_tokens` are those of an accepted list
-    that the provider left out. `http_status` is that of the answer, None without one. `vouches` is False for a yes
-    that says nothing about the token, such as that of a list whose dead tokens are dropped without a word.
+    `code` and `text` are the provider's own words, kept for people; `http_status` is that of the answer. Each is None
+    where there was none. `retry_after_seconds` is the provider's wish, if it had one. A `KEY` scope outcome pauses
+    the key, whose fault `blame` names, or, with `RETRY`, counts against its breaker. `bad_tokens` are those of an
+    accepted list that the provider left out. `vouches` is False for a yes that says nothing about the token, such as
+    that of a list whose dead tokens are dropped without a word.
     """
 
     verdict: Verdict
@@ -197,3 +211,4 @@ class Outcome:
     bad_tokens: tuple[str, ...] = field(default=(), repr=False)
     http_status: int | None = None
     vouches: bool = True
+    blame: Blame | None = None

@@ -15,7 +15,7 @@ from pymongo.database import Database
 from pytest_django import Settings
 
 from chatscan import recalls
-from higo_push import embedded
+from higo_push.running import embedded
 from tests import unclosed
 from tests.environment import FOLDER, ends
 from tests.jobs import run_all_jobs

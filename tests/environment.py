@@ -17,7 +17,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.conf import settings
 
-from higo_push import embedded
+from higo_push.running import embedded
 from tests import redis_database
 
 PROJECT = Path(__file__).resolve().parent.parent

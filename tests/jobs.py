@@ -3,9 +3,12 @@
 from django.conf import settings
 from redis import Redis
 from rq import Queue, SimpleWorker
+from rq.job_lifecycle import record_job_failure
 from rq.serializers import JSONSerializer
 
 from pushes import lanes
+from pushes.workers import job_check
+from pushes.workers import queues as own_queues
 
 MAX_ROUNDS = 100
 
@@ -49,3 +52,16 @@ def _raise_for_failures(queues: list[Queue]) -> None:
             job = queue.fetch_job(job_id)
             result = job.latest_result() if job is not None else None
             raise AssertionError(f"job {job_id} of {queue.name} failed:\n{result.exc_string if result else ''}")
+
+
+def make_failed_job(
+    queue_name: str, ids: list[int], error: str = "ValueError: it failed", job_id: str | None = None
+) -> str:
+    """A send job of that queue which has failed with `error`. Returns its id."""
+    queue = own_queues.queue(queue_name)
+    job = queue.enqueue(job_check.SEND_JOB, ids, failure_ttl=job_check.FAILURE_SECONDS, job_id=job_id)
+    queue.remove(job)
+    with queue.connection.pipeline() as pipeline:
+        record_job_failure(job, error, pipeline)
+        pipeline.execute()
+    return str(job.id)

@@ -12,8 +12,8 @@ from typing import Any
 
 import redis
 
-from higo_push.embedded import Valkey
-from higo_push.processes import free_port
+from higo_push.running.embedded import Valkey
+from higo_push.running.processes import free_port
 
 PASSWORD = "another-password"
 Heal = Callable[[], object]

@@ -16,8 +16,8 @@ from typing import Any
 
 import requests
 
-from higo_push import processes
 from higo_push.env import BASE_DIR
+from higo_push.running import processes
 
 START_SECONDS = 30.0
 LISTENING = "sandbox listening on "

@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 from django.utils.module_loading import import_string
 
+from pushes.names import ProviderKind
+from pushes.providers.registry import PROVIDERS
 from pushes.workers import queues
 from tests.environment import PROJECT
 
 PACKAGES = ("higo_push", "pushes", "chatscan")
 #: The rooms of `pushes`, from the roof to the ground: each imports only those on lines below its own.
 ORDER = (
-    "admin jobs apps management templatetags",
+    "admin apps management templatetags",
     "console api",
-    "checks upkeep",
+    "checks jobs upkeep",
     "sending",
     "broadcasts",
     "history",
@@ -38,12 +40,30 @@ CONSOLE_ORDER = (
     "overview",
     "broadcasts",
     "job_queues push_types",
-    "job_queue_words",
     "people",
     "delivery_log",
     "keys operators",
     "login",
     "site",
+)
+#: The same of the rooms of `chatscan`.
+CHAT_ORDER = (
+    "admin apps management",
+    "checks metrics positions recalls",
+    "scanning",
+    "sqlgroups",
+    "groups",
+    "mongo models",
+    "messages",
+    "names",
+)
+#: The same of the rooms of `higo_push`.
+PROJECT_ORDER = (
+    "demo",
+    "running",
+    "asgi command_line formats log_lines management mariadb readiness settings urls web wsgi",
+    "env",
+    "env_file",
 )
 MAX_MODULES = 14
 #: One file for each provider, and one for each part of what a phone and a provider do.
@@ -53,22 +73,25 @@ MAX_LINES = 400
 #: Who may import what opens a connection or belongs to one place. `x.*` stands for a package.
 ONLY_IMPORTERS = {
     # The admin's module puts RQ's own pages behind a permission.
-    "django_rq": ("pushes.workers.queues", "pushes.console.job_queues"),
+    "django_rq": ("pushes.workers.queues", "pushes.console.job_queues.rq_pages"),
     "rq": (
         "pushes.workers.queues",
         "pushes.workers.job_check",
+        "pushes.workers.job_fetch",
         "pushes.workers.foreign_values",
         "pushes.workers.worker",
         "pushes.workers.shards",
-        "pushes.console.job_queues",
+        "pushes.workers.failed_jobs",
+        "pushes.workers.worker_states",
+        "pushes.console.job_queues.rq_pages",
     ),
-    "pycurl": ("pushes.providers.http",),
+    "pycurl": ("pushes.providers.http", "pushes.providers.http_slot"),
     # Beside the scanners' store: what starts or asks the server, and who plays the chat server in the demo.
-    "pymongo": ("chatscan.store", "higo_push.embedded", "higo_push.preflight", "higo_push.demo.*"),
+    "pymongo": ("chatscan.mongo.*", "higo_push.running.embedded", "higo_push.running.preflight", "higo_push.demo.*"),
     "uvloop": ("pushes.sandbox.*",),
     "httptools": ("pushes.sandbox.*",),
-    # The provider's low-rate calls, and what asks the sandbox's control API.
-    "requests": ("pushes.providers.http", "pushes.management.commands.audit", "higo_push.demo.*"),
+    # What asks the sandbox's control API.
+    "requests": ("pushes.management.commands.audit", "higo_push.demo.*"),
     "axes": ("pushes.console.login.lockout", "pushes.models.operators"),
     # The desk of the operators takes the library's own pages away.
     "django_otp": ("pushes.console.login.second_factor", "pushes.models.operators", "pushes.console.operators.desk"),
@@ -108,6 +131,20 @@ MAY_IMPORT = {
     "higo_push.env": ("higo_push.env_file",),
     "higo_push.settings": ("higo_push.env", "pushes.lanes"),
 }
+#: Who may speak of one provider: the providers, what plays them, and the vocabulary.
+SPEAK_OF_A_PROVIDER = ("pushes.providers.*", "pushes.sandbox.*", "pushes.names")
+#: What names a provider in a string. The sandbox is also a process of ours, and a command.
+VENDORS = frozenset(known.kind for known in PROVIDERS if known.reaches_phones)
+#: What all others may use of the providers: nothing of it is one provider's own.
+OF_EVERY_PROVIDER = (
+    "pushes.providers.answers",
+    "pushes.providers.base",
+    "pushes.providers.hosts",
+    "pushes.providers.http",
+    "pushes.providers.one_shot",
+    "pushes.providers.registry",
+    "pushes.providers.reserved",
+)
 #: What `chatscan` may use of the platform (the directory's database counts as directory); its admin pages also use
 #: the platform's.
 CHATSCAN_USES = (
@@ -251,7 +288,10 @@ def dotted_paths(name: str) -> frozenset[str]:
     return frozenset(module for text in texts for module in (text, text.rpartition(".")[0]) if module in modules())
 
 
-@pytest.mark.parametrize(("top", "order"), [("pushes", ORDER), ("pushes.console", CONSOLE_ORDER)])
+@pytest.mark.parametrize(
+    ("top", "order"),
+    [("pushes", ORDER), ("pushes.console", CONSOLE_ORDER), ("chatscan", CHAT_ORDER), ("higo_push", PROJECT_ORDER)],
+)
 def test_a_room_imports_only_those_below_it(top, order):
     level, depth = levels(order), top.count(".") + 1
     inside = [name for name in modules() if name.startswith(f"{top}.")]
@@ -268,7 +308,7 @@ def test_a_room_imports_only_those_below_it(top, order):
 
 
 def test_no_room_is_crowded():
-    packages = {name.rpartition(".")[0] for name in modules() if name.startswith("pushes.")}
+    packages = {name.rpartition(".")[0] for name in modules() if "." in name}
     sizes = {
         package: len([path for path in directory.glob("*.py") if path.name != "__init__.py"])
         for package in packages
@@ -313,6 +353,20 @@ def _changed(node: ast.stmt) -> ast.expr | None:
     if call is None or not isinstance(call.func, ast.Attribute):
         return None
     return call.func if call.func.attr in ("append", "extend", "add", "update") else None
+
+
+def test_nobody_else_speaks_of_one_provider():
+    others = [name for name in modules() if not matches(name, SPEAK_OF_A_PROVIDER)]
+    uses = {(name, other) for name in others for other in ours(name) if matches(other, ["pushes.providers.*"])}
+    assert {(name, other) for name, other in uses if not matches(other, OF_EVERY_PROVIDER)} == set()
+    found = [(name, node) for name in others for node in ast.walk(trees()[name]) if _names_a_provider(node)]
+    assert [f"{name}:{node.lineno}" for name, node in found if isinstance(node, ast.expr)] == []
+
+
+def _names_a_provider(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        return isinstance(node.value, ast.Name) and node.value.id == "ProviderKind" and node.attr in ProviderKind.names
+    return isinstance(node, ast.Constant) and node.value in VENDORS
 
 
 def test_chatscan_uses_the_front_door_only():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands
 
+from pushes.history.answers import Answer, Event
 from tests.environment import PROJECT
 
 DOCS = PROJECT / "docs"
@@ -147,6 +148,11 @@ def test_documents_name_nobody_s_machine():
 
 
 RULES = (PROJECT / "deploy" / "prometheus-rules.yml").read_text()
+
+
+@pytest.mark.parametrize("code", [*Answer.values, *Event.values])
+def test_every_code_of_a_timeline_is_documented(code):
+    assert f"`{code}`" in (DOCS / "console.md").read_text().partition("| `outcome` |")[2]
 
 
 def test_alerting_rules_ask_for_documented_metrics():

@@ -10,11 +10,11 @@ from types import FrameType
 
 from django.core.exceptions import ImproperlyConfigured
 
-from higo_push import processes
 from higo_push.demo import crowd, scenario, stage
 from higo_push.demo.producers import Surroundings
-from higo_push.embedded import EmbeddedServerError
 from higo_push.env import BASE_DIR
+from higo_push.running import processes
+from higo_push.running.embedded import EmbeddedServerError
 
 # In the fixed scenario nothing may wait for a burst to end: every message has its own push.
 ONCE = {"COALESCE_SECONDS": "0", "SCAN_INTERVAL": "2"}

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from higo_push.demo.people import ACCESS_IDS, Person
 from pushes.models import Account, AppKey, Device
-from pushes.names import Environment, ProviderKind
+from pushes.names import Environment
 
 OPERATOR = "admin"
 
@@ -23,7 +23,7 @@ def seed_keys(sandbox_url: str) -> None:
         )
         answer.raise_for_status()
         key = AppKey(app=app, platform=platform, environment=Environment.PRODUCTION, access_id=access_id)
-        key.provider, key.endpoint_url = ProviderKind.XINGE_V2, sandbox_url
+        key.endpoint_url = sandbox_url
         key.set_secret(secret)
         key.save()
 

@@ -15,9 +15,9 @@ import redis
 from cryptography.fernet import Fernet
 from pymongo import MongoClient
 
-from higo_push import embedded, processes
 from higo_push.env import BASE_DIR
-from higo_push.programs import Program, programs
+from higo_push.running import embedded, processes
+from higo_push.running.programs import Program, programs
 
 WEB_PORT, SANDBOX_PORT = 8800, 8700
 MAX_DEMOS = 50

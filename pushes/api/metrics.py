@@ -9,11 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from itertools import accumulate
-from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import QuerySet, Sum
+from django.db.models import Sum
 from django.http import HttpResponse
 from django.utils.module_loading import import_string
 from prometheus_client import CollectorRegistry, generate_latest
@@ -25,16 +24,16 @@ from redis import RedisError
 from pushes import lanes
 from pushes.api import auth
 from pushes.api.endpoint import Call
-from pushes.keys import gate
+from pushes.history import vitals
 from pushes.ledger import dead_letter_store
 from pushes.ledger.counters import NOT_KEPT
-from pushes.models import AppKey, Counter, DeadLetter, DeliveryResult, LatencyBucket, Lease, PushRecord
-from pushes.names import CLAIMABLE, DeadLetterStatus, JobRefusal, RecordStatus, Status
+from pushes.models import DeliveryResult, LatencyBucket, MinuteCount
+from pushes.names import LIVE, JobRefusal
 from pushes.storage import clocks
-from pushes.upkeep import sweep
 from pushes.workers import pulse, queues, refused_jobs
 
 RECENT_MINUTES = 5
+SCOPE = ("app", "platform", "environment")
 #: Counting stops here: "at least so many" is enough for an alarm, and costs the same on any table.
 MAX_COUNTED = 100_000
 
@@ -89,14 +88,12 @@ def _sources() -> dict[str, Callable[[], Iterable[Metric]]]:
 def _queues() -> Iterator[Metric]:
     queues.try_to_write()  # one that only answers is down, too
     depth = GaugeMetricFamily("higo_queue_jobs", "Jobs waiting in an RQ queue.", labels=["lane", "queue"])
-    for lane in lanes.LANES:
-        for name, jobs in queues.depths(lanes.queue_names(lane, settings.QUEUE_MAX)).items():
-            depth.add_metric([lane, name], jobs)
-    yield depth
     alive = GaugeMetricFamily("higo_workers", "Worker processes that live.", labels=["lane"])
-    names = queues.worker_names()
-    for lane in lanes.LANES:
-        alive.add_metric([lane], queues.serving(lane, names))
+    for lane in vitals.lanes_now(queues.worker_names()):
+        alive.add_metric([lane.name], lane.workers)
+        for name, jobs in lane.depths.items():
+            depth.add_metric([lane.name, name], jobs)
+    yield depth
     yield alive
     waiting = GaugeMetricFamily("higo_raw_messages", "Producers' messages that the intake has not taken yet.")
     waiting.add_metric([], queues.raw_messages())
@@ -140,28 +137,17 @@ def _rows() -> Iterator[Metric]:
 def _oldest() -> Metric:
     metric = GaugeMetricFamily("higo_oldest_seconds", "Age of the oldest that waits; 0: none does.", labels=["waiting"])
     now = clocks.now()
-    pending = PushRecord.objects.filter(status=RecordStatus.PENDING).order_by("created_at")
-    first = pending.values_list("created_at", flat=True).first()
-    metric.add_metric(["distribution"], (now - first).total_seconds() if first else 0)
-    overdue = [
-        due
-        for status in CLAIMABLE
-        if (
-            due := DeliveryResult.objects.filter(status=status)
-            .order_by("due_at")
-            .values_list("due_at", flat=True)
-            .first()
-        )
-    ]
-    # Counted from when it was due: a push held until the morning is not late.
-    metric.add_metric(["delivery"], max((now - min(overdue)).total_seconds(), 0) if overdue else 0)
+    waiting = vitals.oldest_waiting(now)
+    # A delivery's age is counted from when it was due: a push held until the morning is not late.
+    for name, since in (("distribution", waiting.undistributed_at), ("delivery", waiting.due_at)):
+        metric.add_metric([name], (now - since).total_seconds() if since else 0)
     return metric
 
 
 def _sweeper() -> Metric:
     """A sweeper renews its lease in every round, five rounds before it would run out."""
     metric = GaugeMetricFamily("higo_sweeper_missing_seconds", "How long no sweeper has been at work; 0: one is.")
-    until = Lease.objects.filter(name=sweep.LEASE_NAME).values_list("until", flat=True).first()
+    until = vitals.sweeper_until()
     if until is not None:
         metric.add_metric([], max((clocks.now() - until).total_seconds(), 0))
     return metric
@@ -171,8 +157,8 @@ def _live_deliveries() -> Metric:
     metric = GaugeMetricFamily(
         "higo_live_deliveries", f"Deliveries that are not finished (counted up to {MAX_COUNTED}).", labels=["status"]
     )
-    for status in (Status.PENDING, Status.HELD, Status.SENDING, Status.RETRYING):
-        metric.add_metric([status.value], _bounded_count(DeliveryResult.objects.filter(status=status)))
+    for status in LIVE:
+        metric.add_metric([status.value], vitals.counted(DeliveryResult.objects.filter(status=status), MAX_COUNTED))
     return metric
 
 
@@ -183,7 +169,7 @@ def _recent_events() -> Metric:
         labels=["kind", "event", "reason"],
     )
     since = clocks.now() - timedelta(minutes=RECENT_MINUTES)
-    rows = Counter.objects.filter(granularity=Counter.Granularity.MINUTE, bucket_at__gte=since)
+    rows = MinuteCount.objects.filter(granularity=MinuteCount.Granularity.MINUTE, bucket_at__gte=since)
     rows = rows.exclude(event=NOT_KEPT)
     for kind, event, reason, total in rows.values_list("kind", "event", "reason").annotate(Sum("count")).order_by():
         metric.add_metric([kind, event, reason], total)
@@ -199,7 +185,7 @@ def _recent_latency() -> Metric:
         labels=["kind", "le"],
     )
     since = clocks.now() - timedelta(minutes=RECENT_MINUTES)
-    rows = LatencyBucket.objects.filter(granularity=Counter.Granularity.MINUTE, bucket_at__gte=since)
+    rows = LatencyBucket.objects.filter(granularity=MinuteCount.Granularity.MINUTE, bucket_at__gte=since)
     by_kind: dict[str, dict[int, int]] = defaultdict(dict)
     for kind, le_ms, total in rows.values_list("kind", "le_ms").annotate(Sum("count")).order_by():
         by_kind[kind][le_ms] = total
@@ -213,22 +199,18 @@ def _recent_latency() -> Metric:
 
 def _gates() -> Iterator[Metric]:
     """Known to Redis, named by the database: a source of its own, so that neither takes the other along."""
-    names = ["app", "platform", "environment"]
-    tripped = GaugeMetricFamily("higo_app_key_breaker", "1 while the app key's breaker is open.", labels=names)
-    shut = GaugeMetricFamily("higo_app_key_shut_seconds", "How long the key still lets nothing through.", labels=names)
-    for key in AppKey.objects.filter(is_enabled=True):
-        state = gate.state(key.pk)
-        tripped.add_metric([key.app, key.platform, key.environment], int(state.is_tripped))
-        shut.add_metric([key.app, key.platform, key.environment], state.seconds_left)
+    tripped = GaugeMetricFamily("higo_app_key_breaker", "1 while the app key's breaker is open.", labels=SCOPE)
+    shut = GaugeMetricFamily("higo_app_key_shut_seconds", "How long the key still lets nothing through.", labels=SCOPE)
+    for state in vitals.with_gates(_enabled_keys()):
+        tripped.add_metric(_scope(state), int(state.is_tripped))
+        shut.add_metric(_scope(state), state.seconds_shut)
     yield from (tripped, shut)
 
 
 def _paused_keys() -> Metric:
-    metric = GaugeMetricFamily(
-        "higo_app_key_paused", "1 while the app key is paused.", labels=["app", "platform", "environment"]
-    )
-    for key in AppKey.objects.filter(is_enabled=True):
-        metric.add_metric([key.app, key.platform, key.environment], int(key.is_paused))
+    metric = GaugeMetricFamily("higo_app_key_paused", "1 while the app key is paused.", labels=SCOPE)
+    for state in _enabled_keys():
+        metric.add_metric(_scope(state), int(state.is_stopped))
     return metric
 
 
@@ -236,16 +218,24 @@ def _fallen_back_keys() -> Metric:
     metric = GaugeMetricFamily(
         "higo_app_key_fell_back",
         "1 while nobody has taken note that the provider refused the app key's new secret, and the old one is in use.",
-        labels=["app", "platform", "environment"],
+        labels=SCOPE,
     )
-    for key in AppKey.objects.filter(is_enabled=True):
-        metric.add_metric([key.app, key.platform, key.environment], int(key.fell_back_at is not None))
+    for state in _enabled_keys():
+        metric.add_metric(_scope(state), int(state.has_fallen_back))
     return metric
+
+
+def _enabled_keys() -> list[vitals.KeyState]:
+    return [state for state in vitals.key_states() if state.key.is_enabled]
+
+
+def _scope(state: vitals.KeyState) -> list[str]:
+    return [getattr(state.key, name) for name in SCOPE]
 
 
 def _dead_letters() -> Metric:
     metric = GaugeMetricFamily("higo_dead_letters", f"Dead letters to be looked at (counted up to {MAX_COUNTED}).")
-    metric.add_metric([], _bounded_count(DeadLetter.objects.filter(status=DeadLetterStatus.NEW)))
+    metric.add_metric([], vitals.count_new_dead_letters(MAX_COUNTED))
     return metric
 
 
@@ -270,7 +260,3 @@ def _dead_letters_not_kept() -> Metric:
     for reason, count in dead_letter_store.not_kept(clocks.now()).items():
         metric.add_metric([reason], count)
     return metric
-
-
-def _bounded_count(rows: "QuerySet[Any]") -> int:
-    return rows.order_by()[:MAX_COUNTED].count()

@@ -14,6 +14,7 @@ from pushes.api.errors import ApiError, invalid, not_found
 from pushes.api.fields import MAX_ID, moment, object_of, query_integer
 from pushes.distribution import withdrawal
 from pushes.inbound import orders
+from pushes.ledger.same_push import Conflict
 from pushes.models import DeliveryResult, PushRecord
 from pushes.names import Kind, Status
 from pushes.storage import clocks
@@ -24,6 +25,8 @@ MAX_BODY = 4 * 1024 * 1024
 MAX_ITEMS = 1_000
 MAX_KEY = 128
 MAX_PAGE, DEFAULT_PAGE = 500, 100
+#: What the API calls a message's fields, where that is another name.
+FIELDS_OF_MESSAGES = {"accounts": "to_id", "text": "message"}
 FIELDS = ("type", "to_id", "app", "via", "title", "message", "data", "msg_id", "expires_at", "ttl")
 
 
@@ -87,33 +90,35 @@ def _submit(call: Call, items: list[Any], key: str) -> list[Result]:
     token_id = call.token.pk if call.token else 0
     read = [_read(item, f"{token_id}:{base}:{index}", token_id) for index, item in enumerate(items)]
     messages = [message for message in read if isinstance(message, PushMessage)]
-    stored = submit.submit(messages, tells_conflicts=True)
-    results = (_result(message, stored, place) for place, message in enumerate(messages))
-    return [Result("error", error=one) if isinstance(one, ApiError) else next(results) for one in read]
+    results = iter(submit.submit(messages, tells_conflicts=True).results)
+    return [Result("error", error=one) if isinstance(one, ApiError) else _result(one, next(results)) for one in read]
 
 
 def _read(item: Any, identity: str, token_id: int) -> PushMessage | ApiError:
     try:
         fields = object_of(item, FIELDS)
-        message = orders.read(fields, source=SOURCE, identity=identity, owner=str(token_id), now=clocks.now())
-        submit.validate(message)
+        return orders.read(fields, source=SOURCE, identity=identity, owner=str(token_id), now=clocks.now())
     except ApiError as error:
         return error
     except orders.OrderError as error:
         return invalid(error.field, f"{error.field}: {error.detail}.", code=error.reason)
-    except submit.InvalidMessageError as error:
-        field = {"accounts": "to_id", "text": "message"}.get(error.field, error.field)
-        return invalid(field, f"{field}: {error.reason}.")
-    return message
 
 
-def _result(message: PushMessage, stored: submit.SubmitResult, place: int) -> Result:
-    conflict = stored.conflicts.get(place)
-    if conflict is None:
-        return Result(stored.answers[place].value, stored.record_ids[place])
+def _result(message: PushMessage, result: submit.Result) -> Result:
+    if isinstance(result, submit.Stored):
+        return Result("accepted" if result.is_new else "duplicate", result.record_id)
+    return Result("error", error=_conflict(message, result) if isinstance(result, Conflict) else _refusal(result))
+
+
+def _conflict(message: PushMessage, conflict: Conflict) -> ApiError:
     name = f"msg_id {message.message_id!r}" if message.message_id else "This Idempotency-Key"
-    field = "msg_id" if message.message_id else ""
-    return Result("error", error=ApiError(409, "conflict", f"{name} {conflict}.", field=field))
+    return ApiError(409, "conflict", f"{name} {conflict}.", field="msg_id" if message.message_id else "")
+
+
+def _refusal(refused: submit.Refused) -> ApiError:
+    """Under the API's own names of the fields."""
+    refused = refused._replace(field=FIELDS_OF_MESSAGES.get(refused.field, refused.field))
+    return invalid(refused.field, f"{refused}.", code=refused.code)
 
 
 def show(_call: Call, record_id: int) -> HttpResponse:

@@ -20,7 +20,7 @@ from pushes.models import Broadcast, PushRecord
 from pushes.names import BroadcastPhase, BroadcastStatus, Reason, Status
 from pushes.people.directory import DirectoryError
 from pushes.storage import clocks
-from pushes.submit import InvalidMessageError, submit, validate
+from pushes.submit import InvalidMessageError, refusal, submit_all
 from pushes.workers import queues
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,8 @@ def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
         now = clocks.now()
         messages = [message_of(broadcast, app) for app in broadcast.apps]
         for message in messages:
-            validate(message)
+            if refused := refusal(message):
+                raise refused.error()
         _check_expiry(broadcast, now)
         size = _estimate_if_possible(broadcast)
         if by is not None:
@@ -64,7 +65,7 @@ def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
         broadcast.canary_share = canary.share(broadcast, size)
         broadcast.phase = BroadcastPhase.CANARY if broadcast.canary_share else ""
         broadcast.save()
-        PushRecord.objects.filter(id__in=submit(messages, now=now).record_ids).update(
+        PushRecord.objects.filter(id__in=submit_all(messages, now=now).record_ids).update(
             window_policy=broadcast.window_policy, one_by_one=bool(broadcast.phase)
         )
     return broadcast

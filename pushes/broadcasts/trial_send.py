@@ -18,7 +18,7 @@ from pushes.names import App, Environment, Platform, RecordStatus, WindowPolicy
 from pushes.people.devices import meant_by
 from pushes.people.directory import directory
 from pushes.storage import clocks
-from pushes.submit import submit
+from pushes.submit import submit_all
 from pushes.text import ids
 from pushes.values import Audience, DeviceTarget, PushMessage, Recipient
 
@@ -88,7 +88,7 @@ def send(message_for: Callable[[App], PushMessage], devices: Devices, *, window_
         for app, targets in devices.items()
     ]
     with transaction.atomic():
-        result = submit(messages, now=now)
+        result = submit_all(messages, now=now)
         if not result.accepted:
             return False
         # Distributed right here, since only the devices picked are meant, not all that their accounts have.

@@ -17,8 +17,8 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from pushes.console.site import attention, long_list
 from pushes.console.site.blanks import refuse_blanks
-from pushes.console.site.confirm import Question, RefusedError, ask
-from pushes.console.site.desk import Desk, list_page, page
+from pushes.console.site.desk import Desk
+from pushes.console.site.pages import Done, Question, RefusedError, list_page, page
 from pushes.console.site.switches import SwitchForm
 from pushes.console.site.theme import widgets
 from pushes.distribution import windows
@@ -185,34 +185,26 @@ class Policies(Desk[PushTypePolicy]):
         return [one for one in super().get_actions_list(request) if one.method.__name__ != "switch_off_page"]
 
     @list_page(gettext_lazy("Switch off"), permission="pushes.change_pushtypepolicy")
-    def switch_off_page(self, request: HttpRequest) -> HttpResponse:
+    def switch_off_page(self, request: HttpRequest) -> Question | HttpResponse:
         """Asks for the types that the address names, with their traffic, and wants a reason."""
         numbers = [int(value) for value in request.GET.getlist("type") if value.isdecimal() and len(value) < 6]
         types = list(PushTypePolicy.objects.filter(pk__in=numbers, is_enabled=True))
         if not types:
             messages.info(request, _("Nothing was changed: the type is already off."))
             return HttpResponseRedirect(self.url("changelist"))
-        title = _("Switch off “%(type)s”?") if len(types) == 1 else _("Switch off %(n)s push types?")
-        question = Question(
+        is_one = len(types) == 1
+        title = _("Switch off “%(type)s”?") if is_one else _("Switch off %(n)s push types?")
+        return Question(
             title=title % {"type": types[0], "n": len(types)},
             text=_("While a type is off, its pushes are skipped: no one receives them, and they are not sent later."),
             button=_("Switch off"),
-            facts=[(one if len(types) > 1 else _("Traffic"), traffic(one)) for one in types],
+            act=lambda data: _switch_off(types, data["reason"], by=str(request.user)),
+            facts=[(_("Traffic") if is_one else one, traffic(one)) for one in types],
             form=SwitchOffForm,
             is_dangerous=True,
-            keep=_("Keep it on") if len(types) == 1 else _("Keep them on"),
+            keep=_("Keep it on") if is_one else _("Keep them on"),
+            back=self.url("change", types[0].pk) if is_one else "",
         )
-        back = self.url("change", types[0].pk) if len(types) == 1 else self.url("changelist")
-        return ask(self, request, question, lambda data: self._switch_off(request, types, data["reason"]), back=back)
-
-    def _switch_off(self, request: HttpRequest, types: Sequence[PushTypePolicy], reason: str) -> str:
-        off = {"is_enabled": False, "disabled_at": timezone.now(), "disabled_by": str(request.user)[:150]}
-        with transaction.atomic():
-            for one in types:
-                if PushTypePolicy.objects.filter(pk=one.pk, is_enabled=True).update(**off, disabled_reason=reason):
-                    self.audit(request, one, _("Switched off: %(reason)s") % {"reason": reason})
-        names = ", ".join(str(one) for one in types)
-        return _("Switched off: %(types)s.") % {"types": names}
 
     @page(
         gettext_lazy("Switch off"),
@@ -231,21 +223,20 @@ class Policies(Desk[PushTypePolicy]):
         variant="primary",
         applies=lambda policy: not policy.is_enabled,
     )
-    def on_page(self, request: HttpRequest, policy: PushTypePolicy) -> HttpResponse:
-        question = Question(
-            title=_("Switch on “%(type)s”?") % {"type": policy},
-            text=_("New pushes of this type are sent again. Skipped pushes are not sent later."),
-            button=_("Switch on"),
-            facts=[(_("Off"), attention.off_because(policy) or "–")],
-        )
-
-        def act(_data: dict[str, Any]) -> str:
+    def on_page(self, request: HttpRequest, policy: PushTypePolicy) -> Question:
+        def switch_on(_data: dict[str, Any]) -> str:
             on = {"is_enabled": True, "disabled_at": None, "disabled_by": "", "disabled_reason": ""}
             if not PushTypePolicy.objects.filter(pk=policy.pk, is_enabled=False).update(**on):
                 raise RefusedError(_("Nothing was changed: the type is already on."))
             return _("Switched on.")
 
-        return ask(self, request, question, act, row=policy)
+        return Question(
+            title=_("Switch on “%(type)s”?") % {"type": policy},
+            text=_("New pushes of this type are sent again. Skipped pushes are not sent later."),
+            button=_("Switch on"),
+            act=switch_on,
+            facts=[(_("Off"), attention.off_because(policy) or "–")],
+        )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -256,6 +247,16 @@ class Policies(Desk[PushTypePolicy]):
     @admin.display(description=gettext_lazy("push type"))
     def type_name(self, row: PushTypePolicy) -> str:
         return str(row)
+
+
+def _switch_off(types: Sequence[PushTypePolicy], reason: str, *, by: str) -> Done:
+    off = {"is_enabled": False, "disabled_at": timezone.now(), "disabled_by": by[:150], "disabled_reason": reason}
+    still_on = PushTypePolicy.objects.filter(is_enabled=True)
+    with transaction.atomic():
+        switched = [one for one in types if still_on.filter(pk=one.pk).update(**off)]
+    note = _("Switched off: %(reason)s") % {"reason": reason}
+    done = _("Switched off: %(types)s.") % {"types": ", ".join(map(str, types))}
+    return Done(done, history=[(one, note) for one in switched])
 
 
 def traffic(policy: PushTypePolicy) -> str:

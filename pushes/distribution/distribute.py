@@ -13,7 +13,7 @@ from django.db import transaction
 
 from pushes import lanes
 from pushes.distribution import coalescing, eligibility, windows
-from pushes.distribution.planned import FIELDS, Draft, Pending, order_key, rows
+from pushes.distribution.planned import Draft, Pending, order_key, rows
 from pushes.ledger import counters
 from pushes.models import AppKey, DeliveryResult, PushRecord, Resend, policies
 from pushes.names import RESEND_SOURCE, Reason, RecordStatus, Status
@@ -287,7 +287,7 @@ def store(
     if not found:
         return
     replaced = coalescing.apply(found, now)
-    bulk.insert_rows(DeliveryResult, FIELDS, rows(found, now), ignore_conflicts=True)
+    bulk.insert_rows(DeliveryResult, rows(found, now), ignore_conflicts=True)
     decided = Counter(
         (d.record.kind, d.status.value, (d.reason or ""), 0) for d in found if d.status is not Status.PENDING
     )

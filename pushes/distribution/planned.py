@@ -10,29 +10,6 @@ from pushes.names import Reason, Status
 from pushes.storage import bulk
 from pushes.values import DeviceTarget
 
-FIELDS = (
-    "record",
-    "kind",
-    "push_type",
-    "shard",
-    "app",
-    "platform",
-    "environment",
-    "account_id",
-    "device_id",
-    "token",
-    "app_key_id",
-    "status",
-    "reason",
-    "order_key",
-    "stands_for",
-    "burst",
-    "due_at",
-    "expires_at",
-    "created_at",
-    "finished_at",
-)
-
 
 class Pending(NamedTuple):
     """What distribution reads of a record: not its text, which only the sender needs."""
@@ -76,14 +53,40 @@ def order_key(conversation: str, token: str) -> int | None:
     return crc32(conversation.encode()) << 31 | crc32(token.encode()) >> 1
 
 
-def rows(drafts: Sequence[Draft], now: datetime) -> list[tuple[Any, ...]]:
-    """The drafts in the order of FIELDS and the database's own form; `now` is when they were created."""
+class Row(NamedTuple):
+    """A DeliveryResult's columns, in the database's own form."""
+
+    record_id: int
+    kind: str
+    push_type: int
+    shard: int
+    app: str
+    platform: str
+    environment: str
+    account_id: str
+    device_id: int | None
+    token: str
+    app_key_id: int | None
+    status: str
+    reason: str
+    order_key: int | None
+    stands_for: int
+    burst: int | None
+    due_at: Any
+    expires_at: Any
+    created_at: Any
+    finished_at: Any
+
+
+def rows(drafts: Sequence[Draft], now: datetime) -> list[Row]:
+    """The drafts as they are inserted; `now` is when they were created."""
     return [_row(draft, bulk.db_datetime(now)) for draft in drafts]
 
 
-def _row(draft: Draft, now: Any) -> tuple[Any, ...]:
+def _row(draft: Draft, now: Any) -> Row:
     record, device = draft.record, draft.device
-    return (
+    # By position: by name it takes three times as long, of every row.
+    return Row(
         record.id,
         record.kind,
         record.push_type,

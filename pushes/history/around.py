@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from pushes.history.timeline import Step, Timeline, account_now, record_answer
+from pushes.history.answers import Answer, Conclusion, Step, Timeline
+from pushes.history.timeline import account_now, record_answer
 from pushes.models import DeliveryResult, PushRecord
-from pushes.names import RecordStatus, Status
+from pushes.names import RecordStatus
 
 SPAN = timedelta(minutes=30)
 #: Messages that are told one by one; of more, the nearest to the moment.
@@ -34,7 +36,7 @@ def around(account_id: str, at: datetime) -> Timeline:
     found = Timeline(account_id, "")
     deliveries = _deliveries(account_id, at)
     records = _records(account_id, at, {row.record_id for row in deliveries})
-    answers: list[tuple[str, str]] = []
+    answers: list[Conclusion] = []
     told: list[tuple[datetime, Step]] = []
     for record in records:
         answers.append(record_answer(found, record))
@@ -42,9 +44,10 @@ def around(account_id: str, at: datetime) -> Timeline:
         found.steps = []
     found.record_ids = list(dict.fromkeys([*(record.pk for record in records), *found.record_ids]))
     found.steps = [step for _moment, step in sorted(told, key=lambda placed: placed[0])]
-    _summarise(found, answers, at)
+    answer = _summary(account_id, answers, at)
+    found.conclude(answer)
     if not records:
-        found.steps.append(Step(None, "nothing", found.summary))
+        found.steps.append(answer)
     found.steps += account_now(account_id)
     return found
 
@@ -55,31 +58,26 @@ def _placed(steps: Iterable[Step], record: PushRecord) -> Iterator[tuple[datetim
     name, moment = f"#{record.pk} {record.message_id}".strip(), record.created_at
     for step in steps:
         moment = step.at or moment
-        yield moment, Step(step.at, step.code, f"{name}: {step.text}", step.reason)
+        yield moment, replace(step, text=f"{name}: {step.text}")
 
 
-def _summarise(found: Timeline, answers: list[tuple[str, str]], at: datetime) -> None:
+def _summary(account_id: str, answers: list[Conclusion], at: datetime) -> Conclusion:
     span = {
-        "account": found.account_id,
+        "account": account_id,
         "from": _local(at - SPAN),
         "until": _local(at + SPAN),
         "count": len(answers),
     }
     if not answers:
-        found.outcome = "nothing"
-        found.summary = _("No messages for %(account)s between %(from)s and %(until)s.") % span
-        found.next_step = _("Try another time, or ask the producer whether and when a message was sent.")
-        return
-    codes = Counter(code for code, _next in answers)
-    words = ", ".join(f"{count} {_word(code)}" for code, count in codes.most_common())
-    text = _("%(count)s messages for %(account)s between %(from)s and %(until)s: %(words)s.")
-    found.summary = text % {**span, "words": words}
-    found.outcome = answers[0][0] if len(answers) == 1 else "several"
-    found.next_step = answers[0][1] if len(answers) == 1 else _("Search for one of the messages to see its next step.")
-
-
-def _word(code: str) -> str:
-    return str(Status(code).label) if code in Status.values else code.replace("_", " ")
+        text = _("No messages for %(account)s between %(from)s and %(until)s.")
+        next_step = _("Try another time, or ask the producer whether and when a message was sent.")
+        return Conclusion(None, Answer.NOTHING, text % span, next_step=next_step)
+    codes = Counter(answer.code for answer in answers)
+    words = ", ".join(f"{count} {code.label}" for code, count in codes.most_common())
+    text = _("%(count)s messages for %(account)s between %(from)s and %(until)s: %(words)s.") % {**span, "words": words}
+    if len(answers) == 1:
+        return replace(answers[0], text=text)
+    return Conclusion(None, Answer.SEVERAL, text, next_step=_("Search for one of the messages to see its next step."))
 
 
 def _deliveries(account_id: str, at: datetime) -> list[DeliveryResult]:

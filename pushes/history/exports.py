@@ -8,16 +8,17 @@ that. Whatever dies, the sweeper wakes the next job, which goes on behind the la
 import logging
 import secrets
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
 from pushes import lanes
+from pushes.history import export_rows
+from pushes.history.export_rows import Piece
 from pushes.models import DeliveryResult, Export, ExportPiece
 from pushes.names import ExportStatus
 from pushes.storage import clocks
@@ -39,20 +40,6 @@ BOM = b"\xef\xbb\xbf"
 LIVE = (ExportStatus.WAITING, ExportStatus.RUNNING)
 
 
-class Piece(NamedTuple):
-    """The next rows of an export, newest first, and the id that all of them are at or above."""
-
-    rows: Sequence[DeliveryResult]
-    cursor: int
-    is_last: bool
-
-
-#: Finds the next piece of an export: its conditions are the console's own.
-Reader = Callable[[Export, int, float], Piece]
-#: Makes the cells of some rows.
-Writer = Callable[[Export, Sequence[DeliveryResult]], Iterator[Sequence[Any]]]
-
-
 class TooManyError(Exception):
     """The person has as many exports under way as one may have."""
 
@@ -71,7 +58,7 @@ def order(export: Export) -> Export:
     return export
 
 
-def write(export_id: int, read: Reader, lines: Writer, *, slice_seconds: float = SLICE_SECONDS) -> bool:
+def write(export_id: int, *, slice_seconds: float = SLICE_SECONDS) -> bool:
     """Write a piece, and more of them for a while, and queue the rest. False when there was nothing to do: it is over,
     or somebody else is at it. Any error that does not pass by itself ends the export and stands on its page."""
     export = _claimed(export_id)
@@ -81,7 +68,7 @@ def write(export_id: int, read: Reader, lines: Writer, *, slice_seconds: float =
     try:
         while True:
             wanted = min(PIECE_ROWS, MAX_ROWS - export.rows)
-            stored = _store(export, read(export, wanted, ends_at - monotonic()), lines)
+            stored = _store(export, export_rows.read(export, wanted, ends_at - monotonic()))
             if stored is None or stored.status != ExportStatus.RUNNING or monotonic() > ends_at:
                 break
             export = stored
@@ -112,7 +99,7 @@ def _is_free(now: datetime) -> Q:
 
 
 @transaction.atomic
-def _store(export: Export, piece: Piece, lines: Writer) -> Export | None:
+def _store(export: Export, piece: Piece) -> Export | None:
     """Store the piece and move on, together; None when the export is no longer ours (it was cancelled, or took so
     long that somebody else went on)."""
     mine = Export.objects.select_for_update().filter(pk=export.pk, holder=export.holder, status=ExportStatus.RUNNING)
@@ -120,7 +107,7 @@ def _store(export: Export, piece: Piece, lines: Writer) -> Export | None:
     if current is None:
         return None
     if piece.rows:
-        data = csv_cells.lines(lines(current, piece.rows))
+        data = csv_cells.lines(export_rows.cells(current, piece.rows))
         number = ExportPiece.objects.filter(export=current).count()
         ExportPiece.objects.create(export=current, number=number, data=zlib.compress(data, 6))
         current.rows += len(piece.rows)
@@ -153,9 +140,9 @@ def _finish(export_id: int, status: ExportStatus, detail: str) -> bool:
     return bool(ended)
 
 
-def content(export: Export, head: Sequence[str]) -> Iterator[bytes]:
+def content(export: Export) -> Iterator[bytes]:
     """The file, a piece at a time."""
-    yield BOM + csv_cells.lines([head])
+    yield BOM + csv_cells.lines([export_rows.head(export.language)])
     numbers = ExportPiece.objects.filter(export=export).order_by("number").values_list("pk", flat=True)
     for pk in list(numbers):
         yield zlib.decompress(bytes(ExportPiece.objects.values_list("data", flat=True).get(pk=pk)))

@@ -17,7 +17,7 @@ from pushes.distribution import message_sources
 from pushes.models import DeliveryResult, PushRecord, Resend
 from pushes.names import RESEND_SOURCE, App, Kind, Platform, Reason, RecordStatus, Status
 from pushes.people.directory import directory
-from pushes.submit import submit
+from pushes.submit import submit_all
 from pushes.values import Audience, PushMessage, SourceMessage
 
 MAX_AT_ONCE = 500
@@ -165,7 +165,7 @@ def _submit(rows: Sequence[DeliveryResult], by: str) -> dict[int, int]:
     ):
         fruitless[delivery_id] += 1
     messages = [_message(row, records[row.record_id], fruitless[row.pk]) for row in rows]
-    record_ids = dict(zip((row.pk for row in rows), submit(messages).record_ids, strict=True))
+    record_ids = dict(zip((row.pk for row in rows), submit_all(messages).record_ids, strict=True))
     Resend.objects.bulk_create(
         [
             Resend(

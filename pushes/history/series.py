@@ -1,7 +1,6 @@
 """Figures over time, from the counters alone: a few thousand small rows, however long the log is."""
 
-from collections import Counter as Tally
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,7 +9,7 @@ from typing import Any
 from django.db.models import Sum
 
 from pushes.ledger.counters import NOT_KEPT, SUBMITTED
-from pushes.models import Counter, LatencyBucket
+from pushes.models import LatencyBucket, MinuteCount
 from pushes.names import TERMINAL, Kind, Reason, Status
 
 #: A delivery that ended so counts against the success rate; skipped and cancelled ones were not to be sent.
@@ -86,8 +85,8 @@ class Figures:
     per_minute: dict[str, list[float]]
     outcomes: dict[str, list[int]]
     latencies: dict[float, list[float | None]]
-    events: Tally[str] = field(default_factory=Tally)
-    reasons: Tally[tuple[str, str]] = field(default_factory=Tally)
+    events: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
     latency: dict[float, float | None] = field(default_factory=dict)
     attempts: Attempts = field(default_factory=Attempts)
     attempts_by_key: dict[int, Attempts] = field(default_factory=dict)
@@ -113,7 +112,7 @@ def _add_events(result: Figures, now: datetime) -> None:
     minutes = [result.span.step / MINUTE] * len(result.moments)
     # The last step is under way: what it has counted so far came in the part that is over.
     minutes[-1] = min(max(now - result.moments[-1], MIN_STEP), result.span.step) / MINUTE
-    rows = Counter.objects.filter(bucket_at__gte=result.moments[0], granularity__in=("minute", "hour")).order_by()
+    rows = MinuteCount.objects.filter(bucket_at__gte=result.moments[0], granularity__in=("minute", "hour")).order_by()
     rows = rows.exclude(event=NOT_KEPT)
     for at, kind, event, reason, count in rows.values_list("bucket_at", "kind", "event", "reason").annotate(
         total=Sum("count")
@@ -133,7 +132,7 @@ def _add_events(result: Figures, now: datetime) -> None:
 def _add_attempts(result: Figures) -> None:
     """Of each app key, and of all together: one that fails everything must not drown in the others' success."""
     told = (Status.ACCEPTED, Status.RETRYING, *UNSUCCESSFUL)
-    rows = Counter.objects.filter(
+    rows = MinuteCount.objects.filter(
         bucket_at__gte=result.moments[0],
         bucket_at__lt=result.moments[-1] + result.span.step,
         granularity__in=("minute", "hour"),
@@ -147,8 +146,8 @@ def _add_attempts(result: Figures) -> None:
 
 def _add_latencies(result: Figures) -> None:
     rows = LatencyBucket.objects.filter(bucket_at__gte=result.moments[0], granularity__in=("minute", "hour")).order_by()
-    by_place: dict[int, Tally[int]] = defaultdict(Tally)
-    whole: Tally[int] = Tally()
+    by_place: dict[int, Counter[int]] = defaultdict(Counter)
+    whole: Counter[int] = Counter()
     for at, bound, count in rows.values_list("bucket_at", "le_ms").annotate(total=Sum("count")):
         place = _place(result, at)
         if place is not None:

@@ -1,16 +1,19 @@
 """How the platform is right now: waiting work, keys, workers. A handful of look-ups, none of them a scan."""
 
 from collections import Counter as Tally
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 from redis import RedisError
 
 from pushes import lanes
-from pushes.keys import gate as keygate
-from pushes.models import AppKey, DeadLetter, DeliveryResult, PushRecord
-from pushes.names import CLAIMABLE, LIVE, DeadLetterStatus, RecordStatus, Status
+from pushes.keys import check, gate
+from pushes.models import AppKey, DeadLetter, DeliveryResult, Lease, PushRecord
+from pushes.names import CLAIMABLE, LIVE, SWEEPER_LEASE, DeadLetterStatus, RecordStatus, Status
 from pushes.workers import pulse, queues
 
 #: Of one state so many are told apart by reason, and so many are counted.
@@ -21,21 +24,48 @@ MAX_REASONS, MAX_LETTERS = 40, 1_000
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What waits in a lane's queues, since when the oldest of it does, and how many workers serve them."""
+    """How many jobs wait in each of a lane's queues, since when the oldest of them does, and how many workers serve
+    them."""
 
     name: str
-    jobs: int
+    depths: dict[str, int]
     oldest_at: datetime | None
     workers: int
+
+    @property
+    def jobs(self) -> int:
+        return sum(self.depths.values())
 
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """`seconds_shut`: the breaker lets nothing through for so long."""
+    """How an app key is. `endpoint_fault`: why this machine may not call it. Only Redis knows that its breaker has
+    tripped, and that the key lets nothing through for `seconds_shut`."""
 
     key: AppKey
-    is_tripped: bool
-    seconds_shut: float
+    endpoint_fault: str = ""
+    is_tripped: bool = False
+    seconds_shut: float = 0.0
+
+    @property
+    def is_stopped(self) -> bool:
+        """It sends nothing until somebody resumes it, whatever the reason."""
+        return self.key.is_enabled and self.key.is_paused
+
+    @property
+    def is_refused(self) -> bool:
+        """It sends nothing until somebody corrects its endpoint."""
+        return self.key.is_enabled and not self.key.is_paused and bool(self.endpoint_fault)
+
+    @property
+    def has_fallen_back(self) -> bool:
+        """It went back to its old secret, and nobody has taken note."""
+        return self.key.fell_back_at is not None
+
+    @property
+    def is_failing(self) -> bool:
+        """Its breaker has tripped while it is to send."""
+        return self.key.is_enabled and not self.key.is_paused and self.is_tripped
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +89,9 @@ def redis_view() -> RedisView | None:
     try:
         names = queues.worker_names()
         return RedisView(
-            lanes=[_lane(lane, names) for lane in lanes.LANES],
+            lanes=lanes_now(names),
             workers=len(names),
-            keys=[_key_state(key) for key in AppKey.objects.all()],
+            keys=with_gates(key_states()),
             raw_messages=queues.raw_messages(),
             oldest_raw=queues.oldest_raw(),
             refuses=_refuses(),
@@ -79,10 +109,16 @@ def _refuses() -> str:
     return ""
 
 
+def lanes_now(workers: list[str]) -> list[Lane]:
+    """`workers` by their names. Raises RedisError."""
+    return [_lane(lane, workers) for lane in lanes.LANES]
+
+
 def _lane(lane: str, workers: list[str]) -> Lane:
     names = lanes.queue_names(lane, settings.QUEUE_MAX)
-    jobs = sum(queues.depths(names).values())
-    return Lane(lane, jobs, _waiting_since(names) if jobs else None, queues.serving(lane, workers))
+    depths = queues.depths(names)
+    oldest_at = _waiting_since(names) if any(depths.values()) else None
+    return Lane(lane, depths, oldest_at, queues.serving(lane, workers))
 
 
 def _waiting_since(names: list[str]) -> datetime | None:
@@ -93,12 +129,48 @@ def _waiting_since(names: list[str]) -> datetime | None:
     )
 
 
-def _key_state(key: AppKey) -> KeyState:
-    gate = keygate.state(key.pk)
-    return KeyState(key, gate.is_tripped, gate.seconds_left)
+# --- app keys ----------------------------------------------------------------------------------
+def key_states() -> list[KeyState]:
+    """Every key, as far as the database and the settings know it."""
+    return [key_state(key) for key in AppKey.objects.all()]
 
 
-def oldest_due(now: datetime) -> datetime | None:
+def key_state(key: AppKey) -> KeyState:
+    return KeyState(key, check.endpoint_fault(key))
+
+
+def with_gates(states: Iterable[KeyState]) -> list[KeyState]:
+    """The same, with what Redis knows. Raises RedisError."""
+    gates = ((state, gate.state(state.key.pk)) for state in states)
+    return [replace(state, is_tripped=one.is_tripped, seconds_shut=one.seconds_left) for state, one in gates]
+
+
+def as_known(states: Sequence[KeyState]) -> Sequence[KeyState]:
+    """The same, with what Redis knows while it answers."""
+    try:
+        return with_gates(states)
+    except RedisError:
+        return states
+
+
+# --- work --------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Since when the oldest delivery has been due, and the oldest accepted push has waited to be distributed."""
+
+    due_at: datetime | None
+    undistributed_at: datetime | None
+
+    @property
+    def oldest_at(self) -> datetime | None:
+        return min((moment for moment in (self.due_at, self.undistributed_at) if moment), default=None)
+
+
+def oldest_waiting(now: datetime) -> Waiting:
+    return Waiting(_oldest_due(now), _oldest_undistributed())
+
+
+def _oldest_due(now: datetime) -> datetime | None:
     """Since when the longest-waiting delivery has been due: the first entry of an index for each status."""
     firsts = (
         DeliveryResult.objects.filter(status=status, due_at__lt=now)
@@ -110,10 +182,20 @@ def oldest_due(now: datetime) -> datetime | None:
     return min((moment for moment in firsts if moment is not None), default=None)
 
 
-def oldest_undistributed() -> datetime | None:
+def _oldest_undistributed() -> datetime | None:
     """Since when the longest-waiting accepted push has waited to be distributed: the first entry of an index."""
     pending = PushRecord.objects.filter(status=RecordStatus.PENDING).order_by("created_at")
     return pending.values_list("created_at", flat=True).first()
+
+
+def sweeper_until() -> datetime | None:
+    """Until when the sweeper holds its lease, or held it last; None when none ever ran."""
+    return Lease.objects.filter(name=SWEEPER_LEASE).values_list("until", flat=True).first()
+
+
+def counted(rows: "QuerySet[Any]", most: int) -> int:
+    """How many rows there are, counted no further than `most`."""
+    return rows.order_by()[:most].count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +217,25 @@ def waiting_now() -> list[Group]:
         if len(reasons) <= MAX_TOLD_APART:
             found += [Group(status, reason, number) for reason, number in Tally(reasons).most_common()]
         else:
-            found.append(Group(status, None, len(rows.values_list("due_at")[: MAX_WAITING + 1])))
+            found.append(Group(status, None, counted(rows, MAX_WAITING + 1)))
     return found
+
+
+def count_new_dead_letters(most: int) -> int:
+    """Counted no further than `most`."""
+    return counted(_new_letters(), most)
 
 
 def new_dead_letters() -> list[tuple[str, int]]:
     """New ones by reason, each counted up to MAX_LETTERS and one more: an index has them in the reasons' order."""
-    new = DeadLetter.objects.filter(status=DeadLetterStatus.NEW).order_by("reason")
+    new = _new_letters().order_by("reason")
     found: list[tuple[str, int]] = []
     reason = new.values_list("reason", flat=True).first()
     while reason is not None and len(found) < MAX_REASONS:
-        alike = new.filter(reason=reason).order_by().values_list("reason")[: MAX_LETTERS + 1]
-        found.append((reason, len(alike)))
+        found.append((reason, counted(new.filter(reason=reason), MAX_LETTERS + 1)))
         reason = new.filter(reason__gt=reason).values_list("reason", flat=True).first()
     return sorted(found, key=lambda group: -group[1])
+
+
+def _new_letters() -> "QuerySet[DeadLetter]":
+    return DeadLetter.objects.filter(status=DeadLetterStatus.NEW)

@@ -9,6 +9,7 @@ from django.db import transaction
 from pushes import submit
 from pushes.inbound import intake, orders, payload
 from pushes.ledger import same_push
+from pushes.ledger.same_push import Conflict
 from pushes.models import DeadLetter
 from pushes.names import CONFLICT, DeadLetterStatus
 from pushes.storage import clocks
@@ -58,13 +59,14 @@ def replay(dead_letter_ids: Collection[int], *, by: str, edited: Mapping[int, by
             counts.still_bad.append(message)
         else:
             messages[letter.pk] = message
-    result = submit.submit(list(messages.values()), tells_conflicts=True)
-    counts.accepted, counts.duplicates = result.accepted, result.duplicates
-    ids = list(messages)
-    conflicts = {ids[place]: conflict for place, conflict in result.conflicts.items()}
-    counts.still_bad += [_still_used(pk, messages[pk], conflict) for pk, conflict in conflicts.items()]
-    done = [letter for letter in letters if letter.pk in messages and letter.pk not in conflicts]
-    _resolve(done, DeadLetterStatus.REPLAYED, by)
+    done = submit.submit(list(messages.values()), tells_conflicts=True)
+    counts.accepted, counts.duplicates = done.accepted, done.duplicates
+    results = dict(zip(messages, done.results, strict=True))
+    counts.still_bad += [
+        _still_bad(pk, messages[pk], result) for pk, result in results.items() if not isinstance(result, submit.Stored)
+    ]
+    stored = [letter for letter in letters if isinstance(results.get(letter.pk), submit.Stored)]
+    _resolve(stored, DeadLetterStatus.REPLAYED, by)
     return counts
 
 
@@ -81,8 +83,8 @@ def problem(letter: DeadLetter, corrected: bytes | None) -> StillBad | None:
     found = _read(letter, corrected)
     if isinstance(found, StillBad):
         return found
-    conflict = same_push.conflict(found, recorded_for(found))
-    return _still_used(letter.pk, found, conflict) if conflict else None
+    fault = submit.refusal(found) or same_push.conflict(found, recorded_for(found))
+    return _still_bad(letter.pk, found, fault) if fault else None
 
 
 def recorded_for(message: PushMessage) -> same_push.Recorded | None:
@@ -96,9 +98,11 @@ def message_of(letter: DeadLetter) -> PushMessage | None:
     return found if isinstance(found, PushMessage) else None
 
 
-def _still_used(dead_letter_id: int, message: PushMessage, conflict: same_push.Conflict) -> StillBad:
-    detail = f"msg_id {message.message_id!r} {conflict}; change it or leave it out"
-    return StillBad(dead_letter_id, CONFLICT, detail, conflict.record_id)
+def _still_bad(dead_letter_id: int, message: PushMessage, fault: submit.Refused | Conflict) -> StillBad:
+    if isinstance(fault, submit.Refused):
+        return StillBad(dead_letter_id, fault.code, str(fault))
+    detail = f"msg_id {message.message_id!r} {fault}; change it or leave it out"
+    return StillBad(dead_letter_id, CONFLICT, detail, fault.record_id)
 
 
 def _new_ones(dead_letter_ids: Collection[int]) -> list[DeadLetter]:
@@ -113,13 +117,9 @@ def _read(letter: DeadLetter, corrected: bytes | None) -> PushMessage | StillBad
     raw = bytes(letter.raw) if corrected is None else corrected
     try:
         fields, identity = payload.parse(raw), f"deadletter:{letter.pk}"
-        message = orders.read(fields, source=letter.source, identity=identity, now=clocks.now())
-        submit.validate(message)
+        return orders.read(fields, source=letter.source, identity=identity, now=clocks.now())
     except (payload.PayloadError, orders.OrderError) as error:
         return StillBad(letter.pk, error.reason, error.detail)
-    except submit.InvalidMessageError as error:
-        return StillBad(letter.pk, "invalid", f"{error.field}: {error.reason}")
-    return message
 
 
 def _resolve(letters: list[DeadLetter], status: DeadLetterStatus, by: str) -> None:

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -23,8 +23,9 @@ from pushes.inbound import orders, payload
 from pushes.inbound.raw_list import Batch, RawList
 from pushes.ledger import dead_letter_store
 from pushes.ledger.dead_letter_store import Letter
+from pushes.ledger.same_push import Conflict
 from pushes.names import CONFLICT, INTAKE_SOURCE, Kind
-from pushes.storage import clocks, outages
+from pushes.storage import clocks
 from pushes.values import PushMessage
 from pushes.workers import job_check, pulse
 
@@ -76,13 +77,11 @@ def store(batch: Batch) -> Counts:
     Raises DatabaseError when the database cannot take anything just now.
     """
     messages, letters = _read(batch)
-    try:
-        return _store(batch, messages, letters)
-    except (submit.InvalidMessageError, DatabaseError) as error:
-        if outages.concerns_everything(error):
-            raise
-        # One of them cannot be stored: find out which.
-        return _store_singly(batch, messages, letters)
+    with transaction.atomic():
+        done = submit.submit(list(messages.values()), tells_conflicts=True)
+        letters += _refused(batch, messages, done.results)
+        dead_letter_store.keep(letters)
+    return Counts(len(batch.raws), done.accepted, done.duplicates, Counter(letter.reason for letter in letters))
 
 
 def _read(batch: Batch) -> tuple[dict[str, PushMessage], list[Letter]]:
@@ -99,48 +98,14 @@ def _read(batch: Batch) -> tuple[dict[str, PushMessage], list[Letter]]:
     return messages, letters
 
 
-@transaction.atomic
-def _store(batch: Batch, messages: dict[str, PushMessage], letters: list[Letter]) -> Counts:
-    result = submit.submit(list(messages.values()), tells_conflicts=True)
-    letters = [*letters, *_conflicts(batch, list(messages.items()), result)]
-    dead_letter_store.keep(letters)
-    return Counts(len(batch.raws), result.accepted, result.duplicates, Counter(letter.reason for letter in letters))
-
-
-@transaction.atomic
-def _store_singly(batch: Batch, messages: dict[str, PushMessage], letters: list[Letter]) -> Counts:
-    counts = Counts(received=len(batch.raws))
-    for position, message in messages.items():
-        try:
-            with transaction.atomic():
-                result = submit.submit([message], tells_conflicts=True)
-        except submit.InvalidMessageError as error:
-            letters.append(_letter(batch, position, "invalid", f"{error.field}: {error.reason}"))
-        except DatabaseError as error:
-            if outages.concerns_everything(error):
-                raise
-            letters.append(_letter(batch, position, "unstorable", type(error).__name__))
-        else:
-            letters += _conflicts(batch, [(position, message)], result)
-            counts.accepted += result.accepted
-            counts.duplicates += result.duplicates
-    dead_letter_store.keep(letters)
-    counts.refused.update(letter.reason for letter in letters)
-    return counts
-
-
-def _conflicts(
-    batch: Batch, messages: Sequence[tuple[str, PushMessage]], result: submit.SubmitResult
-) -> Iterator[Letter]:
-    """Other pushes under an id that was used already."""
-    for place, conflict in result.conflicts.items():
-        position, message = messages[place]
-        yield _letter(batch, position, CONFLICT, f"msg_id {message.message_id!r} {conflict}")
-
-
-def _letter(batch: Batch, position: str, reason: str, detail: str) -> Letter:
-    raw = batch.raws[int(position.rpartition(":")[2])]
-    return Letter(SOURCE, position, raw, reason, detail)
+def _refused(batch: Batch, messages: Mapping[str, PushMessage], results: Iterable[submit.Result]) -> Iterator[Letter]:
+    """What could be read and is no push all the same."""
+    for (position, message), result in zip(messages.items(), results, strict=True):
+        raw = batch.raws[int(position.rpartition(":")[2])]
+        if isinstance(result, submit.Refused):
+            yield Letter(SOURCE, position, raw, result.code, str(result))
+        elif isinstance(result, Conflict):
+            yield Letter(SOURCE, position, raw, CONFLICT, f"msg_id {message.message_id!r} {result}")
 
 
 class Intake:

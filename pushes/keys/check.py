@@ -11,23 +11,12 @@ from django.utils.translation import gettext as _
 
 from pushes import vault
 from pushes.models import AppKey
-from pushes.names import Reason
+from pushes.names import Platform, Reason
 from pushes.providers import hosts
 from pushes.providers.base import HttpRequest, Provider
-from pushes.providers.http import calls
+from pushes.providers.one_shot import calls
 from pushes.providers.registry import UnknownProviderError, provider
-from pushes.values import Credentials, Outcome, Scope, Verdict
-
-#: Codes of Xinge v2 for a clock that is wrong and for an expired APNs certificate.
-CLOCK_CODES = frozenset({-2, -102})
-CERTIFICATE_CODES = frozenset({100, -106, 1008013, 1008020, 1008021, 1008022, 1008023})
-#: The app itself is not paid for, expired or without resources.
-ACCOUNT_CODES = frozenset({1008030, 1008031, 1010001})
-#: HTTP statuses of a server that is not the provider's, or not at this address.
-ENDPOINT_CODES = frozenset({*range(300, 400), 404, 405, 410})
-#: Against these no other secret helps.
-NOT_THE_SECRET = CLOCK_CODES | CERTIFICATE_CODES | ACCOUNT_CODES | ENDPOINT_CODES
-
+from pushes.values import Blame, Credentials, Outcome, Scope, Verdict
 
 #: Checks that one process makes at once. Each holds a thread of the web server until the provider has answered, for up
 #: to CALL_TIMEOUT_SECONDS; the others must be left for the API and the other pages.
@@ -97,6 +86,22 @@ def endpoint_fault(app_key: AppKey) -> str:
     return hosts.fault(app_key.endpoint_url) if app_key.endpoint_url else ""
 
 
+def secret_fault(kind: str, secret: str) -> str:
+    """What shows that `secret` was not copied whole from this provider; "" when nothing does."""
+    try:
+        return provider(kind).secret_fault(secret)
+    except UnknownProviderError as error:
+        return str(error)
+
+
+def doubt(app_key: AppKey) -> str:
+    """Why the key's access id can hardly be right for its provider and platform; "" when nothing speaks against it."""
+    try:
+        return provider(app_key.provider).doubt(app_key.access_id, Platform(app_key.platform))
+    except UnknownProviderError as error:
+        return str(error)
+
+
 def place(kind: str, endpoint_url: str) -> hosts.Place | None:
     """Where calls of a key with this provider and endpoint URL go; None when it cannot be told."""
     try:
@@ -109,21 +114,9 @@ def is_good(outcome: Outcome) -> bool:
     return outcome.verdict is Verdict.ACCEPTED
 
 
-def blames_the_secret(outcome: Outcome) -> bool:
-    """Whether another secret could help."""
-    is_refused = outcome.verdict is Verdict.FAILED and outcome.scope is Scope.KEY
-    return is_refused and outcome.reason is Reason.BAD_CREDENTIALS and outcome.code not in NOT_THE_SECRET
-
-
-def blames_the_clock(outcome: Outcome) -> bool:
-    """Whether the provider found the time of the call wrong: this machine's clock, or the provider's."""
-    return outcome.verdict is Verdict.FAILED and outcome.code in CLOCK_CODES
-
-
 def explain(outcome: Outcome) -> str:
     """The verdict in words, in the language of whoever asks, with the provider's own words behind it."""
-    code = None if outcome.code == outcome.http_status else outcome.code
-    said = " ".join(str(part) for part in (code, outcome.text) if part not in (None, ""))
+    said = " ".join(str(part) for part in (outcome.code, outcome.text) if part not in (None, ""))
     return f"{_meaning(outcome)} ({said})" if said and not is_good(outcome) else _meaning(outcome)
 
 
@@ -132,13 +125,13 @@ def _meaning(outcome: Outcome) -> str:
         return _("the provider accepted this access ID and secret")
     if outcome.reason is Reason.ENDPOINT_REFUSED:
         return _("not checked: the endpoint is not allowed")
-    if outcome.code in CLOCK_CODES:
+    if outcome.blame is Blame.CLOCK:
         return _("refused: this machine's clock differs too much from the provider's")
-    if outcome.code in CERTIFICATE_CODES:
+    if outcome.blame is Blame.CERTIFICATE:
         return _("refused: the provider has a problem with the app's APNs certificate")
-    if outcome.code in ACCOUNT_CODES:
+    if outcome.blame is Blame.APP:
         return _("refused: the app is not paid for, has expired or was removed at the provider")
-    if outcome.code in ENDPOINT_CODES:
+    if outcome.blame is Blame.ENDPOINT:
         return _("no provider at this address: check the endpoint URL")
     if outcome.reason is Reason.BAD_CREDENTIALS:
         return _("refused: check the access ID, the secret and the endpoint URL")

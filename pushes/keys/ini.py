@@ -84,7 +84,7 @@ def apply(text: str, *, endpoint_url: str | None = None, provider: ProviderKind 
     """Import all keys of `text` or, when anything in it is wrong, none; importing it twice changes nothing.
 
     `endpoint_url` and `provider` apply to every key of the file; None keeps what an existing key has
-    (a new one: Xinge v2 at the provider's own address). A changed key is no longer paused, since it is
+    (a new one: DEFAULT_PROVIDER at the provider's own address). A changed key is no longer paused, since it is
     a change that its pause waited for. Returns what was done. Raises LegacyIniError.
     """
     entries = preview(text, endpoint_url=endpoint_url, provider=provider)
@@ -167,6 +167,15 @@ def _shown(prefix: str) -> str:
     return " ".join(SCOPES[prefix])
 
 
+def key_of(entry: Entry, provider: ProviderKind | None) -> AppKey:
+    """The key that the entry is for, with the entry's access id and this provider; not saved."""
+    app, platform, environment = SCOPES[entry.prefix]
+    key = _stored(entry.prefix) or AppKey(app=app, platform=platform, environment=environment)
+    key.access_id = entry.access_id or 0
+    key.provider = provider or key.provider
+    return key
+
+
 def _stored(prefix: str) -> AppKey | None:
     app, platform, environment = SCOPES[prefix]
     return AppKey.objects.filter(app=app, platform=platform, environment=environment).first()
@@ -210,16 +219,12 @@ def _secret_of(key: AppKey) -> str | None:
 
 
 def _save(entry: Entry, endpoint_url: str | None, provider: ProviderKind | None) -> None:
-    app, platform, environment = SCOPES[entry.prefix]
-    key = _stored(entry.prefix) or AppKey(app=app, platform=platform, environment=environment)
-    key.access_id = entry.access_id or 0
+    key = key_of(entry, provider)
     if key._state.adding or _secret_of(key) != entry.secret:
         key.set_secret(entry.secret)
     else:
         key.end_old_credentials()
     if endpoint_url is not None:
         key.endpoint_url = endpoint_url
-    if provider is not None:
-        key.provider = provider
     key.paused_at, key.paused_reason, key.paused_code = None, "", ""
     key.save()

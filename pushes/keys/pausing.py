@@ -3,11 +3,11 @@
 import logging
 from datetime import datetime
 
-from pushes.keys import belief, check, gate, rotation
+from pushes.keys import belief, gate, rotation
 from pushes.models import AppKey, DeliveryResult
 from pushes.names import Reason, Status
 from pushes.storage import clocks
-from pushes.values import Outcome
+from pushes.values import Blame, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def answer_refusal(key: AppKey, outcome: Outcome) -> None:
     former credentials does nothing. Whichever it is, the refused pushes are due again at once.
     """
     words = " ".join(str(part) for part in (outcome.code, outcome.text) if part not in (None, ""))
-    if check.blames_the_secret(outcome) and rotation.fall_back(key, words):
+    if outcome.blame is Blame.CREDENTIALS and rotation.fall_back(key, words):
         log.error("app key %s: its new secret was refused, sending goes back to the old one: %s", key, words)
         return
     pause_key(key, words)

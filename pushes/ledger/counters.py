@@ -1,7 +1,7 @@
 """Counters per minute, added to by the stages in one statement a batch; charts never read the log."""
 
 from bisect import bisect_left
-from collections import Counter as Tally
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -10,7 +10,7 @@ from django.db import connection, models, transaction
 from django.db.models import Sum
 from django.db.models.functions import TruncHour
 
-from pushes.models import Counter, LatencyBucket
+from pushes.models import LatencyBucket, MinuteCount
 from pushes.storage import bulk
 
 SUBMITTED = "submitted"
@@ -29,12 +29,12 @@ def add(events: Events, now: datetime) -> None:
     minute = bulk.db_datetime(now.replace(second=0, microsecond=0))
     # In one order everywhere, so that two batches never wait for each other crosswise.
     rows = [("minute", minute, *key, count) for key, count in sorted(events.items()) if count]
-    upsert(Counter, EVENT_FIELDS, rows)
+    upsert(MinuteCount, EVENT_FIELDS, rows)
 
 
 def add_latencies(seconds_by_kind: Iterable[tuple[str, float]], now: datetime) -> None:
     """Count (kind, seconds from accepted record to provider's yes) pairs in the minute of `now`."""
-    tally = Tally((kind, bound_of(seconds)) for kind, seconds in seconds_by_kind)
+    tally = Counter((kind, bound_of(seconds)) for kind, seconds in seconds_by_kind)
     minute = bulk.db_datetime(now.replace(second=0, microsecond=0))
     upsert(LatencyBucket, LATENCY_FIELDS, [("minute", minute, *key, count) for key, count in sorted(tally.items())])
 
@@ -64,7 +64,7 @@ def upsert(model: type[models.Model], fields: tuple[str, ...], rows: list[tuple[
 def roll_up(now: datetime) -> int:
     """Turn minutes older than MINUTES_KEPT into hours. Returns how many minute rows went."""
     oldest = (now - MINUTES_KEPT).replace(minute=0, second=0, microsecond=0)
-    return _roll_up(Counter, EVENT_FIELDS, oldest) + _roll_up(LatencyBucket, LATENCY_FIELDS, oldest)
+    return _roll_up(MinuteCount, EVENT_FIELDS, oldest) + _roll_up(LatencyBucket, LATENCY_FIELDS, oldest)
 
 
 @transaction.atomic

@@ -15,8 +15,7 @@ from django.conf import settings
 from django.db.models import Count, QuerySet
 
 from pushes.ledger import counters
-from pushes.models import Counter as CounterRow
-from pushes.models import DeadLetter
+from pushes.models import DeadLetter, MinuteCount
 from pushes.names import DeadLetterStatus, Kind
 from pushes.storage import bulk, clocks
 from pushes.text import characters
@@ -28,7 +27,6 @@ HOUR = timedelta(hours=1)
 MAX_RAW_BYTES = 65_536
 MAX_DETAIL = 300
 SAY_SECONDS = 60.0
-FIELDS = ("source", "position", "raw", "reason", "detail", "status", "created_at")
 _NEW = DeadLetterStatus.NEW.value
 _KINDS = frozenset(Kind.values)
 _said_at = -SAY_SECONDS
@@ -44,6 +42,18 @@ class Letter(NamedTuple):
     detail: str
 
 
+class Row(NamedTuple):
+    """A DeadLetter's columns, in the database's own form."""
+
+    source: str
+    position: str
+    raw: bytes
+    reason: str
+    detail: str
+    status: str
+    created_at: Any
+
+
 def keep(letters: Sequence[Letter]) -> None:
     """Store the letters as far as the hour has room for them, and count the rest."""
     if not letters:
@@ -51,16 +61,19 @@ def keep(letters: Sequence[Letter]) -> None:
     now = clocks.now()
     kept, left_out = _divided(letters, now)
     stamp = bulk.db_datetime(now)
-    rows = [(one.source, one.position, one.raw[:MAX_RAW_BYTES], one.reason, _detail(one), _NEW, stamp) for one in kept]
-    bulk.insert_rows(DeadLetter, FIELDS, rows, ignore_conflicts=True)
+    rows = [
+        Row(one.source, one.position, one.raw[:MAX_RAW_BYTES], one.reason, _detail(one), status=_NEW, created_at=stamp)
+        for one in kept
+    ]
+    bulk.insert_rows(DeadLetter, rows, ignore_conflicts=True)
     if left_out:
         _count(left_out, now)
 
 
 def not_kept(now: datetime) -> dict[str, int]:
     """How many letters of the last hour were counted only, by reason."""
-    rows = CounterRow.objects.filter(
-        granularity=CounterRow.Granularity.MINUTE, event=counters.NOT_KEPT, bucket_at__gte=now - HOUR
+    rows = MinuteCount.objects.filter(
+        granularity=MinuteCount.Granularity.MINUTE, event=counters.NOT_KEPT, bucket_at__gte=now - HOUR
     )
     found: Counter[str] = Counter()
     for reason, count in rows.values_list("reason", "count"):

@@ -1,14 +1,15 @@
 """The rows that are the truth. No sending, no decisions: those live in the stages."""
 
 from pushes.models.broadcasts import Broadcast
-from pushes.models.counters import BroadcastTally, Counter, LatencyBucket, Lease, RefusedJob
-from pushes.models.desk import ApiToken, DeadLetter
+from pushes.models.counters import BroadcastTally, LatencyBucket, Lease, MinuteCount, RefusedJob
+from pushes.models.dead_letters import DeadLetter
 from pushes.models.keys import AppKey, SuspectToken
 from pushes.models.ledger import DeliveryResult, MultiPush, PushRecord, live
 from pushes.models.log import Export, ExportPiece, LogBlock, Resend
 from pushes.models.operators import BackupCode, FailedLogin, OperatorPreferences, SecondFactor, WrongCode
 from pushes.models.people import Account, Device, DeviceEvent, DeviceTag, mask_token
 from pushes.models.rules import PushTypePolicy, policies
+from pushes.models.tokens import ApiToken
 
 __all__ = [
     "Account",
@@ -17,7 +18,6 @@ __all__ = [
     "BackupCode",
     "Broadcast",
     "BroadcastTally",
-    "Counter",
     "DeadLetter",
     "DeliveryResult",
     "Device",
@@ -29,6 +29,7 @@ __all__ = [
     "LatencyBucket",
     "Lease",
     "LogBlock",
+    "MinuteCount",
     "MultiPush",
     "OperatorPreferences",
     "PushRecord",

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from pushes.names import App, BroadcastPhase, BroadcastStatus, Platform, PushType, WindowPolicy
 
@@ -90,6 +91,10 @@ class Broadcast(models.Model):
     class Meta:
         verbose_name = _("broadcast")
         verbose_name_plural = _("broadcasts")
+        permissions = [
+            ("send_broadcast", gettext_noop("Can send, pause, resume and cancel broadcasts")),
+            ("approve_broadcast", gettext_noop("Can approve a large broadcast of someone else")),
+        ]
         ordering = ["-id"]
 
     def __str__(self) -> str:

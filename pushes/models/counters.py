@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from pushes.names import JobRefusal, Kind
 
 
-class Counter(models.Model):
+class MinuteCount(models.Model):
     """How often something happened in one minute (or, once older than a day, one hour): what charts read."""
 
     class Granularity(models.TextChoices):
@@ -23,6 +23,7 @@ class Counter(models.Model):
     count = models.PositiveBigIntegerField()
 
     class Meta:
+        db_table = "pushes_counter"
         constraints = [
             models.UniqueConstraint(
                 fields=["granularity", "bucket_at", "kind", "event", "reason", "app_key_id"], name="one_counter"
@@ -66,7 +67,7 @@ class LatencyBucket(models.Model):
 
     BOUNDS_MS = (50, 100, 250, 500, 1_000, 2_500, 5_000, 15_000, 60_000)
 
-    granularity = models.CharField(max_length=6, choices=Counter.Granularity)
+    granularity = models.CharField(max_length=6, choices=MinuteCount.Granularity)
     bucket_at = models.DateTimeField()
     kind = models.CharField(max_length=10, choices=Kind)
     le_ms = models.PositiveIntegerField()

@@ -5,9 +5,10 @@ import secrets
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from pushes import vault
-from pushes.names import App, Environment, PauseCode, Platform, ProviderKind
+from pushes.names import DEFAULT_PROVIDER, App, Environment, PauseCode, Platform, ProviderKind
 from pushes.values import Credentials
 
 
@@ -24,7 +25,7 @@ class AppKey(models.Model):
     app = models.CharField(_("app"), max_length=8, choices=App)
     platform = models.CharField(_("platform"), max_length=8, choices=Platform)
     environment = models.CharField(_("environment"), max_length=12, choices=Environment, default=Environment.PRODUCTION)
-    provider = models.CharField(_("provider"), max_length=12, choices=ProviderKind, default=ProviderKind.XINGE_V2)
+    provider = models.CharField(_("provider"), max_length=12, choices=ProviderKind, default=DEFAULT_PROVIDER)
     access_id = models.PositiveBigIntegerField(_("access ID"))
     secret_encrypted = models.TextField(_("secret (encrypted)"), editable=False)
     # What a provider refuses concerns the credentials that it was asked with: another value, other credentials.
@@ -57,6 +58,7 @@ class AppKey(models.Model):
     class Meta:
         verbose_name = _("app key")
         verbose_name_plural = _("app keys")
+        permissions = [("verify_appkey", gettext_noop("Can have the provider check an app key"))]
         ordering = ["app", "platform", "environment"]
         constraints = [models.UniqueConstraint(fields=["app", "platform", "environment"], name="one_key_per_scope")]
 

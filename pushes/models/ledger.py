@@ -3,6 +3,7 @@
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from pushes.models.broadcasts import Broadcast
 from pushes.models.fields import JsonField
@@ -58,6 +59,7 @@ class PushRecord(models.Model):
     class Meta:
         verbose_name = _("push")
         verbose_name_plural = _("pushes")
+        permissions = [("withdraw_pushrecord", gettext_noop("Can withdraw pushes that have not left"))]
         indexes = [
             models.Index(fields=["status", "created_at"], name="record_status_created"),
             models.Index(fields=["status", "kind", "shard"], name="record_status_lane"),
@@ -119,6 +121,10 @@ class DeliveryResult(models.Model):
     class Meta:
         verbose_name = _("delivery")
         verbose_name_plural = _("delivery log")
+        permissions = [
+            ("resend_deliveryresult", gettext_noop("Can send failed pushes again")),
+            ("export_deliveryresult", gettext_noop("Can export the delivery log")),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["record", "account_id", "token"], name="one_delivery_per_target")
         ]

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from pushes.models.ledger import PushRecord
 from pushes.names import ExportStatus
@@ -65,6 +66,7 @@ class Export(models.Model):
         verbose_name = _("export")
         verbose_name_plural = _("exports")
         default_permissions = ()
+        permissions = [("see_every_export", gettext_noop("Can see and fetch everybody's exports"))]
         indexes = [models.Index(fields=["status", "id"], name="export_status")]
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from pushes.models.fields import JsonField
 from pushes.names import App, DeviceEventKind, Environment, Platform, Reason
@@ -48,6 +49,10 @@ class Device(models.Model):
     class Meta:
         verbose_name = _("device")
         verbose_name_plural = _("devices")
+        permissions = [
+            ("reveal_device", gettext_noop("Can see whole device tokens")),
+            ("test_device", gettext_noop("Can send a test push to a device")),
+        ]
         constraints = [models.UniqueConstraint(fields=["token", "app"], name="one_device_per_token_and_app")]
         indexes = [models.Index(fields=["app", "is_active", "id"], name="device_app_active")]
 

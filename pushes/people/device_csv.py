@@ -9,7 +9,7 @@ none in the heading, means production. Tags are parted by blanks or |; without a
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import transaction
 
@@ -22,8 +22,6 @@ from pushes.text import characters, ids, spreadsheets
 from pushes.text.spreadsheets import SheetError, is_row_number
 
 T = TypeVar("T")
-#: A device's id, what happened to it, and the detail for its history.
-Event = tuple[int, DeviceEventKind, str]
 COLUMNS = ("account_id", "app", "platform", "environment", "token", "login_status", "push_status", "tags")
 REQUIRED = ("account_id", "app", "platform", "token")
 CHUNK = 2_000
@@ -61,6 +59,50 @@ class Parsed:
 
     rows: list[Row] = field(default_factory=list)
     bad: list[BadLine] = field(default_factory=list)
+
+
+class Event(NamedTuple):
+    """What happened to a device, and the detail for its history."""
+
+    device_id: int
+    kind: DeviceEventKind
+    detail: str
+
+
+class _AccountRow(NamedTuple):
+    """An Account's columns, in the database's own form."""
+
+    account_id: str
+    created_at: Any
+    updated_at: Any
+    login_status: int = 1
+    push_status: int = 1
+    muted_conversations: str = "[]"
+    blocked_accounts: str = "[]"
+
+
+class _DeviceRow(NamedTuple):
+    """A Device's columns, in the database's own form."""
+
+    account_id: str
+    app: str
+    platform: str
+    environment: str
+    token: str
+    created_at: Any
+    seen_at: Any
+    is_active: bool = True
+    deactivated_reason: str = ""
+
+
+class _EventRow(NamedTuple):
+    """A DeviceEvent's columns, in the database's own form."""
+
+    device_id: int
+    event: str
+    detail: str
+    created_at: Any
+    reason: str = ""
 
 
 class _BadLineError(ValueError):
@@ -208,17 +250,8 @@ def _store_accounts(rows: Sequence[Row]) -> int:
     wanted = {row.registration.account_id for row in rows}
     missing = wanted - set(Account.objects.filter(pk__in=wanted).values_list("pk", flat=True))
     now = bulk.db_datetime(clocks.now())
-    fields = (
-        "account_id",
-        "login_status",
-        "push_status",
-        "muted_conversations",
-        "blocked_accounts",
-        "created_at",
-        "updated_at",
-    )
-    accounts = [(account_id, 1, 1, "[]", "[]", now, now) for account_id in sorted(missing)]
-    bulk.insert_rows(Account, fields, accounts, ignore_conflicts=True)
+    accounts = [_AccountRow(account_id, created_at=now, updated_at=now) for account_id in sorted(missing)]
+    bulk.insert_rows(Account, accounts, ignore_conflicts=True)
     for column in ("login_status", "push_status"):
         for value in (0, 1):
             chosen = [row.registration.account_id for row in rows if getattr(row, column) == value]
@@ -243,14 +276,11 @@ def _store_devices(wanted: Sequence[Registration]) -> Counter[str]:
             events.append(event)
     Device.objects.bulk_update(changed, UPDATED, batch_size=500)
     # They were the former users' tags.
-    tags.replace({device_id: () for device_id, event, _ in events if event is DeviceEventKind.MOVED})
+    tags.replace({event.device_id: () for event in events if event.kind is DeviceEventKind.MOVED})
     now = bulk.db_datetime(clocks.now())
-    bulk.insert_rows(
-        DeviceEvent,
-        ("device", "event", "reason", "detail", "created_at"),
-        [(device_id, event.value, "", f"{detail} (import)"[:200], now) for device_id, event, detail in events],
-    )
-    counts = Counter(event.value for _, event, _ in events)
+    rows = [_EventRow(one.device_id, one.kind.value, f"{one.detail} (import)"[:200], created_at=now) for one in events]
+    bulk.insert_rows(DeviceEvent, rows)
+    counts = Counter(event.kind.value for event in events)
     counts["unchanged"] = len(wanted) - len(events)
     return counts
 
@@ -267,21 +297,28 @@ def _change(device: Device, item: Registration) -> Event | None:
         event, detail = DeviceEventKind.REGISTERED, "platform or environment corrected"
     device.account_id, device.platform, device.environment = item.account_id, item.platform, item.environment
     revive(device)
-    return device.pk, event, detail
+    return Event(device.pk, event, detail)
 
 
 def _insert(fresh: Sequence[Registration]) -> list[Event]:
     now = bulk.db_datetime(clocks.now())
-    fields = ("account", "app", "platform", "environment", "token", "is_active", "deactivated_reason")
     rows = [
-        (item.account_id, item.app.value, item.platform.value, item.environment.value, item.token, True, "", now, now)
+        _DeviceRow(
+            account_id=item.account_id,
+            app=item.app.value,
+            platform=item.platform.value,
+            environment=item.environment.value,
+            token=item.token,
+            created_at=now,
+            seen_at=now,
+        )
         for item in fresh
     ]
-    bulk.insert_rows(Device, (*fields, "created_at", "seen_at"), rows)
+    bulk.insert_rows(Device, rows)
     owners = {(item.token, item.app.value): item.account_id for item in fresh}
     stored = Device.objects.filter(token__in=[item.token for item in fresh]).values_list("pk", "token", "app")
     return [
-        (pk, DeviceEventKind.REGISTERED, f"to {owners[token, app]}")
+        Event(pk, DeviceEventKind.REGISTERED, f"to {owners[token, app]}")
         for pk, token, app in stored
         if (token, app) in owners
     ]

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from django.db import transaction
 
@@ -14,6 +15,14 @@ MAX_TAG = 32
 MAX_TAGS = 20
 ACCEPTED = f"1 to {MAX_TAG} letters, digits, Chinese characters, or _ - . :"
 _TAG = re.compile(rf"[\w.:-]{{1,{MAX_TAG}}}")
+
+
+class _Row(NamedTuple):
+    """A DeviceTag's columns."""
+
+    device_id: int
+    app: str
+    tag: str
 
 
 class InvalidTagError(ValueError):
@@ -56,11 +65,11 @@ def replace(wanted: Mapping[int, Iterable[str]]) -> int:
         for device_id, tag in DeviceTag.objects.filter(device_id__in=apps).values_list("device_id", "tag"):
             found[device_id].add(tag)
         gone = [(pk, tag) for pk in apps for tag in found[pk] - set(wanted[pk])]
-        new = [(pk, apps[pk], tag) for pk in apps for tag in sorted(set(wanted[pk]) - found[pk])]
+        new = [_Row(pk, apps[pk], tag) for pk in apps for tag in sorted(set(wanted[pk]) - found[pk])]
         for tag in {tag for _, tag in gone}:
             DeviceTag.objects.filter(tag=tag, device_id__in=[pk for pk, other in gone if other == tag]).delete()
-        bulk.insert_rows(DeviceTag, ("device", "app", "tag"), new, ignore_conflicts=True)
-    return len({pk for pk, _ in gone} | {pk for pk, _, _ in new})
+        bulk.insert_rows(DeviceTag, new, ignore_conflicts=True)
+    return len({pk for pk, _ in gone} | {row.device_id for row in new})
 
 
 def change(device_ids: Iterable[int], *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> int:

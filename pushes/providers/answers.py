@@ -3,12 +3,15 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from pushes.names import Reason
+from pushes.providers import meanings
 from pushes.providers.base import Answer, HttpResponse, TransportFailure
+from pushes.providers.meanings import Meaning
 from pushes.text import characters, exact_json
 from pushes.values import Outcome, Scope, Verdict
 
@@ -16,19 +19,27 @@ MAX_TEXT = 200
 #: The longest pause that a provider may ask for; more is taken for a mistake.
 MAX_RETRY_AFTER_SECONDS = 3600.0
 
-
 #: A server that answers so is not the endpoint of the key; every push would end like this one.
-NOT_THE_ENDPOINT = frozenset({*range(100, 200), *range(300, 400), 401, 403, 404, 405, 410})
+NOT_THE_ENDPOINT = frozenset({*range(100, 200), *range(300, 400), 404, 405, 410})
+#: The key is not good enough for a server that answers so, for this push and every other.
+UNAUTHORISED = frozenset({401, 403})
 #: The server says that it did not take the request.
 NOT_TAKEN = frozenset({408, 425})
 #: Of these the status alone counts, whatever the body says.
-STATUS_COUNTS = NOT_THE_ENDPOINT | NOT_TAKEN | {429}
+STATUS_COUNTS = NOT_THE_ENDPOINT | UNAUTHORISED | NOT_TAKEN | {429}
 #: What is shown of an answer: no longer than the column, and none of the markup that a proxy's error page has.
 _TAG = re.compile(r"</?[A-Za-z!?][^<>]*>?")
 _PUSH_ID = re.compile(r"[\w.:+/=-]*", re.ASCII)
 
 
-def parse(answer: Answer, codes: Sequence[str] = (), words: Sequence[str] = ()) -> Mapping[str, Any] | Outcome:
+class Said(NamedTuple):
+    """An answer that the provider's own code explains: the status it came with, and its JSON object."""
+
+    http_status: int
+    fields: Mapping[str, Any]
+
+
+def parse(answer: Answer, codes: Sequence[str] = (), words: Sequence[str] = ()) -> Said | Outcome:
     """The JSON object of an answer that the provider's own code explains, or what became of the call without one.
 
     `codes` and `words` are the names under which the provider gives its code and its words for it. A request that
@@ -39,11 +50,15 @@ def parse(answer: Answer, codes: Sequence[str] = (), words: Sequence[str] = ()) 
         return _without_answer(answer)
     found, is_success = _object(answer.body), 200 <= answer.status < 300
     if found is not None and (is_success or _explains(answer.status, found, codes)):
-        return found
+        return Said(answer.status, found)
     if is_success:
-        text = f"HTTP {answer.status} without a readable answer"
-        return Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER, text=text, http_status=answer.status)
+        return unreadable(answer.status, f"HTTP {answer.status} without a readable answer")
     return _refused(answer, shorten(_first(found or {}, words)))
+
+
+def unreadable(http_status: int, text: str) -> Outcome:
+    """A success that does not say of what."""
+    return meanings.NO_ANSWER.outcome(http_status, None, text)
 
 
 def _explains(status: int, found: Mapping[str, Any], codes: Sequence[str]) -> bool:
@@ -92,27 +107,28 @@ def _without_answer(failure: TransportFailure) -> Outcome:
 
 
 def _refused(answer: HttpResponse, words: str) -> Outcome:
-    verdict, reason, scope = _meaning(answer.status)
     said = ": ".join(filter(None, (f"HTTP {answer.status} {_phrase(answer.status)}".strip(), words)))
     text = characters.shorten(said, MAX_TEXT)
     wish = retry_after(answer.headers) if answer.status in (429, 503) else None
-    return Outcome(verdict, reason, scope, answer.status, text, retry_after_seconds=wish, http_status=answer.status)
+    return replace(_meaning(answer.status).outcome(answer.status, None, text), retry_after_seconds=wish)
 
 
-def _meaning(status: int) -> tuple[Verdict, Reason, Scope]:
+def _meaning(status: int) -> Meaning:
     """What a status that is no success says by itself."""
     if status == 429:
-        return Verdict.RETRY, Reason.THROTTLED, Scope.KEY
+        return meanings.THROTTLED
     if status == 503:
-        return Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.KEY
+        return meanings.BUSY
     if status in NOT_TAKEN:
-        return Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.TARGET
+        return meanings.TRY_AGAIN
+    if status in UNAUTHORISED:
+        return meanings.BAD_CREDENTIALS
     if status in NOT_THE_ENDPOINT:
-        return Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY
+        return meanings.NOT_THE_ENDPOINT
     if 400 <= status < 500:
-        return Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE
+        return meanings.BAD_MESSAGE
     # The server failed, or one on the way to it: neither says whether the push was done.
-    return Verdict.UNKNOWN, Reason.PROVIDER_ERROR, Scope.TARGET
+    return meanings.SERVER_ERROR
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from pushes.names import ProviderKind
+from django.utils.translation import gettext as _
+
+from pushes.names import Platform, ProviderKind
 from pushes.values import Credentials, Notification, Outcome
 
 
@@ -52,26 +54,33 @@ class PreparedMessage:
 
     credentials: Credentials
     body: str = field(repr=False)
-    expire_seconds: int = 0
 
 
 class Provider(ABC):
-    """One provider's protocol.
+    """One provider's protocol, and all that the platform knows of the provider.
 
-    `now` is always Unix seconds, passed in, since signatures contain it. `list_limit` is the greatest
-    number of tokens in one `to_list` call; 0 means that the provider has no such call. Where
-    `lists_need_creation` is False, `to_list` takes an empty push id and `create_list` raises UnsupportedCallError.
-    Where `lists_name_bad_tokens` is False, an accepted list says nothing about the tokens in it; after one of
-    `refused_list_codes`, nothing of a list was pushed, and each of its tokens must be asked alone. `own_urls` are where
-    the vendor itself answers, each with its scheme and port: other places must be named by PROVIDER_HOSTS.
+    `now` is always Unix seconds, passed in, since signatures contain it. `max_message_bytes` bounds a message in the
+    provider's format, `min_expire_seconds` and `max_expire_seconds` how long it is kept for a phone that is off.
+    `list_limit` is the greatest number of tokens in one `to_list` call; 0 means that the provider has no such call.
+    Where `lists_need_creation` is False, `to_list` takes an empty push id and `create_list` raises
+    UnsupportedCallError. Where `lists_name_bad_tokens` is False, an accepted list says nothing about the tokens in
+    it; after one of `refused_list_codes`, nothing of a list was pushed, and each of its tokens must be asked alone.
+    `own_urls` are where the vendor itself answers, each with its scheme and port: other places must be named by
+    PROVIDER_HOSTS. `access_id_spans` are the numbers that the vendor gives to the apps of each platform; of two that
+    overlap the first counts. Where `reaches_phones` is False, pushes only seem to be sent.
     """
 
     kind: ClassVar[ProviderKind]
+    max_message_bytes: ClassVar[int]
+    min_expire_seconds: ClassVar[int] = 1
+    max_expire_seconds: ClassVar[int]
+    reaches_phones: ClassVar[bool] = True
     list_limit: ClassVar[int] = 0
     lists_need_creation: ClassVar[bool] = True
     lists_name_bad_tokens: ClassVar[bool] = False
     refused_list_codes: ClassVar[frozenset[int]] = frozenset()
     own_urls: ClassVar[tuple[str, ...]] = ()
+    access_id_spans: ClassVar[tuple[tuple[range, Platform], ...]] = ()
     #: Where calls of keys without an endpoint URL go.
     default_url: str
 
@@ -93,13 +102,36 @@ class Provider(ABC):
         """A created message to at most `list_limit` devices."""
 
     @abstractmethod
-    def to_all(self, message: PreparedMessage, *, now: int) -> HttpRequest:
-        """One message to every device of the app that the key belongs to."""
-
-    @abstractmethod
     def check(self, credentials: Credentials, *, now: int) -> HttpRequest:
         """A signed call that changes nothing and pushes nothing."""
 
     @abstractmethod
     def read(self, answer: Answer) -> Outcome:
         """What the answer to any of the calls above means for the caller. Never raises."""
+
+    def expire_seconds(self, notification: Notification) -> int:
+        """For how long the provider is asked to keep the notification, within what it can."""
+        return max(self.min_expire_seconds, min(notification.expire_seconds, self.max_expire_seconds))
+
+    def secret_fault(self, secret: str) -> str:
+        """What shows that `secret` was not copied whole, in the reader's language; "" when nothing does. Never
+        repeats the secret."""
+        if secret.isascii() and secret.isprintable() and " " not in secret:
+            return ""
+        return _("The secret contains spaces or characters that no provider uses. Copy it again.")
+
+    @classmethod
+    def platform_of(cls, access_id: int) -> Platform | None:
+        """The platform whose apps the provider numbers so; None where the number does not tell."""
+        return next((platform for span, platform in cls.access_id_spans if access_id in span), None)
+
+    def doubt(self, access_id: int, platform: Platform) -> str:
+        """Why this access id can hardly be right for a key of this platform, in the reader's language; "" when nothing
+        speaks against it. A doubt is a warning, not an error: a gateway may number its apps as it likes."""
+        found = self.platform_of(access_id)
+        words = {"access_id": access_id, "platform": platform.label}
+        if found in (None, platform):
+            return ""
+        if found is Platform.IOS:
+            return _("%(access_id)s is the access ID of an iOS app, but this key is for %(platform)s.") % words
+        return _("%(access_id)s is the access ID of an Android app, but this key is for %(platform)s.") % words

@@ -1,4 +1,4 @@
-"""The only sockets to providers: a window of concurrent calls, and a few calls at once.
+"""The only sockets to providers: a window of concurrent calls.
 
 `HttpWindow` is libcurl's multi interface, because a call through it costs a thirtieth of what one of a common client
 costs, and because its time-out is for the whole of a call, however slowly the bytes come. What the rest of the
@@ -7,24 +7,18 @@ for a request of which not one byte was written.
 """
 
 import contextlib
-import io
 import os
 import select
 import socket
-import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Protocol
+from collections.abc import Hashable
+from typing import Any
 
-import certifi
 import pycurl
 
-from pushes.providers.base import Answer, HttpRequest, HttpResponse, TransportFailure
-from pushes.providers.headers import HeaderLines
+from pushes.providers.base import Answer, HttpRequest
+from pushes.providers.http_slot import MAX_ANSWER_BYTES, Guard, Slot
 
-MAX_ANSWER_BYTES = 64 * 1024
-# Shorter than the idle time-out of common servers, so that a kept connection is rarely one that is just closing.
-MAX_IDLE_SECONDS = 45
 # libcurl looks whether its kept connections are still open only once a second; we look when we were away this long.
 LOOK_AGAIN_SECONDS = 0.002
 _CLOSED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
@@ -39,132 +33,6 @@ _STALE = {pycurl.E_SEND_ERROR, pycurl.E_SEND_FAIL_REWIND}
 _IDLE = 0
 _IN_USE = 1
 CONNECT_SECONDS = 3.0
-#: libcurl ends a call at its time-out; this much later we do.
-_LATE_SECONDS = 0.25
-
-
-class ConnectionRule(Protocol):
-    """What a call's connections may lead to."""
-
-    def fault(self, address: str) -> str:
-        """Why no connection to this IP address may be opened; "" when it may."""
-
-
-#: The rule for the connections to an URL. Raises ValueError for one that may not be called at all.
-Guard = Callable[[str], ConnectionRule]
-
-
-class _Descriptor:
-    """A socket for pycurl, which makes a copy of its own of the descriptor."""
-
-    def __init__(self, address: Any) -> None:
-        self._number = socket.socket(address.family, address.socktype, address.protocol).detach()
-
-    def fileno(self) -> int:
-        return self._number
-
-    def __del__(self) -> None:
-        os.close(self._number)
-
-
-def ca_file() -> str:
-    """The certificate authorities we trust: SSL_CERT_FILE for a private one, or Mozilla's list."""
-    return os.environ.get("SSL_CERT_FILE") or certifi.where()
-
-
-class _Slot:
-    """One reusable easy handle with what it sends and receives."""
-
-    __slots__ = (
-        "body",
-        "chunks",
-        "curl",
-        "guard",
-        "header_list",
-        "is_repeated",
-        "lines",
-        "objection",
-        "rule",
-        "tag",
-        "url",
-    )
-
-    def __init__(self, connect_timeout_seconds: float, timeout_seconds: float, guard: Guard | None) -> None:
-        self.guard = guard
-        self.rule: ConnectionRule | None = None
-        self.objection = ""
-        self.tag: Hashable = None
-        self.url = ""
-        self.header_list: tuple[str, ...] | None = None
-        self.is_repeated = False
-        self.body = io.BytesIO()
-        self.chunks: list[bytes] = []
-        self.lines: list[bytes] = []
-        self.curl = curl = pycurl.Curl()
-        curl.slot = self
-        curl.setopt(pycurl.NOSIGNAL, 1)
-        curl.setopt(pycurl.POST, 1)
-        curl.setopt(pycurl.FOLLOWLOCATION, 0)
-        curl.setopt(pycurl.PROXY, "")  # an empty name also turns the environment's proxies off
-        curl.setopt(pycurl.NETRC, pycurl.NETRC_IGNORED)
-        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
-        curl.setopt(pycurl.CAINFO, ca_file())
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(connect_timeout_seconds * 1000)))
-        curl.setopt(pycurl.TIMEOUT_MS, max(1, int(timeout_seconds * 1000)))
-        curl.setopt(pycurl.MAXAGE_CONN, MAX_IDLE_SECONDS)
-        curl.setopt(pycurl.MAXFILESIZE, MAX_ANSWER_BYTES)
-        curl.setopt(pycurl.TCP_KEEPALIVE, 1)
-        if guard is not None:
-            curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
-
-    def _open(self, _purpose: int, address: Any) -> Any:
-        """Asked for every connection: a name may lead elsewhere by now than when it was typed in."""
-        self.objection = self.rule.fault(str(address.addr[0])) if self.rule else ""
-        return pycurl.SOCKET_BAD if self.objection else _Descriptor(address)
-
-    def arm(self, tag: Hashable, request: HttpRequest) -> None:
-        curl = self.curl
-        self.tag, self.objection = tag, ""
-        if request.url != self.url:
-            if self.guard is not None:
-                self.rule = self.guard(request.url)
-            curl.setopt(pycurl.URL, request.url)
-            # Ask before opening a second TLS connection whether the first can carry everything (HTTP/2).
-            curl.setopt(pycurl.PIPEWAIT, 1 if request.url.startswith("https:") else 0)
-            self.url = request.url
-        if request.headers != self.header_list:
-            # Without an Expect header libcurl never waits for "100 Continue".
-            curl.setopt(pycurl.HTTPHEADER, ["Expect:", *request.headers])
-            self.header_list = request.headers
-        self.chunks, self.lines = [], []
-        curl.setopt(pycurl.WRITEFUNCTION, self.chunks.append)
-        curl.setopt(pycurl.HEADERFUNCTION, self.lines.append)
-        # Through a reader and not as POSTFIELDS: when a kept connection closes before the first byte of an answer,
-        # libcurl sends the request again on a new one, although the server may have acted on it. A reader that
-        # cannot be rewound makes it give up instead (E_SEND_FAIL_REWIND).
-        self.body = io.BytesIO(request.body)
-        curl.setopt(pycurl.READFUNCTION, self.body.read)
-        curl.setopt(pycurl.POSTFIELDSIZE, len(request.body))
-        if self.is_repeated:
-            self.is_repeated = False
-            curl.setopt(pycurl.FRESH_CONNECT, 0)
-
-    def repeat(self) -> None:
-        """Once more, on a new connection."""
-        self.is_repeated = True
-        self.body.seek(0)
-        self.chunks.clear()
-        self.lines.clear()
-        self.curl.setopt(pycurl.FRESH_CONNECT, 1)
-
-    def answer(self) -> HttpResponse:
-        return HttpResponse(self.curl.getinfo(pycurl.RESPONSE_CODE), b"".join(self.chunks), HeaderLines(self.lines))
-
-    def failure(self, text: str) -> TransportFailure:
-        """libcurl counts the bytes of a request as it hands them to the socket, handshakes not among them."""
-        was_sent = self.curl.getinfo(pycurl.REQUEST_SIZE) > 0 or self.curl.getinfo(pycurl.SIZE_UPLOAD_T) > 0
-        return TransportFailure(was_sent, self.objection or text)
 
 
 class HttpWindow:
@@ -185,7 +53,7 @@ class HttpWindow:
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency={concurrency!r}: at least 1 is needed")
-        self._slots = [_Slot(connect_timeout_seconds, timeout_seconds, guard) for _ in range(concurrency)]
+        self._slots = [Slot(connect_timeout_seconds, timeout_seconds, guard) for _ in range(concurrency)]
         self._free = list(self._slots)
         self._epoll = select.epoll()
         self._watched: dict[int, int] = {}
@@ -323,13 +191,13 @@ class HttpWindow:
                 self._release(curl.slot)
         return done
 
-    def _repeat(self, slot: _Slot) -> None:
+    def _repeat(self, slot: Slot) -> None:
         """The kept connection was closed, and nothing of the request left: a new connection will do."""
         self._multi.remove_handle(slot.curl)
         slot.repeat()
         self._multi.add_handle(slot.curl)
 
-    def _release(self, slot: _Slot) -> None:
+    def _release(self, slot: Slot) -> None:
         self._multi.remove_handle(slot.curl)
         self._free.append(slot)
 
@@ -340,37 +208,3 @@ def _words(curl: pycurl.Curl, code: int, text: str) -> str:
     if code == pycurl.E_COULDNT_CONNECT and (number := curl.getinfo(pycurl.OS_ERRNO)):
         return os.strerror(number)
     return f"{text or 'the call failed'} (libcurl error {code})"
-
-
-def call(request: HttpRequest, timeout_seconds: float, guard: Guard | None = None) -> Answer:
-    """One request on a connection of its own, for calls that are made once in a while; see `calls`."""
-    return calls([request], timeout_seconds, guard)[0]
-
-
-def calls(requests: Sequence[HttpRequest], timeout_seconds: float, guard: Guard | None = None) -> list[Answer]:
-    """The answers to a few requests that are made at once, in their order.
-
-    `timeout_seconds` bounds all of it: name look-up, handshakes, waiting for every byte of head and body.
-    """
-    window = HttpWindow(max(1, len(requests)), timeout_seconds, min(CONNECT_SECONDS, timeout_seconds), guard)
-    deadline = time.monotonic() + timeout_seconds + _LATE_SECONDS
-    try:
-        found = _added(window, requests)
-        while window.in_flight and time.monotonic() < deadline:
-            found.update(window.collect(deadline - time.monotonic()))
-    finally:
-        # Closing waits for a name look-up that hangs, for as long as the system's resolver likes.
-        threading.Thread(target=window.close, name="close-window", daemon=True).start()
-    silent = TransportFailure(True, "the call did not end in time")
-    return [found.get(number, silent) for number in range(len(requests))]
-
-
-def _added(window: HttpWindow, requests: Sequence[HttpRequest]) -> dict[Any, Answer]:
-    """The answers to those requests that cannot be made at all."""
-    refused: dict[Any, Answer] = {}
-    for number, request in enumerate(requests):
-        try:
-            window.add(number, request)
-        except ValueError as error:
-            refused[number] = TransportFailure(False, str(error))
-    return refused

@@ -2,13 +2,14 @@
 
 from functools import cache
 
-from django.conf import settings
-
 from pushes.names import ProviderKind
 from pushes.providers.base import Provider
 from pushes.providers.sandbox import SandboxProvider
 from pushes.providers.tpns import Tpns
 from pushes.providers.xinge_v2 import XingeV2
+
+#: Every provider there is.
+PROVIDERS: tuple[type[Provider], ...] = (XingeV2, Tpns, SandboxProvider)
 
 
 class UnknownProviderError(LookupError):
@@ -18,15 +19,22 @@ class UnknownProviderError(LookupError):
 @cache
 def provider(kind: str) -> Provider:
     """The provider of `kind`. Raises UnknownProviderError."""
-    if kind == ProviderKind.XINGE_V2:
-        return XingeV2()
-    if kind == ProviderKind.TPNS:
-        return Tpns()
-    if kind == ProviderKind.SANDBOX:
-        return SandboxProvider(settings.SANDBOX_URL)
+    for known in PROVIDERS:
+        if known.kind == kind:
+            return known()
     raise UnknownProviderError(f"provider={kind!r} is unknown: it must be one of {', '.join(ProviderKind.values)}")
 
 
 def own_urls() -> tuple[str, ...]:
     """Where the vendors themselves answer, of every kind."""
-    return (*XingeV2.own_urls, *Tpns.own_urls)
+    return tuple(url for known in PROVIDERS for url in known.own_urls)
+
+
+def max_message_bytes() -> int:
+    """How large a message may be that no provider has to cut."""
+    return min(known.max_message_bytes for known in PROVIDERS)
+
+
+def sandbox_kinds() -> tuple[ProviderKind, ...]:
+    """The kinds whose pushes reach no phone."""
+    return tuple(known.kind for known in PROVIDERS if not known.reaches_phones)

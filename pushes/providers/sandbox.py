@@ -2,10 +2,22 @@
 
 from typing import ClassVar
 
-from pushes.names import ProviderKind
-from pushes.providers.xinge_v2 import XingeV2
+from django.conf import settings
+
+from pushes.names import Platform, ProviderKind
+from pushes.providers.tpns import Tpns
+from pushes.providers.xinge_v2 import XingeProtocol
 
 
-class SandboxProvider(XingeV2):
+class SandboxProvider(XingeProtocol):
+    """Takes the keys of all vendors, so that one can be tried with its own access id and secret."""
+
     kind: ClassVar[ProviderKind] = ProviderKind.SANDBOX
-    own_urls: ClassVar[tuple[str, ...]] = ()
+    reaches_phones: ClassVar[bool] = False
+    access_id_spans: ClassVar[tuple[tuple[range, Platform], ...]] = (
+        *Tpns.access_id_spans,
+        *XingeProtocol.access_id_spans,
+    )
+
+    def __init__(self) -> None:
+        super().__init__(settings.SANDBOX_URL)

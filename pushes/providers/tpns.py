@@ -6,7 +6,9 @@ import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from pushes.names import Environment, Platform, ProviderKind, Reason
+from django.utils.translation import gettext as _
+
+from pushes.names import Environment, Platform, ProviderKind
 from pushes.providers import answers, tpns_codes
 from pushes.providers.base import (
     Answer,
@@ -17,12 +19,10 @@ from pushes.providers.base import (
     UnsupportedCallError,
 )
 from pushes.providers.text import clean, encoded_size, fit, to_json
-from pushes.values import Credentials, Notification, Outcome, Verdict
+from pushes.values import Credentials, Notification, Outcome
 
 DEFAULT_URL = "https://api.tpns.tencent.com"
 MAX_MESSAGE_BYTES = 4096
-MIN_EXPIRE_SECONDS = 800
-MAX_EXPIRE_SECONDS = 259_200
 PUSH_PATH = "/v3/push/app"
 #: A query that exists for reading only; asked for an account that nobody has.
 CHECK_PATH = "/v3/device/account/query"
@@ -40,6 +40,9 @@ def sign(timestamp: int | str, access_id: int | str, body: str, secret: str) -> 
 
 class Tpns(Provider):
     kind: ClassVar[ProviderKind] = ProviderKind.TPNS
+    max_message_bytes: ClassVar[int] = MAX_MESSAGE_BYTES
+    min_expire_seconds: ClassVar[int] = 800
+    max_expire_seconds: ClassVar[int] = 259_200
     list_limit: ClassVar[int] = 1000
     lists_need_creation: ClassVar[bool] = False
     lists_name_bad_tokens: ClassVar[bool] = True
@@ -50,19 +53,22 @@ class Tpns(Provider):
         "https://api.tpns.hk.tencent.com",
         "https://api.tpns.sgp.tencent.com",
     )
+    access_id_spans: ClassVar[tuple[tuple[range, Platform], ...]] = (
+        (range(1_500_000_000, 1_600_000_000), Platform.ANDROID),
+        (range(1_600_000_000, 1_700_000_000), Platform.IOS),
+    )
 
     def __init__(self, default_url: str = DEFAULT_URL) -> None:
         self.default_url = default_url
 
     def prepare(self, credentials: Credentials, notification: Notification) -> PreparedMessage:
         """The body holds everything of the call but its audience."""
-        expire_seconds = max(MIN_EXPIRE_SECONDS, min(notification.expire_seconds, MAX_EXPIRE_SECONDS))
         is_ios = credentials.platform == Platform.IOS
-        body = f'"message_type":"notify","expire_time":{expire_seconds},'
+        body = f'"message_type":"notify","expire_time":{self.expire_seconds(notification)},'
         if is_ios:
             name = "product" if credentials.environment == Environment.PRODUCTION else "dev"
             body += f'"environment":"{name}",'
-        return PreparedMessage(credentials, f'{body}"message":{_message(notification, is_ios)}}}', expire_seconds)
+        return PreparedMessage(credentials, f'{body}"message":{_message(notification, is_ios)}}}')
 
     def to_device(self, message: PreparedMessage, token: str, *, now: int) -> HttpRequest:
         body = f'{{"audience_type":"token","token_list":{to_json([token])},{message.body}'
@@ -83,22 +89,28 @@ class Tpns(Provider):
         audience = f'"audience_type":"token_list","token_list":{to_json(list(tokens))},"ignore_invalid_token":1'
         return self._request(message.credentials, PUSH_PATH, f"{{{audience},{message.body}", now)
 
-    def to_all(self, message: PreparedMessage, *, now: int) -> HttpRequest:
-        return self._request(message.credentials, PUSH_PATH, f'{{"audience_type":"all",{message.body}', now)
-
     def check(self, credentials: Credentials, *, now: int) -> HttpRequest:
         return self._request(credentials, CHECK_PATH, CHECK_BODY, now)
 
     def read(self, answer: Answer) -> Outcome:
-        parsed = answers.parse(answer, codes=("ret_code", "retCode"), words=("err_msg", "errMsg"))
-        if isinstance(parsed, Outcome):
-            return parsed
-        code = answers.code_of(parsed.get("ret_code", parsed.get("retCode")))
+        said = answers.parse(answer, codes=("ret_code", "retCode"), words=("err_msg", "errMsg"))
+        if isinstance(said, Outcome):
+            return said
+        status, fields = said
+        code = answers.code_of(fields.get("ret_code", fields.get("retCode")))
         if code is None:
-            return Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER, text="the answer has no ret_code")
-        text = str(parsed.get("err_msg", parsed.get("errMsg", "")))
-        push_id = answers.push_id_of(parsed.get("push_id") or "")
-        return tpns_codes.outcome(code, answers.shorten(text), push_id, _invalid(parsed))
+            return answers.unreadable(status, "the answer has no ret_code")
+        text = answers.shorten(fields.get("err_msg", fields.get("errMsg", "")))
+        push_id = answers.push_id_of(fields.get("push_id") or "")
+        return tpns_codes.meaning(code).outcome(status, code, text, push_id, _invalid(fields))
+
+    def doubt(self, access_id: int, platform: Platform) -> str:
+        if self.platform_of(access_id) is None:
+            words = {"access_id": access_id}
+            return (
+                _("%(access_id)s is not a valid TPNS access ID: those have ten digits and begin with 15 or 16.") % words
+            )
+        return super().doubt(access_id, platform)
 
     def _request(self, credentials: Credentials, path: str, body: str, now: int) -> HttpRequest:
         url = (credentials.endpoint_url or self.default_url).rstrip("/") + path
@@ -111,10 +123,10 @@ class Tpns(Provider):
         return HttpRequest(url, body.encode(), headers)
 
 
-def _invalid(parsed: Mapping[str, Any]) -> tuple[str, ...]:
+def _invalid(fields: Mapping[str, Any]) -> tuple[str, ...]:
     """The tokens of a list that the provider skipped because it does not know them."""
     for key in INVALID_LIST_KEYS:
-        found = parsed.get(key)
+        found = fields.get(key)
         if isinstance(found, list):
             return tuple(str(item.get("token", "")) if isinstance(item, dict) else str(item) for item in found)
     return ()

@@ -1,54 +1,54 @@
 """The `ret_code`s of TPNS and what each means for the caller."""
 
-from pushes.names import Reason
-from pushes.values import Outcome, Scope, Verdict
+from pushes.providers.meanings import (
+    ACCEPTED,
+    APP_CLOSED,
+    BAD_CERTIFICATE,
+    BAD_CREDENTIALS,
+    BAD_MESSAGE,
+    BAD_TOKEN,
+    NO_DEVICE,
+    THROTTLED,
+    TRY_AGAIN,
+    Meaning,
+)
 
-_Meaning = tuple[Verdict, Reason | None, Scope]
-_ACCEPTED: _Meaning = (Verdict.ACCEPTED, None, Scope.TARGET)
-_TOKEN: _Meaning = (Verdict.BAD_TARGET, Reason.BAD_TOKEN, Scope.TARGET)
-_NO_DEVICE: _Meaning = (Verdict.FAILED, Reason.NO_DEVICE, Scope.TARGET)
-_PARAM: _Meaning = (Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE)
-_AUTH: _Meaning = (Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY)
-_THROTTLE: _Meaning = (Verdict.RETRY, Reason.THROTTLED, Scope.KEY)
-_RETRY: _Meaning = (Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.TARGET)
-
-MEANINGS: dict[int, _Meaning] = {
-    0: _ACCEPTED,
-    1008001: _PARAM,
-    1008002: _PARAM,
-    1008003: _AUTH,
-    1008004: _RETRY,
-    1008006: _TOKEN,
-    1008007: _PARAM,
-    1008011: _RETRY,
-    1008012: _PARAM,
-    1008013: _AUTH,  # certificate
-    1008015: _PARAM,
-    1008016: _PARAM,
-    1008019: _PARAM,
-    1008020: _AUTH,  # 20 to 23: certificate
-    1008021: _AUTH,
-    1008022: _AUTH,
-    1008023: _AUTH,
-    1008026: _ACCEPTED,  # a list of which a part failed
-    1008027: _RETRY,
-    1008028: _THROTTLE,
-    1008029: _TOKEN,
-    1008030: _AUTH,  # the app is not paid for
-    1008031: _AUTH,  # expired or destroyed
-    1008035: _AUTH,  # wrong access id or access point
-    1010001: _AUTH,  # no resources
-    10010005: _NO_DEVICE,  # not known as a token's error for sure, so no token is dropped for it
-    10010012: _PARAM,
-    10010018: _ACCEPTED,  # the same push again: it is done already
-    10030002: _AUTH,
-    10110008: _NO_DEVICE,
+MEANINGS: dict[int, Meaning] = {
+    0: ACCEPTED,
+    1008001: BAD_MESSAGE,
+    1008002: BAD_MESSAGE,
+    1008003: BAD_CREDENTIALS,
+    1008004: TRY_AGAIN,
+    1008006: BAD_TOKEN,
+    1008007: BAD_MESSAGE,
+    1008011: TRY_AGAIN,
+    1008012: BAD_MESSAGE,
+    1008013: BAD_CERTIFICATE,
+    1008015: BAD_MESSAGE,
+    1008016: BAD_MESSAGE,
+    1008019: BAD_MESSAGE,
+    1008020: BAD_CERTIFICATE,
+    1008021: BAD_CERTIFICATE,
+    1008022: BAD_CERTIFICATE,
+    1008023: BAD_CERTIFICATE,
+    1008026: ACCEPTED,  # a list of which a part failed
+    1008027: TRY_AGAIN,
+    1008028: THROTTLED,
+    1008029: BAD_TOKEN,
+    1008030: APP_CLOSED,  # the app is not paid for
+    1008031: APP_CLOSED,  # expired or destroyed
+    1008035: BAD_CREDENTIALS,  # wrong access id or access point
+    1010001: APP_CLOSED,  # no resources
+    10010005: NO_DEVICE,  # not known as a token's error for sure, so no token is dropped for it
+    10010012: BAD_MESSAGE,
+    10010018: ACCEPTED,  # the same push again: it is done already
+    10030002: BAD_CREDENTIALS,
+    10110008: NO_DEVICE,
 }
 #: A list of which no token was pushed to, without a word why: asked one by one, each says it.
 LIST_FAILED = 1008027
 
 
-def outcome(code: int, text: str, push_id: str, bad_tokens: tuple[str, ...]) -> Outcome:
+def meaning(code: int) -> Meaning:
     """What a `ret_code` means; codes that nobody documented are tried again."""
-    verdict, reason, scope = MEANINGS.get(code, _RETRY)
-    return Outcome(verdict, reason, scope, code, text, push_id, bad_tokens=bad_tokens)
+    return MEANINGS.get(code, TRY_AGAIN)

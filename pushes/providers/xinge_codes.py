@@ -1,70 +1,65 @@
 """The `ret_code`s of Xinge v2, of every era of the service, and what each means for the caller."""
 
-from pushes.names import Reason
-from pushes.values import Outcome, Scope, Verdict
+from pushes.providers.meanings import (
+    ACCEPTED,
+    BAD_CERTIFICATE,
+    BAD_CREDENTIALS,
+    BAD_MESSAGE,
+    BAD_TOKEN,
+    BUSY,
+    NO_DEVICE,
+    THROTTLED,
+    TRY_AGAIN,
+    WRONG_CLOCK,
+    Meaning,
+)
 
-ACCEPTED = Outcome(Verdict.ACCEPTED, code=0)
 #: How a signature error is worded where -3 still means that (it later meant "processing failed").
 SIGNATURE_WORDS = ("sign", "auth", "签名", "鉴权")
 
-_Meaning = tuple[Verdict, Reason, Scope]
-_TOKEN: _Meaning = (Verdict.BAD_TARGET, Reason.BAD_TOKEN, Scope.TARGET)
-_NO_DEVICE: _Meaning = (Verdict.FAILED, Reason.NO_DEVICE, Scope.TARGET)
-_PARAM: _Meaning = (Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE)
-_AUTH: _Meaning = (Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY)
-_THROTTLE: _Meaning = (Verdict.RETRY, Reason.THROTTLED, Scope.KEY)
-_BUSY: _Meaning = (Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.KEY)
-_RETRY: _Meaning = (Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.TARGET)
-
-MEANINGS: dict[int, _Meaning] = {
-    -1: _PARAM,
-    -2: _AUTH,  # clock
-    -4: _RETRY,
-    -5: _RETRY,
-    2: _PARAM,
-    5: _RETRY,
-    6: _TOKEN,
-    7: _PARAM,
-    14: _TOKEN,
-    15: _BUSY,
-    16: _BUSY,
-    19: _PARAM,
-    20: _AUTH,
-    21: _AUTH,
-    40: _TOKEN,
-    48: _NO_DEVICE,
-    53: _TOKEN,
-    63: _BUSY,
-    71: _BUSY,
-    73: _PARAM,
-    75: _PARAM,
-    76: _THROTTLE,
-    78: _PARAM,
-    83: _PARAM,
-    90: _RETRY,  # the device is offline, and must not be unregistered for it
-    91: _PARAM,
-    92: _PARAM,
-    100: _AUTH,  # APNs certificate
-    -101: _PARAM,
-    -102: _AUTH,  # clock
-    -103: _AUTH,
-    -104: _RETRY,
-    -105: _THROTTLE,
-    -106: _AUTH,  # APNs certificate
-    -111: _PARAM,
-    -112: _PARAM,
+MEANINGS: dict[int, Meaning] = {
+    0: ACCEPTED,
+    -1: BAD_MESSAGE,
+    -2: WRONG_CLOCK,
+    -4: TRY_AGAIN,
+    -5: TRY_AGAIN,
+    2: BAD_MESSAGE,
+    5: TRY_AGAIN,
+    6: BAD_TOKEN,
+    7: BAD_MESSAGE,
+    14: BAD_TOKEN,
+    15: BUSY,
+    16: BUSY,
+    19: BAD_MESSAGE,
+    20: BAD_CREDENTIALS,
+    21: BAD_CREDENTIALS,
+    40: BAD_TOKEN,
+    48: NO_DEVICE,
+    53: BAD_TOKEN,
+    63: BUSY,
+    71: BUSY,
+    73: BAD_MESSAGE,
+    75: BAD_MESSAGE,
+    76: THROTTLED,
+    78: BAD_MESSAGE,
+    83: BAD_MESSAGE,
+    90: TRY_AGAIN,  # the device is offline, and must not be unregistered for it
+    91: BAD_MESSAGE,
+    92: BAD_MESSAGE,
+    100: BAD_CERTIFICATE,
+    -101: BAD_MESSAGE,
+    -102: WRONG_CLOCK,
+    -103: BAD_CREDENTIALS,
+    -104: TRY_AGAIN,
+    -105: THROTTLED,
+    -106: BAD_CERTIFICATE,
+    -111: BAD_MESSAGE,
+    -112: BAD_MESSAGE,
 }
 
 
-def outcome(code: int, text: str) -> Outcome:
-    """What a `ret_code` other than 0 means; codes that nobody documented are tried again."""
+def meaning(code: int, text: str) -> Meaning:
+    """What a `ret_code` means; codes that nobody documented are tried again."""
     if code == -3:
-        verdict, reason, scope = _AUTH if any(word in text.lower() for word in SIGNATURE_WORDS) else _RETRY
-    else:
-        verdict, reason, scope = MEANINGS.get(code, _RETRY)
-    return Outcome(verdict, reason, scope, code, text)
-
-
-def unreadable() -> Outcome:
-    """An answer of JSON that holds no `ret_code`."""
-    return Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER, text="the answer has no ret_code")
+        return BAD_CREDENTIALS if any(word in text.lower() for word in SIGNATURE_WORDS) else TRY_AGAIN
+    return MEANINGS.get(code, TRY_AGAIN)

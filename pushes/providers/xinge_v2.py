@@ -5,24 +5,28 @@ piece by piece, and a request is put together from pieces.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from django.utils.translation import gettext as _
+
 from pushes.names import Environment, Platform, ProviderKind
-from pushes.providers import answers, xinge_codes
+from pushes.providers import answers, meanings, xinge_codes
+from pushes.providers.answers import Said
 from pushes.providers.base import Answer, HttpRequest, MessageTooLargeError, PreparedMessage, Provider
 from pushes.providers.reserved import moved_aside
 from pushes.providers.text import clean, encoded_size, fit, quote_plus, to_json
+from pushes.providers.tpns import Tpns
 from pushes.values import Credentials, Notification, Outcome
 
 DEFAULT_URL = "http://openapi.xg.qq.com"
 MAX_MESSAGE_BYTES = 4096
 #: Xinge adds its own `xg` object to an APNs payload, whose limit counts it too.
 APNS_RESERVE_BYTES = 96
-MAX_EXPIRE_SECONDS = 259_200
+SECRET_LENGTH = 32
 HEADERS = ("Content-Type: application/x-www-form-urlencoded",)
 #: Keys of an iOS payload that belong to Apple, to Xinge and to ourselves.
 RESERVED_KEYS = frozenset({"aps", "xg", "accept_time", "n_id"})
@@ -48,15 +52,6 @@ _QUOTED = {
         _IOS_SOUND,
     )
 }
-
-
-def sign(method: str, host: str, path: str, params: Mapping[str, object], secret: str) -> str:
-    """The signature of a call: MD5 over the raw values in the order of their names.
-
-    `host` is without its port, `path` without a query.
-    """
-    pairs = "".join(f"{name}={params[name]}" for name in sorted(params))
-    return hashlib.md5(f"{method}{host}{path}{pairs}{secret}".encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +84,18 @@ class XingeMessage(PreparedMessage):
     form: str = field(default="", repr=False)
 
 
-class XingeV2(Provider):
-    kind: ClassVar[ProviderKind] = ProviderKind.XINGE_V2
-    list_limit: ClassVar[int] = 1000
-    # Its own clients speak plain HTTP to it; some of its documentation also has HTTPS.
-    own_urls: ClassVar[tuple[str, ...]] = (DEFAULT_URL, "https://openapi.xg.qq.com")
+class XingeProtocol(Provider):
+    """The calls and answers, whoever is at the other end."""
 
-    def __init__(self, default_url: str = DEFAULT_URL) -> None:
+    max_message_bytes: ClassVar[int] = MAX_MESSAGE_BYTES
+    max_expire_seconds: ClassVar[int] = 259_200
+    list_limit: ClassVar[int] = 1000
+    access_id_spans: ClassVar[tuple[tuple[range, Platform], ...]] = (
+        (range(2_200_000_000), Platform.ANDROID),
+        (range(2_200_000_000, 2**63), Platform.IOS),
+    )
+
+    def __init__(self, default_url: str) -> None:
         self.default_url = default_url
         self._endpoints: dict[str, Endpoint] = {}
 
@@ -103,12 +103,11 @@ class XingeV2(Provider):
         is_ios = credentials.platform == Platform.IOS
         message, quoted = (_ios_message if is_ios else _android_message)(notification)
         environment = _environment(credentials)
-        expire_seconds = max(1, min(notification.expire_seconds, MAX_EXPIRE_SECONDS))
+        expire_seconds = self.expire_seconds(notification)
         message_type = 0 if is_ios else 1
         return XingeMessage(
             credentials,
             message,
-            expire_seconds,
             f"environment={environment}expire_time={expire_seconds}message={message}"
             f"message_type={message_type}multi_pkg=0",
             f"&environment={environment}&expire_time={expire_seconds}&message={quoted}"
@@ -133,27 +132,25 @@ class XingeV2(Provider):
         form = f"&device_list={quote_plus(device_list)}&push_id={quote_plus(push_id)}"
         return self._request(message.credentials, "/v2/push/device_list_multiple", signed, form, now)
 
-    def to_all(self, message: PreparedMessage, *, now: int) -> HttpRequest:
-        body = _own(message)
-        return self._request(body.credentials, "/v2/push/all_device", body.signed, body.form, now)
-
     def check(self, credentials: Credentials, *, now: int) -> HttpRequest:
         return self._request(credentials, "/v2/application/get_app_device_num", "", "", now)
 
     def read(self, answer: Answer) -> Outcome:
-        parsed = answers.parse(answer, codes=("ret_code",), words=("err_msg",))
-        if isinstance(parsed, Outcome):
-            return parsed
-        code = answers.code_of(parsed.get("ret_code"))
+        said = answers.parse(answer, codes=("ret_code",), words=("err_msg",))
+        if isinstance(said, Outcome):
+            return said
+        code = answers.code_of(said.fields.get("ret_code"))
         if code is None:
-            return xinge_codes.unreadable()
+            return answers.unreadable(said.http_status, "the answer has no ret_code")
         if code == 0:
-            return _accepted(parsed)
-        return xinge_codes.outcome(code, answers.shorten(parsed.get("err_msg", "")))
+            return _accepted(said)
+        text = answers.shorten(said.fields.get("err_msg", ""))
+        return xinge_codes.meaning(code, text).outcome(said.http_status, code, text)
 
     def _request(self, credentials: Credentials, path: str, signed: str, form: str, now: int) -> HttpRequest:
         """`signed` and `form` hold the call's own parameters in the order of names; all of them lie between
-        `access_id` and `timestamp`."""
+        `access_id` and `timestamp`. The signature is the MD5 of the raw values in that order, after method, host
+        (without its port) and path."""
         endpoint = self._endpoint(credentials.endpoint_url or self.default_url)
         path = endpoint.base_path + path
         access_id = credentials.access_id
@@ -169,17 +166,48 @@ class XingeV2(Provider):
         return endpoint
 
 
+class XingeV2(XingeProtocol):
+    """The service at its own address, or a gateway that stands for it."""
+
+    kind: ClassVar[ProviderKind] = ProviderKind.XINGE_V2
+    # Its own clients speak plain HTTP to it; some of its documentation also has HTTPS.
+    own_urls: ClassVar[tuple[str, ...]] = (DEFAULT_URL, "https://openapi.xg.qq.com")
+
+    def __init__(self) -> None:
+        super().__init__(DEFAULT_URL)
+
+    def secret_fault(self, secret: str) -> str:
+        fault = super().secret_fault(secret)
+        if fault or len(secret) == SECRET_LENGTH:
+            return fault
+        words = {"want": SECRET_LENGTH, "have": len(secret)}
+        return _("Xinge secrets have %(want)s characters; this one has %(have)s.") % words
+
+    def doubt(self, access_id: int, platform: Platform) -> str:
+        """TPNS is the successor: whoever moves there may have its access id already."""
+        if Tpns.platform_of(access_id):
+            words = {"access_id": access_id}
+            return _("%(access_id)s looks like a TPNS access ID, but the provider is Xinge.") % words
+        return super().doubt(access_id, platform)
+
+
 def _own(message: PreparedMessage) -> XingeMessage:
     if not isinstance(message, XingeMessage):
         raise TypeError(f"{type(message).__name__} was not prepared by this provider")
     return message
 
 
-def _accepted(parsed: Mapping[str, Any]) -> Outcome:
-    result = parsed.get("result")
+def _accepted(said: Said) -> Outcome:
+    result = said.fields.get("result")
     if not isinstance(result, dict) or "push_id" not in result:
-        return xinge_codes.ACCEPTED
-    return Outcome(xinge_codes.ACCEPTED.verdict, code=0, push_id=answers.push_id_of(result["push_id"]))
+        return _plainly_accepted(said.http_status)
+    return meanings.ACCEPTED.outcome(said.http_status, 0, "", answers.push_id_of(result["push_id"]))
+
+
+@cache
+def _plainly_accepted(http_status: int) -> Outcome:
+    """Remembered, because most pushes are answered so."""
+    return meanings.ACCEPTED.outcome(http_status, 0, "")
 
 
 def _environment(credentials: Credentials) -> int:

@@ -4,14 +4,17 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
-from pushes.sandbox import tpns, xinge
 from pushes.sandbox.control import Control
+from pushes.sandbox.face import Call, Face, StaleKeyError
 from pushes.sandbox.faults import Fault, Profile
 from pushes.sandbox.pages import Pages
-from pushes.sandbox.refusals import RefusedError, StaleKeyError
+from pushes.sandbox.tpns import TpnsFace
 from pushes.sandbox.wire import Ending, Reply, Request
 from pushes.sandbox.world import World
+from pushes.sandbox.xinge import XingeFace
 
+#: Every provider that the sandbox plays.
+FACES: tuple[type[Face[Any, Any]], ...] = (XingeFace, TpnsFace)
 CONTROL_PREFIX = "/_sandbox/"
 GARBAGE = b"\x1f\x8b<html>{{{ 502 \xff\xfe"
 
@@ -19,22 +22,20 @@ GARBAGE = b"\x1f\x8b<html>{{{ 502 \xff\xfe"
 class Desk:
     def __init__(self, world: World) -> None:
         self._world = world
-        self._xinge = xinge.Xinge(world)
-        self._tpns = tpns.Tpns(world)
+        self._faces = [face(world) for face in FACES]
         self._control = Control(world)
         self._pages = Pages(world)
 
     def answer(self, request: Request) -> Reply | Coroutine[Any, Any, Reply]:
         path = request.path
-        if path.startswith(xinge.PREFIX):
-            return self._provide(xinge.open_call(request))
-        if path.startswith(tpns.PREFIX):
-            return self._provide(tpns.open_call(request))
+        for face in self._faces:
+            if path.startswith(face.prefixes):
+                return self._provide(face, face.open_call(request))
         if path.startswith(CONTROL_PREFIX):
             return self._control.answer(request)
         return self._pages.answer(request)
 
-    def _provide(self, call: xinge.Call | tpns.Call) -> Reply | Coroutine[Any, Any, Reply]:
+    def _provide(self, face: Face[Any, Any], call: Call) -> Reply | Coroutine[Any, Any, Reply]:
         self._world.calls[call.request.path] += 1
         fault, profile = self._world.faults.pick(call.access_id)
         spoilt = _spoilt_before(fault, profile)
@@ -42,30 +43,19 @@ class Desk:
             self._world.answers[fault.value] += 1
             return self._late(spoilt, fault, profile)
         try:
-            reply = self._speak(call, fault)
+            reply = face.answer(call, fault)
         except StaleKeyError:
-            return self._provide_with_new_keys(call, fault, profile)
+            return self._provide_with_new_keys(face, call, fault, profile)
         return self._late(_spoilt_after(reply, fault), fault, profile)
 
-    async def _provide_with_new_keys(self, call: xinge.Call | tpns.Call, fault: Fault, profile: Profile) -> Reply:
+    async def _provide_with_new_keys(self, face: Face[Any, Any], call: Call, fault: Fault, profile: Profile) -> Reply:
         await self._world.keys.refresh()
         try:
-            reply = self._speak(call, fault)
+            reply = face.answer(call, fault)
         except StaleKeyError as stale:
             # The table has just been read: what is wrong now is wrong.
-            reply = self._refused(call, stale)
+            reply = face.refuse(call, stale.refused)
         return self._late(_spoilt_after(reply, fault), fault, profile)
-
-    def _speak(self, call: xinge.Call | tpns.Call, fault: Fault) -> Reply:
-        if isinstance(call, xinge.Call):
-            return self._xinge.answer(call, fault)
-        return self._tpns.answer(call, fault)
-
-    def _refused(self, call: xinge.Call | tpns.Call, stale: StaleKeyError) -> Reply:
-        refused = stale.args[0]
-        if isinstance(refused, RefusedError):
-            return self._xinge.refuse(refused)
-        return self._tpns.refuse(call.request.path, refused)
 
     def _late(self, reply: Reply, fault: Fault, profile: Profile) -> Reply:
         milliseconds = self._world.latency_ms + (profile.latency_ms if fault is Fault.SLOW else 0)

@@ -6,9 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from pushes.keys.access_ids import platform_of
-from pushes.names import Platform
-
 log = logging.getLogger(__name__)
 
 RELOAD_SECONDS = 1.0
@@ -21,13 +18,12 @@ Loader = Callable[[], Mapping[int, str]]
 class Key:
     access_id: int
     secret: str = field(repr=False)
-    platform: Platform
     is_from_loader: bool = False
 
 
 class KeyRing:
     def __init__(self, keys: Mapping[int, str], loader: Loader | None = None) -> None:
-        self._own = {access_id: Key(access_id, secret, platform_of(access_id)) for access_id, secret in keys.items()}
+        self._own = {access_id: Key(access_id, secret) for access_id, secret in keys.items()}
         self._loaded: dict[int, Key] = {}
         self._loader = loader
         self._load_began_at = float("-inf")
@@ -37,7 +33,7 @@ class KeyRing:
         return self._own.get(access_id) or self._loaded.get(access_id)
 
     def add(self, access_id: int, secret: str) -> None:
-        self._own[access_id] = Key(access_id, secret, platform_of(access_id))
+        self._own[access_id] = Key(access_id, secret)
 
     def may_be_stale(self, key: Key | None) -> bool:
         """Whether reading the table again could turn up what is missing, or another secret for `key`."""
@@ -65,7 +61,4 @@ class KeyRing:
         except Exception as error:
             log.warning("app keys could not be read: %s", error)
             return
-        self._loaded = {
-            access_id: Key(access_id, secret, platform_of(access_id), is_from_loader=True)
-            for access_id, secret in loaded.items()
-        }
+        self._loaded = {access_id: Key(access_id, secret, is_from_loader=True) for access_id, secret in loaded.items()}

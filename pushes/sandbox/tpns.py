@@ -11,14 +11,14 @@ from typing import Any
 import orjson
 
 from pushes.names import Platform
+from pushes.providers.tpns import Tpns
+from pushes.sandbox.face import Call, Face, RefusedError
 from pushes.sandbox.faults import PREFIX_LENGTH, TOKEN_PREFIXES, Fault, TokenFault
 from pushes.sandbox.keys import Key
-from pushes.sandbox.refusals import StaleKeyError
 from pushes.sandbox.store import ALL_DEVICES, describe
 from pushes.sandbox.wire import Ending, Reply, Request
 from pushes.sandbox.world import World
 
-PREFIX = "/v3/"
 PUSH = "/v3/push/app"
 ACCOUNT_QUERY = "/v3/device/account/query"
 MAX_CLOCK_SECONDS = 600  # the real service's tolerance is not documented
@@ -31,7 +31,7 @@ PARSE, MISSING, AUTH, INTERNAL, INVALID = 1008001, 1008002, 1008003, 1008004, 10
 ALL_FAILED, TOO_FAST, BAD_TOKEN, WRONG_ID, NOT_FOUND = 1008027, 1008028, 1008029, 1008035, 10110008
 
 
-class TpnsRefusedError(Exception):
+class TpnsRefusedError(RefusedError):
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
         self.code = code
@@ -39,32 +39,30 @@ class TpnsRefusedError(Exception):
 
 
 @dataclass(slots=True)
-class Call:
-    request: Request
-    access_id: int | None
+class TpnsCall(Call):
     #: The secret of a call with Basic authorisation, which carries it instead of a signature.
     password: str | None = None
 
 
-def open_call(request: Request) -> Call:
-    headers = request.headers
-    scheme, _, encoded = headers.get(b"authorization", b"").partition(b" ")
-    if scheme.lower() != b"basic":
-        return Call(request, _number(headers.get(b"accessid", b"").decode("latin-1")))
-    try:
-        name, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return Call(request, None)
-    return Call(request, _number(name), password)
+class TpnsFace(Face[TpnsCall, TpnsRefusedError]):
+    prefixes = ("/v3/",)
 
-
-class Tpns:
     def __init__(self, world: World) -> None:
-        self._world = world
+        super().__init__(world)
         self._last_to_all: dict[int, float] = {}
 
-    def answer(self, call: Call, fault: Fault) -> Reply:
-        """Check and act. Raises StaleKeyError when the keys should be read again first."""
+    def open_call(self, request: Request) -> TpnsCall:
+        headers = request.headers
+        scheme, _, encoded = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"basic":
+            return TpnsCall(request, _number(headers.get(b"accessid", b"").decode("latin-1")))
+        try:
+            name, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return TpnsCall(request, None)
+        return TpnsCall(request, _number(name), password)
+
+    def answer(self, call: TpnsCall, fault: Fault) -> Reply:
         path = call.request.path
         if path not in (PUSH, ACCOUNT_QUERY):
             return Reply(b"", 404)
@@ -75,15 +73,15 @@ class Tpns:
                 _refuse_all(body)
             reply = self._push(key, body) if path == PUSH else self._query(key, body)
         except TpnsRefusedError as refused:
-            return self.refuse(path, refused)
+            return self.refuse(call, refused)
         self._world.answers["0"] += 1
         return reply
 
-    def refuse(self, path: str, refused: TpnsRefusedError) -> Reply:
+    def refuse(self, call: TpnsCall, refused: TpnsRefusedError) -> Reply:
         self._world.answers[str(refused.code)] += 1
-        return _answer(path, refused.code, refused.text)
+        return _answer(call.request.path, refused.code, refused.text)
 
-    def _known_caller(self, call: Call, fault: Fault) -> Key:
+    def _known_caller(self, call: TpnsCall, fault: Fault) -> Key:
         request = call.request
         if request.method != "POST":
             raise TpnsRefusedError(INVALID, "POST is needed")
@@ -100,9 +98,6 @@ class Tpns:
         if fault is Fault.THROTTLE:
             raise TpnsRefusedError(TOO_FAST, "request too fast")
         return key
-
-    def _stale_or(self, key: Key | None, refused: TpnsRefusedError) -> Exception:
-        return StaleKeyError(refused) if self._world.keys.may_be_stale(key) else refused
 
     def _push(self, key: Key, body: dict[str, Any]) -> Reply:
         message = _checked(body, key)
@@ -200,7 +195,8 @@ def _json(data: bytes) -> dict[str, Any]:
 
 def _checked(body: dict[str, Any], key: Key) -> bytes:
     """The message as an entry's line has it, with an empty push id."""
-    message, is_ios = body.get("message"), key.platform is Platform.IOS
+    platform = Tpns.platform_of(key.access_id) or Platform.ANDROID
+    message, is_ios = body.get("message"), platform is Platform.IOS
     if not isinstance(message, dict) or not isinstance(message.get("title"), str):
         raise TpnsRefusedError(MISSING, "message.title")
     if not isinstance(message.get("content"), str):
@@ -217,7 +213,7 @@ def _checked(body: dict[str, Any], key: Key) -> bytes:
     custom = _custom((message.get("ios") if is_ios else message.get("android")) or {})
     n_id = message.get("android", {}).get("n_id", 0) if not is_ios else custom.get("n_id", 0)
     n_id = n_id if type(n_id) is int else 0
-    return describe(key.platform.value, message["title"], message["content"], custom, n_id, "", PUSH)
+    return describe(platform.value, message["title"], message["content"], custom, n_id, "", PUSH)
 
 
 def _custom(options: Any) -> dict[str, Any]:

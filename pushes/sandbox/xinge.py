@@ -5,42 +5,35 @@ from dataclasses import dataclass
 
 import orjson
 
+from pushes.names import Platform
+from pushes.providers.sandbox import SandboxProvider
 from pushes.sandbox import forms
 from pushes.sandbox import xinge_checks as checks
+from pushes.sandbox.face import Call, Face
 from pushes.sandbox.faults import Fault
 from pushes.sandbox.keys import Key
-from pushes.sandbox.refusals import Refusal, RefusedError, StaleKeyError
 from pushes.sandbox.wire import Reply, Request
 from pushes.sandbox.world import World
 from pushes.sandbox.xinge_checks import Asked, Params
 from pushes.sandbox.xinge_data import XingeData
 from pushes.sandbox.xinge_push import LIST_PATH, OK, SINGLE_DEVICE, XingePush
+from pushes.sandbox.xinge_refusals import Refusal, XingeRefusedError
 
-PREFIX = "/v2/"
 FORM = b"application/x-www-form-urlencoded"
 
 
 @dataclass(slots=True)
-class Call:
-    """One call; `params` is None when the form cannot be read."""
+class XingeCall(Call):
+    """`params` is None when the form cannot be read."""
 
-    request: Request
     params: Params | None
-    access_id: int | None
 
 
-def open_call(request: Request) -> Call:
-    try:
-        params = forms.parse(request.query if request.method == "GET" else request.body)
-    except UnicodeDecodeError:
-        return Call(request, None, None)
-    text = params.get("access_id", "")
-    return Call(request, params, int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None)
+class XingeFace(Face[XingeCall, XingeRefusedError]):
+    prefixes = ("/v2/",)
 
-
-class Xinge:
     def __init__(self, world: World) -> None:
-        self._world = world
+        super().__init__(world)
         push, data = XingePush(world), XingeData(world)
         self._endpoints: dict[str, Callable[[Asked], Reply]] = {
             SINGLE_DEVICE: push.single_device,
@@ -66,8 +59,16 @@ class Xinge:
             "/v2/tags/query_tag_token_num": data.query_tag_token_num,
         }
 
-    def answer(self, call: Call, fault: Fault) -> Reply:
-        """Check and act. Raises StaleKeyError when the keys should be read again first."""
+    def open_call(self, request: Request) -> XingeCall:
+        try:
+            params = forms.parse(request.query if request.method == "GET" else request.body)
+        except UnicodeDecodeError:
+            return XingeCall(request, None, None)
+        text = params.get("access_id", "")
+        access_id = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+        return XingeCall(request, access_id, params)
+
+    def answer(self, call: XingeCall, fault: Fault) -> Reply:
         endpoint = self._endpoints.get(call.request.path)
         if endpoint is None:
             return Reply(b"", 404)
@@ -75,52 +76,51 @@ class Xinge:
             asked = self._checked(call, fault)
             reply = self._unknown_tokens(asked) if fault is Fault.BAD_TOKEN else None
             reply = reply or endpoint(asked)
-        except RefusedError as refused:
-            return self.refuse(refused)
+        except XingeRefusedError as refused:
+            return self.refuse(call, refused)
         self._world.answers["0"] += 1
         return reply
 
-    def refuse(self, refused: RefusedError) -> Reply:
+    def refuse(self, _call: XingeCall, refused: XingeRefusedError) -> Reply:
         code = refused.code(self._world.codes)
         self._world.answers[str(code)] += 1
         return Reply(orjson.dumps({"ret_code": code, "err_msg": refused.text}))
 
-    def _checked(self, call: Call, fault: Fault) -> Asked:
+    def _checked(self, call: XingeCall, fault: Fault) -> Asked:
         params = self._readable(call)
         key = self._known_caller(call, params)
         if fault is Fault.BAD_AUTH:
-            raise RefusedError(Refusal.SIGN)
+            raise XingeRefusedError(Refusal.SIGN)
         if fault is Fault.THROTTLE:
-            raise RefusedError(Refusal.THROTTLED)
-        return Asked(key, params, call.request.path)
+            raise XingeRefusedError(Refusal.THROTTLED)
+        # The sandbox's own kind takes the keys of all vendors.
+        platform = SandboxProvider.platform_of(key.access_id) or Platform.ANDROID
+        return Asked(key.access_id, platform, params, call.request.path)
 
     def _unknown_tokens(self, asked: Asked) -> Reply | None:
         """A push to a token is refused, a list dropped without a word; None for all other calls."""
         if asked.path == SINGLE_DEVICE:
-            raise RefusedError(Refusal.UNREGISTERED)
+            raise XingeRefusedError(Refusal.UNREGISTERED)
         return OK if asked.path == LIST_PATH else None
 
-    def _readable(self, call: Call) -> Params:
+    def _readable(self, call: XingeCall) -> Params:
         request, params = call.request, call.params
         if request.method not in ("GET", "POST"):
-            raise RefusedError(Refusal.PARAM, request.method)
+            raise XingeRefusedError(Refusal.PARAM, request.method)
         if request.method == "POST" and not request.headers.get(b"content-type", b"").lower().startswith(FORM):
-            raise RefusedError(Refusal.PARAM, f"Content-Type must be {FORM.decode()}")
+            raise XingeRefusedError(Refusal.PARAM, f"Content-Type must be {FORM.decode()}")
         if not params or not params.get("timestamp") or not params.get("sign") or b"host" not in request.headers:
-            raise RefusedError(Refusal.MISSING)
+            raise XingeRefusedError(Refusal.MISSING)
         return params
 
-    def _known_caller(self, call: Call, params: Params) -> Key:
+    def _known_caller(self, call: XingeCall, params: Params) -> Key:
         """Access id, clock, signature."""
         if call.access_id is None:
-            raise RefusedError(Refusal.MISSING, "access_id")
+            raise XingeRefusedError(Refusal.MISSING, "access_id")
         key = self._world.keys.get(call.access_id)
         if key is None:
-            raise self._stale_or(None, RefusedError(Refusal.UNKNOWN_ID))
+            raise self._stale_or(None, XingeRefusedError(Refusal.UNKNOWN_ID))
         checks.check_clock(params)
         if not checks.is_signed(call.request, params, key.secret):
-            raise self._stale_or(key, RefusedError(Refusal.SIGN))
+            raise self._stale_or(key, XingeRefusedError(Refusal.SIGN))
         return key
-
-    def _stale_or(self, key: Key | None, refused: RefusedError) -> Exception:
-        return StaleKeyError(refused) if self._world.keys.may_be_stale(key) else refused

@@ -11,10 +11,9 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from pushes.names import Platform
-from pushes.sandbox.keys import Key
-from pushes.sandbox.refusals import Refusal, RefusedError
 from pushes.sandbox.store import describe
 from pushes.sandbox.wire import Request
+from pushes.sandbox.xinge_refusals import Refusal, XingeRefusedError
 
 REAL_HOST = "openapi.xg.qq.com"
 MAX_VALID_SECONDS = 600
@@ -33,20 +32,17 @@ Params = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A call whose caller is known, and its parameters one by one. The readers raise RefusedError."""
+    """A call whose caller is known, and its parameters one by one. The readers raise XingeRefusedError."""
 
-    key: Key
+    access_id: int
+    platform: Platform
     params: Params
     path: str
-
-    @property
-    def access_id(self) -> int:
-        return self.key.access_id
 
     def needed(self, name: str) -> str:
         value = self.params.get(name, "")
         if not value:
-            raise RefusedError(Refusal.PARAM, f"{name} is missing")
+            raise XingeRefusedError(Refusal.PARAM, f"{name} is missing")
         return value
 
     def array(self, name: str, most: int) -> list[Any]:
@@ -56,15 +52,15 @@ class Asked:
         except orjson.JSONDecodeError:
             items = None
         if not isinstance(items, list) or not items:
-            raise RefusedError(Refusal.PARAM, f"{name} must be a JSON list")
+            raise XingeRefusedError(Refusal.PARAM, f"{name} must be a JSON list")
         if len(items) > most:
-            raise RefusedError(Refusal.PARAM, f"{name} has {len(items)} items, more than {most}")
+            raise XingeRefusedError(Refusal.PARAM, f"{name} has {len(items)} items, more than {most}")
         return items
 
     def strings(self, name: str, most: int) -> list[str]:
         items = self.array(name, most)
         if not all(isinstance(item, str) for item in items):
-            raise RefusedError(Refusal.PARAM, f"{name} must hold strings")
+            raise XingeRefusedError(Refusal.PARAM, f"{name} must hold strings")
         return items
 
     def whole(
@@ -96,7 +92,7 @@ def check_clock(params: Params) -> None:
     valid = params.get("valid_time", "")
     seconds = int(valid) if valid.isascii() and valid.isdigit() else MAX_VALID_SECONDS
     if abs(time.time() - timestamp) > min(seconds, MAX_VALID_SECONDS):
-        raise RefusedError(Refusal.CLOCK)
+        raise XingeRefusedError(Refusal.CLOCK)
 
 
 def is_signed(request: Request, params: Params, secret: str) -> bool:
@@ -116,18 +112,18 @@ def without_port(host: str) -> str:
 
 
 def message_of(asked: Asked) -> Message:
-    """The push-common parameters, checked. Raises RefusedError."""
+    """The push-common parameters, checked. Raises XingeRefusedError."""
     params = asked.params
     text = params.get("message")
     if text is None:
-        raise RefusedError(Refusal.PARAM, "message is missing")
+        raise XingeRefusedError(Refusal.PARAM, "message is missing")
     try:
         parsed = orjson.loads(text)
     except orjson.JSONDecodeError:
         parsed = None
     if not isinstance(parsed, dict):
-        raise RefusedError(Refusal.NOT_JSON)
-    is_ios = asked.key.platform is Platform.IOS
+        raise XingeRefusedError(Refusal.NOT_JSON)
+    is_ios = asked.platform is Platform.IOS
     _check_size(text, parsed, is_ios=is_ios)
     _check_common(params, is_ios=is_ios)
     return _ios(parsed) if is_ios else _android(parsed, params["message_type"])
@@ -139,22 +135,22 @@ def _check_size(text: str, parsed: dict[str, Any], *, is_ios: bool) -> None:
     if size > MAX_MESSAGE_BYTES and is_ios:
         size = len(orjson.dumps({name: parsed[name] for name in parsed if name not in ("xg", "accept_time")}))
     if size > MAX_MESSAGE_BYTES:
-        raise RefusedError(Refusal.TOO_LONG, f"{size} bytes")
+        raise XingeRefusedError(Refusal.TOO_LONG, f"{size} bytes")
 
 
 def _check_common(params: Params, *, is_ios: bool) -> None:
     kind = params.get("message_type")
     if kind not in (_IOS_TYPES if is_ios else _ANDROID_TYPES):
-        raise RefusedError(Refusal.VALUE, f"message_type={kind!r}")
+        raise XingeRefusedError(Refusal.VALUE, f"message_type={kind!r}")
     environment = params.get("environment", "0" if not is_ios else None)
     if environment not in (("1", "2") if is_ios else ("0", "")):
-        raise RefusedError(Refusal.VALUE, f"environment={environment!r}")
+        raise XingeRefusedError(Refusal.VALUE, f"environment={environment!r}")
     if "expire_time" in params:
         whole(params, "expire_time", least=0, most=MAX_EXPIRE_SECONDS)
     if params.get("multi_pkg", "0") not in ("0", "1"):
-        raise RefusedError(Refusal.VALUE, f"multi_pkg={params['multi_pkg']!r}")
+        raise XingeRefusedError(Refusal.VALUE, f"multi_pkg={params['multi_pkg']!r}")
     if params.get("send_time") and not _SEND_TIME.fullmatch(params["send_time"]):
-        raise RefusedError(Refusal.VALUE, f"send_time={params['send_time']!r}")
+        raise XingeRefusedError(Refusal.VALUE, f"send_time={params['send_time']!r}")
 
 
 def loop_times(asked: Asked) -> int:
@@ -162,19 +158,19 @@ def loop_times(asked: Asked) -> int:
     times = asked.whole("loop_times", least=0, most=15, default=0, refusal=Refusal.LOOP)
     interval = asked.whole("loop_interval", least=0, most=14, default=0, refusal=Refusal.LOOP)
     if times and (interval == 0 or (times - 1) * interval + 1 > 15):
-        raise RefusedError(Refusal.LOOP)
+        raise XingeRefusedError(Refusal.LOOP)
     return times
 
 
 def _android(parsed: dict[str, Any], message_type: str) -> Message:
     title, content = parsed.get("title", ""), parsed.get("content", "")
     if message_type == "1" and not ("title" in parsed and "content" in parsed):
-        raise RefusedError(Refusal.PARAM, "title and content are needed")
+        raise XingeRefusedError(Refusal.PARAM, "title and content are needed")
     custom, n_id = parsed.get("custom_content") or {}, parsed.get("n_id", 0)
     if not (isinstance(title, str) and isinstance(content, str) and isinstance(custom, dict)):
-        raise RefusedError(Refusal.PARAM, "title, content or custom_content")
+        raise XingeRefusedError(Refusal.PARAM, "title, content or custom_content")
     if type(n_id) is not int:
-        raise RefusedError(Refusal.PARAM, f"n_id={n_id!r}")
+        raise XingeRefusedError(Refusal.PARAM, f"n_id={n_id!r}")
     return Message(title, content, custom, n_id)
 
 
@@ -182,7 +178,7 @@ def _ios(parsed: dict[str, Any]) -> Message:
     """The APNs payload itself; whatever stands beside `aps` is the app's."""
     aps = parsed.get("aps")
     if not isinstance(aps, dict) or not ("alert" in aps or "content-available" in aps):
-        raise RefusedError(Refusal.PARAM, "aps has neither alert nor content-available")
+        raise XingeRefusedError(Refusal.PARAM, "aps has neither alert nor content-available")
     alert = aps.get("alert", "")
     custom = {name: value for name, value in parsed.items() if name not in ("aps", "xg", "accept_time")}
     n_id = custom.get("n_id", 0)
@@ -220,5 +216,5 @@ def whole(
     if text in (None, "") and default is not None:
         return default
     if text is None or not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-        raise RefusedError(refusal, f"{name}={text!r}")
+        raise XingeRefusedError(refusal, f"{name}={text!r}")
     return int(text)

@@ -5,11 +5,11 @@ from typing import Any
 
 from pushes.sandbox import xinge_checks as checks
 from pushes.sandbox.phones import PushTask
-from pushes.sandbox.refusals import Refusal, RefusedError
 from pushes.sandbox.wire import Reply
 from pushes.sandbox.world import World
 from pushes.sandbox.xinge_checks import Asked
 from pushes.sandbox.xinge_push import OK, result
+from pushes.sandbox.xinge_refusals import Refusal, XingeRefusedError
 
 MAX_PAIRS = 20
 MAX_TAG_BYTES = 50
@@ -47,7 +47,7 @@ class XingeData:
     def _task(self, asked: Asked) -> PushTask:
         task = self._world.phones.task(asked.access_id, asked.needed("push_id"))
         if task is None:
-            raise RefusedError(Refusal.VALUE, f"push_id={asked.params['push_id']!r}")
+            raise XingeRefusedError(Refusal.VALUE, f"push_id={asked.params['push_id']!r}")
         return task
 
     # --- application ---------------------------------------------------------------------------
@@ -61,7 +61,7 @@ class XingeData:
     def get_app_account_tokens(self, asked: Asked) -> Reply:
         tokens = self._world.phones.tokens_of(asked.access_id, asked.needed("account"))
         if not tokens:
-            raise RefusedError(Refusal.NO_ACCOUNT)
+            raise XingeRefusedError(Refusal.NO_ACCOUNT)
         return result({"tokens": tokens})
 
     def del_app_account_tokens(self, asked: Asked) -> Reply:
@@ -101,12 +101,12 @@ def _pairs(asked: Asked) -> list[tuple[str, str]]:
     pairs = []
     for item in asked.array("tag_token_list", MAX_PAIRS):
         if not isinstance(item, list) or len(item) != 2 or not all(isinstance(part, str) for part in item):
-            raise RefusedError(Refusal.PARAM, "tag_token_list must hold pairs of a tag and a token")
+            raise XingeRefusedError(Refusal.PARAM, "tag_token_list must hold pairs of a tag and a token")
         tag, token = item
         if not tag or " " in tag or len(tag.encode()) > MAX_TAG_BYTES:
-            raise RefusedError(Refusal.PARAM, f"tag {tag!r}")
-        if not checks.is_token(token, asked.key.platform):
-            raise RefusedError(Refusal.ILLEGAL_TOKEN)
+            raise XingeRefusedError(Refusal.PARAM, f"tag {tag!r}")
+        if not checks.is_token(token, asked.platform):
+            raise XingeRefusedError(Refusal.ILLEGAL_TOKEN)
         pairs.append((tag, token))
     return pairs
 

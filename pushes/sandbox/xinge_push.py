@@ -8,11 +8,11 @@ import orjson
 from pushes.sandbox import xinge_checks as checks
 from pushes.sandbox.faults import PREFIX_LENGTH, TOKEN_PREFIXES, TokenFault
 from pushes.sandbox.phones import PushTask
-from pushes.sandbox.refusals import Refusal, RefusedError
 from pushes.sandbox.store import ALL_DEVICES
 from pushes.sandbox.wire import Ending, Reply
 from pushes.sandbox.world import LEGACY, World
 from pushes.sandbox.xinge_checks import Asked
+from pushes.sandbox.xinge_refusals import Refusal, XingeRefusedError
 
 MAX_ACCOUNTS = 100
 MAX_LIST = 1000
@@ -40,29 +40,28 @@ class XingePush:
         self._world = world
 
     def single_device(self, asked: Asked) -> Reply:
-        key = asked.key
         message = checks.message_of(asked)
         token = asked.needed("device_token")
-        if not checks.is_token(token, key.platform):
-            raise RefusedError(Refusal.ILLEGAL_TOKEN)
+        if not checks.is_token(token, asked.platform):
+            raise XingeRefusedError(Refusal.ILLEGAL_TOKEN)
         fault = TOKEN_PREFIXES.get(token[:PREFIX_LENGTH].lower())
         if fault in _TOKEN_REFUSALS:
-            raise RefusedError(_TOKEN_REFUSALS[fault])
+            raise XingeRefusedError(_TOKEN_REFUSALS[fault])
         if fault is TokenFault.HANGS:
             return Reply(b"", ending=Ending.NEVER)
-        self._world.deliver(key.access_id, [token], message.described(key.platform, "", asked.path))
+        self._world.deliver(asked.access_id, [token], message.described(asked.platform, "", asked.path))
         return Reply(b"", ending=Ending.CUT) if fault is TokenFault.CUT_AFTER else OK
 
     def single_account(self, asked: Asked) -> Reply:
         message = checks.message_of(asked)
         tokens = self._world.phones.tokens_of(asked.access_id, asked.needed("account"))
         if not tokens:
-            raise RefusedError(Refusal.NO_ACCOUNT)
-        self._world.deliver(asked.access_id, tokens, message.described(asked.key.platform, "", asked.path))
+            raise XingeRefusedError(Refusal.NO_ACCOUNT)
+        self._world.deliver(asked.access_id, tokens, message.described(asked.platform, "", asked.path))
         return OK
 
     def account_list(self, asked: Asked) -> Reply:
-        rest = checks.message_of(asked).described(asked.key.platform, "", asked.path)
+        rest = checks.message_of(asked).described(asked.platform, "", asked.path)
         return result(self._to_accounts(asked.access_id, asked.strings("account_list", MAX_ACCOUNTS), rest))
 
     def all_device(self, asked: Asked) -> Reply:
@@ -80,7 +79,7 @@ class XingePush:
         tags = asked.strings("tags_list", MAX_TAGS)
         operation = asked.params.get("tags_op")
         if operation not in ("AND", "OR"):
-            raise RefusedError(Refusal.VALUE, f"tags_op={operation!r}")
+            raise XingeRefusedError(Refusal.VALUE, f"tags_op={operation!r}")
         task = self._numbered(asked, message, asked.path)
         self._to_tokens(task, self._world.phones.tagged(asked.access_id, tags, needs_all=operation == "AND"))
         return self._pushed(task, times)
@@ -94,8 +93,8 @@ class XingePush:
         """Tokens that are not registered are dropped without a word, as the real service does."""
         task = self._list_task(asked)
         tokens = asked.strings("device_list", MAX_LIST)
-        if not all(checks.is_token(token, asked.key.platform) for token in tokens):
-            raise RefusedError(Refusal.ILLEGAL_TOKEN)
+        if not all(checks.is_token(token, asked.platform) for token in tokens):
+            raise XingeRefusedError(Refusal.ILLEGAL_TOKEN)
         faults = TOKEN_PREFIXES.get
         self._to_tokens(task, [t for t in tokens if faults(t[:PREFIX_LENGTH].lower()) not in _UNKNOWN_TOKENS])
         return OK
@@ -112,7 +111,7 @@ class XingePush:
         for account in accounts:
             tokens = self._world.phones.tokens_of(access_id, account)
             self._world.deliver(access_id, tokens, rest)
-            codes.append(0 if tokens else RefusedError(Refusal.NO_ACCOUNT).code(self._world.codes))
+            codes.append(0 if tokens else XingeRefusedError(Refusal.NO_ACCOUNT).code(self._world.codes))
         return codes
 
     def _to_tokens(self, task: PushTask, tokens: list[str]) -> None:
@@ -122,13 +121,13 @@ class XingePush:
     def _list_task(self, asked: Asked) -> PushTask:
         task = self._world.phones.task(asked.access_id, asked.needed("push_id"))
         if task is None or not task.is_for_lists or task.ends_at < time.time():
-            raise RefusedError(Refusal.VALUE, f"push_id={asked.params['push_id']!r}")
+            raise XingeRefusedError(Refusal.VALUE, f"push_id={asked.params['push_id']!r}")
         return task
 
     def _numbered(self, asked: Asked, message: checks.Message, path: str) -> PushTask:
         push_id = self._world.phones.new_push_id()
         seconds = int(asked.params.get("expire_time") or 0) or DEFAULT_EXPIRE_SECONDS
-        rest = message.described(asked.key.platform, push_id, path)
+        rest = message.described(asked.platform, push_id, path)
         task = PushTask(push_id, asked.access_id, rest, is_for_lists=False, ends_at=time.time() + seconds)
         if checks.is_later(asked.params.get("send_time", "")):
             task.status = 0
@@ -150,5 +149,5 @@ class XingePush:
         else:
             is_too_much = len(recent) >= BROADCASTS_AN_HOUR or any(said == message for _, said in recent)
         if is_too_much:
-            raise RefusedError(Refusal.THROTTLED)
+            raise XingeRefusedError(Refusal.THROTTLED)
         self._world.broadcasts[asked.access_id] = [*recent, (now, message)]

@@ -8,8 +8,8 @@ from pushes.providers.reserved import moved_aside
 from pushes.text import characters
 from pushes.values import Content, Notification, Policy
 
-MAX_PROVIDER_SECONDS = 259_200  # Xinge keeps a message for at most three days
-MIN_PROVIDER_SECONDS = 60
+#: A push on its way is kept for so long at least.
+MIN_EXPIRE_SECONDS = 60
 #: What the client app finds under these names is the platform's: the push type, and the id to replace by.
 RESERVED = frozenset({"type", "n_id"})
 
@@ -20,15 +20,15 @@ def compose(content: Content, policy: Policy, now: datetime, *, stands_for: int 
     The client app finds the number of the push type as `type` and the producer's data beside it; what the producer
     himself calls `type` or `n_id` is `custom_type` and `custom_n_id` there. The replace id is the record's own, so
     that a second delivery of it replaces the first on Android. What shows nothing counts as none, and no text turns
-    what stands around it. The text is cut to the provider's size limit by the provider, which knows its own format.
-    `stands_for` counts the messages of a burst: above one, the count comes before the last message's text.
+    what stands around it. The provider cuts the text and the time to keep it to its own limits. `stands_for` counts
+    the messages of a burst: above one, the count comes before the last message's text.
     """
     seconds_left = int((content.expires_at - now).total_seconds())
     return Notification(
         title=_title(content, policy),
         content=_text(content, policy, stands_for),
         custom=_custom(content),
-        expire_seconds=max(MIN_PROVIDER_SECONDS, min(seconds_left, MAX_PROVIDER_SECONDS)),
+        expire_seconds=max(MIN_EXPIRE_SECONDS, seconds_left),
         replace_id=content.id % 2_147_483_647 or 1,
     )
 

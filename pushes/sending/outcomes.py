@@ -15,14 +15,14 @@ from django.db import connection, transaction
 from django.db.models import F
 from redis import RedisError
 
-from pushes.keys import belief, check, gate, pausing
+from pushes.keys import belief, gate, pausing
 from pushes.ledger import claims, counters, endings, tallies
 from pushes.ledger.claims import Claimed
 from pushes.models import AppKey, BroadcastTally, DeliveryResult
 from pushes.names import CLAIMABLE, TERMINAL, Kind, PauseCode, Reason, Status
 from pushes.sending.retry import Attempt, NextState, Schedule, next_state
 from pushes.storage import clocks, outages
-from pushes.values import Content, Outcome, Policy, Scope, Verdict
+from pushes.values import Blame, Content, Outcome, Policy, Scope, Verdict
 from pushes.workers import pulse
 
 log = logging.getLogger(__name__)
@@ -70,10 +70,10 @@ def settle(
 def _told_apart(finished: Finished) -> Finished:
     """A refusal for the time of the call is this machine's own affair when its clock is known to be wrong: the key is
     good, and other machines send under it."""
-    if not any(check.blames_the_clock(outcome) for _, outcome in finished) or not clocks.is_wrong():
+    if all(outcome.blame is not Blame.CLOCK for _, outcome in finished) or not clocks.is_wrong():
         return finished
     return [
-        (row, replace(outcome, reason=Reason.WRONG_CLOCK) if check.blames_the_clock(outcome) else outcome)
+        (row, replace(outcome, reason=Reason.WRONG_CLOCK) if outcome.blame is Blame.CLOCK else outcome)
         for row, outcome in finished
     ]
 
@@ -88,8 +88,14 @@ def _groups(finished: Finished, policies: dict[int, Policy]) -> dict[Group, list
         attempt = Attempt(row.attempts + 1, row.expires_at, policies[row.push_type].unknown_policy)
         state = next_state(outcome, attempt, schedule, now, partial(steps.__getitem__, row.id % len(steps)))
         tallied = row.record_id if row.kind == Kind.BROADCAST else 0
-        groups[state, row.kind, outcome.code, outcome.text[:200], outcome.push_id, tallied].append(row.id)
+        groups[state, row.kind, _stored_code(outcome), outcome.text[:200], outcome.push_id, tallied].append(row.id)
     return groups
+
+
+def _stored_code(outcome: Outcome) -> int | None:
+    """The provider's own code; the status of a server that refused without one stands in its column."""
+    is_refusal = outcome.http_status is not None and not 200 <= outcome.http_status < 300
+    return outcome.http_status if outcome.code is None and is_refusal else outcome.code
 
 
 @transaction.atomic
@@ -148,7 +154,7 @@ def _halt_poisoned_records(key: AppKey, finished: Finished) -> None:
             poisoned[row.record_id] = outcome
     for record_id, outcome in poisoned.items():
         rest = DeliveryResult.objects.filter(record_id=record_id, app_key_id=key.pk, status__in=CLAIMABLE)
-        words: dict[str, Any] = {"provider_code": outcome.code, "provider_text": outcome.text[:200]}
+        words: dict[str, Any] = {"provider_code": _stored_code(outcome), "provider_text": outcome.text[:200]}
         outlast_outage(partial(endings.end, rest, Status.FAILED, Reason.BAD_PAYLOAD, now=clocks.now(), **words))
 
 

@@ -4,7 +4,7 @@ and this is the hottest write of the platform."""
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, models
 
@@ -12,26 +12,20 @@ from django.db import connection, models
 MAX_STATEMENT_BYTES = 512 * 1024
 
 
-def insert_rows(
-    model: type[models.Model],
-    fields: Sequence[str],
-    rows: Iterable[Sequence[Any]],
-    *,
-    ignore_conflicts: bool = False,
-) -> None:
-    """Insert `rows`, whose values stand in the order of `fields` and are already in the database's
+def insert_rows(model: type[models.Model], rows: Sequence[NamedTuple], *, ignore_conflicts: bool = False) -> None:
+    """Insert `rows`, all of one class: its fields are the columns, and their values are already in the database's
     own form (`db_datetime`, JSON as text). With `ignore_conflicts`, a row whose unique key is taken is
     left out and every other error is still raised."""
-    found = list(rows)
-    if not found:
+    if not rows:
         return
-    head, tail = _insert_sql(connection.vendor, model, tuple(fields), ignore_conflicts)
+    fields = rows[0]._fields
+    head, tail = _insert_sql(connection.vendor, model, fields, ignore_conflicts)
     with connection.cursor() as cursor:
         if connection.vendor != "mysql":
             marks = ", ".join(["%s"] * len(fields))
-            cursor.executemany(f"{head} ({marks}){tail}", found)
+            cursor.executemany(f"{head} ({marks}){tail}", rows)
             return
-        for values in _statements(_literal_rows(found, connection.connection)):
+        for values in _statements(_literal_rows(rows, connection.connection)):
             statement: Any = b"%b %b%b" % (head.encode(), values, tail.encode())
             cursor.execute(statement)
 

@@ -1,17 +1,18 @@
 """The console's marks in templates."""
 
 from collections.abc import Iterator
-from math import ceil
+from html import unescape
 from typing import Any, NamedTuple
 
 from django import template
 from django.db.models import Model
 from django.forms import BaseForm
+from django.utils.html import strip_tags
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
-from django.utils.translation import gettext as _
 
 from pushes.console.site import marks
+from pushes.history.vitals import KeyState
 from pushes.models import DeliveryResult, Device
 from pushes.names import reason_words
 from pushes.text import characters
@@ -36,6 +37,8 @@ def crumb(part: dict[str, Any]) -> str:
     title = part["title"]
     if isinstance(title, Model):
         return str(title)
+    if isinstance(title, SafeString):  # a heading, as another maker's template has it
+        return capfirst(unescape(strip_tags(title)).strip())
     return str(marks.desk_name(str(part.get("link", ""))) or capfirst(str(title)))
 
 
@@ -100,16 +103,5 @@ def device_badge(device: Device) -> SafeString:
 
 
 @register.simple_tag
-def key_badge(state: Any) -> SafeString:
-    """The state of an app key and of its breaker (`health.KeyState`)."""
-    if not state.key.is_enabled:
-        return marks.badge(_("disabled"))
-    if state.key.is_paused:
-        return marks.badge(_("paused"), "danger", noted(state.key.pause_words, "key"))
-    if state.is_tripped:
-        return marks.badge(_("provider failing"), "warning")
-    if state.seconds_shut:
-        return marks.badge(_("waiting %(s)s s") % {"s": ceil(state.seconds_shut)}, "warning")
-    if state.key.fell_back_at is not None:
-        return marks.badge(_("rolled back to the old secret"), "warning", noted(state.key.fell_back_reason, "key"))
-    return marks.badge(_("in use"), "success")
+def key_badge(state: KeyState) -> SafeString:
+    return marks.key_badge(state)

@@ -23,7 +23,7 @@ from pushes.history import exports, rare_rows
 from pushes.keys import belief, gate
 from pushes.ledger import counters, endings
 from pushes.models import AppKey, DeliveryResult, Lease, PushRecord, policies
-from pushes.names import Reason, RecordStatus, Status, UnknownPolicy
+from pushes.names import SWEEPER_LEASE, Reason, RecordStatus, Status, UnknownPolicy
 from pushes.storage import batches, clocks
 from pushes.upkeep import lost_jobs, postdated, retention
 from pushes.upkeep.postdated import CLOCK_TOLERANCE
@@ -31,7 +31,6 @@ from pushes.workers import queues
 
 log = logging.getLogger(__name__)
 
-LEASE_NAME = "sweeper"
 HOLDER = secrets.token_hex(8)
 ROWS_PER_ROUND = 20_000
 #: A lane whose queues hold more jobs than this is busy, not stuck.
@@ -110,11 +109,11 @@ def take_lease(now: datetime) -> bool:
     """One sweeper at a time: hold, renew or inherit the lease."""
     until = now + timedelta(seconds=max(2.0, settings.SWEEP_INTERVAL * 5))
     free = Q(holder=HOLDER) | Q(until__lte=now) | Q(until__gt=until + CLOCK_TOLERANCE)
-    if Lease.objects.filter(free, name=LEASE_NAME).update(holder=HOLDER, until=until):
+    if Lease.objects.filter(free, name=SWEEPER_LEASE).update(holder=HOLDER, until=until):
         return True
     try:
         with transaction.atomic():
-            Lease.objects.create(name=LEASE_NAME, holder=HOLDER, until=until)
+            Lease.objects.create(name=SWEEPER_LEASE, holder=HOLDER, until=until)
     except IntegrityError:
         return False
     return True

@@ -15,7 +15,7 @@ from rq.registry import DeferredJobRegistry, FailedJobRegistry, FinishedJobRegis
 from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY
 
 from pushes.names import JobRefusal
-from pushes.workers import job_check
+from pushes.workers import job_check, job_fetch
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def _clear_queue(client: Any, queue: Queue) -> int:
     number += _clear_workers(client, members)
     for entry in _unreadable(client, client.lrange(queue.key, 0, -1), _JOB):
         client.lrem(queue.key, 0, entry)
-        job_check.refuse(
+        job_fetch.refuse(
             queue, entry, {}, job_check.RefusedError(JobRefusal.UNREADABLE, "its id or key cannot be read")
         )
         number += 1

@@ -2,18 +2,15 @@
 
 Redis is shared with the producers, and RQ believes whatever stands in it: it imports any function by its dotted path,
 calls a job's callbacks, and unpickles what it reads. So every job is looked at as plain data before anything is made of
-it. What is not a job of ours is put among RQ's failed jobs, where it can be read and never runs; what cannot even be
-shown there is deleted. `install` does the same for RQ's own code in every process, the console's pages included.
+it: the rules stand here, and `job_fetch` takes jobs from their queues by them. `install` does the same for RQ's own
+code in every process, the console's pages included.
 """
 
 import json
-import logging
 import re
 import reprlib
 import zlib
-from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -21,13 +18,10 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 from redis import ResponseError
-from rq import Queue, job, serializers
+from rq import job, serializers
 from rq.job import Job, JobStatus
-from rq.job_lifecycle import record_job_failure
 
 from pushes.names import JobRefusal
-
-log = logging.getLogger(__name__)
 
 DISTRIBUTE_JOB = "pushes.jobs.distribute"
 SEND_JOB = "pushes.jobs.send"
@@ -45,16 +39,12 @@ MAX_ID = 2**63 - 1
 MAX_IDS = 5_000  # the largest JOB_SIZE
 MAX_BYTES = 200_000  # of a job's call: MAX_IDS of the longest ids, and some
 MAX_TEXT_BYTES = 1_000
-#: So many failed jobs of a queue are kept; with a flood of them what is refused is only counted.
-MAX_FAILED = 1_000
-#: So many are told of one by one until `take_refused` is called; the rest are counted.
-MAX_LOGGED = 20
 #: What stands in the place of a call that cannot be read.
 UNREADABLE = b'["(unreadable)", null, [], {}]'
 #: What stands in the place of a moment: RQ and its pages cannot do without.
 LONG_AGO = b"1970-01-01T00:00:00.000000Z"
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_NAME = re.compile(rb"[A-Za-z0-9_-]{1,200}")
 _MOMENT = re.compile(rb"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{6})?Z")
 #: Fields that no job of ours has: further calls, later calls, and calls to the network.
 _EXTRAS = (
@@ -81,18 +71,6 @@ Raw = Mapping[bytes, bytes]
 Call = tuple[str, None, list[Any], dict[str, Any]]
 
 
-@dataclass(slots=True)
-class Tally:
-    """How many jobs were refused for one reason, and what was said of the last one."""
-
-    count: int = 0
-    detail: str = ""
-
-
-#: Jobs that this process has refused and nobody has taken note of, by queue and reason.
-_refused: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
-
-
 class RefusedError(Exception):
     """This is no job of ours. The text says why, for the log and the failed job's page."""
 
@@ -107,6 +85,11 @@ class RefusedError(Exception):
 def is_id(value: object) -> bool:
     """A row's id: a whole number (no boolean) that a BIGINT column can hold."""
     return type(value) is int and 0 < value <= MAX_ID
+
+
+def is_name(value: bytes) -> bool:
+    """Whether a job of ours can have this id in Redis."""
+    return _NAME.fullmatch(value) is not None
 
 
 def is_id_list(value: object) -> bool:
@@ -136,7 +119,7 @@ def entry_point(path: object) -> Callable[..., Any]:
     """The function of that name, if it is one of ours. Raises RefusedError."""
     found = _functions().get(path) if isinstance(path, str) else None
     if found is None:
-        raise RefusedError(JobRefusal.FUNCTION, f"the function {_shown(path)} is none of ours")
+        raise RefusedError(JobRefusal.FUNCTION, f"the function {shown(path)} is none of ours")
     return found
 
 
@@ -145,15 +128,15 @@ def checked_call(raw: Raw, queue_name: str) -> Call:
     call = path, _instance, arguments, keywords = _readable_call(raw)
     takes = ARGUMENTS.get(FORMER_PATHS.get(path, path))
     if takes is None:
-        raise RefusedError(JobRefusal.FUNCTION, f"the function {_shown(path)} is none of ours")
+        raise RefusedError(JobRefusal.FUNCTION, f"the function {shown(path)} is none of ours")
     if keywords or len(arguments) != 1 or not takes(arguments[0]):
-        raise RefusedError(JobRefusal.ARGUMENTS, f"{path} is called with {_shown(arguments)}, {_shown(keywords)}")
+        raise RefusedError(JobRefusal.ARGUMENTS, f"{path} is called with {shown(arguments)}, {shown(keywords)}")
     if extras := [name for name in _EXTRAS if raw.get(name.encode())]:
         raise RefusedError(JobRefusal.EXTRAS, f"it brings {', '.join(extras)}")
     if read_meta(raw) is None:
-        raise RefusedError(JobRefusal.SETTINGS, f"its meta is {_shown(raw.get(b'meta'))}")
+        raise RefusedError(JobRefusal.SETTINGS, f"its meta is {shown(raw.get(b'meta'))}")
     if wrong := [name for name, is_fine in _FIELDS.items() if raw.get(name) and not is_fine(raw[name])]:
-        raise RefusedError(JobRefusal.SETTINGS, f"its {wrong[0].decode()} is {_shown(raw[wrong[0]])}")
+        raise RefusedError(JobRefusal.SETTINGS, f"its {wrong[0].decode()} is {shown(raw[wrong[0]])}")
     _check_origin(raw.get(b"origin", b"").decode(), queue_name)
     return call
 
@@ -162,13 +145,13 @@ def _check_origin(origin: str, queue_name: str) -> None:
     if origin == queue_name:
         return
     reason = JobRefusal.QUEUE if origin in settings.RQ_QUEUES else JobRefusal.SETTINGS
-    raise RefusedError(reason, f"it belongs to the queue {_shown(origin)}")
+    raise RefusedError(reason, f"it belongs to the queue {shown(origin)}")
 
 
 def _readable_call(raw: Raw) -> Call:
     call = read_call(raw)
     if call is None:
-        raise RefusedError(JobRefusal.UNREADABLE, f"its call cannot be read: {_shown(raw.get(b'data'))}")
+        raise RefusedError(JobRefusal.UNREADABLE, f"its call cannot be read: {shown(raw.get(b'data'))}")
     return call
 
 
@@ -265,104 +248,12 @@ def cleaned(raw: Raw) -> dict[bytes, bytes]:
     return kept
 
 
-# --- jobs from a queue ----------------------------------------------------------------------------
-
-
-def fetch(queue: Queue, job_id: bytes) -> Job | None:
-    """The job that was taken from `queue` under this id; None if there is none, or none that may run: that one is
-    refused here. Raises redis.RedisError."""
-    raw: dict[bytes, bytes] = {}
-    try:
-        name = _name(job_id)
-        raw = _hash(queue, name)
-        if not raw:
-            return None  # deleted meanwhile
-        checked_call(raw, queue.name)
-    except RefusedError as error:
-        refuse(queue, job_id, raw, error)
-        return None
-    found = Job(name, connection=queue.connection, serializer=queue.serializer)
-    found.restore(raw)
-    return found
-
-
-def _name(job_id: bytes) -> str:
-    name = job_id.decode("ascii", "replace")
-    if not _NAME.fullmatch(name):
-        raise RefusedError(JobRefusal.UNREADABLE, f"its id is {_shown(job_id)}")
-    return name
-
-
-def _hash(queue: Queue, name: str) -> dict[bytes, bytes]:
-    client: Any = queue.connection
-    try:
-        found: dict[bytes, bytes] = client.hgetall(JOB_PREFIX + name)
-    except ResponseError as error:
-        if not is_wrong_type(error):
-            raise
-        raise RefusedError(JobRefusal.UNREADABLE, "its key holds something else than a job") from None
-    return found
-
-
 def is_wrong_type(error: Exception) -> bool:
     """Somebody else has put a value of another type where RQ keeps its own."""
     return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
 
 
-def refuse(queue: Queue, job_id: bytes, raw: Raw, error: RefusedError) -> None:
-    """Say so, count it, and put it among the failed jobs of its queue, or away. Raises redis.RedisError."""
-    if sum(tally.count for tally in _refused.values()) < MAX_LOGGED:
-        log.error("%s: job %s is not run: %s", queue.name, _shown(job_id), error)
-    put_back(queue.name, error.reason.value, Tally(1, str(error)))
-    if error.reason == JobRefusal.QUEUE:
-        return  # where it belongs it may be a job of ours
-    if b"data" not in raw or not _recorded(queue, _name(job_id), raw, f"Not run: {error}"):
-        client: Any = queue.connection
-        client.delete(JOB_PREFIX.encode() + job_id)
-
-
-def _recorded(queue: Queue, name: str, raw: Raw, text: str) -> bool:
-    """Keep a harmless copy as a failed job; False when there is no place for it."""
-    kept = Job(name, connection=queue.connection, serializer=queue.serializer)
-    kept.restore(raw)
-    kept.origin, kept.failure_ttl = queue.name, FAILURE_SECONDS
-    client: Any = queue.connection
-    try:
-        if client.zcard(queue.failed_job_registry.key) >= MAX_FAILED:
-            return False
-        with client.pipeline() as pipeline:
-            pipeline.delete(kept.key)
-            record_job_failure(kept, text, pipeline)
-            pipeline.execute()
-    except ResponseError as error:
-        if not is_wrong_type(error):
-            raise
-        return False
-    return True
-
-
-def take_refused() -> dict[tuple[str, str], Tally]:
-    """What this process has refused since the last call, by queue and reason."""
-    taken = dict(_refused)
-    _refused.clear()
-    number = sum(tally.count for tally in taken.values())
-    if number > MAX_LOGGED:
-        log.error("%s jobs that are none of ours were refused in all", number)
-    return taken
-
-
-def has_refused() -> bool:
-    """Whether there is something to take."""
-    return bool(_refused)
-
-
-def put_back(queue_name: str, reason: str, tally: Tally) -> None:
-    """To be taken with the next call of `take_refused`."""
-    kept = _refused[queue_name, reason]
-    kept.count, kept.detail = kept.count + tally.count, tally.detail
-
-
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A stranger's value in one short line, however long or deep it is."""
     return _repr.repr(value)
 

@@ -21,7 +21,7 @@ from rq.utils import utcparse
 
 from pushes import lanes
 from pushes.storage import batches, outages, shared_redis
-from pushes.workers import job_check
+from pushes.workers import job_check, job_fetch
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -120,7 +120,7 @@ def absorb_waiting(ids: Sequence[int]) -> list[list[int]]:
     source = queue(job.origin)
     client: Any = shared_redis.connection()
     while (job_id := client.lpop(source.key)) is not None:
-        following = job_check.fetch(source, job_id)
+        following = job_fetch.fetch(source, job_id)
         if following is None:
             continue
         is_alike = (following.func_name, following.meta) == (job.func_name, job.meta)
@@ -201,16 +201,21 @@ def unless_strange(read: Callable[[], T], otherwise: T) -> T:
 
 def depths(names: Sequence[str]) -> dict[str, int]:
     """Jobs waiting in each of the named queues. Raises redis.RedisError."""
+    return counted(names, lambda pipeline, name: pipeline.llen(f"rq:queue:{name}"))
+
+
+def counted(names: Sequence[str], ask: Callable[[Any, str], object]) -> dict[str, int]:
+    """What `ask` has a pipeline count of each of the named queues. Raises redis.RedisError."""
     pipeline = shared_redis.connection().pipeline(transaction=False)
     for name in names:
-        pipeline.llen(f"rq:queue:{name}")
+        ask(pipeline, name)
     return {
-        name: _known(found, otherwise=0)
+        name: known(found, otherwise=0)
         for name, found in zip(names, pipeline.execute(raise_on_error=False), strict=True)
     }
 
 
-def _known(found: Any, *, otherwise: Any) -> Any:
+def known(found: Any, *, otherwise: Any) -> Any:
     """One answer of several: `otherwise` for that about a value of another type than ours."""
     if not isinstance(found, Exception):
         return found
@@ -308,6 +313,6 @@ def waiting_ids(names: Sequence[str], job_path: str) -> Iterator[list[int]]:
 def _ids(stored: Iterable[Any], job_path: str, queue_name: str) -> Iterator[list[int]]:
     for raw in stored:
         with suppress(job_check.RefusedError):
-            call = job_check.checked_call(_known(raw, otherwise={}), queue_name)
+            call = job_check.checked_call(known(raw, otherwise={}), queue_name)
             if call[0] == job_path:
                 yield call[2][0]

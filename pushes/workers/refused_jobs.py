@@ -12,15 +12,15 @@ from django.db.models import F
 from pushes import lanes
 from pushes.models import RefusedJob
 from pushes.storage import clocks
-from pushes.workers import job_check
-from pushes.workers.job_check import Tally
+from pushes.workers import job_fetch
+from pushes.workers.job_fetch import Tally
 
 log = logging.getLogger(__name__)
 
 
 def store() -> None:
     """Add what this process has refused since the last call. While the database is away it stays to be added."""
-    taken = job_check.take_refused()
+    taken = job_fetch.take_refused()
     if not taken:
         return
     if not connection.in_atomic_block:
@@ -31,7 +31,7 @@ def store() -> None:
             _add(_lane_of(queue_name), reason, tally, now)
         except DatabaseError as error:
             log.warning("%s: refused jobs are not counted yet: %s", queue_name, error)
-            job_check.put_back(queue_name, reason, tally)
+            job_fetch.put_back(queue_name, reason, tally)
 
 
 def _add(lane: str, reason: str, tally: Tally, now: datetime) -> None:

@@ -27,7 +27,7 @@ from rq.utils import as_text, current_timestamp, now
 from rq.worker import WorkerStatus
 
 from pushes import lanes
-from pushes.workers import foreign_values, job_check, pulse, refused_jobs
+from pushes.workers import foreign_values, job_check, job_fetch, pulse, refused_jobs
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ class ShardWorker(SimpleWorker):
         self._outage.is_over()
         if entry is None:
             return burst
-        job = job_check.fetch(*entry)
+        job = job_fetch.fetch(*entry)
         if job is not None:
             self.execute_job(job, entry[0])
         return False
@@ -179,14 +179,14 @@ class ShardWorker(SimpleWorker):
     def _is_flooded(self) -> bool:
         """Whether one job after the other is refused: then this worker need not be heard of each time."""
         last = self.last_heartbeat
-        return job_check.has_refused() and last is not None and (now() - last).total_seconds() < STORE_SECONDS
+        return job_fetch.has_refused() and last is not None and (now() - last).total_seconds() < STORE_SECONDS
 
     def _patience(self, burst: bool) -> int | None:
         """How long to wait for a job, in seconds: briefly as long as nobody knows whether Redis is back, or how many
         jobs were refused."""
         if burst:
             return None
-        return 1 if self._outage.has_begun or job_check.has_refused() else self.dequeue_timeout
+        return 1 if self._outage.has_begun or job_fetch.has_refused() else self.dequeue_timeout
 
     def _take(self, found: list[Queue], timeout: int | None) -> tuple[Queue, bytes] | None:
         """The next entry of these queues; None if there is none, or none has come within `timeout` seconds."""

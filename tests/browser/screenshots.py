@@ -28,8 +28,7 @@ from playwright.sync_api import Page, sync_playwright
 from chatscan.models import ScannerPosition
 from pushes.ledger import counters
 from pushes.models import Broadcast, Lease, PushRecord
-from pushes.names import App, BroadcastStatus, Environment, Kind, Platform, Reason, Status
-from pushes.upkeep import sweep
+from pushes.names import SWEEPER_LEASE, App, BroadcastStatus, Environment, Kind, Platform, Reason, Status
 from tests.browser.conftest import FLAGS, PASSWORD, log_in
 from tests.environment import PROJECT
 from tests.make import (
@@ -78,7 +77,7 @@ def fill(now: datetime) -> None:
     for app, platform in ((App.HIGO, Platform.ANDROID), (App.HIGO, Platform.IOS), (App.HIGIRL, Platform.ANDROID)):
         make_app_key(app, platform)
     make_app_key(App.HIGO, Platform.IOS, environment=Environment.LOCAL, is_enabled=False)
-    Lease.objects.create(name=sweep.LEASE_NAME, holder="pictures", until=now + timedelta(hours=1))
+    Lease.objects.create(name=SWEEPER_LEASE, holder="pictures", until=now + timedelta(hours=1))
     make_broadcast(title="双十一大促", text="全场五折，满 300 减 50，今晚八点开抢！")
     running = make_broadcast(
         title="新品上架",

@@ -31,6 +31,7 @@ from pushes.models import (
 from pushes.names import BroadcastStatus, RecordStatus, Status
 from tests.browser.conftest import PASSWORD, SignIn
 from tests.browser.screenshots import fill
+from tests.jobs import make_failed_job
 from tests.make import make_account, make_dead_letter, make_delivery, make_device, make_record
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
@@ -89,6 +90,10 @@ PAGES = [
     "chatscan/scannerposition/group/change/",
     "chatscan/scannerposition/group/rewind/",
     "django_rq/dashboard/",
+    "django_rq/dashboard/failed/hg_xinge_queue/",
+    "django_rq/dashboard/failed/hg_xinge_queue/requeue/",
+    "django_rq/dashboard/failed/hg_xinge_queue/jobs/failed-1/",
+    "django_rq/dashboard/failed/hg_xinge_queue/jobs/failed-1/delete/",
     "auth/user/",
     "auth/user/add/",
     "auth/user/1/change/",
@@ -149,6 +154,7 @@ def rows() -> dict[str, int]:
         record, account_id=NAME, device_id=device.pk, token=device.token, status=Status.FAILED, reason="bad_token",
         provider_code=40, provider_text=ERROR[:200],
     )  # fmt: skip
+    make_failed_job("hg_xinge_queue", [1, 2], f"Traceback:\n{'  a line of code ' * 40}\n{ERROR}", job_id="failed-1")
     make_dead_letter(b"z" * 500, detail=ERROR[:300], source="intake")
     AppKey.objects.filter(pk=places_of_rows["key"]).update(paused_at=timezone.now(), paused_reason=ERROR[:200])
     ScannerPosition.objects.update(last_error=ERROR[:300], last_error_at=timezone.now(), mode_detail=ERROR[:300])

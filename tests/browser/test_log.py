@@ -8,7 +8,6 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from pushes.console.delivery_log import export_rows
 from pushes.console.operators import roles
 from pushes.history import exports
 from pushes.models import DeliveryResult, Export, PushRecord, Resend
@@ -112,10 +111,10 @@ def test_a_filtered_log_is_exported_watched_and_fetched(sign_in: SignIn, monkeyp
     bar = page.get_by_role("progressbar")
     expect(bar).to_have_attribute("aria-valuenow", "0")
     export = Export.objects.get()
-    exports.write(export.pk, export_rows.read, export_rows.cells, slice_seconds=0)
+    exports.write(export.pk, slice_seconds=0)
     # Nobody reloads: the page asks by itself.
     expect(page.get_by_text("10 rows")).to_be_visible()
-    exports.write(export.pk, export_rows.read, export_rows.cells)
+    exports.write(export.pk)
     expect(bar).to_have_attribute("aria-valuenow", "100")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
@@ -134,7 +133,7 @@ def test_an_export_is_cancelled(sign_in: SignIn) -> None:
     page.get_by_role("link", name="Cancel").click()
     page.get_by_role("button", name="Cancel the export").click()
     expect(page.get_by_text("Export cancelled.")).to_be_visible()
-    assert not exports.write(Export.objects.get().pk, export_rows.read, export_rows.cells)
+    assert not exports.write(Export.objects.get().pk)
 
 
 def test_why_is_answered_for_an_account_and_a_time(sign_in: SignIn) -> None:

@@ -1,42 +1,18 @@
 """The Content-Security-Policy in a real browser: no page breaks it (`new_page` fails a test whose page complains), and
-what it forbids does not happen. The other pages are visited by the other tests of this folder."""
+what it forbids does not happen. The pages are visited by the other tests of this folder, all but RQ's own, which bring
+scripts that it forbids."""
 
 from collections.abc import Callable
 from typing import Any
 
-import django_rq
 import pytest
-from django_rq.settings import get_queues_list
 from playwright.sync_api import Browser, Page
-from rq.job import Job
 
 from pushes.console.operators import roles
-from pushes.workers import queues
 from tests.browser.conftest import SignIn
 from tests.sandbox_process import Sandbox
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_client")]
-
-RQ = "/admin/django_rq/dashboard/"
-PAGES = ("queues/{n}/", "queues/{n}/details/", "queues/{n}/failed/", "queues/{n}/finished/", "queues/{n}/{job}/")
-
-
-def failed_job() -> tuple[int, Job]:
-    """The number of a queue, and a job of it that has failed."""
-    queue = django_rq.get_queue("hg_message_queue")
-    job = queue.enqueue(queues.DISTRIBUTE_JOB, 1)
-    queue.failed_job_registry.add(job, ttl=-1, exc_string="it failed")
-    names = [config["name"] for config in get_queues_list()]
-    return names.index("hg_message_queue"), job
-
-
-def test_rqs_own_pages_keep_it(sign_in: SignIn) -> None:
-    page = sign_in(roles.ADMINISTRATOR)
-    number, job = failed_job()
-    for address in (*PAGES, "workers/{n}/", ""):
-        answer = page.goto(RQ + address.format(n=number, job=job.id))
-        assert answer is not None
-        assert answer.status == 200, address
 
 
 def test_the_sandbox_page_keeps_it_and_refreshes_itself(new_page: Callable[..., Page], sandbox: Sandbox) -> None:

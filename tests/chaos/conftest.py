@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from higo_push import embedded
+from higo_push.running import embedded
 from tests.chaos.databases import Database, MariaDb, MariaDbDatabase, SqliteDatabase, running_mariadb
 from tests.chaos.dumb import DumbProxy, dumb_proxy
 from tests.chaos.world import World, running_world

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
-from higo_push import processes
+from higo_push.running import processes
 
 START_SECONDS = 60.0
 _driver: Any = importlib.import_module("MySQLdb") if importlib.util.find_spec("MySQLdb") else None

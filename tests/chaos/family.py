@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from higo_push import processes
 from higo_push.env import BASE_DIR
+from higo_push.running import processes
 
 #: What a supervisor waits before it starts a process again.
 RESTART_SECONDS = 0.5

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import redis
 
-from higo_push import embedded, processes
 from higo_push.env import BASE_DIR
+from higo_push.running import embedded, processes
 from pushes import lanes
 from pushes.workers import pulse
 from pushes.workers.shards import LEASE_KEY

@@ -11,8 +11,8 @@ from contextlib import closing
 
 import pytest
 
-from higo_push import processes, programs
 from higo_push.env import BASE_DIR
+from higo_push.running import processes, programs
 from tests.chaos.databases import MariaDb, MariaDbDatabase, _driver
 from tests.chaos.world import World
 

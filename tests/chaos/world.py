@@ -25,8 +25,8 @@ import phpserialize
 import redis
 from cryptography.fernet import Fernet
 
-from higo_push import embedded
 from higo_push.env import BASE_DIR
+from higo_push.running import embedded
 from tests.chaos.databases import Database
 from tests.chaos.family import COMMANDS, Family
 from tests.chaos.producers import RAW_LIST, populate_chats

@@ -10,7 +10,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from chatscan.positions import open_scanner
-from chatscan.scanner import Scanner
+from chatscan.scanning.scanner import Scanner
 from pushes.models import PushRecord
 from tests.chatscan.making import group
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from higo_push import processes
+from higo_push.running import processes
 
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -8,7 +8,7 @@ from django.conf import settings as django_settings
 from pymongo.errors import PyMongoError
 
 from chatscan.groups import CachedGroups, Group, MongoGroups, group_directory
-from chatscan.store import connect
+from chatscan.mongo.connection import connect
 from pushes.names import App
 from tests.chatscan.making import group
 

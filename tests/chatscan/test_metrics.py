@@ -7,8 +7,8 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from chatscan import watermarks
 from chatscan.names import Mode
+from chatscan.scanning import watermarks
 
 pytestmark = pytest.mark.django_db
 
@@ -45,8 +45,7 @@ def test_what_it_has_done(redis_client):
     watermarks.create("group", {}, None)
     mark = watermarks.load("group")
     assert mark is not None
-    watermarks.advance(mark, {}, {"empty": 2, "too_old": 1}, None)
-    watermarks.count("group", read=9, accepted=6, duplicates=0)
+    watermarks.count(mark, read=9, accepted=6, duplicates=0, refused={"empty": 2, "too_old": 1})
     values = scrape()
     assert (values["higo_scanner_documents_total", "group"], values["higo_scanner_submitted_total", "group"]) == (9, 6)
     assert values["higo_scanner_refused_total", "empty", "group"] == 2

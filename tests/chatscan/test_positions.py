@@ -53,6 +53,12 @@ def test_a_rehearsal_counts_refusals(hour, chats, settings):
     assert preview.refused == {"too_old": 1, "silent_kind": 1}
 
 
+def test_a_rehearsal_counts_what_the_platform_refuses(hour, chats):
+    chats.insert_one(group_document(at=time.time() - 100, user={"user_id": "u" * 99}))
+    preview = preview_rewind("group", ago(3_600))
+    assert (preview.refused, preview.examined, preview.would_push) == ({"invalid": 1}, 5, 2)
+
+
 def test_a_long_rehearsal_examines_the_beginning_and_says_so(hour, monkeypatch):
     monkeypatch.setattr("chatscan.positions.MAX_REHEARSED", 3)
     preview = preview_rewind("group", ago(3_600))

@@ -13,11 +13,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from chatscan import recalls
-from chatscan.scanner import Scanner
-from higo_push import processes
+from chatscan.scanning.scanner import Scanner
+from higo_push.running import processes
 from pushes.distribution import distribute, message_sources
 from pushes.history import resend
-from pushes.models import Counter, DeliveryResult, PushRecord, PushTypePolicy
+from pushes.models import DeliveryResult, MinuteCount, PushRecord, PushTypePolicy
 from pushes.people.directory import presence_key
 from pushes.sending.job import deliver
 from pushes.upkeep.sweep import sweep
@@ -97,7 +97,7 @@ def test_a_bursts_second_message_is_not_pushed(scanner: Scanner, chats: Chats, s
     send_what_waits()
     assert shown(sandbox) == ["小王: first"]
     assert states() == [("accepted", "", 1), ("cancelled", "recalled", 1)]
-    assert Counter.objects.get(event="cancelled").reason == "recalled"
+    assert MinuteCount.objects.get(event="cancelled").reason == "recalled"
 
 
 @WAYS

@@ -9,8 +9,8 @@ from pytest_django import Settings
 
 from chatscan.checks import check_chat_settings
 from chatscan.groups import Group, group_directory
+from chatscan.mongo.connection import connect
 from chatscan.sqlgroups import SqlGroups
-from chatscan.store import connect
 from pushes.models import PushRecord
 from pushes.names import App
 from pushes.people.directory import DirectoryError

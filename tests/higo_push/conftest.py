@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import pytest
 import requests
 
-from higo_push import processes
-from higo_push.programs import web_arguments
+from higo_push.running import processes
+from higo_push.running.programs import web_arguments
 from tests.environment import PROJECT
 
 StartWeb = Callable[..., str]

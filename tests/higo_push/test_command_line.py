@@ -11,7 +11,7 @@ from redis import exceptions as redis_errors
 
 from higo_push.command_line import explanation
 from higo_push.env import BASE_DIR
-from higo_push.processes import free_port
+from higo_push.running.processes import free_port
 
 
 def manage(*arguments: str, folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -64,8 +64,8 @@ ENTRIES = {
     "a command that there is not": ["manage.py", "nothing"],
     "the web server": ["-c", "import higo_push.wsgi"],
     "the other web server": ["-c", "import higo_push.asgi"],
-    "push.sh start": ["-m", "higo_push.supervise", "start"],
-    "push.sh status": ["-m", "higo_push.supervise", "status"],
+    "push.sh start": ["-m", "higo_push.running.supervise", "start"],
+    "push.sh status": ["-m", "higo_push.running.supervise", "status"],
 }
 
 

@@ -15,8 +15,8 @@ import pytest
 import redis
 import requests
 
-from higo_push import processes
 from higo_push.demo import stage
+from higo_push.running import processes
 from tests.environment import PROJECT
 
 

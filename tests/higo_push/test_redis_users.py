@@ -17,8 +17,8 @@ from django.urls import reverse
 from pytest_django import Settings
 from redis.exceptions import NoPermissionError
 
-from higo_push import embedded
 from higo_push.env import BASE_DIR
+from higo_push.running import embedded
 from pushes import checks, lanes
 from pushes.models import DeliveryResult
 from pushes.names import Kind, ProviderKind, Status

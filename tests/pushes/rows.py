@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 from pytest_django import Settings
 
-from higo_push.processes import free_port
+from higo_push.running.processes import free_port
 from pushes.distribution import planned
 from pushes.models import DeliveryResult, Device, PushRecord
 from pushes.names import App, Environment, Kind, Platform, RecordStatus

@@ -1,10 +1,11 @@
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import DatabaseError, DataError, transaction
 from django.utils import timezone as clock
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from redis import Redis, RedisError
@@ -12,8 +13,8 @@ from redis import Redis, RedisError
 from pushes import lanes
 from pushes.models import DeadLetter, PushRecord, PushTypePolicy
 from pushes.names import App, Kind, Platform, PushType, RecordStatus
-from pushes.storage import shared_redis
-from pushes.submit import InvalidMessageError, dead_letter, is_backlogged, submit, validate
+from pushes.storage import bulk, shared_redis
+from pushes.submit import InvalidMessageError, Refused, Stored, dead_letter, is_backlogged, refusal, submit, submit_all
 from pushes.upkeep.sweep import sweep
 from pushes.workers import queues
 from tests.pushes.rows import leave_redis, make_message
@@ -249,12 +250,70 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("field", "fields", "said"), REFUSED)
 def test_a_message_that_cannot_be_stored_is_refused_by_field_and_value(field: str, fields: Any, said: str):
-    with pytest.raises(InvalidMessageError) as refused:
-        submit([make_message(), make_message(**fields)])
-    assert refused.value.field == field
-    assert str(refused.value).startswith(f"{field}=")
-    assert said in str(refused.value)
-    assert PushRecord.objects.count() == 0
+    refused = refusal(make_message(**fields))
+    assert refused
+    assert (refused.field, refused.code) == (field, "invalid")
+    assert str(refused.error()).startswith(f"{field}=")
+    assert said in str(refused.error())
+
+
+def test_what_is_refused_stops_no_other_message():
+    done = submit([make_message(), make_message(title="t" * 129), make_message()])
+    first, last = PushRecord.objects.order_by("id").values_list("id", flat=True)
+    refused = Refused("title", "t" * 129, "is longer than 128 characters")
+    assert done.results == [Stored(first, True), refused, Stored(last, True)]
+    assert (done.accepted, done.duplicates, done.record_ids) == (2, 0, [first, last])
+
+
+def test_what_is_all_refused_asks_nothing_of_the_database(django_assert_num_queries: Any):
+    with django_assert_num_queries(0):
+        assert submit([make_message(title="t" * 129)]).accepted == 0
+
+
+def test_a_refusal_as_text_does_not_repeat_the_value():
+    assert str(refusal(make_message(title="secret" * 99))) == "title: is longer than 128 characters"
+
+
+def test_all_or_none_of_the_messages_are_stored(redis_client: Redis, django_capture_on_commit_callbacks: ON_COMMIT):
+    with django_capture_on_commit_callbacks() as enqueued, pytest.raises(InvalidMessageError, match="title="):
+        submit_all([make_message(), make_message(title="t" * 129)])
+    assert (PushRecord.objects.count(), enqueued) == (0, [])
+    assert submit_all([make_message(), make_message()]).accepted == 2
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> DatabaseError:
+    """The error with which the database refuses every row that has the word in it."""
+    real: Callable[..., None] = bulk.insert_rows
+    error = DataError(1366, "Incorrect string value")
+
+    def insert(model: type, rows: Any, **how: Any) -> None:
+        if any("poison" in str(row) for row in rows):
+            raise error
+        real(model, rows, **how)
+
+    monkeypatch.setattr("pushes.storage.bulk.insert_rows", insert)
+    return error
+
+
+@pytest.mark.parametrize("places", [[0], [3], [6], [1, 5], list(range(7))])
+def test_what_the_database_refuses_stops_no_other_message(places: list[int], poison: DatabaseError):
+    done = submit([make_message(text="poison" if place in places else "fine") for place in range(7)])
+    refused = [place for place, result in enumerate(done.results) if isinstance(result, Refused)]
+    assert (refused, done.accepted, PushRecord.objects.count()) == (places, 7 - len(places), 7 - len(places))
+    assert done.results[places[0]] == Refused("", "", "the database refuses it (DataError)", "unstorable")
+
+
+def test_a_repetition_of_what_the_database_refuses_is_refused_as_well(poison: DatabaseError):
+    message = make_message(text="poison")
+    done = submit([message, message, make_message()], tells_conflicts=True)
+    assert [type(result) for result in done.results] == [Refused, Refused, Stored]
+
+
+def test_what_the_database_refuses_costs_few_statements(poison: DatabaseError, django_assert_max_num_queries: Any):
+    messages = [make_message(text="poison" if number == 77 else "fine") for number in range(500)]
+    with django_assert_max_num_queries(24):
+        assert submit(messages).accepted == 499
 
 
 @pytest.mark.parametrize(
@@ -262,16 +321,16 @@ def test_a_message_that_cannot_be_stored_is_refused_by_field_and_value(field: st
     [(("u1", ""), "1 to 64"), (("u" * 65,), "'uuuu"), (("u1", "\ud800"), "no valid Unicode")],
 )
 def test_a_recipient_that_is_no_account_id_is_refused(accounts: tuple[str, ...], said: str):
-    with pytest.raises(InvalidMessageError, match="accounts=") as refused:
-        validate(make_message(*accounts))
-    assert said in str(refused.value)
+    refused = refusal(make_message(*accounts))
+    assert refused
+    assert said in str(refused.error())
 
 
 def test_a_message_for_nobody_is_refused():
     message = make_message()
     nobody = type(message.audience)(())
-    with pytest.raises(InvalidMessageError, match="accounts=''"):
-        validate(type(message)(Kind.SYSTEM, App.HIGO, nobody, "text", "test", "identity"))
+    refused = refusal(type(message)(Kind.SYSTEM, App.HIGO, nobody, "text", "test", "identity"))
+    assert refused == Refused("accounts", "", "at least one recipient is needed")
 
 
 @pytest.mark.parametrize(
@@ -291,9 +350,9 @@ def test_what_just_fits_is_stored(fields: dict[str, Any]):
 
 
 def test_a_long_value_is_not_repeated_whole_in_the_error():
-    with pytest.raises(InvalidMessageError) as refused:
-        validate(make_message(title="t" * 5_000))
-    assert len(str(refused.value)) < 200
+    refused = refusal(make_message(title="t" * 5_000))
+    assert refused
+    assert len(str(refused.error())) < 200
 
 
 # --- dead letters and back-pressure -----------------------------------------------------------

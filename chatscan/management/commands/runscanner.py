@@ -8,9 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from chatscan.config import KINDS
+from chatscan.messages.config import KINDS
 from chatscan.positions import open_scanner
-from chatscan.runner import PASSING, Runner, describe
+from chatscan.scanning.runner import PASSING, Runner, describe
 
 
 def seconds(text: str) -> float:

@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes.broadcasts.audiences import EXPAND_ACCOUNTS
-from pushes.console.site.desk import admin_url, page
+from pushes.console.site.desk import admin_url
+from pushes.console.site.pages import page
 from pushes.history import exports
 from pushes.models import Broadcast
 from pushes.people.directory import DirectoryError, directory

@@ -1,6 +1,6 @@
 """Broadcasts: compose, review, send, watch, stop, copy."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,23 +12,22 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes.broadcasts import approval, audiences, lifecycle, watch
+from pushes.broadcasts import approval, audiences
 from pushes.console.broadcasts import canary_words, progress, review, steps, trial_send, words
 from pushes.console.broadcasts.accounts import UnknownAccountsPage
-from pushes.console.broadcasts.form import MAX_TYPED, MAX_TYPED_BYTES, PROVIDER_BYTES, BroadcastForm
+from pushes.console.broadcasts.form import MAX_TYPED, MAX_TYPED_BYTES, BroadcastForm
+from pushes.console.broadcasts.steps import EDITABLE, OVER, StepPages, in_state
 from pushes.console.delivery_log.pushes import deliveries_url
-from pushes.console.site.confirm import Question, RefusedError, ask
-from pushes.console.site.desk import Desk, page
+from pushes.console.site.pages import Done, Question, RefusedError, page
 from pushes.console.site.theme import ChoicesDropdownFilter, link, status_badge, when
 from pushes.models import Broadcast
 from pushes.names import App, BroadcastStatus, Platform
 from pushes.people import tags
 from pushes.people.directory import DirectoryError
+from pushes.providers.registry import max_message_bytes
 from pushes.submit import InvalidMessageError
 
-EDITABLE = (BroadcastStatus.DRAFT,)
 SENDABLE = (BroadcastStatus.DRAFT, BroadcastStatus.WAITING)
-OVER = (BroadcastStatus.FINISHED, BroadcastStatus.CANCELLED)
 COPIED = (
     "title",
     "text",
@@ -45,12 +44,8 @@ COPIED = (
 REVIEW = "_review"
 
 
-def in_state(*states: str) -> Callable[[Broadcast], bool]:
-    return lambda broadcast: broadcast.status in states
-
-
 @admin.register(Broadcast)
-class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
+class Broadcasts(UnknownAccountsPage, StepPages):
     form = BroadcastForm
     change_form_template = "console/broadcast_form.html"
     list_display = ("headline", "state", "audience", "devices", "by", "started")
@@ -132,7 +127,7 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         context |= {
-            "provider_bytes": PROVIDER_BYTES,
+            "provider_bytes": max_message_bytes(),
             "most_typed_bytes": MAX_TYPED_BYTES,
             "most_typed_mb": MAX_TYPED_BYTES // 1_000_000,
             "known_tags": sorted({t for app in App for t in tags.known(app)}),
@@ -197,54 +192,33 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
         variant="primary",
         applies=in_state(*SENDABLE),
     )
-    def send_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
-        back = self.url("progress_page", broadcast.pk)
+    def send_page(self, request: HttpRequest, broadcast: Broadcast) -> Question | HttpResponse:
         if broadcast.status not in SENDABLE:
             messages.info(request, _("This broadcast was already launched. Nothing is sent twice."))
-            return HttpResponseRedirect(back)
+            return HttpResponseRedirect(self.url("progress_page", broadcast.pk))
         try:
             sizes = audiences.estimates(broadcast)
         except (InvalidMessageError, DirectoryError) as error:
-            messages.error(request, words.sentence(str(error)))
-            return HttpResponseRedirect(self.url("change", broadcast.pk))
-        if approval.is_needed(broadcast, sum(sizes.values()), request.user):
-            return self._ask_for_approval(request, broadcast, sizes)
-        question = review.launch_question(broadcast, sizes, **self._review(request, broadcast))
-        edit = self.url("change", broadcast.pk)
-        return ask(
-            self,
-            request,
-            question,
-            lambda _data: steps.launch(broadcast, request.user),
-            row=broadcast,
-            back=back,
-            cancel=edit,
-        )
-
-    def _ask_for_approval(self, request: HttpRequest, broadcast: Broadcast, sizes: dict[App, int]) -> HttpResponse:
-        back = self.url("progress_page", broadcast.pk)
+            raise RefusedError(words.sentence(str(error))) from None
+        if not approval.is_needed(broadcast, sum(sizes.values()), request.user):
+            act = partial(steps.launch, broadcast, request.user)
+            return review.launch_question(broadcast, sizes, act=act, **self._review(request, broadcast))
         if broadcast.status == BroadcastStatus.WAITING:
             messages.info(request, _("Waiting for approval by someone other than the author and the requester."))
-            return HttpResponseRedirect(back)
-        question = review.approval_question(broadcast, sizes, **self._review(request, broadcast))
-
-        def act(_data: dict[str, Any]) -> str:
-            if not approval.ask(broadcast, request.user):
-                raise RefusedError(_("This broadcast was already launched. Nothing is sent twice."))
-            return _("The broadcast is waiting for approval.")
-
-        edit = self.url("change", broadcast.pk)
-        return ask(self, request, question, act, row=broadcast, back=back, cancel=edit)
+            return HttpResponseRedirect(self.url("progress_page", broadcast.pk))
+        act = partial(steps.ask_for_approval, broadcast, request.user)
+        return review.approval_question(broadcast, sizes, act=act, **self._review(request, broadcast))
 
     def _review(self, request: HttpRequest, broadcast: Broadcast) -> dict[str, Any]:
-        """What both questions have below them, and what an answer to them is about."""
-        seen = {"seen": review.fingerprint(broadcast)}
-        if not trial_send.is_offered(broadcast, request.user):
-            return seen
-        return seen | {
-            "panel": trial_send.TEMPLATE,
-            "panel_context": trial_send.panel(self, broadcast),
+        """What both questions have below them, where they lead, and what an answer to them is about."""
+        common = {
+            "seen": review.fingerprint(broadcast),
+            "back": self.url("progress_page", broadcast.pk),
+            "cancel": self.url("change", broadcast.pk),
         }
+        if not trial_send.is_offered(broadcast, request.user):
+            return common
+        return common | {"template": trial_send.BELOW_REVIEW, "context": trial_send.panel(self, broadcast)}
 
     @page(
         gettext_lazy("Test send"),
@@ -252,93 +226,8 @@ class Broadcasts(UnknownAccountsPage, Desk[Broadcast]):
         icon="phonelink_ring",
         applies=in_state(*trial_send.TESTABLE),
     )
-    def test_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+    def test_page(self, request: HttpRequest, broadcast: Broadcast) -> Done | HttpResponse:
         return trial_send.answer(self, request, broadcast)
-
-    @page(
-        gettext_lazy("Pause"),
-        permission="pushes.send_broadcast",
-        icon="pause",
-        variant="warning",
-        applies=in_state(BroadcastStatus.SENDING),
-    )
-    def pause_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
-        question = Question(
-            title=_("Pause “%(title)s”?") % {"title": broadcast.title},
-            text=_("Unsent pushes wait until you resume. Pushes being sent right now still go out."),
-            button=_("Pause"),
-        )
-        return self._step(request, broadcast, question, lifecycle.pause, _("Paused."))
-
-    @page(
-        gettext_lazy("Resume"),
-        permission="pushes.send_broadcast",
-        icon="play_arrow",
-        variant="primary",
-        applies=lambda row: row.status == BroadcastStatus.PAUSED and not row.has_halted,
-    )
-    def resume_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
-        question = Question(
-            title=_("Resume “%(title)s”?") % {"title": broadcast.title},
-            text=_("Sending continues where it stopped. No one receives the message twice."),
-            button=_("Resume"),
-        )
-        return self._step(request, broadcast, question, lifecycle.resume, _("Resumed."))
-
-    @page(
-        gettext_lazy("Continue anyway"),
-        permission="pushes.send_broadcast",
-        icon="play_arrow",
-        variant="warning",
-        applies=lambda row: row.has_halted,
-    )
-    def go_on_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
-        question = Question(
-            title=_("Send “%(title)s” to everyone else anyway?") % {"title": broadcast.title},
-            text=_(
-                "The broadcast was stopped automatically. If you continue, monitoring goes on: sending stops again for "
-                "any other reason, or if this rate rises by another half."
-            ),
-            button=_("Continue anyway"),
-            warning=canary_words.halted(broadcast),
-            seen=review.digest(broadcast.objection),
-            is_dangerous=True,
-        )
-        done = _("Continued after an automatic stop: %(why)s") % {"why": canary_words.halted(broadcast)}
-        return self._step(request, broadcast, question, watch.go_on, done)
-
-    @page(
-        gettext_lazy("Cancel"),
-        permission="pushes.send_broadcast",
-        icon="cancel",
-        variant="danger",
-        applies=lambda row: row.status not in (*OVER, *EDITABLE),
-    )
-    def cancel_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
-        question = Question(
-            title=_("Cancel “%(title)s” permanently?") % {"title": broadcast.title},
-            text=_(
-                "Anything not yet sent will not be sent. This cannot be undone; you can copy it as a new broadcast."
-            ),
-            button=_("Cancel the broadcast"),
-            keep=_("Keep it"),
-            is_dangerous=True,
-        )
-        return self._step(request, broadcast, question, lifecycle.cancel, _("Cancelled."))
-
-    def _step(
-        self,
-        request: HttpRequest,
-        broadcast: Broadcast,
-        question: Question,
-        step: Callable[..., Broadcast],
-        done: str,
-    ) -> HttpResponse:
-        def act(_data: dict[str, Any]) -> str:
-            steps.move(step, broadcast, request.user)
-            return done
-
-        return ask(self, request, question, act, row=broadcast, back=self.url("progress_page", broadcast.pk))
 
     @page(gettext_lazy("Results"), permission="pushes.view_deliveryresult", icon="list", applies=lambda b: b.started_at)
     def deliveries_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:

@@ -14,14 +14,13 @@ from pushes.console.site.blanks import refuse_blanks
 from pushes.console.site.theme import ModelForm, widgets
 from pushes.models import Broadcast
 from pushes.people import tags
+from pushes.providers.registry import max_message_bytes
 from pushes.storage import clocks
 from pushes.text.exact_json import Decoder
 
 SHOWN_BAD_LINES = 20
 #: A longer list is not put back into the text box; uploading or typing another replaces it.
 MAX_TYPED = 2_000
-#: What a message may take at the provider: the whole of it, title, text, data and the format's own words.
-PROVIDER_BYTES = 4_096
 #: Django takes no more than 2.5 MB of fields in a request (files apart), and answers without a form what is more.
 MAX_TYPED_BYTES = 2_000_000
 #: The web server before us takes requests of 16 MiB (deploy/nginx.conf).
@@ -94,14 +93,14 @@ class BroadcastForm(ModelForm[Broadcast]):
             ) % {"n": len(kept)}
 
     def clean_text(self) -> str:
-        text = str(self.cleaned_data["text"]).strip()
-        if len(text.encode()) > PROVIDER_BYTES:
+        text, most = str(self.cleaned_data["text"]).strip(), max_message_bytes()
+        if len(text.encode()) > most:
             raise forms.ValidationError(
                 _(
                     "%(size)s bytes is too long: the provider accepts at most %(most)s, title and payload included. "
                     "Shorten the text."
                 )
-                % {"size": len(text.encode()), "most": PROVIDER_BYTES}
+                % {"size": len(text.encode()), "most": most}
             )
         return text
 
@@ -163,7 +162,7 @@ class BroadcastForm(ModelForm[Broadcast]):
                 _("This time has passed. Choose a later time, or leave the field blank to send immediately."),
             )
         if ends and ends <= (starts or now):
-            self.add_error("expires_at", _("It would expire before it is sent."))
+            self.add_error("expires_at", _("The broadcast would expire before it is sent."))
         if ends and (ends - now).days > settings.RETENTION_DAYS:
             self.add_error(
                 "expires_at",

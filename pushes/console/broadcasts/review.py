@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 
 from pushes.broadcasts import canary
 from pushes.console.broadcasts import accounts, placeholders
-from pushes.console.site.confirm import Question
+from pushes.console.site.pages import Question
 from pushes.console.site.theme import when
 from pushes.distribution import windows
 from pushes.models import AppKey, Broadcast, policies

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from pushes.broadcasts import trial_send
 from pushes.broadcasts.trial_send import MAX_NAMES, Named
 from pushes.console.site.desk import Desk
+from pushes.console.site.pages import Done
 from pushes.console.site.theme import widgets
 from pushes.models import Broadcast, mask_token
 from pushes.names import TERMINAL, BroadcastStatus
@@ -23,7 +24,8 @@ from pushes.text import device_tokens
 PERMISSION = "pushes.test_device"
 #: What can still be changed, approved or stopped is worth a test.
 TESTABLE = (BroadcastStatus.DRAFT, BroadcastStatus.WAITING, BroadcastStatus.SCHEDULED)
-TEMPLATE = "console/broadcast_test.html"
+#: The page of a review with the panel below it.
+BELOW_REVIEW = "console/broadcast_review.html"
 #: An account id is shorter, and may be repeated whole; a token may not.
 MAX_SHOWN = 24
 
@@ -90,7 +92,7 @@ def panel(desk: Desk[Broadcast], broadcast: Broadcast, form: TestForm | None = N
     }
 
 
-def answer(desk: Desk[Broadcast], request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
+def answer(desk: Desk[Broadcast], request: HttpRequest, broadcast: Broadcast) -> Done | HttpResponse:
     """A GET shows the panel as a page (`?part`: the results alone), a POST sends and leads back to the review."""
     if "part" in request.GET:
         return TemplateResponse(request, "console/broadcast_test_results.html", panel(desk, broadcast))
@@ -107,25 +109,18 @@ def answer(desk: Desk[Broadcast], request: HttpRequest, broadcast: Broadcast) ->
     except (InvalidMessageError, DirectoryError) as error:
         form.add_error("names", str(error))
         return _page(desk, request, broadcast, form)
-    if is_new:
-        number = form.named.number
-        done = ngettext("A test was sent to %(n)s device.", "A test was sent to %(n)s devices.", number) % {"n": number}
-        desk.audit(request, broadcast, done)
-        messages.success(request, done)
-    else:
-        messages.info(request, _("This test was already sent. Nothing is sent twice."))
     may_send = request.user.has_perm("pushes.send_broadcast") and broadcast.status != BroadcastStatus.SCHEDULED
     back = desk.url("send_page" if may_send else "test_page", broadcast.pk)
-    return HttpResponseRedirect(f"{back}#test-send")
+    panel_again = HttpResponseRedirect(f"{back}#test-send")
+    if not is_new:
+        messages.info(request, _("This test was already sent. Nothing is sent twice."))
+        return panel_again
+    number = form.named.number
+    done = ngettext("A test was sent to %(n)s device.", "A test was sent to %(n)s devices.", number) % {"n": number}
+    return Done(done, history=[(broadcast, done)], page=panel_again)
 
 
 def _page(desk: Desk[Broadcast], request: HttpRequest, broadcast: Broadcast, form: TestForm | None) -> HttpResponse:
-    context = {
-        **desk.admin_site.each_context(request),
-        "title": _("Test send"),
-        "opts": desk.model._meta,
-        "original": broadcast,
-        **panel(desk, broadcast, form),
-    }
+    context = {"title": _("Test send"), **panel(desk, broadcast, form)}
     status = 422 if form is not None and form.errors else 200
-    return TemplateResponse(request, "console/broadcast_test_page.html", context, status=status)
+    return desk.show(request, "console/broadcast_test_page.html", context, row=broadcast, status=status)

@@ -5,17 +5,15 @@ from functools import partial
 from typing import Any
 
 from django import forms
-from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from pushes.console.delivery_log import dead_letter_reasons
 from pushes.console.delivery_log.raw_bytes import whole_value
-from pushes.console.site.confirm import Question, RefusedError, ask
-from pushes.console.site.desk import Desk
+from pushes.console.site.pages import Done, Question, RefusedError
 from pushes.console.site.theme import widgets
 from pushes.history import stored_words
 from pushes.inbound import dead_letters
@@ -66,11 +64,23 @@ def editable(letter: DeadLetter) -> str:
         return ""
 
 
-def replay_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter) -> HttpResponse:
-    question = Question(
+def replay_question(request: HttpRequest, letter: DeadLetter) -> Question:
+    def replay(data: dict[str, Any]) -> str:
+        raw = corrected(letter, data["text"])
+        counts = dead_letters.replay([letter.pk], by=str(request.user), edited={} if raw is None else {letter.pk: raw})
+        if counts.still_bad:
+            raise RefusedError(_refused(counts.still_bad[0]))
+        if counts.skipped:
+            raise RefusedError(_("Nothing was changed: this dead letter is no longer new."))
+        if counts.duplicates:
+            return _("The message had already been received another way; nothing was pushed twice.")
+        return _("Replayed.")
+
+    return Question(
         title=_("Correct and replay this dead letter?"),
         text=_("If the message can be read now, it is pushed like any other."),
         button=_("Replay"),
+        act=replay,
         facts=[
             (_("Reason"), dead_letter_reasons.with_code(letter.reason)),
             (_("Detail"), stored_words.words(letter.detail, "letter") or "–"),
@@ -79,76 +89,77 @@ def replay_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter
         initial={"text": editable(letter)},
     )
 
-    def act(data: dict[str, Any]) -> str:
-        raw = corrected(letter, data["text"])
-        counts = dead_letters.replay([letter.pk], by=str(request.user), edited={} if raw is None else {letter.pk: raw})
-        if counts.still_bad:
-            bad = counts.still_bad[0]
-            raise RefusedError(_refused(bad))
-        if counts.skipped:
-            raise RefusedError(_("Nothing was changed: this dead letter is no longer new."))
-        if counts.duplicates:
-            return _("The message had already been received another way; nothing was pushed twice.")
-        return _("Replayed.")
 
-    return ask(desk, request, question, act, row=letter)
-
-
-def discard_page(desk: Desk[DeadLetter], request: HttpRequest, letter: DeadLetter) -> HttpResponse:
-    question = Question(
-        title=_("Discard this dead letter?"),
-        text=_("Nothing is pushed. The bytes are kept; the dead letter leaves the list of new ones."),
-        button=_("Discard"),
-        is_dangerous=True,
-    )
-
-    def act(_data: dict[str, Any]) -> str:
+def discard_question(request: HttpRequest, letter: DeadLetter) -> Question:
+    def discard(_data: dict[str, Any]) -> str:
         if not dead_letters.discard([letter.pk], by=str(request.user)):
             raise RefusedError(_("Nothing was changed: this dead letter is no longer new."))
         return _("Discarded.")
 
-    return ask(desk, request, question, act, row=letter)
+    return Question(
+        title=_("Discard this dead letter?"),
+        text=_("Nothing is pushed. The bytes are kept; the dead letter leaves the list of new ones."),
+        button=_("Discard"),
+        act=discard,
+        is_dangerous=True,
+    )
 
 
-def replay_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: QuerySet[DeadLetter]) -> HttpResponse | None:
-    """The list's action: a page that asks, and its answer."""
+def replay_many_question(request: HttpRequest, chosen: QuerySet[DeadLetter]) -> Question:
     ids = _ids(chosen)
-    if "confirm" not in request.POST:
-        title = ngettext("Replay %(n)s dead letter as it is?", "Replay %(n)s dead letters as they are?", len(ids))
-        return _ask_for_many(desk, request, ids, "replay_selected", title)
+    title = ngettext("Replay %(n)s dead letter as it is?", "Replay %(n)s dead letters as they are?", len(ids))
+    return Question(
+        title=title % {"n": len(ids)},
+        text=_("Messages that can be read now are pushed; the others stay unchanged, with the reason."),
+        button=_("Replay"),
+        act=lambda _data: _replay_many(request, ids),
+        hidden={ACTION_CHECKBOX_NAME: list(map(str, ids))},
+    )
+
+
+def _replay_many(request: HttpRequest, ids: Sequence[int]) -> Done:
     new = _still_new(ids)
     counts = dead_letters.replay(ids, by=str(request.user))
-    _audit(desk, request, new - _still_new(ids), _("Replayed in bulk."))
-    messages.success(
-        request,
-        _("%(accepted)s pushed, %(duplicates)s already received, %(skipped)s no longer new.")
-        % {"accepted": counts.accepted, "duplicates": counts.duplicates, "skipped": counts.skipped},
-    )
-    used = [bad for bad in counts.still_bad if bad.reason == CONFLICT]
-    unreadable = [bad for bad in counts.still_bad if bad.reason != CONFLICT]
+    done = _("%(accepted)s pushed, %(duplicates)s already received, %(skipped)s no longer new.") % {
+        "accepted": counts.accepted,
+        "duplicates": counts.duplicates,
+        "skipped": counts.skipped,
+    }
+    history = _history(new - _still_new(ids), _("Replayed in bulk."))
+    return Done(done, _still_bad(counts.still_bad), history)
+
+
+def _still_bad(letters: Sequence[dead_letters.StillBad]) -> list[str]:
+    used = [bad for bad in letters if bad.reason == CONFLICT]
+    unreadable = [bad for bad in letters if bad.reason != CONFLICT]
+    said = []
     if unreadable:
         first = _("%(reason)s, %(detail)s") % _words(unreadable[0])
-        messages.warning(
-            request, _("%(n)s still cannot be read (first: %(why)s).") % {"n": len(unreadable), "why": first}
-        )
+        said.append(_("%(n)s still cannot be read (first: %(why)s).") % {"n": len(unreadable), "why": first})
     if used:
         text = _("%(n)s cannot be replayed: their msg_id is already in use (the first one by push #%(id)s).")
-        messages.warning(request, text % {"n": len(used), "id": used[0].record_id})
-    return None
+        said.append(text % {"n": len(used), "id": used[0].record_id})
+    return said
 
 
-def discard_selected(desk: Desk[DeadLetter], request: HttpRequest, chosen: QuerySet[DeadLetter]) -> HttpResponse | None:
+def discard_many_question(request: HttpRequest, chosen: QuerySet[DeadLetter]) -> Question:
     ids = _ids(chosen)
-    if "confirm" not in request.POST:
-        title = ngettext("Discard %(n)s dead letter?", "Discard %(n)s dead letters?", len(ids))
-        return _ask_for_many(desk, request, ids, "discard_selected", title)
-    new = _still_new(ids)
-    done = dead_letters.discard(ids, by=str(request.user))
-    _audit(desk, request, new - _still_new(ids), _("Discarded in bulk."))
-    messages.success(
-        request, ngettext("%(n)s dead letter discarded.", "%(n)s dead letters discarded.", done) % {"n": done}
+    title = ngettext("Discard %(n)s dead letter?", "Discard %(n)s dead letters?", len(ids))
+    return Question(
+        title=title % {"n": len(ids)},
+        text=_("Nothing is pushed. The bytes are kept; the dead letters leave the list of new ones."),
+        button=_("Discard"),
+        act=lambda _data: _discard_many(request, ids),
+        is_dangerous=True,
+        hidden={ACTION_CHECKBOX_NAME: list(map(str, ids))},
     )
-    return None
+
+
+def _discard_many(request: HttpRequest, ids: Sequence[int]) -> Done:
+    new = _still_new(ids)
+    number = dead_letters.discard(ids, by=str(request.user))
+    done = ngettext("%(n)s dead letter discarded.", "%(n)s dead letters discarded.", number) % {"n": number}
+    return Done(done, history=_history(new - _still_new(ids), _("Discarded in bulk.")))
 
 
 def _ids(chosen: QuerySet[DeadLetter]) -> list[int]:
@@ -170,20 +181,5 @@ def _words(bad: dead_letters.StillBad) -> dict[str, str]:
     return {"reason": dead_letter_reasons.words(bad.reason), "detail": stored_words.words(bad.detail, "letter")}
 
 
-def _audit(desk: Desk[DeadLetter], request: HttpRequest, ids: Collection[int], note: str) -> None:
-    for letter in DeadLetter.objects.filter(pk__in=ids).defer("raw"):
-        desk.audit(request, letter, note)
-
-
-def _ask_for_many(
-    desk: Desk[DeadLetter], request: HttpRequest, ids: list[int], action: str, title: str
-) -> HttpResponse:
-    context = {
-        "title": title % {"n": len(ids)},
-        "ids": ids,
-        "action": action,
-        "checkbox": ACTION_CHECKBOX_NAME,
-        "is_discard": action == "discard_selected",
-        "back": desk.url("changelist"),
-    }
-    return desk.show(request, "console/letters_confirm.html", context)
+def _history(ids: Collection[int], note: str) -> list[tuple[Model, str]]:
+    return [(letter, note) for letter in DeadLetter.objects.filter(pk__in=ids).defer("raw")]

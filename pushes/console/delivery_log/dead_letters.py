@@ -13,8 +13,9 @@ from django.utils.translation import gettext_lazy
 from pushes.console.delivery_log import dead_letter_conflict, dead_letter_pages, dead_letter_reasons
 from pushes.console.delivery_log.raw_bytes import beginning, readable
 from pushes.console.site import attention
-from pushes.console.site.desk import ReadOnlyDesk, page
+from pushes.console.site.desk import ReadOnlyDesk
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
+from pushes.console.site.pages import Question, list_action, page
 from pushes.console.site.theme import ChoicesDropdownFilter, DropdownFilter, status_badge, when
 from pushes.history import stored_words, vitals
 from pushes.models import DeadLetter
@@ -90,16 +91,13 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
             shown = {"readable": readable(bytes(letter.raw)), "sides": dead_letter_conflict.sides(letter)}
         return super().change_view(request, object_id, form_url, {"show_close": True, **shown, **(extra_context or {})})
 
-    def has_resolve_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("pushes.change_deadletter")
+    @list_action(gettext_lazy("Replay"), permission="pushes.change_deadletter")
+    def replay_selected(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> Question:
+        return dead_letter_pages.replay_many_question(request, chosen)
 
-    @admin.action(description=gettext_lazy("Replay"), permissions=["resolve"])
-    def replay_selected(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> HttpResponse | None:
-        return dead_letter_pages.replay_selected(self, request, queryset)
-
-    @admin.action(description=gettext_lazy("Discard"), permissions=["resolve"])
-    def discard_selected(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> HttpResponse | None:
-        return dead_letter_pages.discard_selected(self, request, queryset)
+    @list_action(gettext_lazy("Discard"), permission="pushes.change_deadletter")
+    def discard_selected(self, request: HttpRequest, chosen: QuerySet[DeadLetter]) -> Question:
+        return dead_letter_pages.discard_many_question(request, chosen)
 
     @page(
         gettext_lazy("Correct and replay"),
@@ -108,8 +106,8 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
         variant="primary",
         applies=lambda letter: letter.status == DeadLetterStatus.NEW,
     )
-    def replay_page(self, request: HttpRequest, letter: DeadLetter) -> HttpResponse:
-        return dead_letter_pages.replay_page(self, request, letter)
+    def replay_page(self, request: HttpRequest, letter: DeadLetter) -> Question:
+        return dead_letter_pages.replay_question(request, letter)
 
     @page(
         gettext_lazy("Discard"),
@@ -118,8 +116,8 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
         variant="danger",
         applies=lambda letter: letter.status == DeadLetterStatus.NEW,
     )
-    def discard_page(self, request: HttpRequest, letter: DeadLetter) -> HttpResponse:
-        return dead_letter_pages.discard_page(self, request, letter)
+    def discard_page(self, request: HttpRequest, letter: DeadLetter) -> Question:
+        return dead_letter_pages.discard_question(request, letter)
 
     @admin.display(description=gettext_lazy("received"))
     def received(self, row: DeadLetter) -> Any:

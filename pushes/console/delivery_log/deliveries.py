@@ -11,12 +11,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes.console.delivery_log import export_rows, exports, resend, why
-from pushes.console.site.desk import ReadOnlyDesk, admin_url, list_page, page
+from pushes.console.delivery_log import exports, resend, why
+from pushes.console.site.desk import ReadOnlyDesk, admin_url
 from pushes.console.site.filters import (
-    NO_REASON,
     AppKeyFilter,
-    DeliveriesBroadcastFilter,
+    BroadcastFilter,
     FailedAttemptFilter,
     FinishedFromFilter,
     FinishedUntilFilter,
@@ -28,22 +27,13 @@ from pushes.console.site.filters import (
     UntilFilter,
 )
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
-from pushes.console.site.theme import ChoicesDropdownFilter, ModelAdmin, badge, label, link, status_badge, when, widgets
-from pushes.history import rare_rows, search, timeline
+from pushes.console.site.pages import Question, list_action, list_page, page
+from pushes.console.site.theme import ChoicesDropdownFilter, ModelAdmin, badge, link, status_badge, when, widgets
+from pushes.history import answers, export_rows, log_query, rare_rows, search
 from pushes.models import Account, AppKey, Broadcast, DeliveryResult, Device, PushRecord
-from pushes.names import Kind, Platform, PushType, Status, reason_words
+from pushes.names import Kind, Platform, PushType, Status, label, reason_words
 from pushes.text import characters
 
-#: Query parameters whose condition finds its rows through an index.
-INDEXED = ("record", "broadcast")
-#: What blocks are noted by, and the query parameter that asks for it.
-SIEVED = {
-    "status": "status__exact",
-    "reason": "reason",
-    "kind": "kind__exact",
-    "push_type": "push_type__exact",
-    "app_key_id": "key",
-}
 MAX_PREVIEW = 40
 CHECKBOX_CLASSES = " ".join([*widgets.CHECKBOX_CLASSES, "action-select"])
 
@@ -52,10 +42,7 @@ class LogChangeList(KeysetChangeList):
     """Walks only through the blocks of the log that may hold what the filters ask for."""
 
     def sieve(self) -> rare_rows.Sieve | None:
-        asked = {name: str(self.params.get(parameter) or "") for name, parameter in SIEVED.items()}
-        if asked["reason"] == NO_REASON:
-            del asked["reason"]  # what has none is not noted
-        return rare_rows.sieve({name: value for name, value in asked.items() if value})
+        return log_query.sieve(self.params)
 
 
 @admin.register(DeliveryResult)
@@ -83,7 +70,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         FinishedFromFilter,
         FinishedUntilFilter,
         RecordFilter,
-        DeliveriesBroadcastFilter,
+        BroadcastFilter,
     )
     search_fields = ("account_id",)
     search_help_text = gettext_lazy("Account, token, message or chat ID, or #push")
@@ -123,7 +110,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         return super().get_queryset(request).prefetch_related("record")
 
     def is_indexed(self, changelist: KeysetChangeList) -> bool:
-        return bool(changelist.query) or any(changelist.params.get(name) for name in INDEXED)
+        return log_query.is_indexed(changelist.params)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -141,8 +128,8 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         return why.page(self, request)
 
     @list_page(gettext_lazy("Export"), permission=export_rows.PERMISSION, icon="download")
-    def export_page(self, request: HttpRequest) -> HttpResponse:
-        return exports.ask_for(self, request)
+    def export_page(self, request: HttpRequest) -> Question:
+        return exports.question(self, request)
 
     def get_actions_list(self, request: HttpRequest) -> list[Any]:
         # A button above the list would lose the filters: the link to the export stands beside what it exports.
@@ -152,12 +139,9 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         may_export = request.user.has_perm(export_rows.PERMISSION)
         return super().changelist_view(request, {"may_export": may_export, **(extra_context or {})})
 
-    def has_resend_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(resend.PERMISSION)
-
-    @admin.action(description=gettext_lazy("Send again"), permissions=["resend"])
-    def resend_selected(self, request: HttpRequest, queryset: QuerySet[DeliveryResult]) -> HttpResponse | None:
-        return resend.of_selection(self, request, queryset)
+    @list_action(gettext_lazy("Send again"), permission=resend.PERMISSION)
+    def resend_selected(self, request: HttpRequest, chosen: QuerySet[DeliveryResult]) -> Question:
+        return resend.of_selection(request, chosen)
 
     @page(
         gettext_lazy("Send again"),
@@ -166,8 +150,8 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         variant="primary",
         applies=resend.is_offered,
     )
-    def resend_page(self, request: HttpRequest, row: DeliveryResult) -> HttpResponse:
-        return resend.of_delivery(self, request, row)
+    def resend_page(self, request: HttpRequest, row: DeliveryResult) -> Question:
+        return resend.question(request, [row])
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -257,7 +241,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
 
     @admin.display(description=gettext_lazy("may have arrived"))
     def doubt(self, row: DeliveryResult) -> str:
-        return timeline.doubt(row) or "–"
+        return answers.doubt(row) or "–"
 
     @admin.display(description=gettext_lazy("push"))
     def push(self, row: DeliveryResult) -> SafeString:

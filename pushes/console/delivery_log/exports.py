@@ -3,11 +3,12 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.models import ADDITION, LogEntry
+from django.contrib.messages.storage.cookie import CookieStorage
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -15,13 +16,15 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
-from pushes.console.delivery_log.export_rows import PERMISSION, changelist, frozen, head
-from pushes.console.site.confirm import Question, RefusedError, ask
-from pushes.console.site.desk import Desk, ReadOnlyDesk, admin_url, page
+from pushes.console.site import long_list
+from pushes.console.site.desk import Desk, ReadOnlyDesk, admin_url
+from pushes.console.site.pages import Done, Question, RefusedError, page
 from pushes.console.site.theme import link, status_badge, when, widgets
-from pushes.history import exports
+from pushes.history import exports, log_query
+from pushes.history.export_rows import PERMISSION
 from pushes.models import DeliveryResult, Export
 from pushes.names import ExportStatus
+from pushes.storage import clocks
 
 SEES_ALL = "pushes.see_every_export"
 REVEALS = "pushes.reveal_device"
@@ -36,29 +39,13 @@ class ExportForm(forms.Form):
     )
 
 
-def ask_for(desk: Desk[DeliveryResult], request: HttpRequest) -> HttpResponse:
-    """The page of the log that asks what is to be exported; its address holds the list's filters and search."""
+def question(desk: Desk[DeliveryResult], request: HttpRequest) -> Question:
+    """Asks what of the log is to be exported; the address holds the list's filters and search."""
     query = frozen(request.GET)
-    understood = shown(request, query)
-    back = f"{desk.url('changelist')}?{query}"
+    understood = shown(desk, request, query)
     may_reveal = request.user.has_perm(REVEALS)
-    question = Question(
-        title=_("Export these deliveries as CSV?"),
-        text=_(
-            "The file is created in the background, newest rows first, up to %(most)s rows, and kept for %(days)s "
-            "days. Rows added later are not included."
-        )
-        % {"most": f"{exports.MAX_ROWS:,}", "days": exports.KEPT.days},
-        button=_("Export"),
-        facts=understood or [(_("Filters"), _("none: the entire log"))],
-        form=ExportForm if may_reveal else forms.Form,
-        warning=_("The log may exceed the row limit of a file: narrow it by time, status or kind.")
-        if not query
-        else "",
-    )
-    made: list[Export] = []
 
-    def act(data: dict[str, Any]) -> str:
+    def order(data: dict[str, Any]) -> Done:
         export = Export(
             created_by_id=request.user.pk or 0,
             query=query,
@@ -67,22 +54,52 @@ def ask_for(desk: Desk[DeliveryResult], request: HttpRequest) -> HttpResponse:
             shows_tokens=bool(may_reveal and data.get("shows_tokens")),
         )
         try:
-            made.append(exports.order(export))
+            exports.order(export)
         except exports.TooManyError:
             most = exports.MAX_WAITING
             raise RefusedError(
                 _("You have %(n)s exports in progress: wait for one to finish, or cancel one.") % {"n": most}
             ) from None
         LogEntry.objects.log_actions(request.user.pk or 0, [export], ADDITION, _("Requested."), single_object=True)
-        return _("Export started.")
+        watched = HttpResponseRedirect(admin_url(Export, "change", export.pk))
+        return Done(_("Export started."), page=watched)
 
-    answer = ask(desk, request, question, act, back=back)
-    return HttpResponseRedirect(admin_url(Export, "change", made[0].pk)) if made else answer
+    return Question(
+        title=_("Export these deliveries as CSV?"),
+        text=_(
+            "The file is created in the background, newest rows first, up to %(most)s rows, and kept for %(days)s "
+            "days. Rows added later are not included."
+        )
+        % {"most": f"{exports.MAX_ROWS:,}", "days": exports.KEPT.days},
+        button=_("Export"),
+        act=order,
+        facts=understood or [(_("Filters"), _("none: the entire log"))],
+        form=ExportForm if may_reveal else forms.Form,
+        warnings=[] if query else [_("The log may exceed the row limit of a file: narrow it by time, status or kind.")],
+        back=f"{desk.url('changelist')}?{query}",
+    )
 
 
-def shown(request: HttpRequest, query: str) -> list[tuple[str, str]]:
-    """The filters and the search in words."""
-    found = changelist(request.user, query)
+def frozen(query: QueryDict) -> str:
+    """The list's address without its place in the list, and with "the last hour" as the hour that it is now."""
+    kept = query.copy()
+    for name in (long_list.OLDER_THAN, long_list.NEWER_THAN, "p", "all"):
+        kept.pop(name, None)
+    span = log_query.SPANS.get(kept.get("within", ""))
+    if span is not None:
+        begins = clocks.now() - span
+        given = log_query.moment(kept.get("from", ""))
+        kept["from"] = f"{timezone.localtime(max(begins, given or begins)):%Y-%m-%d %H:%M:%S}"
+        del kept["within"]
+    return kept.urlencode()
+
+
+def shown(desk: Desk[DeliveryResult], request: HttpRequest, query: str) -> list[tuple[str, str]]:
+    """The filters and the search in words, as the list at this address understands them."""
+    asked = HttpRequest()
+    asked.method, asked.user, asked.GET = "GET", request.user, QueryDict(query)
+    asked._messages = CookieStorage(asked)  # type: ignore[attr-defined]
+    found = desk.get_changelist_instance(asked)
     words = [(_("Search"), found.query)] if found.query else []
     for spec in found.filter_specs:
         value = _chosen(spec, found)
@@ -161,21 +178,20 @@ class Exports(ReadOnlyDesk[Export]):
         variant="danger",
         applies=lambda export: export.status in exports.LIVE,
     )
-    def cancel_page(self, request: HttpRequest, export: Export) -> HttpResponse:
-        question = Question(
-            title=_("Cancel the export #%(id)s?") % {"id": export.pk},
-            text=_("The rows written so far are deleted."),
-            button=_("Cancel the export"),
-            keep=_("Keep it"),
-            is_dangerous=True,
-        )
-
-        def act(_data: dict[str, Any]) -> str:
+    def cancel_page(self, request: HttpRequest, export: Export) -> Question:
+        def cancel(_data: dict[str, Any]) -> str:
             if not exports.cancel(export.pk, by=_("by %(user)s") % {"user": request.user}):
                 raise RefusedError(_("The export had already ended."))
             return _("Export cancelled.")
 
-        return ask(self, request, question, act, row=export)
+        return Question(
+            title=_("Cancel the export #%(id)s?") % {"id": export.pk},
+            text=_("The rows written so far are deleted."),
+            button=_("Cancel the export"),
+            act=cancel,
+            keep=_("Keep it"),
+            is_dangerous=True,
+        )
 
     @page(
         gettext_lazy("Download"),
@@ -188,12 +204,11 @@ class Exports(ReadOnlyDesk[Export]):
         if export.shows_tokens and not request.user.has_perm(REVEALS):
             raise PermissionDenied(_("The file contains full device tokens. Your role does not allow viewing them."))
         if export.status != ExportStatus.DONE:
-            messages.error(request, _("There is no file yet: the export is not ready."))
-            return HttpResponseRedirect(self.url("change", export.pk))
-        self.audit(request, export, _("Downloaded."))
+            raise RefusedError(_("There is no file yet: the export is not ready."))
+        self.audit(request, (export, _("Downloaded.")))
         name = f"deliveries-{timezone.localtime(export.created_at):%Y%m%d-%H%M}-{export.pk}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store, private"}
-        file = exports.content(export, head(export.language))
+        file = exports.content(export)
         return StreamingHttpResponse(file, content_type="text/csv; charset=utf-8", headers=headers)
 
     @admin.display(description=gettext_lazy("requested"))

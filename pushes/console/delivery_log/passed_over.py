@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from django.db.models import Sum
 
 from pushes.console.delivery_log.pushes import deliveries_url
-from pushes.console.site.filters import NO_REASON, ended_between
-from pushes.models import Counter
+from pushes.console.site.filters import ended_between
+from pushes.history.log_query import NO_REASON
+from pushes.models import MinuteCount
 from pushes.names import Status, reason_words
 
 HOURS = 24
@@ -26,8 +27,8 @@ class Refused:
 def of_kind(kind: str, now: datetime) -> list[Refused]:
     """The last HOURS hours' skipped deliveries of one kind by reason, the most frequent first."""
     begins = (now - timedelta(hours=HOURS)).replace(second=0, microsecond=0) + timedelta(minutes=1)
-    rows = Counter.objects.filter(
-        granularity=Counter.Granularity.MINUTE,
+    rows = MinuteCount.objects.filter(
+        granularity=MinuteCount.Granularity.MINUTE,
         bucket_at__gte=begins,
         kind=kind,
         event=Status.SKIPPED,

@@ -13,9 +13,10 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from pushes.console.delivery_log import resend
 from pushes.console.delivery_log import withdrawal as withdraw_page
-from pushes.console.site.desk import ReadOnlyDesk, admin_url, page
+from pushes.console.site.desk import ReadOnlyDesk, admin_url
 from pushes.console.site.filters import BroadcastFilter, FromFilter, SpanFilter, UntilFilter
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
+from pushes.console.site.pages import Question, page
 from pushes.console.site.theme import ChoicesDropdownFilter, link, status_badge, when
 from pushes.distribution import withdrawal
 from pushes.history import search, stored_words
@@ -89,7 +90,7 @@ class Records(ReadOnlyDesk[PushRecord]):
         return queryset.filter(found.condition), False
 
     @page(gettext_lazy("Send failed deliveries again"), permission=resend.PERMISSION, icon="replay")
-    def resend_page(self, request: HttpRequest, row: PushRecord) -> HttpResponse:
+    def resend_page(self, request: HttpRequest, row: PushRecord) -> Question | HttpResponse:
         return resend.of_push(self, request, row)
 
     @page(
@@ -99,8 +100,8 @@ class Records(ReadOnlyDesk[PushRecord]):
         variant="danger",
         applies=withdrawal.is_possible,
     )
-    def withdraw_page(self, request: HttpRequest, row: PushRecord) -> HttpResponse:
-        return withdraw_page.ask_for(self, request, row)
+    def withdraw_page(self, request: HttpRequest, row: PushRecord) -> Question:
+        return withdraw_page.question(request, row)
 
     @admin.display(description=gettext_lazy("sent again from"))
     def first_try(self, row: PushRecord) -> SafeString | str:

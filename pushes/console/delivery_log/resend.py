@@ -1,13 +1,13 @@
 """The page that stands before a re-send, from one delivery, from several of the log, and from a push."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html, format_html_join
@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from pushes.console.site.desk import Desk, admin_url
+from pushes.console.site.pages import CONFIRMED, Done, Question, RefusedError
 from pushes.console.site.theme import link, when
 from pushes.history import resend
 from pushes.models import DeliveryResult, PushRecord, Resend
@@ -33,127 +34,127 @@ def is_offered(row: DeliveryResult) -> bool:
     return mendable or row.status in (Status.FAILED, Status.UNKNOWN, Status.EXPIRED)
 
 
-def of_delivery(desk: Desk[DeliveryResult], request: HttpRequest, row: DeliveryResult) -> HttpResponse:
-    return _ask(desk, request, [row], back=desk.url("change", row.pk))
+class ResendForm(forms.Form):
+    """A box to tick when some of the deliveries may have arrived. Without the tick those stay."""
+
+    may_be_duplicate = forms.BooleanField(required=False)
+
+    def __init__(self, *args: Any, plan: resend.Plan, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        number = len(plan.uncertain)
+        self.is_all_uncertain = 0 < len(plan.sendable) == number
+        words = ngettext(
+            "%(n)s of them may have arrived the first time. Send it anyway; it may arrive twice.",
+            "%(n)s of them may have arrived the first time. Send them anyway; they may arrive twice.",
+            number,
+        )
+        self.fields["may_be_duplicate"].label = words % {"n": number}
+        if not number:
+            del self.fields["may_be_duplicate"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if self.is_all_uncertain and not cleaned["may_be_duplicate"]:
+            raise forms.ValidationError(
+                _("All of these may have arrived. To send them anyway, tick the box that accepts duplicates.")
+            )
+        return cleaned
 
 
-def of_selection(
-    desk: Desk[DeliveryResult], request: HttpRequest, chosen: QuerySet[DeliveryResult]
-) -> HttpResponse | None:
-    """The list's action: a page that asks, and its answer."""
+def of_selection(request: HttpRequest, chosen: QuerySet[DeliveryResult]) -> Question:
     rows = list(chosen.order_by("pk")[: resend.MAX_AT_ONCE + 1])
     if len(rows) > resend.MAX_AT_ONCE:
-        messages.error(
-            request,
-            _("At most %(n)s deliveries can be sent again at a time. Select fewer.") % {"n": resend.MAX_AT_ONCE},
+        raise RefusedError(
+            _("At most %(n)s deliveries can be sent again at a time. Select fewer.") % {"n": resend.MAX_AT_ONCE}
         )
-        return None
-    return _ask(desk, request, rows, back=request.get_full_path(), action="resend_selected")
+    return question(request, rows)
 
 
-def of_push(desk: Desk[PushRecord], request: HttpRequest, record: PushRecord) -> HttpResponse:
+def of_push(desk: Desk[PushRecord], request: HttpRequest, record: PushRecord) -> Question | HttpResponse:
     """What failed of one push. The answer is about the rows that the page showed, not about later ones."""
     rows = resend.failed_of(record.pk)
-    if "confirm" in request.POST:
+    if CONFIRMED in request.POST:
         shown = set(request.POST.getlist(ACTION_CHECKBOX_NAME))
         rows = [row for row in rows if str(row.pk) in shown]
-    back = desk.url("change", record.pk)
     if not rows:
         messages.info(request, _("No delivery of this push has failed: there is nothing to send again."))
-        return HttpResponseRedirect(back)
-    return _ask(desk, request, rows, back=back)
+        return HttpResponseRedirect(desk.url("change", record.pk))
+    return question(request, rows)
 
 
-def _ask(
-    desk: Desk[Any], request: HttpRequest, rows: Sequence[DeliveryResult], *, back: str, action: str = ""
-) -> HttpResponse:
+def question(request: HttpRequest, rows: Sequence[DeliveryResult]) -> Question:
+    with _directory_asked():
+        plan = resend.plan(rows)
+    number = len(plan.sendable)
+    return Question(
+        title=_title(number),
+        text=_(
+            "Each is submitted as a new push to that device only. Accounts that have turned pushes off, logged out or "
+            "come online in the meantime are skipped; the new push shows why."
+        )
+        if number
+        else "",
+        button=_("Send again") if number else "",
+        act=lambda data: _send(request, rows, accepts_duplicates=data.get("may_be_duplicate", False)),
+        form=partial(ResendForm, plan=plan),
+        hidden={ACTION_CHECKBOX_NAME: [str(row.pk) for row in rows]},
+        template="console/resend.html",
+        context=_shown(plan),
+    )
+
+
+@contextmanager
+def _directory_asked() -> Iterator[None]:
     try:
-        if request.method == "POST" and "confirm" in request.POST:
-            return _answer(desk, request, rows, back, action)
-        return _show(desk, request, rows, back, action)
+        yield
     except DirectoryError as error:
-        messages.error(request, _("The account directory is not available. Nothing was sent: %(why)s") % {"why": error})
-        return HttpResponseRedirect(back)
+        raise RefusedError(
+            _("The account directory is not available. Nothing was sent: %(why)s") % {"why": error}
+        ) from None
 
 
-def _answer(
-    desk: Desk[Any], request: HttpRequest, rows: Sequence[DeliveryResult], back: str, action: str
-) -> HttpResponse:
-    accepts = "may_be_duplicate" in request.POST
-    if not accepts and _is_all_uncertain(rows):
-        problem = _("All of these may have arrived. To send them anyway, tick the box that accepts duplicates.")
-        return _show(desk, request, rows, back, action, problem=problem)
-    sent = resend.resend([row.pk for row in rows], by=request.user.get_username(), accepts_duplicates=accepts)
-    _audit(request, rows, sent)
-    if sent.record_ids:
-        number = len(sent.record_ids)
-        done = ngettext("%(n)s delivery was sent again.", "%(n)s deliveries were sent again.", number) % {"n": number}
-        numbers = sorted(sent.record_ids.values())
-        new = format_html_join(", ", "{}", ((_push_link(number),) for number in numbers[:5]))
-        messages.success(request, format_html("{} {}{}", done, new, ", …" if len(numbers) > 5 else ""))
-    if sent.refused:
-        why = ", ".join(dict.fromkeys(str(refusal.obstacle.label) for refusal in sent.refused))
-        text = ngettext("%(n)s was not sent: %(why)s.", "%(n)s were not sent: %(why)s.", len(sent.refused))
-        messages.warning(request, text % {"n": len(sent.refused), "why": why})
-    return HttpResponseRedirect(back)
+def _send(request: HttpRequest, rows: Sequence[DeliveryResult], *, accepts_duplicates: bool) -> Done:
+    by = request.user.get_username()
+    with _directory_asked():
+        sent = resend.resend([row.pk for row in rows], by=by, accepts_duplicates=accepts_duplicates)
+    words = _("Sent again as push #%(id)s.")
+    made = [(row, words % {"id": sent.record_ids[row.pk]}) for row in rows if row.pk in sent.record_ids]
+    return Done(_said(sorted(sent.record_ids.values())), _refused(sent.refused), history=made)
 
 
-def _is_all_uncertain(rows: Iterable[DeliveryResult]) -> bool:
-    found = resend.plan(rows)
-    return bool(found.sendable) and len(found.uncertain) == len(found.sendable)
+def _said(numbers: Sequence[int]) -> str:
+    """`numbers` are those of the new pushes."""
+    if not numbers:
+        return ""
+    done = ngettext("%(n)s delivery was sent again.", "%(n)s deliveries were sent again.", len(numbers))
+    new = format_html_join(", ", "{}", ((_push_link(number),) for number in numbers[:5]))
+    return format_html("{} {}{}", done % {"n": len(numbers)}, new, ", …" if len(numbers) > 5 else "")
 
 
-def _show(
-    desk: Desk[Any],
-    request: HttpRequest,
-    rows: Sequence[DeliveryResult],
-    back: str,
-    action: str,
-    *,
-    problem: str = "",
-) -> HttpResponse:
-    found = resend.plan(rows)
-    records = PushRecord.objects.in_bulk([row.record_id for row in rows[: 2 * MAX_SHOWN]])
-    number = len(found.sendable)
-    context = {
-        "title": _title(number),
-        "plan": found,
-        "sendable": [(row, records.get(row.record_id)) for row in found.sendable[:MAX_SHOWN]],
-        "more_sendable": max(0, number - MAX_SHOWN),
-        "refused": found.refused[:MAX_SHOWN],
-        "more_refused": max(0, len(found.refused) - MAX_SHOWN),
-        "ids": [row.pk for row in rows],
-        "checkbox": ACTION_CHECKBOX_NAME,
-        "action": action,
-        "problem": problem,
-        "back": back,
+def _refused(refused: Sequence[resend.Refusal]) -> list[str]:
+    if not refused:
+        return []
+    why = ", ".join(dict.fromkeys(str(refusal.obstacle.label) for refusal in refused))
+    text = ngettext("%(n)s was not sent: %(why)s.", "%(n)s were not sent: %(why)s.", len(refused))
+    return [text % {"n": len(refused), "why": why}]
+
+
+def _shown(plan: resend.Plan) -> dict[str, Any]:
+    sendable, refused = plan.sendable[:MAX_SHOWN], plan.refused[:MAX_SHOWN]
+    records = PushRecord.objects.in_bulk([row.record_id for row in sendable])
+    return {
+        "plan": plan,
+        "sendable": [(row, records.get(row.record_id)) for row in sendable],
+        "more_sendable": len(plan.sendable) - len(sendable),
+        "refused": refused,
+        "more_refused": len(plan.refused) - len(refused),
     }
-    return desk.show(request, "console/resend.html", context, status=422 if problem else 200)
 
 
 def _title(number: int) -> str:
     if not number:
         return _("Nothing to send again")
     return ngettext("Send %(n)s delivery again?", "Send %(n)s deliveries again?", number) % {"n": number}
-
-
-def _audit(request: HttpRequest, rows: Sequence[DeliveryResult], sent: resend.Sent) -> None:
-    """In the history of every delivery that was sent again, in one statement."""
-    if request.user.pk is None:
-        raise PermissionDenied
-    content_type = ContentType.objects.get_for_model(DeliveryResult)
-    LogEntry.objects.bulk_create(
-        LogEntry(
-            user_id=request.user.pk,
-            content_type=content_type,
-            object_id=str(row.pk),
-            object_repr=str(row)[:200],
-            action_flag=CHANGE,
-            change_message=_("Sent again as push #%(id)s.") % {"id": sent.record_ids[row.pk]},
-        )
-        for row in rows
-        if row.pk in sent.record_ids
-    )
 
 
 # --- the links between a first and a second try ------------------------------------------------

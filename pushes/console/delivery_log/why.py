@@ -10,27 +10,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes.console.site.desk import Desk, admin_url
-from pushes.console.site.filters import FromFilter
 from pushes.console.site.marks import STATUS_COLOURS
 from pushes.console.site.theme import widgets
+from pushes.history import log_query
+from pushes.history.answers import Timeline
 from pushes.history.around import around
-from pushes.history.timeline import Timeline, timeline
+from pushes.history.timeline import timeline
 from pushes.models import DeliveryResult
-from pushes.names import RecordStatus, Status
 from pushes.text import ids
-
-#: The answers that are the state of no push and of no delivery.
-_OTHER_OUTCOMES: dict[str, Any] = {
-    "key_paused": gettext_lazy("its app key is paused"),
-    "waiting": gettext_lazy("waiting for distribution"),
-    "no_delivery": gettext_lazy("no delivery"),
-    "not_for_account": gettext_lazy("not addressed to this account"),
-    "dead_letter": gettext_lazy("dead letter"),
-    "conflict": gettext_lazy("another push has the same msg_id"),
-    "never_received": gettext_lazy("never received"),
-    "several": gettext_lazy("several messages"),
-    "nothing": gettext_lazy("no message"),
-}
 
 
 class WhyForm(forms.Form):
@@ -62,7 +49,7 @@ class WhyForm(forms.Form):
 
     def clean_at(self) -> datetime | None:
         value = self.cleaned_data["at"].strip()
-        moment = FromFilter.parsed(value)
+        moment = log_query.moment(value)
         if value and moment is None:
             raise forms.ValidationError(
                 _("“%(value)s” is not a valid time. Enter a time like 2026-05-01 08:00.") % {"value": value[:40]}
@@ -101,8 +88,7 @@ def page(desk: Desk[Any], request: HttpRequest) -> HttpResponse:
         "title": _("Why / why not"),
         "form": form,
         "found": found,
-        "outcome": _outcome(found),
-        "colour": _colour(found),
+        "colour": STATUS_COLOURS.get(found.outcome, "warning") if found else "",
         "json_url": f"{request.get_full_path()}&format=json" if found else "",
     }
     return desk.show(request, "console/why.html", context)
@@ -112,15 +98,3 @@ def _as_json(found: Timeline | None, form: WhyForm) -> JsonResponse:
     if found is None:
         return JsonResponse({"error": {"code": "invalid", "message": form.errors.as_text()}}, status=422)
     return JsonResponse(found.as_dict(), json_dumps_params={"ensure_ascii": False})
-
-
-def _outcome(found: Timeline | None) -> str:
-    """The answer's code in words."""
-    if found is None:
-        return ""
-    words = _OTHER_OUTCOMES | dict(RecordStatus.choices) | dict(Status.choices)
-    return str(words.get(found.outcome, found.outcome))
-
-
-def _colour(found: Timeline | None) -> str:
-    return STATUS_COLOURS.get(found.outcome, "warning") if found else ""

@@ -2,24 +2,29 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from pushes.console.site.confirm import Question, RefusedError, ask
-from pushes.console.site.desk import Desk
+from pushes.console.site.pages import Question, RefusedError
 from pushes.distribution import withdrawal
 from pushes.distribution.withdrawal import Withdrawal
 from pushes.models import PushRecord
 
 
-def ask_for(desk: Desk[PushRecord], request: HttpRequest, row: PushRecord) -> HttpResponse:
-    """A GET asks, a POST withdraws; the history of the push keeps by whom."""
+def question(request: HttpRequest, row: PushRecord) -> Question:
     so_far = withdrawal.counted(row)
-    question = Question(
+
+    def withdraw(_data: dict[str, Any]) -> str:
+        if not withdrawal.is_possible(row):
+            raise RefusedError(_("This push has no unsent deliveries to withdraw."))
+        return told(withdrawal.withdraw(row.pk, by=request.user.get_username()))
+
+    return Question(
         title=_("Withdraw push %(push)s?") % {"push": row},
         text=_("Unsent deliveries will not be sent or retried. Sent messages cannot be recalled."),
         button=_("Withdraw the push"),
+        act=withdraw,
         facts=[
             (_("Status"), row.get_status_display()),
             (_("Not sent yet"), so_far.under_way),
@@ -27,13 +32,6 @@ def ask_for(desk: Desk[PushRecord], request: HttpRequest, row: PushRecord) -> Ht
         ],
         is_dangerous=True,
     )
-
-    def act(_data: dict[str, Any]) -> str:
-        if not withdrawal.is_possible(row):
-            raise RefusedError(_("This push has no unsent deliveries to withdraw."))
-        return told(withdrawal.withdraw(row.pk, by=request.user.get_username()))
-
-    return ask(desk, request, question, act, row=row)
 
 
 def told(done: Withdrawal) -> str:

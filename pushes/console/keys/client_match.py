@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from pushes.console.site.account_list import decode
 from pushes.console.site.desk import Desk
 from pushes.console.site.theme import widgets
-from pushes.keys import access_ids, client_list
+from pushes.keys import check, client_list
 from pushes.keys.client_list import Line, Match
 from pushes.models import AppKey
 
@@ -79,7 +79,7 @@ def _remarks(line: Line) -> list[str]:
     """What an operator should know of this line besides whether it matches."""
     remarks = [line.hint]
     if line.key is not None:
-        remarks.append(access_ids.doubt(line.key.provider, line.key.platform, line.key.access_id))
+        remarks.append(check.doubt(line.key))
         remarks.append(
             "" if line.key.is_enabled else _("The key is disabled: devices of this build receive no pushes.")
         )

@@ -1,6 +1,5 @@
 """App keys: the grid, the write-only secret, verify, pause and resume, enable and disable."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,7 +8,7 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils.html import format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -18,12 +17,12 @@ from redis import RedisError
 from pushes.console.keys import client_match, ini_import
 from pushes.console.keys.device_restore import RestorePages
 from pushes.console.keys.form import OTHER_CREDENTIALS, AppKeyForm, PauseForm
-from pushes.console.keys.rotation import RotationPages, ask_provider, secret_facts, secret_marks
-from pushes.console.site.confirm import Question, RefusedError, ask
-from pushes.console.site.desk import list_page, page
+from pushes.console.keys.rotation import RotationPages, ask_provider, secret_facts
+from pushes.console.site.marks import key_badge
+from pushes.console.site.pages import Done, Question, RefusedError, list_page, page
 from pushes.console.site.theme import badge, when
-from pushes.history import stored_words
-from pushes.keys import access_ids, check, pausing
+from pushes.history import stored_words, vitals
+from pushes.keys import check, pausing
 from pushes.models import AppKey
 from pushes.names import App, Environment, Platform
 from pushes.storage import clocks
@@ -49,26 +48,24 @@ class Cell:
     app: App
     platform: Platform
     environment: Environment
-    key: AppKey | None
+    known: vitals.KeyState | None
     url: str
 
     @property
+    def key(self) -> AppKey | None:
+        return self.known.key if self.known else None
+
+    @property
     def state(self) -> SafeString:
-        if self.key is None:
+        if self.known is None:
             return badge(_("missing"), "warning")
-        return format_html_join(" ", "{}", ((mark,) for mark in (key_state(self.key), *secret_marks(self.key))))
+        if not self.known.key.has_old_secret:
+            return key_badge(self.known)
+        return format_html("{} {}", key_badge(self.known), badge(_("old secret kept"), "info"))
 
     @property
     def doubt(self) -> str:
-        return access_ids.doubt(self.key.provider, self.key.platform, self.key.access_id) if self.key else ""
-
-
-def key_state(key: AppKey) -> SafeString:
-    if not key.is_enabled:
-        return badge(_("disabled"))
-    if key.is_paused:
-        return badge(_("paused"), "danger", stored_words.words(key.pause_words, "key"))
-    return badge(_("in use"), "success")
+        return check.doubt(self.key) if self.key else ""
 
 
 @admin.register(AppKey)
@@ -120,7 +117,7 @@ class AppKeys(RotationPages, RestorePages):
             setattr(obj, ASKED, form.asks_to_switch_off)
         else:
             obj.save()
-        doubt = access_ids.doubt(obj.provider, obj.platform, obj.access_id)
+        doubt = check.doubt(obj)
         if doubt:
             messages.warning(request, doubt)
 
@@ -141,7 +138,7 @@ class AppKeys(RotationPages, RestorePages):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         key = self.get_object(request, object_id)
-        doubt = access_ids.doubt(key.provider, key.platform, key.access_id) if key else ""
+        doubt = check.doubt(key) if key else ""
         fault = check.endpoint_fault(key) if key else ""
         context = {"key": key, "doubt": doubt, "endpoint_fault": fault, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
@@ -152,20 +149,23 @@ class AppKeys(RotationPages, RestorePages):
 
     def _grid(self) -> list[list[Cell]]:
         """A row for each app and platform, a column for each environment."""
-        keys = {(key.app, key.platform, key.environment): key for key in AppKey.objects.all()}
+        states = vitals.as_known(vitals.key_states())
+        keys = {(state.key.app, state.key.platform, state.key.environment): state for state in states}
         return [
-            [self._cell(keys, app, platform, environment) for environment in Environment] for app, platform in _scopes()
+            [self._cell(keys, app, platform, environment) for environment in Environment]
+            for app in App
+            for platform in Platform
         ]
 
     def _cell(self, keys: Any, app: App, platform: Platform, environment: Environment) -> Cell:
-        key = keys.get((app, platform, environment))
-        if key is not None:
-            return Cell(app, platform, environment, key, self.url("change", key.pk))
+        state = keys.get((app, platform, environment))
+        if state is not None:
+            return Cell(app, platform, environment, state, self.url("change", state.key.pk))
         scope = {"app": app.value, "platform": platform.value, "environment": environment.value}
         return Cell(app, platform, environment, None, f"{self.url('add')}?{urlencode(scope)}")
 
     @list_page(gettext_lazy("Import from legacy .ini"), permission="pushes.add_appkey", icon="upload_file")
-    def import_page(self, request: HttpRequest) -> HttpResponse:
+    def import_page(self, request: HttpRequest) -> Done | HttpResponse:
         """Upload, look at what would change, confirm. It changes keys too, so both permissions are needed."""
         if not self.has_change_permission(request):
             raise PermissionDenied
@@ -177,12 +177,21 @@ class AppKeys(RotationPages, RestorePages):
         return client_match.page(self, request)
 
     @page(gettext_lazy("Verify now"), permission="pushes.verify_appkey", icon="verified_user")
-    def verify_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
+    def verify_page(self, request: HttpRequest, key: AppKey) -> Question:
         """One signed call that changes nothing and pushes nothing; its verdict goes to the key's history."""
-        question = Question(
+
+        def verify(_data: dict[str, Any]) -> str:
+            outcome = ask_provider(partial(check.check, key))
+            verdict = check.explain(outcome)
+            if not check.is_good(outcome):
+                raise RefusedError(verdict, is_noted=True)
+            return _("Verified: %(verdict)s.") % {"verdict": verdict}
+
+        return Question(
             title=_("Verify %(key)s with the provider?") % {"key": key},
             text=_("This makes one signed, harmless call with the key. No push is sent."),
             button=_("Verify now"),
+            act=verify,
             facts=[
                 (_("Provider"), key.get_provider_display()),
                 (_("Endpoint"), key.endpoint_url or _("provider default")),
@@ -191,16 +200,6 @@ class AppKeys(RotationPages, RestorePages):
             ],
         )
 
-        def act(_data: dict[str, Any]) -> str:
-            outcome = ask_provider(partial(check.check, key))
-            verdict = check.explain(outcome)
-            if not check.is_good(outcome):
-                self.audit(request, key, verdict)
-                raise RefusedError(verdict)
-            return _("Verified: %(verdict)s.") % {"verdict": verdict}
-
-        return ask(self, request, question, act, row=key)
-
     @page(
         gettext_lazy("Pause"),
         permission="pushes.change_appkey",
@@ -208,15 +207,8 @@ class AppKeys(RotationPages, RestorePages):
         variant="warning",
         applies=lambda key: not key.is_paused,
     )
-    def pause_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
-        question = Question(
-            title=_("Pause %(key)s?") % {"key": key},
-            text=_("Pushes under this key wait; none is lost. Other keys are not affected."),
-            button=_("Pause the key"),
-            form=PauseForm,
-        )
-
-        def act(data: dict[str, Any]) -> str:
+    def pause_page(self, request: HttpRequest, key: AppKey) -> Question:
+        def pause(data: dict[str, Any]) -> str:
             if not pausing.pause_key(key, data["reason"]):
                 raise RefusedError(
                     _("The key was already paused: %(reason)s")
@@ -224,7 +216,13 @@ class AppKeys(RotationPages, RestorePages):
                 )
             return _("The key is paused: %(reason)s") % {"reason": data["reason"]}
 
-        return ask(self, request, question, act, row=key)
+        return Question(
+            title=_("Pause %(key)s?") % {"key": key},
+            text=_("Pushes under this key wait; none is lost. Other keys are not affected."),
+            button=_("Pause the key"),
+            act=pause,
+            form=PauseForm,
+        )
 
     @page(
         gettext_lazy("Resume"),
@@ -233,27 +231,17 @@ class AppKeys(RotationPages, RestorePages):
         variant="primary",
         applies=lambda key: bool(key.is_paused),
     )
-    def resume_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
-        question = Question(
+    def resume_page(self, request: HttpRequest, key: AppKey) -> Question:
+        return Question(
             title=_("Resume %(key)s?") % {"key": key},
             text=_("Waiting pushes are sent now, except those that have expired."),
             button=_("Resume the key"),
+            act=lambda _data: _resume(key),
             facts=[
                 (_("Paused"), when(key.paused_at)),
                 (_("Reason"), stored_words.words(key.pause_words, "key") or "–"),
             ],
         )
-
-        def act(_data: dict[str, Any]) -> str:
-            if not key.is_paused:
-                raise RefusedError(_("The key was not paused."))
-            try:
-                pausing.resume_key(key)
-            except RedisError:
-                return _("The key is resumed. Redis does not answer: waiting pushes go out once it is back.")
-            return _("The key is resumed.")
-
-        return ask(self, request, question, act, row=key)
 
     @page(
         gettext_lazy("Disable"),
@@ -262,17 +250,17 @@ class AppKeys(RotationPages, RestorePages):
         variant="danger",
         applies=lambda key: bool(key.is_enabled),
     )
-    def disable_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
-        question = Question(
+    def disable_page(self, request: HttpRequest, key: AppKey) -> Question:
+        return Question(
             title=_("Disable %(key)s?") % {"key": key},
             text=_(
                 "Pushes to its devices will be skipped (no_app_key); they do not wait. To make them wait, pause the "
                 "key instead."
             ),
             button=_("Disable the key"),
+            act=lambda _data: _switch(key, on=False),
             is_dangerous=True,
         )
-        return ask(self, request, question, lambda _d: _switch(key, on=False), row=key)
 
     @page(
         gettext_lazy("Enable"),
@@ -280,17 +268,17 @@ class AppKeys(RotationPages, RestorePages):
         icon="check",
         applies=lambda key: not key.is_enabled,
     )
-    def enable_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
-        question = Question(
+    def enable_page(self, request: HttpRequest, key: AppKey) -> Question:
+        return Question(
             title=_("Enable %(key)s?") % {"key": key},
             text=_("New pushes use this key immediately."),
             button=_("Enable the key"),
+            act=lambda _data: _switch(key, on=True),
         )
-        return ask(self, request, question, lambda _d: _switch(key, on=True), row=key)
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, row: AppKey) -> SafeString:
-        return key_state(row)
+        return key_badge(*vitals.as_known([vitals.key_state(row)]))
 
     @admin.display(description=gettext_lazy("secret in use since"))
     def secret_since_shown(self, row: AppKey) -> Any:
@@ -305,8 +293,14 @@ class AppKeys(RotationPages, RestorePages):
         return when(row.updated_at)
 
 
-def _scopes() -> Iterator[tuple[App, Platform]]:
-    return ((app, platform) for app in App for platform in Platform)
+def _resume(key: AppKey) -> str:
+    if not key.is_paused:
+        raise RefusedError(_("The key was not paused."))
+    try:
+        pausing.resume_key(key)
+    except RedisError:
+        return _("The key is resumed. Redis does not answer: waiting pushes go out once it is back.")
+    return _("The key is resumed.")
 
 
 def _switch(key: AppKey, *, on: bool) -> str:

@@ -13,8 +13,8 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from pushes.console.site.confirm import Question, RefusedError, ask
-from pushes.console.site.desk import Desk, page
+from pushes.console.site.desk import Desk
+from pushes.console.site.pages import Question, RefusedError, page
 from pushes.console.site.theme import when, widgets
 from pushes.models import AppKey
 from pushes.names import PauseCode
@@ -69,7 +69,7 @@ class RestorePages(Desk[AppKey]):
         # While its tokens are in doubt, the page of the key says so and has the button beside that.
         applies=lambda key: key.paused_code != PauseCode.TOKENS_DOUBTED,
     )
-    def restore_page(self, request: HttpRequest, key: AppKey) -> HttpResponse:
+    def restore_page(self, request: HttpRequest, key: AppKey) -> Question | HttpResponse:
         """The number first; another period is counted before anything is done."""
         asked = PeriodForm(request.POST if request.method == "POST" else request.GET)
         period = _period(key, asked.cleaned_data if asked.is_valid() else {})
@@ -78,37 +78,36 @@ class RestorePages(Desk[AppKey]):
         if request.method == "POST" and asked.is_valid() and request.POST.get("seen", seen) != seen:
             messages.info(request, _("The period was changed: check the number of devices, then confirm."))
             return HttpResponseRedirect(f"{request.path}?{seen}")
-        question = Question(
+        return Question(
             title=_("Reactivate the devices of %(key)s?") % {"key": key},
             text=_(
                 "Devices deactivated in this period because the provider did not know their tokens receive pushes "
                 "again. If a token is refused again while the key is healthy, the device is deactivated again."
             ),
             button=_("Reactivate the devices"),
+            act=lambda _data: _restore(key, period, by=str(request.user)),
             facts=[
                 (_("Devices"), f"{number:,}"),
                 (_("From"), when(period.since)),
                 (_("To"), when(period.until)),
-                *_spell(key),
+                *([(_("Tokens in doubt since"), when(key.doubted_since))] if key.doubted_since else []),
             ],
             form=PeriodForm,
             initial=period.as_text(),
             seen=seen,
         )
 
-        def act(_data: dict[str, Any]) -> str:
-            done = devices.restore(_scope(key), period.since, period.until, by=str(request.user))
-            if not done:
-                raise RefusedError(_("No device was deactivated for this reason in this period."))
-            words = {"n": f"{done:,}", **period.as_text()}
-            text = ngettext(
-                "%(n)s device is active again (deactivated from %(since)s to %(until)s).",
-                "%(n)s devices are active again (deactivated from %(since)s to %(until)s).",
-                done,
-            )
-            return text % words
 
-        return ask(self, request, question, act, row=key)
+def _restore(key: AppKey, period: Period, *, by: str) -> str:
+    done = devices.restore(_scope(key), period.since, period.until, by=by)
+    if not done:
+        raise RefusedError(_("No device was deactivated for this reason in this period."))
+    text = ngettext(
+        "%(n)s device is active again (deactivated from %(since)s to %(until)s).",
+        "%(n)s devices are active again (deactivated from %(since)s to %(until)s).",
+        done,
+    )
+    return text % {"n": f"{done:,}", **period.as_text()}
 
 
 def _scope(key: AppKey) -> tuple[str, str, str]:
@@ -123,7 +122,3 @@ def _period(key: AppKey, asked: Mapping[str, datetime | None]) -> Period:
     return Period(
         since.replace(microsecond=0), until.replace(microsecond=0) + timedelta(seconds=1 if until.microsecond else 0)
     )
-
-
-def _spell(key: AppKey) -> list[tuple[str, Any]]:
-    return [(_("Tokens in doubt since"), when(key.doubted_since))] if key.doubted_since else []

@@ -6,7 +6,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes.console.keys.secret_field import SecretField, secret_fault
+from pushes.console.keys.secret_field import SecretField
 from pushes.console.site.switches import SwitchForm
 from pushes.console.site.theme import widgets
 from pushes.keys import check
@@ -55,7 +55,7 @@ class AppKeyForm(SwitchForm[AppKey]):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         secret, provider = cleaned.get("secret", ""), cleaned.get("provider")
-        fault = secret_fault(secret, provider) if secret else ""
+        fault = check.secret_fault(provider, secret) if secret and provider else ""
         if not secret and self.instance._state.adding and "secret" not in self.errors:
             fault = _("Enter the secret of the new key.")
         if "endpoint_url" in cleaned:

@@ -1,31 +1,31 @@
 """The import of the legacy ini: upload, preview, confirm. The file's secrets never reach a page.
 
-Between the preview and the confirmation the file waits in the operator's session, encrypted, for ten minutes.
+Between the preview and the confirmation the file is sealed in the operator's session.
 """
 
-import json
-import time
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from pushes import vault
+from pushes.console.keys import sealed
 from pushes.console.site.account_list import decode
 from pushes.console.site.desk import Desk
+from pushes.console.site.pages import CONFIRMED, Done
 from pushes.console.site.theme import widgets
-from pushes.keys import access_ids, ini
+from pushes.keys import check, ini
 from pushes.models import AppKey
-from pushes.names import ProviderKind
+from pushes.names import DEFAULT_PROVIDER, ProviderKind
 from pushes.providers import hosts
 
-SESSION_KEY = "key_import"
-VALID_SECONDS = 600
+WAITING = "key_import"
 MAX_FILE = 64 * 1024
+KEEP = format_lazy(gettext_lazy("Keep existing (new keys: {provider})"), provider=DEFAULT_PROVIDER.label)
 #: The word and the colour of each state.
 STATES = {
     ini.NEW: (gettext_lazy("new"), "success"),
@@ -43,7 +43,7 @@ class ImportForm(forms.Form):
     )
     provider = forms.ChoiceField(
         label=gettext_lazy("Provider"),
-        choices=[("", gettext_lazy("Keep existing (new keys: Xinge REST v2)")), *ProviderKind.choices],
+        choices=[("", KEEP), *ProviderKind.choices],
         required=False,
         widget=widgets.UnfoldAdminSelectWidget(),
     )
@@ -71,9 +71,9 @@ class ImportForm(forms.Form):
         return url
 
 
-def page(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:
+def page(desk: Desk[AppKey], request: HttpRequest) -> Done | HttpResponse:
     """A GET shows the form; a POST with a file shows the preview; a POST with `confirm` imports."""
-    if request.method == "POST" and "confirm" in request.POST:
+    if CONFIRMED in request.POST:
         return _import(desk, request)
     form = ImportForm(request.POST or None, request.FILES or None)
     if request.method != "POST" or not form.is_valid():
@@ -86,67 +86,50 @@ def page(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:
     entries = ini.preview(waiting["text"], **_options(waiting))
     has_errors = any(entry.state == ini.ERROR for entry in entries)
     if not has_errors:
-        sealed = vault.encrypt(json.dumps(waiting))
-        request.session[SESSION_KEY] = {"sealed": sealed, "until": time.time() + VALID_SECONDS}
+        sealed.keep(request, WAITING, waiting)
     changes = sum(entry.state in (ini.NEW, ini.CHANGED) for entry in entries)
-    preview = [(entry, *STATES[entry.state], _doubt(entry, waiting["provider"])) for entry in entries]
+    preview = [(entry, *STATES[entry.state], _doubt(entry, _kind(waiting))) for entry in entries]
     return _show(desk, request, {"preview": preview, "has_errors": has_errors, "changes": changes})
 
 
-def _doubt(entry: ini.Entry, provider: str | None) -> str:
+def _doubt(entry: ini.Entry, provider: ProviderKind | None) -> str:
     """What is odd about the access id, before it is stored."""
-    if entry.access_id is None:
-        return ""
-    app, platform, environment = ini.SCOPES[entry.prefix]
-    kept = AppKey.objects.filter(app=app, platform=platform, environment=environment).values_list("provider", flat=True)
-    return access_ids.doubt(provider or kept.first() or ProviderKind.XINGE_V2, platform, entry.access_id)
+    return "" if entry.access_id is None else check.doubt(ini.key_of(entry, provider))
 
 
 def _options(waiting: dict[str, Any]) -> dict[str, Any]:
-    provider = waiting["provider"]
-    return {"endpoint_url": waiting["endpoint_url"], "provider": ProviderKind(provider) if provider else None}
+    return {"endpoint_url": waiting["endpoint_url"], "provider": _kind(waiting)}
 
 
-def _import(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:
+def _kind(waiting: dict[str, Any]) -> ProviderKind | None:
+    return ProviderKind(waiting["provider"]) if waiting["provider"] else None
+
+
+def _import(desk: Desk[AppKey], request: HttpRequest) -> Done | HttpResponse:
     """Import what was previewed. A reload finds nothing waiting, and does nothing."""
-    waiting = _taken(request)
+    again = HttpResponseRedirect(desk.url("import_page"))
+    waiting = sealed.take(request, WAITING)
     if waiting is None:
-        messages.warning(request, _("Nothing was imported: the preview has expired. Choose the file again."))
-        return HttpResponseRedirect(desk.url("import_page"))
+        return Done(warnings=[_("Nothing was imported: the preview has expired. Choose the file again.")], page=again)
     try:
         entries = ini.apply(waiting["text"], **_options(waiting))
     except ini.LegacyIniError as error:
         messages.error(request, _("Nothing was imported: %(why)s") % {"why": error})
-        return HttpResponseRedirect(desk.url("import_page"))
-    done = {entry.scope: entry.state for entry in entries if entry.state != ini.SAME}
-    _audit(request, done)
+        return again
+    imported = {entry.scope: entry.state for entry in entries if entry.state != ini.SAME}
     text = ngettext(
         "%(n)s app key imported; the rest were unchanged.",
         "%(n)s app keys imported; the rest were unchanged.",
-        len(done),
+        len(imported),
     )
-    messages.success(request, text % {"n": len(done)})
-    return HttpResponseRedirect(desk.url("changelist"))
+    return Done(text % {"n": len(imported)}, history=list(_history(imported)))
 
 
-def _taken(request: HttpRequest) -> dict[str, Any] | None:
-    """What waits in the session, taken out of it; None when it is gone, too old or unreadable."""
-    kept = request.session.pop(SESSION_KEY, None)
-    if kept is None or kept["until"] < time.time():
-        return None
-    try:
-        waiting: dict[str, Any] = json.loads(vault.decrypt(kept["sealed"]))
-    except vault.SecretUnreadableError:
-        return None
-    return waiting
-
-
-def _audit(request: HttpRequest, done: dict[str, str]) -> None:
+def _history(imported: dict[str, str]) -> Iterator[tuple[AppKey, str]]:
     for key in AppKey.objects.all():
-        scope = f"{key.app} {key.platform} {key.environment}"
-        if scope in done:
-            note = _("Imported from the legacy .ini (%(state)s).") % {"state": STATES[done[scope]][0]}
-            LogEntry.objects.log_actions(request.user.pk or 0, [key], CHANGE, note, single_object=True)
+        state = imported.get(f"{key.app} {key.platform} {key.environment}")
+        if state is not None:
+            yield key, _("Imported from the legacy .ini (%(state)s).") % {"state": STATES[state][0]}
 
 
 def _show(desk: Desk[AppKey], request: HttpRequest, more: dict[str, Any], status: int = 200) -> HttpResponse:

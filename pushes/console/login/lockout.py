@@ -27,8 +27,8 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from pushes.console.login import browsers, second_factor
 from pushes.console.login.second_factor import KNOWN, Source
-from pushes.console.site.confirm import Question, RefusedError, ask
-from pushes.console.site.desk import ReadOnlyDesk, page
+from pushes.console.site.desk import ReadOnlyDesk
+from pushes.console.site.pages import Done, Question, RefusedError, page
 from pushes.console.site.theme import badge, when
 from pushes.models import FailedLogin
 
@@ -173,26 +173,26 @@ class FailedLogins(ReadOnlyDesk[FailedLogin]):
         icon="lock_open",
         variant="primary",
     )
-    def lift_page(self, request: HttpRequest, row: Any) -> HttpResponse:
-        question = Question(
-            title=_("Let “%(name)s” try again from %(address)s?") % {"name": row.username, "address": row.ip_address},
-            text=_("This clears the failed logins of this user name and those from this address. Confirm with the "
-                   "person before lifting a lock."),
-            button=_("Lift the lock"),
-        )  # fmt: skip
-        operator = User.objects.filter(username=row.username).first()
+    def lift_page(self, request: HttpRequest, row: Any) -> Question:
+        who = {"name": row.username, "address": row.ip_address}
 
-        def lift(_data: dict[str, Any]) -> str:
+        def lift(_data: dict[str, Any]) -> Done:
             counted = Q(username=row.username) | Q(ip_address=row.ip_address)
             gone, _each = FailedLogin.objects.filter(counted).delete()
             if not gone:
                 raise RefusedError(_("The lock has already ended."))
-            return _("%(name)s can log in from %(address)s again.") % {
-                "name": row.username,
-                "address": row.ip_address,
-            }
+            done = _("%(name)s can log in from %(address)s again.") % who
+            operator = User.objects.filter(username=row.username).first()
+            return Done(done, history=[(operator or row, done)])
 
-        return ask(self, request, question, lift, row=operator or row, back=self.url("changelist"))
+        return Question(
+            title=_("Let “%(name)s” try again from %(address)s?") % who,
+            text=_("This clears the failed logins of this user name and those from this address. Confirm with the "
+                   "person before lifting a lock."),
+            button=_("Lift the lock"),
+            act=lift,
+            back=self.url("changelist"),
+        )  # fmt: skip
 
     @admin.display(description=gettext_lazy("user name"))
     def user_name(self, row: Any) -> str:

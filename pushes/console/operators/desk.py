@@ -18,8 +18,8 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from pushes.console.login import second_factor as secondfactor
 from pushes.console.operators import authority, permissions, staffing
-from pushes.console.site.confirm import Question, RefusedError, ask
-from pushes.console.site.desk import Desk, page
+from pushes.console.site.desk import Desk
+from pushes.console.site.pages import Question, RefusedError, page
 from pushes.console.site.theme import AdminPasswordChangeForm, UserChangeForm, UserCreationForm, badge, when
 from pushes.models import SecondFactor
 
@@ -66,23 +66,24 @@ class Operators(BaseUserAdmin, Desk[User]):
         variant="danger",
         applies=secondfactor.has_one,
     )
-    def reset_second_factor_page(self, request: HttpRequest, user: User) -> HttpResponse:
+    def reset_second_factor_page(self, request: HttpRequest, user: User) -> Question:
         if not self.has_change_permission(request, user):
             raise PermissionDenied
-        question = Question(
-            title=_("Reset the second factor of “%(name)s”?") % {"name": user.get_username()},
-            text=_("For someone who has lost both phone and backup codes. Verify who is asking: until a new second "
-                   "factor is set up, the password alone is enough to log in."),
-            button=_("Reset second factor"),
-            is_dangerous=True,
-        )  # fmt: skip
+        name = {"name": user.get_username()}
 
         def reset(_data: dict[str, Any]) -> str:
             if not secondfactor.remove(user):
-                raise RefusedError(_("%(name)s has no second factor.") % {"name": user.get_username()})
-            return _("The second factor of %(name)s is reset.") % {"name": user.get_username()}
+                raise RefusedError(_("%(name)s has no second factor.") % name)
+            return _("The second factor of %(name)s is reset.") % name
 
-        return ask(self, request, question, reset, row=user)
+        return Question(
+            title=_("Reset the second factor of “%(name)s”?") % name,
+            text=_("For someone who has lost both phone and backup codes. Verify who is asking: until a new second "
+                   "factor is set up, the password alone is enough to log in."),
+            button=_("Reset second factor"),
+            act=reset,
+            is_dangerous=True,
+        )  # fmt: skip
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_change_permission(request, obj) and _may_rule(request, obj)

@@ -9,24 +9,10 @@ from typing import Any
 from django.apps import apps
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Group, Permission
-from django.contrib.contenttypes.models import ContentType
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
 from django.utils.translation import gettext_noop as _
-
-#: Permissions beyond Django's add, change, delete and view: codename, model, name.
-EXTRA_PERMISSIONS = (
-    ("send_broadcast", "broadcast", _("Can send, pause, resume and cancel broadcasts")),
-    ("approve_broadcast", "broadcast", _("Can approve large broadcasts of others")),
-    ("withdraw_pushrecord", "pushrecord", _("Can withdraw unsent pushes")),
-    ("resend_deliveryresult", "deliveryresult", _("Can send failed pushes again")),
-    ("export_deliveryresult", "deliveryresult", _("Can export the delivery log")),
-    ("see_every_export", "export", _("Can see and download everyone's exports")),
-    ("reveal_device", "device", _("Can see full device tokens")),
-    ("test_device", "device", _("Can send a test push to a device")),
-    ("verify_appkey", "appkey", _("Can verify app keys with the provider")),
-)
 
 VIEWER, OPERATOR, APPROVER = _("viewer"), _("operator"), _("approver")
 KEY_MANAGER, ADMINISTRATOR = _("key manager"), _("administrator")
@@ -85,17 +71,10 @@ def install(app_config: Any, using: str = DEFAULT_DB_ALIAS, **_signal: Any) -> N
         return
     # Django's own receiver of this signal may come after this one.
     create_permissions(app_config, verbosity=0, using=using)
-    _add_extra_permissions()
     every = {f"{p.content_type.app_label}.{p.codename}": p for p in Permission.objects.select_related("content_type")}
     for name, wanted in ROLES.items():
         role, _created = Group.objects.get_or_create(name=name)
         role.permissions.set(every[full_name] for full_name in matching(every, wanted))
-
-
-def _add_extra_permissions() -> None:
-    for codename, model, name in EXTRA_PERMISSIONS:
-        content_type = ContentType.objects.get_for_model(apps.get_model("pushes", model))
-        Permission.objects.update_or_create(codename=codename, content_type=content_type, defaults={"name": name})
 
 
 def matching(every: Iterable[str], wanted: Iterable[str]) -> set[str]:

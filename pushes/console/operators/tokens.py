@@ -14,8 +14,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes.console.site.confirm import Question, ask
-from pushes.console.site.desk import Desk, page
+from pushes.console.site.desk import Desk
+from pushes.console.site.pages import Question, page
 from pushes.console.site.theme import ModelForm, badge, when, widgets
 from pushes.models import ApiToken
 
@@ -129,14 +129,14 @@ class Tokens(Desk[ApiToken]):
         variant="danger",
         applies=lambda token: bool(token.is_enabled),
     )
-    def disable_page(self, request: HttpRequest, token: ApiToken) -> HttpResponse:
-        question = Question(
+    def disable_page(self, request: HttpRequest, token: ApiToken) -> Question:
+        return Question(
             title=_("Disable the token “%(name)s”?") % {"name": token.name},
             text=_("Requests with this token are refused immediately. You can enable the token again."),
             button=_("Disable"),
+            act=lambda _data: _switch(token, on=False),
             is_dangerous=True,
         )
-        return ask(self, request, question, lambda _data: _switch(token, on=False), row=token)
 
     @page(
         gettext_lazy("Enable"),
@@ -144,13 +144,13 @@ class Tokens(Desk[ApiToken]):
         icon="check",
         applies=lambda token: not token.is_enabled,
     )
-    def enable_page(self, request: HttpRequest, token: ApiToken) -> HttpResponse:
-        question = Question(
+    def enable_page(self, request: HttpRequest, token: ApiToken) -> Question:
+        return Question(
             title=_("Enable the token “%(name)s”?") % {"name": token.name},
             text=_("Requests with this token are accepted again."),
             button=_("Enable"),
+            act=lambda _data: _switch(token, on=True),
         )
-        return ask(self, request, question, lambda _data: _switch(token, on=True), row=token)
 
     @admin.display(description=gettext_lazy("scopes"))
     def scope_list(self, row: ApiToken) -> str:

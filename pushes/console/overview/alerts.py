@@ -1,7 +1,7 @@
 """What needs attention: each alert says what is wrong, what follows from it, and what to do."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,11 +17,11 @@ from pushes.console.site import attention, parts
 from pushes.console.site.desk import admin_url
 from pushes.console.site.marks import amount
 from pushes.history import stored_words, vitals
+from pushes.history.vitals import Waiting
 from pushes.ledger import dead_letter_store
-from pushes.models import AppKey, Broadcast, DeadLetter, DeliveryResult, Lease, PushRecord, PushTypePolicy
+from pushes.models import AppKey, Broadcast, DeadLetter, DeliveryResult, PushRecord, PushTypePolicy
 from pushes.names import DeadLetterStatus, Kind, RecordStatus
 from pushes.storage import clocks
-from pushes.upkeep import sweep
 from pushes.workers import pulse, refused_jobs
 
 #: A push that has been due for longer than this is late, whatever held it up.
@@ -45,23 +45,17 @@ class Alert:
     is_urgent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Since when the oldest delivery has been due, and the oldest accepted push has waited to be distributed."""
-
-    due_at: datetime | None
-    undistributed_at: datetime | None
-
-    @property
-    def oldest_at(self) -> datetime | None:
-        return min((moment for moment in (self.due_at, self.undistributed_at) if moment), default=None)
-
-
-def raised(request: HttpRequest, view: vitals.RedisView | None, waiting: Waiting, now: datetime) -> list[Alert]:
+def raised(
+    request: HttpRequest,
+    view: vitals.RedisView | None,
+    keys: Sequence[vitals.KeyState],
+    waiting: Waiting,
+    now: datetime,
+) -> list[Alert]:
     """The most urgent first: what stands still as a whole, then single keys and broadcasts, then what is late."""
     every = [
         *_processes(view, waiting, now),
-        *_keys(view),
+        *_keys(keys),
         *_broadcasts(request, now),
         *_dead_letters(request),
         *_push_types(request),
@@ -144,8 +138,7 @@ def _see_status() -> str:
 
 def _sweeper_silence(waiting: Waiting, now: datetime) -> timedelta | None:
     """For how long no sweeper has held its lease. One that never ran is missed only once something waits."""
-    until = Lease.objects.filter(name=sweep.LEASE_NAME).values_list("until", flat=True).first()
-    since = until or waiting.oldest_at
+    since = vitals.sweeper_until() or waiting.oldest_at
     return now - since if since and now - since > SWEEPER_SILENT else None
 
 
@@ -158,33 +151,33 @@ def raw_waits_since(view: vitals.RedisView | None, now: datetime) -> datetime | 
     return seen
 
 
-def _keys(view: vitals.RedisView | None) -> Iterator[Alert]:
-    for key in attention.stopped_keys():
+def _keys(states: Sequence[vitals.KeyState]) -> Iterator[Alert]:
+    for key in (state.key for state in states if state.is_stopped):
         text = _("The app key %(key)s is paused; its pushes wait. %(why)s") % {
             "key": key,
             "why": stored_words.words(key.pause_words, "key"),
         }
         advice = _("Fix the cause, verify the key, then resume it. Waiting pushes go out automatically.")
         yield _about_key(key, f"paused-{key.pk}", text.strip(), advice, is_urgent=True)
-    for key, why in attention.refused_endpoints():
-        text = _("The app key %(key)s cannot send; its pushes wait. %(why)s") % {"key": key, "why": why}
+    for state in (state for state in states if state.is_refused):
+        facts = {"key": state.key, "why": state.endpoint_fault}
+        text = _("The app key %(key)s cannot send; its pushes wait. %(why)s") % facts
         advice = _(
             "Correct its endpoint URL, or add the host to PROVIDER_HOSTS on every machine. Waiting pushes go out "
             "automatically."
         )
-        yield _about_key(key, f"endpoint-{key.pk}", text, advice, is_urgent=True)
-    for key in attention.fallen_back_keys():
+        yield _about_key(state.key, f"endpoint-{state.key.pk}", text, advice, is_urgent=True)
+    for key in (state.key for state in states if state.has_fallen_back):
         text = _("The provider refused the new secret of %(key)s (%(why)s); sending rolled back to the old one.") % {
             "key": key,
             "why": stored_words.words(key.fell_back_reason, "key") or "–",
         }
         advice = _("No push is waiting. Check the new secret with the provider, then rotate again.")
         yield _about_key(key, f"fell-back-{key.pk}", text, advice)
-    for state in view.keys if view else ():
-        if state.is_tripped and not state.key.is_paused and state.key.is_enabled:
-            text = _("%(key)s is failing. We retry with single test calls until it recovers.") % {"key": state.key}
-            advice = _("Nothing is lost: its pushes are retried until they expire. Check the provider and the network.")
-            yield _about_key(state.key, f"tripped-{state.key.pk}", text, advice)
+    for key in (state.key for state in states if state.is_failing):
+        text = _("%(key)s is failing. We retry with single test calls until it recovers.") % {"key": key}
+        advice = _("Nothing is lost: its pushes are retried until they expire. Check the provider and the network.")
+        yield _about_key(key, f"tripped-{key.pk}", text, advice)
 
 
 def _about_key(key: AppKey, name: str, text: str, advice: str, *, is_urgent: bool = False) -> Alert:

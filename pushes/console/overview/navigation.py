@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from pushes.console.site import attention
 from pushes.models import AppKey
+from pushes.providers.registry import sandbox_kinds
 
 #: What a badge has room for; beyond it the number says no more.
 MAX_SHOWN = 99
@@ -97,6 +98,6 @@ def account(_request: HttpRequest) -> list[dict[str, Any]]:
 
 def environment(_request: HttpRequest) -> list[str] | None:
     """A mark in the header when a key sends to the sandbox: nobody takes a test bench for the real one."""
-    if AppKey.objects.filter(is_enabled=True, provider="sandbox").exists():
+    if AppKey.objects.filter(is_enabled=True, provider__in=sandbox_kinds()).exists():
         return [_("sandbox"), "warning"]
     return None

@@ -18,12 +18,14 @@ from django.utils.translation import ngettext
 from pushes.console.delivery_log import dead_letter_reasons
 from pushes.console.delivery_log.pushes import deliveries_url
 from pushes.console.overview import alerts
-from pushes.console.overview.alerts import LATE, Waiting
+from pushes.console.overview.alerts import LATE
 from pushes.console.site import attention, parts
 from pushes.console.site.desk import admin_url
-from pushes.console.site.filters import NO_REASON, ended_between
+from pushes.console.site.filters import ended_between
 from pushes.console.site.marks import STATUS_COLOURS, amount
 from pushes.history import series, vitals
+from pushes.history.log_query import NO_REASON
+from pushes.history.vitals import Waiting
 from pushes.ledger.counters import SUBMITTED
 from pushes.models import AppKey, Broadcast, DeadLetter
 from pushes.names import BroadcastStatus, Kind, Status, reason_words
@@ -75,17 +77,18 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 def _figures(request: HttpRequest, now: datetime) -> dict[str, Any]:
     span = series.SPANS.get(request.GET.get("span", ""), series.SPANS[DEFAULT_SPAN])
     figures = _cached(span, now)
-    view, waiting = vitals.redis_view(), Waiting(vitals.oldest_due(now), vitals.oldest_undistributed())
+    view, waiting = vitals.redis_view(), vitals.oldest_waiting(now)
+    keys = view.keys if view else vitals.key_states()
     return {
         "has_figures": True,
         "span": span.name,
         "spans": [(name, _span_name(name)) for name in series.SPANS],
-        "alerts": alerts.raised(request, view, waiting, now),
+        "alerts": alerts.raised(request, view, keys, waiting, now),
         "tiles": list(_tiles(figures, view, waiting, now)),
         "reasons": _reasons(figures),
         "waiting": _waiting_groups(),
         "redis_view": view,
-        "keys": view.keys if view else [vitals.KeyState(key, False, 0.0) for key in AppKey.objects.all()],
+        "keys": keys,
         "lanes": _waiting_lanes(view, now),
         "dead_letters": [
             (reason, dead_letter_reasons.words(reason), attention.shown(number, vitals.MAX_LETTERS))

@@ -12,8 +12,9 @@ from redis import RedisError
 
 from pushes.console.delivery_log.pushes import deliveries_url
 from pushes.console.people import mutes, tags, test_push
-from pushes.console.site.desk import ReadOnlyDesk, page
+from pushes.console.site.desk import ReadOnlyDesk
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
+from pushes.console.site.pages import Question, page
 from pushes.console.site.theme import badge, when
 from pushes.models import Account, DeliveryResult, Device, DeviceEvent
 from pushes.people import token_search
@@ -81,8 +82,8 @@ class Accounts(ReadOnlyDesk[Account]):
         return super().change_view(request, object_id, form_url, context)
 
     @page(gettext_lazy("Send a test push"), permission="pushes.test_device", icon="send")
-    def test_page(self, request: HttpRequest, account: Account) -> HttpResponse:
-        return test_push.page(self, request, account)
+    def test_page(self, request: HttpRequest, account: Account) -> Question:
+        return test_push.question(self, request, account)
 
     @page(gettext_lazy("Result of a test push"), permission="pushes.test_device", applies=lambda _account: False)
     def tested_page(self, request: HttpRequest, account: Account) -> HttpResponse:
@@ -99,12 +100,12 @@ class Accounts(ReadOnlyDesk[Account]):
         }
 
     @page(gettext_lazy("Tags"), permission="pushes.change_device", icon="sell")
-    def tags_page(self, request: HttpRequest, account: Account) -> HttpResponse:
-        return tags.of_account(self, request, account)
+    def tags_page(self, request: HttpRequest, account: Account) -> Question:
+        return tags.of_account(account)
 
     @page(gettext_lazy("Mute and block"), permission="pushes.change_account", icon="notifications_off")
-    def preferences_page(self, request: HttpRequest, row: Account) -> HttpResponse:
-        return mutes.edit(self, request, row, back=self.url("change", row.pk))
+    def preferences_page(self, request: HttpRequest, account: Account) -> Question:
+        return mutes.question(account)
 
     @admin.display(description=gettext_lazy("login"))
     def login(self, row: Account) -> SafeString:

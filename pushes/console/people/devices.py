@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes.console.people import tags as tagging
-from pushes.console.site.confirm import Question, RefusedError, ask
-from pushes.console.site.desk import ReadOnlyDesk, admin_url, page
+from pushes.console.site.desk import ReadOnlyDesk, admin_url
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
+from pushes.console.site.pages import Done, Question, RefusedError, page
 from pushes.console.site.theme import ChoicesDropdownFilter, badge, device_badge, link, when, widgets
 from pushes.models import Account, DeliveryResult, Device
 from pushes.people import devices, tags, token_search
@@ -100,23 +100,25 @@ class Devices(ReadOnlyDesk[Device]):
         return HttpResponseRedirect(f"{admin_url(Account, 'test_page', device.account_id)}?{query}")
 
     @page(gettext_lazy("Tags"), permission="pushes.change_device", icon="sell")
-    def tags_page(self, request: HttpRequest, device: Device) -> HttpResponse:
-        return tagging.of_device(self, request, device)
+    def tags_page(self, request: HttpRequest, device: Device) -> Question:
+        return tagging.of_device(device)
 
     @page(gettext_lazy("Show token"), permission="pushes.reveal_device", icon="visibility")
-    def reveal_page(self, request: HttpRequest, device: Device) -> HttpResponse:
+    def reveal_page(self, request: HttpRequest, device: Device) -> Question:
         """A POST shows it, on a page that no cache keeps; the history has who looked, and not the token."""
-        if request.method != "POST":
-            question = Question(
-                title=_("Show the full token of %(token)s?") % {"token": device.masked_token},
-                text=_("For example, to copy it into the provider's console. Viewing is recorded."),
-                button=_("Show the token"),
-                facts=[(_("Account"), device.account_id), (_("App"), f"{device.app} {device.get_platform_display()}")],
-            )
-            return ask(self, request, question, lambda _data: "", row=device)
-        self.audit(request, device, _("Viewed the full token."))
-        context = {"title": _("Device token"), "device": device, "back": self.url("change", device.pk)}
-        return self.show(request, "console/token_revealed.html", context, row=device, is_private=True)
+
+        def reveal(_data: dict[str, Any]) -> Done:
+            context = {"title": _("Device token"), "device": device, "back": self.url("change", device.pk)}
+            shown = self.show(request, "console/token_revealed.html", context, row=device, is_private=True)
+            return Done(history=[(device, _("Viewed the full token."))], page=shown)
+
+        return Question(
+            title=_("Show the full token of %(token)s?") % {"token": device.masked_token},
+            text=_("For example, to copy it into the provider's console. Viewing is recorded."),
+            button=_("Show the token"),
+            act=reveal,
+            facts=_whose(device),
+        )
 
     @page(
         gettext_lazy("Deactivate"),
@@ -125,22 +127,21 @@ class Devices(ReadOnlyDesk[Device]):
         variant="danger",
         applies=lambda device: bool(device.is_active),
     )
-    def deactivate_page(self, request: HttpRequest, device: Device) -> HttpResponse:
-        question = Question(
-            title=_("Deactivate the device %(token)s?") % {"token": device.masked_token},
-            text=_("The device receives no pushes until you reactivate it or the app registers again."),
-            button=_("Deactivate"),
-            facts=[(_("Account"), device.account_id), (_("App"), f"{device.app} {device.get_platform_display()}")],
-            is_dangerous=True,
-            form=DeactivateForm,
-        )
-
-        def act(data: dict[str, Any]) -> str:
+    def deactivate_page(self, request: HttpRequest, device: Device) -> Question:
+        def deactivate(data: dict[str, Any]) -> str:
             if not devices.deactivate([device.pk], None, f"by {request.user}: {data['why']}"):
                 raise RefusedError(_("The device was already inactive."))
             return _("The device is deactivated: %(why)s") % {"why": data["why"]}
 
-        return ask(self, request, question, act, row=device)
+        return Question(
+            title=_("Deactivate the device %(token)s?") % {"token": device.masked_token},
+            text=_("The device receives no pushes until you reactivate it or the app registers again."),
+            button=_("Deactivate"),
+            act=deactivate,
+            facts=_whose(device),
+            is_dangerous=True,
+            form=DeactivateForm,
+        )
 
     @page(
         gettext_lazy("Reactivate"),
@@ -149,22 +150,21 @@ class Devices(ReadOnlyDesk[Device]):
         variant="primary",
         applies=lambda device: not device.is_active,
     )
-    def reactivate_page(self, request: HttpRequest, device: Device) -> HttpResponse:
-        question = Question(
+    def reactivate_page(self, request: HttpRequest, device: Device) -> Question:
+        def reactivate(_data: dict[str, Any]) -> str:
+            if not devices.reactivate(device, by=str(request.user)):
+                raise RefusedError(_("The device was already active."))
+            return _("The device is active again.")
+
+        return Question(
             title=_("Reactivate the device %(token)s?") % {"token": device.masked_token},
             text=_(
                 "The device receives pushes again. If the provider still refuses its token, it is deactivated again."
             ),
             button=_("Reactivate"),
+            act=reactivate,
             facts=[(_("Deactivation reason"), device.get_deactivated_reason_display() or _("see the history"))],
         )
-
-        def act(_data: dict[str, Any]) -> str:
-            if not devices.reactivate(device, by=str(request.user)):
-                raise RefusedError(_("The device was already active."))
-            return _("The device is active again.")
-
-        return ask(self, request, question, act, row=device)
 
     @admin.display(description=gettext_lazy("token"))
     def token_shown(self, row: Device) -> SafeString:
@@ -193,6 +193,10 @@ class Devices(ReadOnlyDesk[Device]):
     @admin.display(description=gettext_lazy("deactivated"))
     def deactivated(self, row: Device) -> Any:
         return when(row.deactivated_at)
+
+
+def _whose(device: Device) -> list[tuple[Any, Any]]:
+    return [(_("Account"), device.account_id), (_("App"), f"{device.app} {device.get_platform_display()}")]
 
 
 def _panels(device: Device) -> dict[str, Any]:

@@ -5,12 +5,10 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes.console.site.confirm import Question, RefusedError, ask
-from pushes.console.site.desk import Desk
+from pushes.console.site.pages import Question, RefusedError
 from pushes.console.site.theme import widgets
 from pushes.models import Account
 from pushes.people import mutes
@@ -64,22 +62,11 @@ class PreferencesForm(forms.Form):
     )
 
 
-def edit(desk: Desk[Any], request: HttpRequest, row: Account, *, back: str) -> HttpResponse:
-    """Show both lists and store what was made of them."""
+def question(row: Account) -> Question:
+    """Shows both lists, and stores what is made of them."""
     muted, blocked = mutes.lists(row)
-    question = Question(
-        title=_("Mute and block for %(account)s") % {"account": row.account_id},
-        text=_(
-            "Chat pushes from a muted conversation or a blocked account are skipped with that reason; the messages can "
-            "still be read in the app. Orders and payments are not affected."
-        ),
-        button=_("Save"),
-        form=PreferencesForm,
-        initial={"muted": "\n".join(muted), "blocked": "\n".join(blocked)},
-        warning=_foreign_warning(),
-    )
 
-    def act(data: dict[str, Any]) -> str:
+    def store(data: dict[str, Any]) -> str:
         # What the page showed is what the operator changed: entries that came meanwhile stay.
         changes = (_difference(muted, data["muted"]), _difference(blocked, data["blocked"]))
         if not any(changes):
@@ -90,13 +77,24 @@ def edit(desk: Desk[Any], request: HttpRequest, row: Account, *, back: str) -> H
             raise RefusedError(str(error)) from None
         return _said(*changes)
 
-    return ask(desk, request, question, act, row=row, back=back)
+    return Question(
+        title=_("Mute and block for %(account)s") % {"account": row.account_id},
+        text=_(
+            "Chat pushes from a muted conversation or a blocked account are skipped with that reason; the messages can "
+            "still be read in the app. Orders and payments are not affected."
+        ),
+        button=_("Save"),
+        act=store,
+        form=PreferencesForm,
+        initial={"muted": "\n".join(muted), "blocked": "\n".join(blocked)},
+        warnings=_foreign_warning(),
+    )
 
 
-def _foreign_warning() -> str:
+def _foreign_warning() -> list[str]:
     if settings.DIRECTORY == OWN_DIRECTORY:
-        return ""
-    return _("Accounts are read from another database (DIRECTORY): settings saved here have no effect.")
+        return []
+    return [_("Accounts are read from another database (DIRECTORY): settings saved here have no effect.")]
 
 
 def _difference(before: Any, after: Any) -> ListChange:

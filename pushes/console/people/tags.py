@@ -1,16 +1,16 @@
 """The page on which an operator gives devices tags and takes them away: of one device, or all of an account's."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from pushes.console.site import account_list
-from pushes.console.site.confirm import Question, RefusedError, ask
-from pushes.console.site.desk import Desk
+from pushes.console.site.pages import Question, RefusedError
 from pushes.console.site.theme import TextFilter, widgets
 from pushes.models import Account, Device, DeviceTag
 from pushes.names import App
@@ -64,32 +64,26 @@ def _cleaned(word: str) -> str:
         ) from None
 
 
-def of_device(desk: Desk[Device], request: HttpRequest, device: Device) -> HttpResponse:
-    title = _("Tags of the device %(token)s") % {"token": device.masked_token}
-    return _page(desk, request, device, [device.pk], title)
+def of_device(device: Device) -> Question:
+    return _question([device.pk], _("Tags of the device %(token)s") % {"token": device.masked_token})
 
 
-def of_account(desk: Desk[Account], request: HttpRequest, account: Account) -> HttpResponse:
+def of_account(account: Account) -> Question:
     active = list(account.devices.filter(is_active=True).order_by("pk").values_list("pk", flat=True))
-    title = _("Tags of all active devices of %(account)s") % {"account": account}
-    return _page(desk, request, account, active, title)
+    return _question(active, _("Tags of all active devices of %(account)s") % {"account": account})
 
 
-def _page(desk: Desk[Any], request: HttpRequest, row: Any, device_ids: Sequence[int], title: str) -> HttpResponse:
+def _question(device_ids: Sequence[int], title: str) -> Question:
     found = DeviceTag.objects.filter(device_id__in=device_ids).order_by("tag").values_list("tag", flat=True)
     has = list(dict.fromkeys(found))
-    question = Question(
+    return Question(
         title=title,
         text=_("Broadcasts can be sent to a tag. Other tags stay unchanged."),
         button=_("Save"),
+        act=lambda data: _change(device_ids, data["add"], data.get("remove", ())),
         facts=[(_("Devices"), len(device_ids)), (_("Tags"), ", ".join(has) or "–")],
-        form=lambda *args, **kwargs: TagsForm(*args, has=has, **kwargs),
+        form=partial(TagsForm, has=has),
     )
-
-    def act(data: dict[str, Any]) -> str:
-        return _change(device_ids, data["add"], data.get("remove", ()))
-
-    return ask(desk, request, question, act, row=row, back=desk.url("change", row.pk))
 
 
 def _change(device_ids: Sequence[int], added: Sequence[str], removed: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ The form carries a number of its own, which names the push: a double click or a 
 
 import secrets
 from collections import defaultdict
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode
@@ -20,8 +21,8 @@ from django.utils.translation import gettext_lazy, ngettext
 from pushes.broadcasts import trial_send
 from pushes.console.delivery_log import why
 from pushes.console.site.blanks import refuse_blanks
-from pushes.console.site.confirm import Question, RefusedError, ask
 from pushes.console.site.desk import Desk
+from pushes.console.site.pages import Question, RefusedError
 from pushes.console.site.theme import widgets
 from pushes.distribution import windows
 from pushes.models import Account, DeliveryResult, PushRecord, mask_token, policies
@@ -74,44 +75,44 @@ class TrialForm(forms.Form):
         return dict(picked)
 
 
-def page(desk: Desk[Account], request: HttpRequest, account: Account) -> HttpResponse:
-    """A GET shows the form, a POST sends and leads to the page that watches the push. `?device` is the id of one of
-    ours that is picked already."""
-    change = desk.url("change", account.pk)
-    choices, fault = _choices(account)
+def question(desk: Desk[Account], request: HttpRequest, account: Account) -> Question:
+    """An answer sends, and leads to the page that watches the push. `?device` is the id of one of ours that is picked
+    already."""
+    choices, warnings = _choices(account)
     asked_for = request.GET.get("device", "")
     picked = [name for name, (_app, device) in choices.items() if str(device.device_id) == asked_for]
-    question = Question(
+    nonce = request.POST.get("nonce", "")
+    return Question(
         title=_("Send a test push to %(account)s?") % {"account": account},
         text=_(
             "This is a real push of the default type: it goes to the devices you pick, follows the same rules, and "
             "appears in the delivery log. It expires if not sent within ten minutes."
         ),
         button=_("Send the test push"),
+        act=partial(_send, account),
         facts=[(_("Login"), account.get_login_status_display()), (_("Pushes"), account.get_push_status_display())],
-        form=lambda *args, **kwargs: TrialForm(*args, choices=choices, **kwargs),
+        form=partial(TrialForm, choices=choices),
         initial={
             "title": _("Test push"),
             "text": _("Sent by an operator to test this device."),
             "nonce": secrets.token_hex(8),
             "devices": picked or (list(choices) if len(choices) == 1 else []),
         },
-        warning=fault or _window_warning(),
+        warnings=warnings or _window_warning(),
+        back=result_url(desk, account, nonce) if nonce else "",
+        cancel=desk.url("change", account.pk),
     )
-    nonce = request.POST.get("nonce", "")
-    back = result_url(desk, account, nonce) if nonce else change
 
-    def act(data: dict[str, Any]) -> str:
-        try:
-            is_new = trial_send.send(lambda app: _message(account, app, data), data["devices"])
-        except (InvalidMessageError, DirectoryError) as error:
-            raise RefusedError(str(error)) from None
-        if not is_new:
-            raise RefusedError(_("This test push was already sent. Its result is below."))
-        number = sum(map(len, data["devices"].values()))
-        return ngettext("A test was sent to %(n)s device.", "A test was sent to %(n)s devices.", number) % {"n": number}
 
-    return ask(desk, request, question, act, row=account, back=back, cancel=change)
+def _send(account: Account, data: dict[str, Any]) -> str:
+    try:
+        is_new = trial_send.send(lambda app: _message(account, app, data), data["devices"])
+    except (InvalidMessageError, DirectoryError) as error:
+        raise RefusedError(str(error)) from None
+    if not is_new:
+        raise RefusedError(_("This test push was already sent. Its result is below."))
+    number = sum(map(len, data["devices"].values()))
+    return ngettext("A test was sent to %(n)s device.", "A test was sent to %(n)s devices.", number) % {"n": number}
 
 
 def result_page(desk: Desk[Account], request: HttpRequest, account: Account) -> HttpResponse:
@@ -164,28 +165,29 @@ def _message(account: Account, app: App, data: dict[str, Any]) -> PushMessage:
     )
 
 
-def _choices(account: Account) -> tuple[Choices, str]:
+def _choices(account: Account) -> tuple[Choices, list[str]]:
     """The account's active devices, and what stands against a test."""
     found: Choices = {}
     for app in App:
         try:
             devices = directory().devices([account.pk], app).get(account.pk, [])
         except DirectoryError:
-            return {}, _("The account directory does not answer: devices cannot be listed right now. Try again later.")
+            return {}, [
+                _("The account directory does not answer: devices cannot be listed right now. Try again later.")
+            ]
         found |= {blake2b(f"{app}:{d.token}".encode(), digest_size=8).hexdigest(): (app, d) for d in devices}
-    return found, "" if found else _("This account has no active device.")
+    return found, [] if found else [_("This account has no active device.")]
 
 
 def _described(app: App, device: DeviceTarget) -> str:
     return f"{app} {device.platform.label} {mask_token(device.token)} ({device.environment.label})"
 
 
-def _window_warning() -> str:
+def _window_warning() -> list[str]:
     """At night a push of this type may wait for the morning, which a test does not live to see."""
     policy = policies()[PushType.DEFAULT]
     decision = windows.decide(policy.window_policy, policy.window, clocks.now(), ZoneInfo(settings.TIME_ZONE))
     if decision == windows.SEND_NOW:
-        return ""
-    return _("The delivery window of this push type (%(window)s) is closed now: the test push will not be sent.") % {
-        "window": policy.window
-    }
+        return []
+    words = _("The delivery window of this push type (%(window)s) is closed now: the test push will not be sent.")
+    return [words % {"window": policy.window}]

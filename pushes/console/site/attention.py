@@ -13,9 +13,9 @@ from django.utils.translation import gettext as _
 
 from pushes.broadcasts import approval
 from pushes.console.site.marks import amount
-from pushes.models import AppKey, Broadcast, DeadLetter, PushTypePolicy
-from pushes.names import BroadcastStatus, DeadLetterStatus
-from pushes.providers import hosts
+from pushes.history import vitals
+from pushes.models import Broadcast, PushTypePolicy
+from pushes.names import BroadcastStatus
 
 #: A scheduled broadcast that starts within this is about to start: the last moment to look at it.
 SOON = timedelta(hours=1)
@@ -50,22 +50,6 @@ def broadcasts(user: Any, now: datetime) -> Broadcasts:
     return found
 
 
-def stopped_keys() -> "QuerySet[AppKey]":
-    """Enabled keys that send nothing until somebody resumes them, whatever the reason."""
-    return AppKey.objects.filter(paused_at__isnull=False, is_enabled=True)
-
-
-def fallen_back_keys() -> "QuerySet[AppKey]":
-    """Keys that went back to their old secret, until somebody takes note."""
-    return AppKey.objects.filter(fell_back_at__isnull=False)
-
-
-def refused_endpoints() -> list[tuple[AppKey, str]]:
-    """Enabled keys that this machine may not call, and why: they send nothing until somebody corrects that."""
-    keys = AppKey.objects.filter(is_enabled=True, paused_at__isnull=True).exclude(endpoint_url="")
-    return [(key, fault) for key in keys if (fault := hosts.fault(key.endpoint_url))]
-
-
 def switched_off_types() -> "QuerySet[PushTypePolicy]":
     return PushTypePolicy.objects.filter(is_enabled=False)
 
@@ -81,7 +65,7 @@ def off_because(policy: PushTypePolicy) -> str:
 
 def new_dead_letters() -> int:
     """New ones, counted up to MAX_COUNTED and one more."""
-    return DeadLetter.objects.filter(status=DeadLetterStatus.NEW).order_by()[: MAX_COUNTED + 1].count()
+    return vitals.count_new_dead_letters(MAX_COUNTED + 1)
 
 
 def shown(number: int, most: int = MAX_COUNTED) -> str:
@@ -90,12 +74,7 @@ def shown(number: int, most: int = MAX_COUNTED) -> str:
 
 
 def _keys() -> int:
-    """`stopped_keys`, `fallen_back_keys` and `refused_endpoints` in one question."""
-    found = AppKey.objects.values_list("is_enabled", "paused_at", "fell_back_at", "endpoint_url")
-    return sum(
-        (is_enabled and bool(paused or (url and hosts.fault(url)))) + bool(fell_back)
-        for is_enabled, paused, fell_back, url in found
-    )
+    return sum((state.is_stopped or state.is_refused) + state.has_fallen_back for state in vitals.key_states())
 
 
 def at_desk(model: str, user: Any) -> int:

@@ -1,102 +1,31 @@
-"""What all desks have in common: audit, permissions, pages beside the form, and no surprises.
+"""What all desks have in common: history, permissions, and no surprises.
 
-A desk is the admin page set of one model. Nothing is changed by a GET: whatever acts has a page of
-its own, made by `confirm.ask`, and is done by its POST.
+A desk is the admin page set of one model. Whatever acts has a page of its own, made by `pages.page`.
 """
 
 import urllib.parse
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache, wraps
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import get_script_prefix, get_urlconf, reverse
 from django.utils.http import RFC3986_SUBDELIMS
 from django.utils.text import capfirst
 
-from pushes.console.site.theme import ActionVariant, ModelAdmin
+from pushes.console.site.theme import ModelAdmin
 
 M = TypeVar("M", bound=Model)
-Page = Callable[..., HttpResponse]
 #: The Cache-Control of a page that shows a secret.
 NEVER_STORED = "no-store, private"
 #: Stands for a row's key while an address is looked up; no part of any path.
 ANY_KEY = "any-key"
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """When a page is offered: with which permission, and for which rows."""
-
-    permission: str
-    applies: Callable[[Any], bool]
-
-
-def page(
-    title: Any,
-    *,
-    permission: str,
-    icon: str = "",
-    variant: str = "default",
-    applies: Callable[[Any], bool] = lambda _row: True,
-) -> Callable[[Page], Page]:
-    """Make a method `(desk, request, row)` a page of one row, with a button above its form.
-
-    Without `permission` (as `pushes.change_device`) it answers 403, for an unknown row 404. The button
-    is hidden while `applies(row)` is false; a POST that comes all the same is for the method to refuse.
-    """
-
-    def decorate(method: Page) -> Page:
-        @wraps(method)
-        def view(desk: "Desk[Any]", request: HttpRequest, object_id: str) -> HttpResponse:
-            if not request.user.has_perm(permission):
-                raise PermissionDenied
-            row = desk.get_object(request, object_id)
-            if row is None:
-                raise Http404
-            return method(desk, request, row)
-
-        return _mark(view, title, Offer(permission, applies), icon, variant)
-
-    return decorate
-
-
-def list_page(title: Any, *, permission: str, icon: str = "", variant: str = "default") -> Callable[[Page], Page]:
-    """Make a method `(desk, request)` a page of the whole desk, with a button above its list."""
-
-    def decorate(method: Page) -> Page:
-        @wraps(method)
-        def view(desk: "Desk[Any]", request: HttpRequest) -> HttpResponse:
-            if not request.user.has_perm(permission):
-                raise PermissionDenied
-            return method(desk, request)
-
-        return _mark(view, title, Offer(permission, lambda _row: True), icon, variant)
-
-    return decorate
-
-
-def _mark(view: Page, title: Any, offer: Offer, icon: str, variant: str) -> Page:
-    """What the theme reads off the methods that it makes pages of."""
-    marks = {
-        "short_description": title,
-        "offer": offer,
-        "icon": icon,
-        "variant": ActionVariant(variant),
-        "attrs": {},
-        "original_function_name": view.__name__,
-        "url_path": view.__name__.replace("_page", "").replace("_", "-"),
-    }
-    for name, value in marks.items():
-        setattr(view, name, value)
-    return view
 
 
 class Desk(ModelAdmin[M]):
@@ -122,12 +51,15 @@ class Desk(ModelAdmin[M]):
         if row is None:
             return []
         every = super()._get_base_actions_detail()  # type: ignore[misc]
-        offers = [(action, action.method.offer) for action in every]
-        return [action for action, offer in offers if request.user.has_perm(offer.permission) and offer.applies(row)]
+        return [one for one in every if _may(request, one.method) and one.method.applies(row)]
 
     def get_actions_list(self, request: HttpRequest) -> list[Any]:
         every = super()._get_base_actions_list()  # type: ignore[misc]
-        return [action for action in every if request.user.has_perm(action.method.offer.permission)]
+        return [one for one in every if _may(request, one.method)]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        every: dict[str, Any] = super().get_actions(request)
+        return {name: one for name, one in every.items() if _may(request, one[0])}
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[Any], Any, set[str], list[str]]:
         """Without the rows that only tie two others together (`User_groups object (3)`)."""
@@ -139,11 +71,22 @@ class Desk(ModelAdmin[M]):
         shown = {name: number for name, number in counts.items() if str(name) not in names}
         return _without(deleted, beginnings), shown, missing, protected
 
-    def audit(self, request: HttpRequest, row: Model, message: str) -> None:
-        """Who did what to `row`, for the history page. Never put a secret or a whole token in `message`."""
+    def audit(self, request: HttpRequest, *history: tuple[Model, str]) -> None:
+        """Who did what to which rows, for their history pages, in one statement. No secret and no whole token may be
+        in it."""
         if request.user.pk is None:
             raise PermissionDenied
-        LogEntry.objects.log_actions(request.user.pk, [row], CHANGE, message, single_object=True)
+        LogEntry.objects.bulk_create(
+            LogEntry(
+                user_id=request.user.pk,
+                content_type=ContentType.objects.get_for_model(row, for_concrete_model=False),
+                object_id=str(row.pk),
+                object_repr=str(row)[:200],
+                action_flag=CHANGE,
+                change_message=message,
+            )
+            for row, message in history
+        )
 
     def show(
         self,
@@ -164,6 +107,11 @@ class Desk(ModelAdmin[M]):
     def url(self, name: str, *args: Any) -> str:
         """The address of this desk's `changelist`, `change` or other page."""
         return admin_url(self.model, name, *args)
+
+
+def _may(request: HttpRequest, method: Any) -> bool:
+    """Whether this user may open a page, or use an action; Django's own actions look for themselves."""
+    return not hasattr(method, "permission") or request.user.has_perm(method.permission)
 
 
 def _without(nested: list[Any], beginnings: tuple[str, ...]) -> list[Any]:

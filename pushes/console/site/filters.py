@@ -1,34 +1,28 @@
-"""Filters of the big tables. None counts, none joins, none searches inside a text."""
+"""Filters of the big tables. None counts, none joins, none searches inside a text. What they mean is `log_query`'s."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib import messages
-from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes.console.site import long_list
+from pushes.console.site.long_list import ConditionFilter
 from pushes.console.site.theme import DropdownFilter, TextFilter
-from pushes.history import pages, series
-from pushes.models import AppKey, PushRecord
-from pushes.names import LIVE, TERMINAL, Reason, Status
-from pushes.storage import clocks
-
-SPANS = {"10m": timedelta(minutes=10), "1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7)}
-#: In place of a reason: rows that have none.
-NO_REASON = "none"
+from pushes.history import log_query
+from pushes.history.log_query import NO_REASON
+from pushes.models import AppKey
+from pushes.names import Reason
 
 
-class SpanFilter(long_list.TimeFilter, DropdownFilter):
+class SpanFilter(ConditionFilter, DropdownFilter):
     """Newer than a round span of time."""
 
     title = gettext_lazy("time")
     parameter_name = "within"
+    meaning = staticmethod(log_query.within)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
         return [
@@ -38,52 +32,23 @@ class SpanFilter(long_list.TimeFilter, DropdownFilter):
             ("7d", _("last 7 days")),
         ]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        span = SPANS.get(self.value() or "")
-        if span is None:
-            return None
-        return self.since(queryset, clocks.now() - span)
 
-
-class MomentFilter(long_list.TimeFilter, TextFilter):
+class MomentFilter(ConditionFilter, TextFilter):
     """A boundary in time, typed as `2026-05-01 08:00` in the operator's zone."""
 
-    def moment(self, request: HttpRequest) -> datetime | None:
-        value = (self.value() or "").strip()
-        found = self.parsed(value)
-        if value and found is None:
-            messages.error(
-                request,
-                _("“%(value)s” is not a valid time. Enter a time like 2026-05-01 08:00.") % {"value": value[:40]},
-            )
-        return found
-
-    @staticmethod
-    def parsed(value: str) -> datetime | None:
-        """None for what is no time."""
-        try:
-            found = parse_datetime(value if len(value) > 10 else f"{value} 00:00")
-        except ValueError:
-            return None
-        return found if found is None or timezone.is_aware(found) else timezone.make_aware(found)
+    complaint = gettext_lazy("“%(value)s” is not a valid time. Enter a time like 2026-05-01 08:00.")
 
 
 class FromFilter(MomentFilter):
     title = gettext_lazy("from")
     parameter_name = "from"
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        moment = self.moment(request)
-        return None if moment is None else self.since(queryset, moment)
+    meaning = staticmethod(log_query.created_from)
 
 
 class UntilFilter(MomentFilter):
     title = gettext_lazy("to")
     parameter_name = "until"
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        moment = self.moment(request)
-        return None if moment is None else self.until(queryset, moment)
+    meaning = staticmethod(log_query.created_until)
 
 
 class FinishedFromFilter(MomentFilter):
@@ -91,24 +56,15 @@ class FinishedFromFilter(MomentFilter):
 
     title = gettext_lazy("finished from")
     parameter_name = "finished_from"
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        moment = self.moment(request)
-        return None if moment is None else queryset.filter(finished_at__gte=moment)
+    meaning = staticmethod(log_query.finished_from)
 
 
 class FinishedUntilFilter(MomentFilter):
-    """Deliveries that ended before this moment; they were created before it, too."""
+    """Deliveries that ended before this moment."""
 
     title = gettext_lazy("finished to")
     parameter_name = "finished_until"
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        moment = self.moment(request)
-        if moment is None:
-            return None
-        self.highest = pages.last_until(queryset.model, moment)
-        return queryset.filter(finished_at__lt=moment)
+    meaning = staticmethod(log_query.finished_until)
 
 
 def typed(moment: datetime) -> str:
@@ -116,7 +72,7 @@ def typed(moment: datetime) -> str:
     time twice."""
     local = timezone.localtime(moment)
     shown = f"{local:%Y-%m-%d %H:%M:%S}"
-    return shown if MomentFilter.parsed(shown) == moment.replace(microsecond=0) else local.isoformat(timespec="seconds")
+    return shown if log_query.moment(shown) == moment.replace(microsecond=0) else local.isoformat(timespec="seconds")
 
 
 def ended_between(begins: datetime, ends: datetime) -> dict[str, str]:
@@ -125,104 +81,63 @@ def ended_between(begins: datetime, ends: datetime) -> dict[str, str]:
     return {"finished_from": typed(begins), "finished_until": typed(ends + timedelta(seconds=1))}
 
 
-class LiveFilter(DropdownFilter):
+class LiveFilter(ConditionFilter, DropdownFilter):
     """Deliveries that have not ended."""
 
     title = gettext_lazy("progress")
     parameter_name = "live"
+    meaning = staticmethod(log_query.live)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
         return [("1", _("waiting or being sent")), ("0", _("ended"))]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        if self.value() not in ("0", "1"):
-            return None
-        return queryset.filter(status__in=LIVE if self.value() == "1" else TERMINAL)
 
-
-class FailedAttemptFilter(DropdownFilter):
+class FailedAttemptFilter(ConditionFilter, DropdownFilter):
     """Deliveries of which an attempt failed within a round span of time, whatever became of them since."""
 
     title = gettext_lazy("failed attempt")
     parameter_name = "attempt_failed"
+    meaning = staticmethod(log_query.attempt_failed)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
         return [("1h", _("last hour")), ("24h", _("last 24 hours")), ("7d", _("last 7 days"))]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        span = SPANS.get(self.value() or "")
-        if span is None:
-            return None
-        since = timezone.now() - span
-        ended = Q(status__in=series.UNSUCCESSFUL) | Q(status=Status.ACCEPTED, attempts__gt=1)
-        again = Q(status=Status.RETRYING, sent_at__gte=since) & ~Q(reason__in=series.NO_FAILURE)
-        return queryset.filter(ended & Q(finished_at__gte=since) | again)
 
-
-class NumberFilter(TextFilter):
+class NumberFilter(ConditionFilter, TextFilter):
     """A row's number, typed with or without a #."""
 
-    def number(self, request: HttpRequest) -> int | None:
-        value = (self.value() or "").strip().lstrip("#")
-        if not value:
-            return None
-        if not value.isdecimal() or len(value) > 18:
-            messages.error(request, _("“%(value)s” is not a valid number. Enter digits only.") % {"value": value[:40]})
-            return None
-        return int(value)
+    complaint = gettext_lazy("“%(value)s” is not a valid number. Enter digits only.")
 
 
 class RecordFilter(NumberFilter):
     title = gettext_lazy("push number")
     parameter_name = "record"
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        number = self.number(request)
-        return None if number is None else queryset.filter(record_id=number)
+    meaning = staticmethod(log_query.record)
 
 
 class BroadcastFilter(NumberFilter):
-    """Of a list of pushes, those of a broadcast."""
+    """Of a list of pushes or of deliveries, those of a broadcast."""
 
     title = gettext_lazy("broadcast number")
     parameter_name = "broadcast"
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        number = self.number(request)
-        return None if number is None else self.of_broadcast(queryset, number)
-
-    def of_broadcast(self, queryset: QuerySet[Any], number: int) -> QuerySet[Any]:
-        return queryset.filter(broadcast_id=number)
+    meaning = staticmethod(log_query.broadcast)
 
 
-class DeliveriesBroadcastFilter(BroadcastFilter):
-    """Of a list of deliveries, those of a broadcast's pushes."""
-
-    def of_broadcast(self, queryset: QuerySet[Any], number: int) -> QuerySet[Any]:
-        return queryset.filter(record_id__in=PushRecord.objects.filter(broadcast_id=number).values("id"))
-
-
-class AppKeyFilter(DropdownFilter):
+class AppKeyFilter(ConditionFilter, DropdownFilter):
     title = gettext_lazy("app key")
     parameter_name = "key"
+    meaning = staticmethod(log_query.key)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
         return [(str(key.pk), str(key)) for key in AppKey.objects.all()]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        value = self.value() or ""
-        return queryset.filter(app_key_id=int(value)) if value.isdecimal() else None
 
-
-class ReasonFilter(DropdownFilter):
+class ReasonFilter(ConditionFilter, DropdownFilter):
     """By reason; the choices show the short name that the API and the logs use."""
 
     title = gettext_lazy("reason")
     parameter_name = "reason"
+    meaning = staticmethod(log_query.reason)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
         return [(NO_REASON, _("none")), *((value, f"{value}: {text}") for value, text in Reason.choices)]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
-        value = self.value()
-        return queryset.filter(reason="" if value == NO_REASON else value) if value else None

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import IGNORED_PARAMS
 from django.db.models import QuerySet
@@ -14,30 +15,30 @@ from django.utils.functional import cached_property
 from pushes.console.site import rows as list_rows
 from pushes.console.site.desk import admin_url
 from pushes.console.site.theme import ChangeList
-from pushes.history import pages
+from pushes.history import log_query, pages
 from pushes.history.rare_rows import Sieve
 
 OLDER_THAN, NEWER_THAN = "before", "after"
 TEMPLATE = "console/long_list.html"
 
 
-class TimeFilter:
-    """A filter of time that knows between which ids its rows are. (The walk asks it; see `bounds`.)"""
+class ConditionFilter:
+    """A filter whose parameter asks for what `meaning` says. A walk asks it between which ids its rows are."""
 
-    lowest: int | None = None
-    highest: int | None = None
+    meaning: log_query.Meaning
+    condition: log_query.Condition | None = None
+    #: What is said of a text that cannot be understood; "" for choices.
+    complaint: Any = ""
 
-    def since(self, rows: QuerySet[Any], moment: datetime) -> QuerySet[Any]:
-        """Rows from `moment` on, bounded by the primary key too, which pages run along."""
-        self.lowest = pages.first_since(rows.model, moment)
-        bounded = rows if self.lowest is None else rows.filter(pk__gte=self.lowest)
-        return bounded.filter(created_at__gte=moment)
-
-    def until(self, rows: QuerySet[Any], moment: datetime) -> QuerySet[Any]:
-        """Rows before `moment`, bounded by the primary key too."""
-        self.highest = pages.last_until(rows.model, moment)
-        bounded = rows if self.highest is None else rows.filter(pk__lte=self.highest)
-        return bounded.filter(created_at__lt=moment)
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        chosen: Any = self  # the theme's class beside this one has the value
+        text = str(chosen.value() or "").strip()
+        self.condition = self.meaning(queryset.model, text) if text else None
+        if self.condition is not None:
+            return queryset.filter(self.condition.rows)
+        if text and self.complaint:
+            messages.error(request, self.complaint % {"value": text[:40]})
+        return None
 
 
 def counted(rows: QuerySet[Any], most: int, bounds: pages.Bounds = pages.EVERYWHERE) -> tuple[int, bool]:
@@ -99,10 +100,8 @@ class KeysetChangeList(ChangeList):
 
     def bounds(self) -> pages.Bounds:
         """Where a walk needs to look: between the ids that the filters of time allow, and where `sieve` says."""
-        chosen: list[Any] = [spec for spec in self.filter_specs if isinstance(spec, TimeFilter)]
-        lowest = max((spec.lowest for spec in chosen if spec.lowest is not None), default=None)
-        highest = min((spec.highest for spec in chosen if spec.highest is not None), default=None)
-        return pages.Bounds(lowest, highest, self.sieve())
+        chosen: list[Any] = [spec for spec in self.filter_specs if isinstance(spec, ConditionFilter)]
+        return log_query.bounds((spec.condition for spec in chosen if spec.condition is not None), self.sieve())
 
     def sieve(self) -> Sieve | None:
         """Which noted blocks may hold the rows; None: any."""

@@ -2,18 +2,18 @@
 renders a template, and with it loads every template library, while it is being imported."""
 
 from datetime import timedelta
-from functools import lru_cache
+from math import ceil
 from typing import Any
 
-from django.db.models import Choices
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from pushes.history import stored_words
+from pushes.history.vitals import KeyState
 from pushes.names import BroadcastStatus, DeadLetterStatus, ExportStatus, RecordStatus, Status
 from pushes.storage import clocks
 
@@ -48,6 +48,7 @@ STATUS_COLOURS: dict[str, str] = {
 _DESK_NAMES = {
     "admin:auth_user_changelist": gettext_lazy("Operators"),
     "admin:auth_group_changelist": gettext_lazy("Roles"),
+    "admin:django_rq_dashboard_changelist": gettext_lazy("Job queues"),
 }
 
 
@@ -61,19 +62,6 @@ def badge(text: object, colour: str = "", title: str = "") -> SafeString:
     return format_html('<span class="badge badge-{}" title="{}">{}</span>', colour or "plain", title, text)
 
 
-def label(choices: type[Choices], value: Any) -> str:
-    """What `value` is called; itself when it is none of the choices.
-
-    A model's own `get_…_display` translates every choice of the field to find the one, each time.
-    """
-    return _labels(choices, get_language()).get(value) or str(value)
-
-
-@lru_cache(maxsize=128)
-def _labels(choices: type[Choices], _language: str | None) -> dict[Any, str]:
-    return {value: str(text) for value, text in choices.choices}
-
-
 def status_badge(value: str, text: object) -> SafeString:
     return badge(text, STATUS_COLOURS.get(value, ""))
 
@@ -83,6 +71,28 @@ def device_badge(is_active: bool, reason: object) -> SafeString:
     if is_active:
         return badge(_("active"), "success")
     return format_html("{} {}", badge(_("inactive"), "danger"), reason)
+
+
+def key_badge(state: KeyState) -> SafeString:
+    """How an app key is, and beside it that the key went back to its old secret; the reasons on hover."""
+    if not state.has_fallen_back:
+        return _key_state(state)
+    why = noted(state.key.fell_back_reason, "key")
+    return format_html("{} {}", _key_state(state), badge(_("rolled back to the old secret"), "warning", why))
+
+
+def _key_state(state: KeyState) -> SafeString:
+    if not state.key.is_enabled:
+        return badge(_("disabled"))
+    if state.key.is_paused:
+        return badge(_("paused"), "danger", noted(state.key.pause_words, "key"))
+    if state.endpoint_fault:
+        return badge(_("endpoint refused"), "danger", state.endpoint_fault)
+    if state.is_tripped:
+        return badge(_("provider failing"), "warning")
+    if state.seconds_shut:
+        return badge(_("waiting %(s)s s") % {"s": ceil(state.seconds_shut)}, "warning")
+    return badge(_("in use"), "success")
 
 
 def noted(text: str, what: str) -> str:

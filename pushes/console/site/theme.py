@@ -11,7 +11,7 @@ from django.db.models import Model
 from unfold import widgets
 from unfold.enums import ActionVariant
 
-from pushes.console.site.marks import amount, badge, device_badge, label, link, noted, status_badge, when
+from pushes.console.site.marks import amount, badge, device_badge, link, noted, status_badge, when
 
 M = TypeVar("M", bound=Model)
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     class DropdownFilter(admin.SimpleListFilter):
         pass
 
+    action: Any
     ChoicesDropdownFilter: Any
     AdminOwnPasswordChangeForm: Any
     AdminPasswordChangeForm: Any
@@ -43,6 +44,7 @@ else:
     from unfold.admin import ModelAdmin as UnfoldModelAdmin
     from unfold.admin import TabularInline
     from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, TextFilter
+    from unfold.decorators import action
     from unfold.forms import (
         AdminOwnPasswordChangeForm,
         AdminPasswordChangeForm,
@@ -75,10 +77,10 @@ __all__ = [
     "TextFilter",
     "UserChangeForm",
     "UserCreationForm",
+    "action",
     "amount",
     "badge",
     "device_badge",
-    "label",
     "link",
     "noted",
     "status_badge",

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import URLValidator
 
 from pushes.keys import ini
-from pushes.names import ProviderKind
+from pushes.names import DEFAULT_PROVIDER, ProviderKind
 from pushes.providers import hosts
 
 
@@ -17,7 +17,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help="the ini file, with lines such as android_higo_appid = …")
         parser.add_argument("--endpoint", help="the provider's URL for all of these keys, instead of its own")
-        parser.add_argument("--provider", choices=ProviderKind.values, help="of all of these keys (new ones: xinge_v2)")
+        new = f"of all of these keys (new ones: {DEFAULT_PROVIDER.value})"
+        parser.add_argument("--provider", choices=ProviderKind.values, help=new)
         parser.add_argument("--dry-run", action="store_true", help="only show what would change")
 
     def handle(self, *, file: str, endpoint: str | None, provider: str | None, dry_run: bool, **_options: Any) -> None:

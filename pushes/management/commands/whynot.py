@@ -7,8 +7,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from pushes.history.answers import Timeline
 from pushes.history.around import around
-from pushes.history.timeline import Timeline, timeline
+from pushes.history.timeline import timeline
 from pushes.text import ids
 
 
@@ -35,7 +36,7 @@ class Command(BaseCommand):
 
     def _print(self, found: Timeline) -> None:
         subject = f"{found.message} for {found.account_id}" if found.message else found.account_id
-        self.stdout.write(f"{subject}: {found.outcome}\n\n")
+        self.stdout.write(f"{subject}: {found.outcome.value}\n\n")
         for step in found.steps:
             at = f"{timezone.localtime(step.at):%Y-%m-%d %H:%M:%S}" if step.at else ""
             self.stdout.write(f"{at:19}  {step.text}")

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from higo_push import processes
+from higo_push.running import processes
 from pushes.models import Account
 from pushes.people import directory
 from tests.make import make_account

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
-from higo_push import processes
+from higo_push.running import processes
 from pushes.api import health
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
-from higo_push import processes
+from higo_push.running import processes
 from pushes import lanes, submit
 from pushes.keys import gate
 from pushes.ledger import counters

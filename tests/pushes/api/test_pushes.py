@@ -2,13 +2,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import DataError
 from django.utils import timezone
 from pytest_django import Settings
 
-from higo_push import processes
+from higo_push.running import processes
 from pushes import lanes
 from pushes.distribution.distribute import distribute
 from pushes.models import DeliveryResult, PushRecord
+from pushes.storage import bulk
 from tests.make import make_broadcast
 from tests.pushes.api.conftest import Api
 
@@ -189,6 +191,25 @@ class TestOne:
 
 
 class TestList:
+    def test_an_item_that_the_database_refuses_has_its_own_error(self, api: Api, monkeypatch: pytest.MonkeyPatch):
+        real: Callable[..., None] = bulk.insert_rows
+
+        def insert(model: type, rows: Any, **how: Any) -> None:
+            if model is PushRecord and any(row.text == "poison" for row in rows):
+                raise DataError("Incorrect string value")
+            real(model, rows, **how)
+
+        monkeypatch.setattr("pushes.storage.bulk.insert_rows", insert)
+        status, answer = submit(api, [PUSH, PUSH | {"message": "poison"}, PUSH])
+        assert (status, answer["counts"]) == (202, {"accepted": 2, "duplicate": 0, "error": 1})
+        assert answer["results"][1]["error"]["code"] == "unstorable"
+        assert submit(api, PUSH | {"message": "poison"})[0] == 422
+
+    def test_what_submit_alone_refuses_stops_no_other_item(self, api: Api):
+        status, answer = submit(api, [PUSH, PUSH | {"message": "x" * 65_537}, PUSH])
+        assert (status, [item["status"] for item in answer["results"]]) == (202, ["accepted", "error", "accepted"])
+        assert error_of(answer["results"][1]) == ("invalid", "message")
+
     def test_each_item_has_a_result(self, api: Api):
         submit(api, PUSH | {"msg_id": "old"})
         status, answer = submit(api, [PUSH, PUSH | {"msg_id": "old"}, PUSH | {"app": "x"}, "text"])

@@ -22,7 +22,7 @@ from pushes.broadcasts.lifecycle import cancel, finish_done, launch, pause, resu
 from pushes.broadcasts.progress import progress
 from pushes.broadcasts.rows import BroadcastStateError
 from pushes.ledger import claims, endings
-from pushes.models import Broadcast, Counter, DeliveryResult, Device, PushRecord, PushTypePolicy
+from pushes.models import Broadcast, DeliveryResult, Device, MinuteCount, PushRecord, PushTypePolicy
 from pushes.names import CLAIMABLE, TERMINAL, App, BroadcastStatus, Platform, PushType, Reason, Status
 from pushes.people import tags
 from pushes.people.directory import TableDirectory
@@ -451,7 +451,7 @@ def test_what_was_cancelled_is_counted_in_its_minute_and_in_its_totals(key: Any)
     broadcast = expanded()
     endings.end(DeliveryResult.objects.filter(pk=tokens_ids()[0]), Status.FAILED, Reason.CUT_OFF, now=timezone.now())
     cancel(broadcast.pk)
-    counted = Counter.objects.filter(event=Status.CANCELLED).values_list("kind", "reason", "app_key_id", "count")
+    counted = MinuteCount.objects.filter(event=Status.CANCELLED).values_list("kind", "reason", "app_key_id", "count")
     assert list(counted) == [("broadcast", "cancelled", key.pk, 2)]
     assert progress(broadcast.pk).counts == {"failed": 1, "cancelled": 2}
 

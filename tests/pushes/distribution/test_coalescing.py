@@ -14,7 +14,7 @@ from pushes.distribution import coalescing, planned
 from pushes.distribution.coalescing import Waiting, coalesce
 from pushes.distribution.distribute import distribute
 from pushes.distribution.planned import Draft, Pending
-from pushes.models import Counter, DeliveryResult, PushTypePolicy
+from pushes.models import DeliveryResult, MinuteCount, PushTypePolicy
 from pushes.names import App, Kind, Reason, Status
 from pushes.sending import compose
 from pushes.submit import submit
@@ -133,7 +133,7 @@ def test_stored_and_new_messages_of_a_burst_are_merged(reader: None) -> None:
 def test_every_message_of_a_burst_is_counted(reader: None) -> None:
     for number in range(4):
         distribute(submit([say("hi", number)]).record_ids)
-    counted = Counter.objects.filter(event="skipped", reason="coalesced").values_list("kind", "count")
+    counted = MinuteCount.objects.filter(event="skipped", reason="coalesced").values_list("kind", "count")
     assert list(counted) == [("group", 2)]
     assert sum(stands_for for status, _, stands_for in states() if status != "skipped") == 4
 

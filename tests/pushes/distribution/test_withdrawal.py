@@ -17,7 +17,7 @@ from pushes.distribution.withdrawal import OfBroadcastError, withdraw
 from pushes.history import resend
 from pushes.history.timeline import timeline
 from pushes.ledger import claims
-from pushes.models import AppKey, Counter, DeliveryResult, PushRecord
+from pushes.models import AppKey, DeliveryResult, MinuteCount, PushRecord
 from pushes.names import App, Kind, RecordStatus
 from pushes.sending.job import deliver
 from pushes.submit import submit
@@ -55,7 +55,7 @@ def test_what_waits_is_withdrawn(status: str):
     assert counts(withdraw(row.record_id, by="wang")) == (1, 0, 0)
     assert state(row) == ("cancelled", "withdrawn")
     assert (row.order_key, row.finished_at is None) == (None, False)
-    assert Counter.objects.get(event="cancelled").reason == "withdrawn"
+    assert MinuteCount.objects.get(event="cancelled").reason == "withdrawn"
 
 
 @pytest.mark.parametrize("status", ["accepted", "unknown", "failed", "skipped", "expired"])

@@ -60,6 +60,18 @@ def test_the_only_message_of_the_time_is_the_answer() -> None:
     assert found.next_step == "No further attempts."
 
 
+def test_a_doubt_stays_with_its_step() -> None:
+    record = make_record(accounts=["7"], created_at=NOW, occurred_at=NOW)
+    make_delivery(record, account_id="7", status=Status.FAILED, finished_at=NOW, may_have_arrived=True)
+    assert [step["code"] for step in around("7", NOW).as_dict()["steps"] if step.get("may_have_arrived")] == ["failed"]
+
+
+def test_the_answers_of_several_messages_are_told_in_words() -> None:
+    make_record(message_id="waits", accounts=["7"], status=RecordStatus.PENDING, created_at=NOW, occurred_at=NOW)
+    message(0, "order-7")
+    assert "1 waiting for distribution" in around("7", NOW).summary
+
+
 def test_a_time_without_messages_says_so_and_what_to_do() -> None:
     make_account("7")
     found = around("7", NOW)

@@ -24,10 +24,7 @@ MADE = {
     ],
     "device": ["to 100007", "from 7 to 8", "registered again by the app", "by 小王", "by 小王: lost: phone"],
     "key": ["refused by the provider"],
-    "export": [
-        "PermissionDenied: x no longer has permission to export the log.",
-        "OperationalError: (2006, 'gone away')",
-    ],
+    "export": ["PermissionDenied: x may no longer export the log.", "OperationalError: (2006, 'gone away')"],
     "push": ["ValueError: no"],
     "scanner": [
         "the lane has more jobs than BACKLOG_JOBS",

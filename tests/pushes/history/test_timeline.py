@@ -7,9 +7,10 @@ from django.core.management import call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from higo_push import processes
+from higo_push.running import processes
 from pushes import lanes, submit
-from pushes.history.timeline import Timeline, timeline
+from pushes.history.answers import Timeline
+from pushes.history.timeline import timeline
 from pushes.models import DeliveryResult, PushRecord
 from pushes.names import App, Kind, Reason, Status
 from pushes.values import Audience, PushMessage
@@ -120,7 +121,7 @@ def test_a_refusal_is_told_with_its_reason(reason: Reason):
 )
 def test_every_state_is_told(status: Status, fields: dict[str, Any], words: str):
     found = answer(status, **fields)
-    assert (found.outcome, words in found.summary) == (status, True), found.summary
+    assert (found.outcome, words in found.summary) == (status.value, True), found.summary
     assert found.next_step
 
 
@@ -166,6 +167,29 @@ def test_of_several_devices_the_best_fate_is_the_answer():
     found = timeline("7", "order-1")
     assert found.outcome == "accepted"
     assert len([step for step in found.steps if "To device" in step.text]) == 2
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.UNKNOWN, Status.EXPIRED, Status.SKIPPED])
+def test_a_failure_is_not_the_last_word_while_a_second_push_waits(status: Status):
+    make_delivery(make_record(), status)
+    make_record(source="resend")
+    found = timeline("7", "order-1")
+    assert found.outcome == "waiting"
+    assert found.next_step.startswith("A distribute worker takes it")
+
+
+def test_of_two_pushes_that_failed_the_newer_one_is_told():
+    for attempts, source in ((1, "intake"), (2, "api")):
+        make_delivery(make_record(source=source), Status.FAILED, attempts=attempts)
+    assert "failed at attempt 2" in timeline("7", "order-1").summary
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.RETRYING])
+def test_a_paused_key_hides_no_doubt(status: Status):
+    key = make_app_key(paused_at=timezone.now(), paused_reason="wrong secret")
+    found = answer(status, app_key_id=key.pk, may_have_arrived=True)
+    assert found.summary.endswith("the message may still have arrived.")
+    assert [step.may_have_arrived for step in found.steps if step.code == "key_paused"] == [True]
 
 
 def test_another_accounts_deliveries_are_not_told():

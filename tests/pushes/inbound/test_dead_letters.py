@@ -63,6 +63,9 @@ def test_a_correction_is_used_and_the_original_kept():
 )
 def test_what_is_still_bad_says_why_and_stays_new(raw: bytes, reason: str):
     letter, good = make_letter(raw), make_letter(order())
+    found = dead_letters.problem(letter, None)
+    assert found
+    assert found.reason == reason
     counts = dead_letters.replay([letter.pk, good.pk], by="anna")
     assert [(item.dead_letter_id, item.reason) for item in counts.still_bad] == [(letter.pk, reason)]
     letter.refresh_from_db()

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 from redis import Redis
 
-from higo_push import embedded
+from higo_push.running import embedded
 from pushes.inbound.intake import Counts, Intake, store
 from pushes.inbound.raw_list import Batch, RawList
 from pushes.lanes import RAW_LIST, distribute_queue

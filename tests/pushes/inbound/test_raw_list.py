@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from redis import Redis, ResponseError
 
-from higo_push import embedded
+from higo_push.running import embedded
 from pushes.inbound.raw_list import RawList
 from pushes.lanes import RAW_LIST
 

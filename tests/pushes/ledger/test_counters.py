@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from pushes.ledger import counters
-from pushes.models import Counter, LatencyBucket
+from pushes.models import LatencyBucket, MinuteCount
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 23, 12, 34, 56, 789, tzinfo=timezone.utc)
@@ -13,7 +13,7 @@ MINUTE = NOW.replace(second=0, microsecond=0)
 
 
 def counted() -> dict[tuple[str, str, str, int], int]:
-    rows = Counter.objects.values_list("kind", "event", "reason", "app_key_id", "count")
+    rows = MinuteCount.objects.values_list("kind", "event", "reason", "app_key_id", "count")
     return {(kind, event, reason, key): count for kind, event, reason, key, count in rows}
 
 
@@ -22,13 +22,13 @@ def test_events_of_one_minute_add_up():
     counters.add({key: 2}, NOW)
     counters.add({key: 5}, NOW + timedelta(seconds=3))
     assert counted() == {key: 7}
-    assert Counter.objects.get().bucket_at == MINUTE
+    assert MinuteCount.objects.get().bucket_at == MINUTE
 
 
 def test_the_next_minute_is_another_row():
     counters.add({("system", "accepted", "", 3): 1}, NOW)
     counters.add({("system", "accepted", "", 3): 1}, NOW + timedelta(minutes=1))
-    assert Counter.objects.count() == 2
+    assert MinuteCount.objects.count() == 2
 
 
 def test_reasons_and_keys_are_told_apart():
@@ -41,7 +41,7 @@ def test_nothing_that_happened_makes_no_row():
     counters.add({("system", "accepted", "", 3): 0}, NOW)
     counters.add({}, NOW)
     counters.add_latencies([], NOW)
-    assert not Counter.objects.exists()
+    assert not MinuteCount.objects.exists()
     assert not LatencyBucket.objects.exists()
 
 
@@ -66,17 +66,17 @@ def test_old_minutes_become_hours_and_lose_nothing():
     counters.add_latencies([("system", 0.01)], old)
     counters.add({("system", "accepted", "", 3): 1}, NOW)
     assert counters.roll_up(NOW) == 4
-    hours = Counter.objects.filter(granularity="hour")
+    hours = MinuteCount.objects.filter(granularity="hour")
     assert [(row.bucket_at, row.count) for row in hours] == [(old.replace(minute=0, second=0, microsecond=0), 6)]
     assert LatencyBucket.objects.get().granularity == "hour"
-    assert Counter.objects.get(granularity="minute").bucket_at == MINUTE
+    assert MinuteCount.objects.get(granularity="minute").bucket_at == MINUTE
 
 
 def test_rolling_up_twice_does_nothing_more():
     counters.add({("system", "accepted", "", 3): 2}, NOW - timedelta(days=2))
     counters.roll_up(NOW)
     assert counters.roll_up(NOW) == 0
-    assert Counter.objects.get().count == 2
+    assert MinuteCount.objects.get().count == 2
 
 
 def test_an_hour_that_gets_more_minutes_adds_up():
@@ -84,4 +84,4 @@ def test_an_hour_that_gets_more_minutes_adds_up():
     for _ in range(2):
         counters.add({("system", "accepted", "", 3): 2}, old)
         counters.roll_up(NOW)
-    assert Counter.objects.get().count == 4
+    assert MinuteCount.objects.get().count == 4

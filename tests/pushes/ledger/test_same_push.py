@@ -11,8 +11,9 @@ from pushes.inbound import dead_letters
 from pushes.inbound.intake import store
 from pushes.inbound.raw_list import Batch
 from pushes.ledger import same_push
+from pushes.ledger.same_push import Conflict
 from pushes.models import DeadLetter, PushRecord
-from pushes.submit import Answer, submit
+from pushes.submit import Stored, submit
 from tests.pushes.rows import make_message
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
@@ -131,7 +132,10 @@ def test_why_not_tells_the_seller_of_the_conflict(capsys: pytest.CaptureFixture[
     hand_over(BUYER, SELLER)
     found = timeline("8", "order-77")
     assert found.outcome == "conflict"
-    assert "Another push with this ID was received and not sent: msg_id 'order-77' names push #" in found.summary
+    assert (
+        "Another push with this ID was received and not sent: msg_id 'order-77' already belongs to push #"
+        in found.summary
+    )
     assert "Give the dead letter a msg_id of its own" in found.next_step
     call_command("whynot", "8", "order-77")
     assert capsys.readouterr().out.startswith("order-77 for 8: conflict\n")
@@ -158,7 +162,7 @@ def test_why_not_of_a_longer_id_is_not_meant():
 def test_a_chat_message_that_was_edited_is_the_same_push():
     first = submit([make_message(identity="a", text="old")])
     again = submit([make_message(identity="a", text="new")])
-    assert (again.answers, again.conflicts, again.record_ids) == ([Answer.DUPLICATE], {}, first.record_ids)
+    assert again.results == [Stored(first.record_ids[0], is_new=False)]
 
 
 def test_only_what_collided_is_read_again(django_assert_max_num_queries: Any):
@@ -175,9 +179,11 @@ def test_in_one_batch_each_message_has_its_answer():
     one = make_message(identity="a", text="one")
     other = make_message(identity="a", text="two")
     result = submit([one, other, one, make_message()], tells_conflicts=True)
-    assert [answer.value for answer in result.answers] == ["accepted", "conflict", "duplicate", "accepted"]
-    assert (result.accepted, result.duplicates, set(result.conflicts)) == (2, 1, {1})
-    assert str(result.conflicts[1]) == f"names push #{result.record_ids[0]} already, which differs in message"
+    first, last = PushRecord.objects.order_by("id").values_list("id", flat=True)
+    conflict = Conflict(first, ("message",))
+    assert result.results == [Stored(first, True), conflict, Stored(first, False), Stored(last, True)]
+    assert (result.accepted, result.duplicates) == (2, 1)
+    assert str(conflict) == f"names push #{first} already, which differs in message"
 
 
 def test_a_message_compares_with_its_own_record_as_the_same():

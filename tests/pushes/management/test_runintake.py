@@ -17,7 +17,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from higo_push import processes
+from higo_push.running import processes
 from pushes.lanes import RAW_LIST
 from pushes.models import DeadLetter, PushRecord
 from tests.needs import needs

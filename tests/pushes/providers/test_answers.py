@@ -4,9 +4,9 @@ from email.utils import format_datetime
 import pytest
 
 from pushes.names import Reason
-from pushes.providers.answers import parse, push_id_of, retry_after, shorten
+from pushes.providers.answers import Said, parse, push_id_of, retry_after, shorten
 from pushes.providers.base import HttpResponse, TransportFailure
-from pushes.values import Outcome, Scope, Verdict
+from pushes.values import Blame, Outcome, Scope, Verdict
 
 
 def outcome_of(answer) -> Outcome:
@@ -16,7 +16,7 @@ def outcome_of(answer) -> Outcome:
 
 
 def test_a_json_object_is_handed_on():
-    assert parse(HttpResponse(200, b'{"ret_code":0}')) == {"ret_code": 0}
+    assert parse(HttpResponse(200, b'{"ret_code":0}')) == Said(200, {"ret_code": 0})
 
 
 def test_what_never_left_is_tried_again_and_counts_against_the_key():
@@ -54,8 +54,20 @@ def test_a_200_that_says_nothing_readable_is_unknown(body):
 )
 def test_each_status_has_its_meaning(status, verdict, reason, scope):
     outcome = outcome_of(HttpResponse(status, b"<html>"))
-    assert (outcome.verdict, outcome.reason, outcome.scope, outcome.code) == (verdict, reason, scope, status)
-    assert outcome.http_status == status
+    assert (outcome.verdict, outcome.reason, outcome.scope) == (verdict, reason, scope)
+    assert (outcome.http_status, outcome.code) == (status, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "blame"),
+    [
+        *((status, Blame.CREDENTIALS) for status in (401, 403)),
+        *((status, Blame.ENDPOINT) for status in (301, 302, 404, 405, 410)),
+        *((status, None) for status in (400, 408, 413, 429, 500, 503)),
+    ],
+)
+def test_a_status_tells_whether_the_key_or_its_endpoint_is_to_blame(status, blame):
+    assert outcome_of(HttpResponse(status, b"")).blame is blame
 
 
 @pytest.mark.parametrize("status", [429, 503])

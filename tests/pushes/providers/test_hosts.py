@@ -7,7 +7,8 @@ from pytest_django import Settings
 from pushes.providers import hosts
 from pushes.providers.base import HttpRequest, HttpResponse, TransportFailure
 from pushes.providers.hosts import HostRefusedError, guard
-from pushes.providers.http import HttpWindow, call
+from pushes.providers.http import HttpWindow
+from pushes.providers.one_shot import calls
 from tests.pushes.providers.raw_server import answering, serving
 
 LISTED = [
@@ -218,8 +219,8 @@ def test_the_address_is_looked_at_when_connecting_and_nothing_is_opened(settings
         return hosts.Guard(guard(url).place, is_chosen=False)
 
     with serving(answering()) as server:
-        refused = call(request_to(server.url), 2, vendor)
-        allowed = call(request_to(server.url), 2, guard)
+        (refused,) = calls([request_to(server.url)], 2, vendor)
+        (allowed,) = calls([request_to(server.url)], 2, guard)
         assert isinstance(refused, TransportFailure)
         assert (refused.was_sent, server.connections) == (False, 1)
     assert "localhost leads to" in refused.text
@@ -246,7 +247,8 @@ def test_a_proxy_of_the_environment_is_no_way_round(settings: Settings, monkeypa
     with serving(answering()) as proxy, serving(answering()) as server:
         for name in ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
-        assert not isinstance(call(request_to(server.url), 2, guard), TransportFailure)
+        (answer,) = calls([request_to(server.url)], 2, guard)
+        assert not isinstance(answer, TransportFailure)
         assert proxy.connections == 0
 
 

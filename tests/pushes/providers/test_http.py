@@ -15,7 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pushes.providers.base import Answer, HttpRequest, HttpResponse, TransportFailure
-from pushes.providers.http import MAX_ANSWER_BYTES, HttpWindow, call, calls
+from pushes.providers.http import HttpWindow
+from pushes.providers.http_slot import MAX_ANSWER_BYTES
+from pushes.providers.one_shot import calls
 from tests.pushes.providers.raw_server import OK, Connection, answering, serving
 
 FORM = ("Content-Type: application/x-www-form-urlencoded",)
@@ -40,7 +42,8 @@ def one(window: HttpWindow, url: str, body: bytes = b"a=1") -> Any:
 
 
 def called(request: HttpRequest, timeout_seconds: float) -> Any:
-    return call(request, timeout_seconds)
+    (answer,) = calls([request], timeout_seconds)
+    return answer
 
 
 def closed_port() -> str:

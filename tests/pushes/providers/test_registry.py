@@ -1,12 +1,24 @@
 import pytest
 
 from pushes.names import ProviderKind
-from pushes.providers.registry import UnknownProviderError, provider
+from pushes.providers.registry import PROVIDERS, UnknownProviderError, max_message_bytes, provider, sandbox_kinds
 
 
 @pytest.mark.parametrize("kind", ProviderKind.values)
 def test_every_kind_has_its_provider(kind):
     assert provider(kind).kind == kind
+
+
+def test_every_provider_is_registered_once():
+    assert sorted(known.kind for known in PROVIDERS) == sorted(ProviderKind)
+
+
+def test_a_message_that_no_provider_cuts_has_4096_bytes():
+    assert max_message_bytes() == 4096
+
+
+def test_only_the_sandbox_reaches_no_phone():
+    assert sandbox_kinds() == (ProviderKind.SANDBOX,)
 
 
 def test_a_provider_is_made_once():

@@ -8,7 +8,7 @@ from pushes.names import Environment, Platform, Reason
 from pushes.providers.base import HttpResponse, MessageTooLargeError, UnsupportedCallError
 from pushes.providers.tpns import Tpns, sign
 from pushes.providers.tpns_codes import MEANINGS
-from pushes.values import Credentials, Notification, Scope, Verdict
+from pushes.values import Blame, Credentials, Notification, Scope, Verdict
 
 VECTOR = json.loads((Path(__file__).parent / "vectors.json").read_text())["tpns"][0]
 SECRET = "00112233445566778899aabbccddeeff"
@@ -101,20 +101,15 @@ def test_lists_need_no_creation():
         tpns.create_list(tpns.prepare(credentials(), notification()), now=NOW)
 
 
-def test_a_push_to_all():
-    body = body_of(tpns.to_all(tpns.prepare(credentials(), notification()), now=NOW))
-    assert body["audience_type"] == "all"
-    assert "token_list" not in body
-
-
 @pytest.mark.parametrize(("seconds", "expected"), [(0, 800), (799, 800), (801, 801), (999_999, 259_200)])
 def test_the_expiry_stays_within_the_providers_limits(seconds, expected):
     prepared = tpns.prepare(credentials(), notification(expire_seconds=seconds))
-    assert body_of(tpns.to_all(prepared, now=NOW))["expire_time"] == expected
+    assert body_of(tpns.to_device(prepared, TOKEN, now=NOW))["expire_time"] == expected
 
 
 def test_a_long_content_is_cut_to_4096_bytes():
-    message = body_of(tpns.to_all(tpns.prepare(credentials(), notification(content="订" * 3000)), now=NOW))["message"]
+    prepared = tpns.prepare(credentials(), notification(content="订" * 3000))
+    message = body_of(tpns.to_device(prepared, TOKEN, now=NOW))["message"]
     size = len(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode())
     assert 4090 < size <= 4096
     assert message["content"].endswith("订…")
@@ -152,6 +147,28 @@ def test_only_two_codes_touch_a_token(code):
 @pytest.mark.parametrize("code", [1008003, 10030002, 1008035, 1008013, 1008023, 1008030, 1008031, 1010001])
 def test_credential_codes_are_of_the_key(code):
     assert (read(ret_code=code).verdict, read(ret_code=code).scope) == (Verdict.FAILED, Scope.KEY)
+
+
+@pytest.mark.parametrize(
+    ("blame", "codes"),
+    [
+        (Blame.CREDENTIALS, {1008003, 1008035, 10030002}),
+        (Blame.CERTIFICATE, {1008013, 1008020, 1008021, 1008022, 1008023}),
+        (Blame.APP, {1008030, 1008031, 1010001}),
+        (Blame.CLOCK, set()),
+    ],
+)
+def test_codes_tell_what_is_to_blame(blame, codes):
+    assert {code for code in MEANINGS if read(ret_code=code).blame is blame} == codes
+
+
+def test_a_secret_may_have_any_length():
+    assert tpns.secret_fault("a1" * 5) == ""
+
+
+@pytest.mark.parametrize("secret", ["two words", "tab\t", "密钥", "zero\u200bwidth"])
+def test_a_secret_holds_no_blanks_and_nothing_that_does_not_show(secret):
+    assert "Copy it again" in tpns.secret_fault(secret)
 
 
 def test_a_repeated_push_is_done_already():

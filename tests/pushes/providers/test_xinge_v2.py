@@ -1,4 +1,6 @@
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus
@@ -10,8 +12,8 @@ from hypothesis import strategies as st
 from pushes.names import Environment, Platform, Reason
 from pushes.providers.base import HttpRequest, HttpResponse, MessageTooLargeError, PreparedMessage
 from pushes.providers.xinge_codes import MEANINGS
-from pushes.providers.xinge_v2 import Endpoint, XingeV2, sign
-from pushes.values import Credentials, Notification, Scope, Verdict
+from pushes.providers.xinge_v2 import Endpoint, XingeV2
+from pushes.values import Blame, Credentials, Notification, Scope, Verdict
 
 VECTORS = json.loads((Path(__file__).parent / "vectors.json").read_text())
 SECRET = "00112233445566778899aabbccddeeff"
@@ -31,6 +33,12 @@ def ios(environment: Environment = Environment.PRODUCTION) -> Credentials:
 
 def notification(title="新订单", content="请及时处理 & 发货=1", custom=None, **fields) -> Notification:
     return Notification(title, content, custom or {}, fields.pop("expire_seconds", 86_400), **fields)
+
+
+def sign(method: str, host: str, path: str, params: Mapping[str, object], secret: str) -> str:
+    """The signature as the vendor explains it: MD5 over the raw values in the order of their names."""
+    pairs = "".join(f"{name}={params[name]}" for name in sorted(params))
+    return hashlib.md5(f"{method}{host}{path}{pairs}{secret}".encode(), usedforsecurity=False).hexdigest()
 
 
 def params_of(request: HttpRequest) -> dict[str, str]:
@@ -96,10 +104,6 @@ class TestRequests:
     def test_a_list_has_between_1_and_1000_tokens(self, count):
         with pytest.raises(ValueError, match=f"{count} are given"):
             xinge.to_list(xinge.prepare(android(), notification()), "1", [TOKEN] * count, now=NOW)
-
-    def test_a_push_to_all(self):
-        request = xinge.to_all(xinge.prepare(ios(), notification()), now=NOW)
-        assert_signed(request, "openapi.xg.qq.com", "/v2/push/all_device")
 
     def test_the_harmless_check_is_the_first_vector(self):
         credentials = Credentials(
@@ -265,6 +269,18 @@ class TestIos:
             xinge.prepare(ios(), notification(custom={"k": "x" * 4000}))
 
 
+class TestSecrets:
+    def test_one_that_was_copied_whole_is_in_order(self):
+        assert xinge.secret_fault(SECRET) == ""
+
+    @pytest.mark.parametrize("length", [1, 31, 33])
+    def test_one_of_another_length_was_not(self, length):
+        assert xinge.secret_fault("a" * length) == f"Xinge secrets have 32 characters; this one has {length}."
+
+    def test_blanks_are_the_first_thing_to_say(self):
+        assert "Copy it again" in xinge.secret_fault("a b")
+
+
 class TestAnswers:
     def read(self, **content):
         return xinge.read(HttpResponse(200, json.dumps(content).encode()))
@@ -310,6 +326,18 @@ class TestAnswers:
         found = (outcome.verdict, outcome.reason, outcome.scope)
         assert found == (Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY)
 
+    @pytest.mark.parametrize(
+        ("blame", "codes"),
+        [
+            (Blame.CREDENTIALS, {20, 21, -103}),
+            (Blame.CLOCK, {-2, -102}),
+            (Blame.CERTIFICATE, {100, -106}),
+            (Blame.APP, set()),
+        ],
+    )
+    def test_codes_tell_what_is_to_blame(self, blame, codes):
+        assert {code for code in MEANINGS if self.read(ret_code=code).blame is blame} == codes
+
     @pytest.mark.parametrize("code", [76, -105])
     def test_throttled_is_not_failed(self, code):
         outcome = self.read(ret_code=code)
@@ -325,7 +353,8 @@ class TestAnswers:
 
     @pytest.mark.parametrize("text", ["sign error", "SIGN invalid", "签名错误", "auth failed"])
     def test_minus_3_of_the_first_era_is_a_signature_error(self, text):
-        assert self.read(ret_code=-3, err_msg=text).scope is Scope.KEY
+        outcome = self.read(ret_code=-3, err_msg=text)
+        assert (outcome.scope, outcome.blame) == (Scope.KEY, Blame.CREDENTIALS)
 
     @pytest.mark.parametrize("text", ["", "recv failed"])
     def test_minus_3_of_later_eras_is_tried_again(self, text):

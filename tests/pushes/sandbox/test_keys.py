@@ -3,8 +3,8 @@ import time
 
 import pytest
 
-from pushes.keys.access_ids import platform_of
 from pushes.names import Platform
+from pushes.providers.sandbox import SandboxProvider
 from pushes.sandbox.keys import KeyRing
 
 
@@ -38,7 +38,7 @@ def secret_of(ring: KeyRing, access_id: int) -> str:
     ],
 )
 def test_the_access_id_tells_the_platform(access_id, platform):
-    assert platform_of(access_id) is platform
+    assert SandboxProvider.platform_of(access_id) is platform
 
 
 def test_given_keys_are_known():

@@ -14,7 +14,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis, RedisError
 
-from higo_push.processes import free_port
+from higo_push.running.processes import free_port
 from pushes.history.timeline import timeline
 from pushes.keys import gate, pausing
 from pushes.ledger import claims
@@ -414,7 +414,7 @@ class PoisonedSandbox(SandboxProvider):
 def test_what_the_program_breaks_over_fails_alone(
     sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(deliver_module, "provider", lambda _kind: PoisonedSandbox(sandbox.url))
+    monkeypatch.setattr(deliver_module, "provider", lambda _kind: PoisonedSandbox())
     key = make_key(sandbox)
     message, token = due(key, make_record(text="poison")), due(key, token=bad_token("poison"))
     assert send(message, token, due(key)) == [(Status.FAILED, Reason.BAD_PAYLOAD)] * 2 + [ACCEPTED]
@@ -533,11 +533,11 @@ def test_a_servers_error_is_told_as_such_wherever_the_row_is_read(sandbox: Sandb
     assert send(row) == [(status, Reason.PROVIDER_ERROR)]
     assert (row.may_have_arrived, row.provider_code) == (True, 500)
     found = timeline("7", "order-7")
-    assert found.outcome == status
+    assert found.outcome == status.value
     assert "server error" in found.summary
     assert "the provider said: HTTP 500 Internal Server Error" in found.summary
     assert "never came" not in found.summary
-    assert [step.may_have_arrived for step in found.steps if step.code == status] == [True]
+    assert [step.may_have_arrived for step in found.steps if step.code == status.value] == [True]
 
 
 # --- throttled, busy, unreachable -------------------------------------------------------------

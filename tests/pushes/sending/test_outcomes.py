@@ -12,10 +12,10 @@ from redis import Redis
 from pushes.keys import gate, pausing
 from pushes.ledger import claims
 from pushes.ledger.claims import Claimed
-from pushes.models import AppKey, Counter, DeliveryResult, Device, DeviceEvent, LatencyBucket, PushRecord, policies
+from pushes.models import AppKey, DeliveryResult, Device, DeviceEvent, LatencyBucket, MinuteCount, PushRecord, policies
 from pushes.names import CLAIMABLE, Platform, PushType, Reason, Status
 from pushes.sending import outcomes as results
-from pushes.values import Content, Outcome, Scope, Verdict
+from pushes.values import Blame, Content, Outcome, Scope, Verdict
 from tests.make import make_app_key, make_device, make_secret
 from tests.pushes.rows import leave_redis, make_delivery, make_record
 
@@ -24,7 +24,9 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 ACCEPTED = Outcome(Verdict.ACCEPTED, code=0, push_id="2854657652")
 DEAD = Outcome(Verdict.BAD_TARGET, Reason.BAD_TOKEN, code=40, text="token does not exist")
 BAD_MESSAGE = Outcome(Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE, code=-1, text="param error")
-BAD_KEY = Outcome(Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, code=-103, text="sign error")
+BAD_KEY = Outcome(
+    Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, code=-103, text="sign error", blame=Blame.CREDENTIALS
+)
 THROTTLED = Outcome(Verdict.RETRY, Reason.THROTTLED, Scope.KEY, code=76, retry_after_seconds=30.0)
 BUSY = Outcome(Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.KEY, code=15)
 OFFLINE = Outcome(Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.TARGET, code=90)
@@ -97,6 +99,18 @@ def test_a_row_that_will_be_tried_again_keeps_its_place_in_its_conversation(key:
     assert row.due_at > timezone.now()
 
 
+@pytest.mark.parametrize(
+    ("code", "http_status", "stored"),
+    [(40, 400, 40), (None, 404, 404), (None, 503, 503), (None, 200, None), (None, None, None), (0, 200, 0)],
+)
+def test_the_status_of_a_refusal_stands_for_the_code_that_it_lacks(
+    key: AppKey, code: int | None, http_status: int | None, stored: int | None
+):
+    row = row_for(key)
+    settle(key, (row, Outcome(Verdict.FAILED, Reason.NO_DEVICE, code=code, http_status=http_status)))
+    assert row.provider_code == stored
+
+
 def test_long_words_of_the_provider_are_cut(key: AppKey):
     row = row_for(key)
     settle(key, (row, Outcome(Verdict.FAILED, Reason.NO_DEVICE, text="错" * 500, push_id="9" * 50)))
@@ -111,7 +125,7 @@ def test_rows_of_a_lost_claim_stay_as_they_are(key: AppKey):
     results.settle(key, token, [(claimed, ACCEPTED)], policies(), {content.id: content})
     row.refresh_from_db()
     assert row.status == Status.UNKNOWN
-    assert not Counter.objects.exists()
+    assert not MinuteCount.objects.exists()
 
 
 def test_settling_many_rows_is_a_few_statements(key: AppKey, django_assert_max_num_queries):
@@ -138,7 +152,7 @@ def fields_of(record_id: int, now: Any) -> list[Any]:
 
 def test_what_happened_is_counted_by_key_and_reason(key: AppKey):
     settle(key, *[(row_for(key), ACCEPTED) for _ in range(3)], (row_for(key), DEAD))
-    counted = {(c.event, c.reason, c.app_key_id): c.count for c in Counter.objects.all()}
+    counted = {(c.event, c.reason, c.app_key_id): c.count for c in MinuteCount.objects.all()}
     assert counted == {("accepted", "", key.pk): 3, ("failed", "bad_token", key.pk): 1}
 
 
@@ -212,7 +226,7 @@ def test_what_is_refused_or_halted_without_a_call_is_counted_too(key: AppKey):
     asked, waiting, elsewhere = row_for(key, record), row_for(key, record), row_for(key)
     settle(key, (asked, BAD_MESSAGE))
     assert results.refuse([elsewhere.pk, waiting.pk], Reason.NO_APP_KEY) == 1
-    counted = Counter.objects.filter(app_key_id=key.pk).values_list("event", "reason", "count")
+    counted = MinuteCount.objects.filter(app_key_id=key.pk).values_list("event", "reason", "count")
     assert sorted(counted) == [(Status.FAILED, Reason.BAD_PAYLOAD, 2), (Status.SKIPPED, Reason.NO_APP_KEY, 1)]
 
 

@@ -10,7 +10,7 @@ from pytest_django import Settings
 from redis import Redis
 
 from pushes.ledger import claims
-from pushes.models import Account, AppKey, Counter, DeliveryResult, Device, PushTypePolicy, policies
+from pushes.models import Account, AppKey, DeliveryResult, Device, MinuteCount, PushTypePolicy, policies
 from pushes.names import BroadcastStatus, Kind, PushType, Reason, Status
 from pushes.people.directory import presence_key
 from pushes.sending import recheck
@@ -227,5 +227,5 @@ def test_what_ends_here_is_counted(key: AppKey):
     rows = [row_for(key) for _ in range(3)]
     Account.objects.update(login_status=0)
     wanted(key, *rows)
-    [counter] = Counter.objects.all()
+    [counter] = MinuteCount.objects.all()
     assert (counter.event, counter.reason, counter.count) == (Status.SKIPPED, Reason.LOGGED_OUT, 3)

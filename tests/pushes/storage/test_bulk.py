@@ -1,21 +1,50 @@
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from django.db import DataError, IntegrityError, connection, transaction
 
-from pushes.models import DeadLetter, LatencyBucket, Lease, PushRecord
+from pushes.models import Account, DeadLetter, Lease, PushRecord
 from pushes.storage import bulk
 from tests.pushes.rows import make_record
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=timezone.utc)
-FIELDS = ("name", "holder", "until")
+
+
+class Holding(NamedTuple):
+    name: str
+    holder: str | None
+    until: Any
+
+
+class Letter(NamedTuple):
+    source: str
+    position: str
+    raw: bytes
+    created_at: Any
+    reason: str = "bad"
+    detail: str = ""
+    status: str = "new"
+
+
+class Person(NamedTuple):
+    account_id: str
+    created_at: Any
+    updated_at: Any
+    login_status: int
+    push_status: bool
+    muted_conversations: str = "[]"
+    blocked_accounts: str = "[]"
+
+
+class Deliveries(NamedTuple):
+    deliveries: int
 
 
 def insert(*rows: tuple[str, str | None], ignore_conflicts: bool = False) -> None:
-    values = [(name, holder, bulk.db_datetime(NOON)) for name, holder in rows]
-    bulk.insert_rows(Lease, FIELDS, values, ignore_conflicts=ignore_conflicts)
+    values = [Holding(name, holder, bulk.db_datetime(NOON)) for name, holder in rows]
+    bulk.insert_rows(Lease, values, ignore_conflicts=ignore_conflicts)
 
 
 def holders() -> dict[str, str]:
@@ -40,9 +69,8 @@ def test_values_are_never_read_as_sql():
 
 def test_bytes_are_stored_as_they_are():
     raw = bytes(range(256))
-    fields = ("source", "position", "raw", "reason", "detail", "status", "created_at")
-    rows = [("test", f"{n}", value, "x", "", "new", bulk.db_datetime(NOON)) for n, value in enumerate((raw, b""))]
-    bulk.insert_rows(DeadLetter, fields, rows)
+    rows = [Letter("test", f"{n}", value, bulk.db_datetime(NOON)) for n, value in enumerate((raw, b""))]
+    bulk.insert_rows(DeadLetter, rows)
     assert [bytes(row.raw) for row in DeadLetter.objects.order_by("position")] == [raw, b""]
 
 
@@ -84,13 +112,12 @@ def test_a_value_that_many_rows_share_is_stored_in_each():
 
 
 def test_numbers_truth_and_bytes_are_stored_as_they_are():
-    fields = ("source", "position", "raw", "reason", "status", "detail", "created_at")
     raw = bytes(range(256))
-    bulk.insert_rows(DeadLetter, fields, [("test", "1", raw, "bad", "new", "", bulk.db_datetime(NOON))])
+    bulk.insert_rows(DeadLetter, [Letter("test", "1", raw, bulk.db_datetime(NOON))])
     assert bytes(DeadLetter.objects.get().raw) == raw
-    bucket = ("granularity", "bucket_at", "kind", "le_ms", "count")
-    bulk.insert_rows(LatencyBucket, bucket, [("minute", bulk.db_datetime(NOON), "system", 250, True)])
-    assert LatencyBucket.objects.values_list("le_ms", "count").get() == (250, 1)
+    noon = bulk.db_datetime(NOON)
+    bulk.insert_rows(Account, [Person("7", noon, noon, login_status=0, push_status=True)])
+    assert Account.objects.values_list("login_status", "push_status").get() == (0, 1)
 
 
 def test_what_is_too_much_for_one_statement_becomes_several(
@@ -109,15 +136,14 @@ def test_a_row_larger_than_a_statement_should_be_is_stored_all_the_same(monkeypa
 
 
 def test_ids_rise_in_the_order_of_the_rows():
-    rows = [("test", f"position{n}", b"", "bad", "new", "", bulk.db_datetime(NOON)) for n in range(300)]
-    bulk.insert_rows(DeadLetter, ("source", "position", "raw", "reason", "status", "detail", "created_at"), rows)
+    bulk.insert_rows(DeadLetter, [Letter("test", f"position{n}", b"", bulk.db_datetime(NOON)) for n in range(300)])
     stored = DeadLetter.objects.order_by("id").values_list("position", flat=True)
     assert list(stored) == [f"position{n}" for n in range(300)]
 
 
 def test_a_name_that_is_no_column_is_refused():
     with pytest.raises(ValueError, match=r"PushRecord\.deliveries is no column"):
-        bulk.insert_rows(PushRecord, ("deliveries",), [(1,)])
+        bulk.insert_rows(PushRecord, [Deliveries(1)])
 
 
 def test_nothing_is_stored_for_no_instant():

@@ -23,7 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from pushes.api import endpoint
 from pushes.broadcasts import audiences, expansion, lifecycle, watch
 from pushes.distribution import distribute
-from pushes.history import exports
+from pushes.history import export_rows, exports
 from pushes.inbound.intake import store
 from pushes.inbound.raw_list import Batch
 from pushes.models import DeadLetter, DeliveryResult, Export, PushRecord
@@ -176,13 +176,13 @@ def failing(monkeypatch: pytest.MonkeyPatch, where: object, name: str, error: Ex
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("error", [LASTING, ProgrammingError(1064, "syntax"), DataError(1406, "too long")], ids=str)
-def test_an_export_ends_with_its_reason(django_user_model: Any, redis_client: object, error: Exception):
-    def read(*_args: object) -> Any:
-        raise error
-
+def test_an_export_ends_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, django_user_model: Any, redis_client: object, error: Exception
+):
     owner = django_user_model.objects.create(username="mei")
     export = exports.order(Export(created_by=owner))
-    assert exports.write(export.pk, read, lambda *_: iter(()))
+    with failing(monkeypatch, export_rows, "read", error):
+        assert exports.write(export.pk)
     export.refresh_from_db()
     assert (export.status, export.detail) == ("failed", f"{type(error).__name__}: {error}"[:300])
 
@@ -236,11 +236,10 @@ def test_one_message_that_the_database_refuses_does_not_stop_the_intake(monkeypa
     real: Callable[..., Any] = bulk.insert_rows
     refused = OperationalError(1366, "Incorrect string value")
 
-    def insert(model: type, fields: Any, rows: Any, **how: Any) -> None:
-        rows = list(rows)
+    def insert(model: type, rows: Any, **how: Any) -> None:
         if model is PushRecord and any("poison" in str(row) for row in rows):
             raise refused
-        real(model, fields, rows, **how)
+        real(model, rows, **how)
 
     monkeypatch.setattr("pushes.storage.bulk.insert_rows", insert)
     counts = store(Batch("b" * 32, [raw(), raw(message="poison"), raw()]))

@@ -75,7 +75,7 @@ def test_a_refusal_that_the_own_clock_does_not_explain_is_the_keys_matter(
     key = make_key(sandbox)
     row = due(key)
     real = time.time
-    monkeypatch.setattr("pushes.sending.job.time.time", lambda: real() + 3_600)
+    monkeypatch.setattr("pushes.sending.calls.time.time", lambda: real() + 3_600)
     monkeypatch.setattr(clocks, "is_wrong", lambda: False)
     send(row)
     key.refresh_from_db()

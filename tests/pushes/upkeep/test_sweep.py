@@ -23,17 +23,28 @@ from pushes.management.commands.runsweeper import run_until
 from pushes.models import (
     AppKey,
     Broadcast,
-    Counter,
     DeadLetter,
     DeliveryResult,
     Device,
     DeviceEvent,
     Lease,
+    MinuteCount,
     MultiPush,
     PushRecord,
     PushTypePolicy,
 )
-from pushes.names import CLAIMABLE, TERMINAL, BroadcastStatus, Environment, Kind, PushType, Reason, RecordStatus, Status
+from pushes.names import (
+    CLAIMABLE,
+    SWEEPER_LEASE,
+    TERMINAL,
+    BroadcastStatus,
+    Environment,
+    Kind,
+    PushType,
+    Reason,
+    RecordStatus,
+    Status,
+)
 from pushes.storage import batches
 from pushes.submit import submit
 from pushes.upkeep import lost_jobs
@@ -97,21 +108,21 @@ def test_one_sweeper_holds_the_lease_and_renews_it():
 
 
 def test_while_another_holds_the_lease_nothing_is_done():
-    Lease.objects.create(name=sweep_module.LEASE_NAME, holder="another", until=timezone.now() + MINUTE)
+    Lease.objects.create(name=SWEEPER_LEASE, holder="another", until=timezone.now() + MINUTE)
     row = make_delivery(status=Status.RETRYING)
     assert sweep() is None
     assert (sends(), state(row)) == ([], (Status.RETRYING, ""))
 
 
 def test_the_lease_of_a_dead_sweeper_is_inherited():
-    Lease.objects.create(name=sweep_module.LEASE_NAME, holder="another", until=timezone.now() - SECOND)
+    Lease.objects.create(name=SWEEPER_LEASE, holder="another", until=timezone.now() - SECOND)
     assert sweep() is not None
     assert Lease.objects.get().holder == sweep_module.HOLDER
 
 
 def test_a_lease_from_a_clock_that_was_ahead_is_no_lease():
     """Else nothing would be swept until the others have caught up."""
-    Lease.objects.create(name=sweep_module.LEASE_NAME, holder="another", until=timezone.now() + 24 * HOUR)
+    Lease.objects.create(name=SWEEPER_LEASE, holder="another", until=timezone.now() + 24 * HOUR)
     assert take_lease(timezone.now())
 
 
@@ -413,7 +424,7 @@ def test_what_expires_or_is_given_up_is_counted_like_every_end():
     given_up = abandoned(is_begun=True, push_type=CHAT, app_key_id=8)
     swept(now=now)
     swept(now=now)
-    counted = Counter.objects.values_list("kind", "event", "reason", "app_key_id", "count")
+    counted = MinuteCount.objects.values_list("kind", "event", "reason", "app_key_id", "count")
     assert set(counted) == {
         ("system", Status.EXPIRED, Reason.TOO_LATE, 7, 3),
         ("system", Status.UNKNOWN, Reason.CUT_OFF, 8, 1),
@@ -519,7 +530,7 @@ def test_retention_is_left_for_the_thorough_round(kept_from: datetime):
 def test_minutes_of_the_counters_become_hours():
     minute = (timezone.now() - timedelta(days=3)).replace(second=0, microsecond=0)
     for offset in (0, 1):
-        Counter.objects.create(
+        MinuteCount.objects.create(
             granularity="minute",
             bucket_at=minute.replace(minute=10 + offset),
             kind="system",
@@ -527,7 +538,7 @@ def test_minutes_of_the_counters_become_hours():
             count=2,
         )
     swept()
-    hour = Counter.objects.get()
+    hour = MinuteCount.objects.get()
     assert (hour.granularity, hour.bucket_at, hour.count) == ("hour", minute.replace(minute=0), 4)
 
 
@@ -581,7 +592,7 @@ def test_once_with_nothing_to_do_says_so():
 
 
 def test_once_beside_another_sweeper_says_so():
-    Lease.objects.create(name=sweep_module.LEASE_NAME, holder="another", until=timezone.now() + MINUTE)
+    Lease.objects.create(name=SWEEPER_LEASE, holder="another", until=timezone.now() + MINUTE)
     said = StringIO()
     call_command("runsweeper", "--once", stdout=said)
     assert "another sweeper holds the lease" in said.getvalue()

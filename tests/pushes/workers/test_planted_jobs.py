@@ -16,7 +16,7 @@ from pushes import lanes
 from pushes.models import PushRecord, RefusedJob
 from pushes.names import JobRefusal, RecordStatus
 from pushes.submit import submit
-from pushes.workers import job_check, queues, refused_jobs, worker
+from pushes.workers import job_fetch, queues, refused_jobs, worker
 from pushes.workers.job_check import RefusedError, checked_call, entry_point
 from pushes.workers.worker import ShardWorker
 from tests.planted import PLANTS, put
@@ -38,9 +38,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def nothing_refused_yet() -> Iterator[None]:
-    job_check.take_refused()
+    job_fetch.take_refused()
     yield
-    job_check.take_refused()
+    job_fetch.take_refused()
 
 
 def make_worker(client: Redis) -> ShardWorker:
@@ -85,7 +85,7 @@ def test_all_of_them_together_harm_no_lane(
     assert total >= len(PLANTS) - len(NOTHING)
     # One line for each of the first, and then their number.
     told = [record.message for record in caplog.records if "is not run" in record.message]
-    assert len(told) == job_check.MAX_LOGGED
+    assert len(told) == job_fetch.MAX_LOGGED
     assert f"{total} jobs that are none of ours" in caplog.text
 
 
@@ -103,7 +103,7 @@ def test_a_refused_job_can_be_read_among_the_failed_ones(redis_client: Redis):
 
 
 def test_of_a_flood_the_first_are_kept_and_all_are_counted(redis_client: Redis, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(job_check, "MAX_FAILED", 3)
+    monkeypatch.setattr(job_fetch, "MAX_FAILED", 3)
     for _number in range(10):
         put(redis_client, QUEUE, ["os.system", None, ["true"], {}])
     make_worker(redis_client).work(burst=True)
@@ -129,7 +129,7 @@ def test_another_queue_s_job_is_left_where_it_belongs(redis_client: Redis):
     job_id = put(redis_client, "hg_message_queue", ["pushes.jobs.distribute", None, [[1]], {}])
     redis_client.lpush(f"rq:queue:{QUEUE}", job_id)
     queue = Queue(QUEUE, connection=redis_client, serializer="json")
-    assert job_check.fetch(queue, job_id.encode()) is None
+    assert job_fetch.fetch(queue, job_id.encode()) is None
     assert redis_client.exists(f"rq:job:{job_id}")
 
 
@@ -179,7 +179,7 @@ def test_who_looks_into_the_queues_meets_planted_jobs(redis_client: Redis, folde
 def test_a_job_of_an_earlier_release_still_runs(redis_client: Redis):
     job_id = put(redis_client, lanes.EXPORT_QUEUE, ["pushes.admin.export_job.write", None, [7], {}])
     queue = Queue(lanes.EXPORT_QUEUE, connection=redis_client, serializer="json")
-    job = job_check.fetch(queue, job_id.encode())
+    job = job_fetch.fetch(queue, job_id.encode())
     assert job is not None
     assert job.perform() is None
     assert job.func is entry_point("pushes.jobs.write_export")

@@ -155,7 +155,7 @@ def test_the_overview_and_the_metrics_tell_of_it(own: Pulse, way: Way):
     way.is_open = False
     wait_until_unwell(own)
     view = vitals.redis_view()
-    found = alerts._processes(view, alerts.Waiting(None, None), timezone.now())
+    found = alerts._processes(view, vitals.Waiting(None, None), timezone.now())
     [alert] = [alert for alert in found if alert.name.startswith("unwell")]
     assert alert.is_urgent
     assert "workers-group" in alert.text

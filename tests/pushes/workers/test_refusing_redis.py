@@ -13,8 +13,8 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from pytest_django import Settings
 
-from higo_push import embedded, processes
 from higo_push.env import BASE_DIR
+from higo_push.running import embedded, processes
 from pushes.history import vitals
 from pushes.models import PushRecord
 from pushes.names import Kind, RecordStatus

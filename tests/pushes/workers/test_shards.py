@@ -19,8 +19,8 @@ from pytest_django import Settings
 from redis import Redis
 from rq import Queue
 
-from higo_push import processes
 from higo_push.env import BASE_DIR
+from higo_push.running import processes
 from pushes import lanes
 from pushes.models import DeliveryResult, PushRecord
 from pushes.names import Kind, RecordStatus, Status

@@ -72,7 +72,7 @@ def test_one_for_later_may_find_somebody_and_says_so_if_it_does_not(operator: Cl
     expansion.expand(broadcast.pk)
     lifecycle.finish_done()
     progress = page(operator, "broadcast_progress_page", broadcast)
-    assert "The audience was empty when it started: nobody received it." in progress
+    assert "The audience was empty at the start: no one received the broadcast." in progress
     assert "No one received it." in progress
 
 

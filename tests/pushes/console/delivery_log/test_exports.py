@@ -12,10 +12,10 @@ from django.http import QueryDict
 from django.test import Client
 from django.utils import timezone, translation
 
-from pushes.console.delivery_log import export_rows
-from pushes.console.delivery_log.export_rows import cells, frozen, read
+from pushes.console.delivery_log.exports import frozen
 from pushes.console.operators import roles
-from pushes.history import exports
+from pushes.history import export_rows, exports
+from pushes.history.export_rows import cells, read
 from pushes.models import DeliveryResult, Export, PushRecord
 from pushes.names import ExportStatus, Kind, Reason, Status
 from tests.make import make_app_key, make_delivery, make_operator, make_record, make_token
@@ -31,7 +31,7 @@ def ask(client: Client, query: str = "", **data: str) -> Export:
 
 
 def written(export: Export) -> Export:
-    while exports.write(export.pk, read, cells):
+    while exports.write(export.pk):
         export.refresh_from_db()
         if export.status not in exports.LIVE:
             break

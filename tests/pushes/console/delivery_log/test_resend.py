@@ -130,9 +130,10 @@ def test_a_push_sends_what_of_it_failed_and_only_what_was_shown(operator: Client
     first, late = failed(record), failed(record, status=Status.PENDING)
     failed(record, status=Status.ACCEPTED)
     page = operator.get(url("pushrecord_resend_page", record.pk))
-    assert page.context["ids"] == [first.pk]
+    shown = page.context["question"].hidden
+    assert shown == {"_selected_action": [str(first.pk)]}
     DeliveryResult.objects.filter(pk=late.pk).update(status=Status.FAILED)
-    operator.post(url("pushrecord_resend_page", record.pk), {"confirm": "1", "_selected_action": page.context["ids"]})
+    operator.post(url("pushrecord_resend_page", record.pk), {"confirm": "1", **shown})
     assert Resend.objects.get().delivery_id == first.pk
 
 

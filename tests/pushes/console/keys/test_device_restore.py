@@ -8,7 +8,8 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils import timezone
 
-from pushes.console.overview.alerts import Waiting, raised
+from pushes.console.overview import alerts
+from pushes.history import vitals
 from pushes.models import AppKey, Device, DeviceEvent
 from pushes.names import App, Environment, PauseCode, Platform, Reason
 from pushes.people import devices
@@ -129,7 +130,8 @@ def test_the_overview_and_the_keys_page_say_what_is_wrong_in_the_readers_languag
     key = make_app_key(paused_at=NOW, paused_code=PauseCode.TOKENS_DOUBTED, paused_reason="internal words")
     request = rf.get("/admin/")
     request.user = key_manager.get("/admin/").wsgi_request.user
-    [alert] = [one for one in raised(request, None, Waiting(None, None), NOW) if one.name == f"paused-{key.pk}"]
+    raised = alerts.raised(request, None, vitals.key_states(), vitals.Waiting(None, None), NOW)
+    [alert] = [one for one in raised if one.name == f"paused-{key.pk}"]
     assert alert.is_urgent
     assert "refuses nearly every device token" in alert.text
     page = key_manager.get(url("appkey_change", key.pk)).content.decode()

@@ -10,8 +10,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from pushes import checks
-from pushes.console.overview.alerts import Waiting, raised
+from pushes.console.overview import alerts
 from pushes.console.site import attention
+from pushes.history import vitals
 from pushes.models import AppKey
 from pushes.names import App, Platform, ProviderKind
 from tests.make import make_app_key, make_secret
@@ -129,7 +130,8 @@ def test_the_overview_and_the_badge_tell_of_a_key_that_may_not_be_called(key_man
     request = rf.get("/admin/")
     request.user = key_manager.get("/admin/").wsgi_request.user
     AppKey.objects.update(endpoint_url="http://10.0.0.7")
-    [alert] = [one for one in raised(request, None, Waiting(None, None), timezone.now()) if one.name.startswith("end")]
+    raised = alerts.raised(request, None, vitals.key_states(), vitals.Waiting(None, None), timezone.now())
+    [alert] = [one for one in raised if one.name.startswith("end")]
     assert ("10.0.0.7" in alert.text, "PROVIDER_HOSTS" in alert.advice, alert.is_urgent) == (True, True, True)
     assert attention.at_desk("appkey", request.user) == 1
     AppKey.objects.update(is_enabled=False)

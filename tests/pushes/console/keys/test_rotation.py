@@ -124,7 +124,7 @@ def test_a_short_secret_for_xinge_is_refused(key_manager: Client) -> None:
 
 def test_the_waiting_secret_is_encrypted_in_the_session(key_manager: Client, key: AppKey) -> None:
     post(key_manager, key, "rotate_page", secret=NEW)
-    assert "key_rotation" in key_manager.session
+    assert "new_secret" in key_manager.session
     assert NEW not in str(dict(key_manager.session.items()))
 
 
@@ -133,7 +133,7 @@ def test_a_check_that_is_too_old_counts_no_more(
 ) -> None:
     post(key_manager, key, "rotate_page", secret=NEW)
     later = time.time() + 601
-    monkeypatch.setattr("pushes.console.keys.rotation.time.time", lambda: later)
+    monkeypatch.setattr("pushes.console.keys.sealed.time.time", lambda: later)
     assert "Nothing was changed" in text(post(key_manager, key, "rotate_page", confirm="1"))
     assert again(key).credentials().secret == OLD
 

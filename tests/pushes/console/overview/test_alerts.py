@@ -13,7 +13,7 @@ from pushes import lanes
 from pushes.console.overview import alerts
 from pushes.history import vitals
 from pushes.models import AppKey, Lease, RefusedJob
-from pushes.upkeep import sweep
+from pushes.names import SWEEPER_LEASE
 from tests.make import make_app_key, make_record
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
@@ -25,7 +25,7 @@ def overview(client: Client) -> str:
 
 
 def swept(ago: timedelta) -> None:
-    Lease.objects.create(name=sweep.LEASE_NAME, holder="x", until=timezone.now() - ago)
+    Lease.objects.create(name=SWEEPER_LEASE, holder="x", until=timezone.now() - ago)
 
 
 def test_a_sweeper_that_has_stopped_is_an_alert_with_advice(viewer: Client) -> None:
@@ -79,7 +79,7 @@ def test_urgent_alerts_come_first(viewer: Client) -> None:
 
 def test_an_alert_keeps_its_name_while_its_time_goes_on() -> None:
     early, late = (timezone.now() + timedelta(minutes=minutes) for minutes in (3, 9))
-    waiting = alerts.Waiting(timezone.now(), None)
+    waiting = vitals.Waiting(timezone.now(), None)
     names = [[alert.name for alert in alerts.late(None, waiting, now)] for now in (early, late)]
     assert names[0] == names[1] == ["due"]
 

@@ -1,11 +1,8 @@
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db.models import QuerySet
-from django.utils import timezone
 
-from pushes.console.site import long_list
 from pushes.history import pages
 from pushes.history.pages import Cursor, read_page
 from pushes.models import DeliveryResult
@@ -100,67 +97,6 @@ def test_a_walk_to_newer_rows_stops_too(log: list[int], monkeypatch: pytest.Monk
     monkeypatch.setattr(pages, "BUDGET_SECONDS", 0.0)
     page = read_page(rows(status=Status.FAILED), Cursor(after=log[4]), 4, walk=True)
     assert (page.rows, page.has_newer, page.stopped_above) == ([], True, log[6])
-
-
-def test_since_bounds_rows_by_time_and_by_key() -> None:
-    now = timezone.now()
-    old = make_delivery(created_at=now - timedelta(hours=3))
-    new = make_delivery(created_at=now - timedelta(minutes=3))
-    found = long_list.TimeFilter().since(rows(), now - timedelta(hours=1))
-    assert [row.pk for row in found] == [new.pk]
-    assert old.pk < new.pk
-    assert '"id" >=' in str(found.query) or "`id` >=" in str(found.query)
-
-
-def test_until_leaves_out_what_came_later() -> None:
-    now = timezone.now()
-    old = make_delivery(created_at=now - timedelta(hours=3))
-    make_delivery(created_at=now)
-    assert [row.pk for row in long_list.TimeFilter().until(rows(), now - timedelta(hours=1))] == [old.pk]
-
-
-def test_a_time_without_rows_finds_none() -> None:
-    make_delivery()
-    assert not long_list.TimeFilter().since(rows(), timezone.now() + timedelta(days=1)).exists()
-    assert not long_list.TimeFilter().until(rows(), timezone.now() - timedelta(days=1)).exists()
-    DeliveryResult.objects.all().delete()
-    assert not long_list.TimeFilter().since(rows(), timezone.now()).exists()
-    assert not long_list.TimeFilter().until(rows(), timezone.now()).exists()
-
-
-def test_a_time_that_all_rows_are_within_bounds_nothing() -> None:
-    row = make_delivery()
-    wide = long_list.TimeFilter()
-    assert [found.pk for found in wide.since(rows(), row.created_at - timedelta(days=1))] == [row.pk]
-    assert [found.pk for found in wide.until(rows(), row.created_at + timedelta(days=1))] == [row.pk]
-    assert (wide.lowest, wide.highest) == (None, None)
-
-
-@pytest.mark.parametrize("seconds", range(0, 200, 7))
-def test_times_and_ids_may_disagree_by_a_job_s_length(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
-    """Jobs take turns of 1, 50 and 110 seconds, and each inserts its rows when it ends, with the time of its start."""
-    monkeypatch.setattr(pages, "ID_SLACK", 0)
-    start = timezone.now() - timedelta(hours=1)
-    ends = sorted((begins + (1, 50, 110)[begins % 3], begins) for begins in range(0, 200, 5))
-    for _end, begins in ends:
-        make_delivery(created_at=start + timedelta(seconds=begins))
-    moment = start + timedelta(seconds=seconds)
-    chosen = long_list.TimeFilter()
-    for found, expected in (
-        (chosen.since(rows(), moment), rows(created_at__gte=moment)),
-        (chosen.until(rows(), moment), rows(created_at__lt=moment)),
-    ):
-        assert set(found) == set(expected)
-
-
-def test_the_bounds_of_a_time_are_near_however_many_rows_lie_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "ID_SLACK", 1)
-    start = timezone.now() - timedelta(hours=1)
-    numbers = [make_delivery(created_at=start + timedelta(seconds=n)).pk for n in range(20)]
-    chosen = long_list.TimeFilter()
-    chosen.since(rows(), start + timedelta(seconds=5))
-    chosen.until(rows(), start + timedelta(seconds=15))
-    assert (chosen.lowest, chosen.highest) == (numbers[5] - 1, numbers[14] + 1)
 
 
 @pytest.mark.parametrize(

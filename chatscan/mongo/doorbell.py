@@ -1,0 +1,40 @@
+"""MongoDB's change stream as a doorbell: somebody has written something."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from pymongo.change_stream import CollectionChangeStream
+from pymongo.errors import PyMongoError
+
+from chatscan.mongo.connection import ChatStoreError, translated
+
+
+class DoorbellError(ChatStoreError):
+    """There is no change stream (a standalone server, no permission), or it broke."""
+
+
+class Doorbell:
+    """A change stream that only says that there is something to read; what it carries is not used but the ids."""
+
+    def __init__(self, stream: "CollectionChangeStream[dict[str, Any]]", name: str) -> None:
+        self._stream, self._name = stream, name
+        #: Insertions that it has told of, known ones included.
+        self.heard = 0
+
+    def wait(self, is_known: Callable[[Any], bool], is_over: Callable[[], bool]) -> Any | None:
+        """The `_id` of an inserted document that is not known yet; None when `is_over`. Raises DoorbellError."""
+        while not is_over():
+            with translated(self._name, DoorbellError):
+                event = self._stream.try_next()
+            if event is not None:
+                self.heard += 1
+                if not is_known(event["documentKey"]["_id"]):
+                    return event["documentKey"]["_id"]
+            if not self._stream.alive:
+                raise DoorbellError(f"{self._name}: the change stream was closed (collection dropped or renamed?)")
+        return None
+
+    def close(self) -> None:
+        with contextlib.suppress(PyMongoError):
+            self._stream.close()

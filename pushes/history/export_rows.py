@@ -1,0 +1,106 @@
+"""What an export holds: the rows that the log's own list would show, page after page, and their cells."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from time import monotonic
+from typing import Any, NamedTuple
+
+from django.core.exceptions import PermissionDenied
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from pushes.history import log_query, pages
+from pushes.models import DeliveryResult, Export, PushRecord
+from pushes.names import Kind, PushType, Status, label, reason_words
+from pushes.storage import batches
+
+PERMISSION = "pushes.export_deliveryresult"
+#: Pushes that one statement looks up, and what the file says of them.
+LOOKUP_SIZE, SHOWN_OF_PUSH = 1_000, ("message_id", "conversation", "title")
+KNOWN_TYPES = frozenset(PushType.values)
+
+
+class Piece(NamedTuple):
+    """The next rows of an export, newest first, and the id that all of them are at or above."""
+
+    rows: Sequence[DeliveryResult]
+    cursor: int
+    is_last: bool
+
+
+def read(export: Export, limit: int, seconds: float) -> Piece:
+    """The next rows below the export's cursor, with their pushes. Raises PermissionDenied when whoever asked for them
+    may no longer have them, and what `log_query.read` raises."""
+    user = export.created_by
+    if not (user.is_active and user.has_perm(PERMISSION)):
+        raise PermissionDenied(_("%(user)s no longer has permission to export the log.") % {"user": user})
+    piece = _read(export, limit, seconds)
+    _look_up_pushes(piece.rows)
+    return piece
+
+
+def _look_up_pushes(rows: Sequence[DeliveryResult]) -> None:
+    """Django's own prefetching names them in a condition of one term each: SQLite takes no more than 1,000."""
+    known: dict[int, PushRecord] = {}
+    for ids in batches.chunks({row.record_id for row in rows}, LOOKUP_SIZE):
+        known |= {record.pk: record for record in PushRecord.objects.only(*SHOWN_OF_PUSH).filter(pk__among=ids)}
+    field: Any = DeliveryResult._meta.get_field("record")
+    for row in rows:
+        field.set_cached_value(row, known.get(row.record_id))
+
+
+def _read(export: Export, limit: int, seconds: float) -> Piece:
+    asked = log_query.read(export.query)
+    rows = DeliveryResult.objects.filter(asked.rows, pk__lte=export.newest_id).order_by("-pk")
+    if asked.is_indexed:
+        some = list(rows.filter(pk__lt=export.cursor)[:limit])
+        is_last = len(some) < limit
+        return Piece(some, export.oldest_id if is_last else some[-1].pk, is_last)
+    ends_at, some = monotonic() + seconds, []
+    for strip in pages.spans_down(DeliveryResult, export.cursor, asked.bounds):
+        some += pages.within(rows, strip)[: limit - len(some)]
+        if len(some) >= limit:
+            return Piece(some, some[-1].pk, False)
+        if monotonic() > ends_at:
+            return Piece(some, strip[-1][0], False)
+    return Piece(some, export.oldest_id, True)
+
+
+def head(language: str) -> list[str]:
+    """The names of the columns."""
+    with translation.override(language):
+        return [
+            _("number"), _("created"), _("account"), _("kind"), _("push type"), _("push type's name"), _("app"),
+            _("platform"), _("environment"), _("token"), _("status"), _("status in words"), _("reason"),
+            _("reason in words"), _("provider's code"), _("provider's message"), _("provider's push ID"),
+            _("attempts"), _("last sent"), _("finished"), _("push"), _("message ID"), _("conversation"), _("title"),
+            _("may have arrived"),
+        ]  # fmt: skip
+
+
+def cells(export: Export, rows: Sequence[DeliveryResult]) -> Iterator[Sequence[Any]]:
+    """One line a delivery, in the columns of `head`."""
+    with translation.override(export.language):
+        for row in rows:
+            yield _cells(row, shows_token=export.shows_tokens)
+
+
+def _cells(row: DeliveryResult, *, shows_token: bool) -> Sequence[Any]:
+    record = getattr(row, "record", None)  # the log outlives its pushes
+    return (
+        row.pk, _local(row.created_at), row.account_id, label(Kind, row.kind), row.push_type, _type(row.push_type),
+        row.app, row.platform, row.environment, row.token if shows_token else row.masked_token,
+        row.status, label(Status, row.status), row.reason, reason_words(row.status, row.reason),
+        "" if row.provider_code is None else row.provider_code, row.provider_text, row.provider_push_id, row.attempts,
+        _local(row.sent_at), _local(row.finished_at), row.record_id, record.message_id if record else "",
+        record.conversation if record else "", record.title if record else "",
+        int(row.may_have_arrived or row.status == Status.UNKNOWN),
+    )  # fmt: skip
+
+
+def _type(number: int) -> str:
+    return label(PushType, number) if number in KNOWN_TYPES else ""
+
+
+def _local(moment: datetime | None) -> str:
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S}" if moment else ""
