@@ -97,9 +97,9 @@ def test_a_second_factor_from_setting_it_up_to_losing_it(new_page: NewPage, sign
 
     elsewhere = new_page(width=390)
     log_in(elsewhere, operator)
-    expect(elsewhere.get_by_text("Type the six digits")).to_be_visible()
+    expect(elsewhere.get_by_text("Enter the six-digit code")).to_be_visible()
     elsewhere.goto("/admin/pushes/account/")
-    expect(elsewhere.get_by_text("Type the six digits")).to_be_visible()
+    expect(elsewhere.get_by_text("Enter the six-digit code")).to_be_visible()
     type_code(elsewhere, codes[0])
     # Where they were heading.
     expect(elsewhere).to_have_url(re.compile("/admin/pushes/account/$"))

@@ -175,7 +175,7 @@ def test_a_failure_is_not_the_last_word_while_a_second_push_waits(status: Status
     make_record(source="resend")
     found = timeline("7", "order-1")
     assert found.outcome == "waiting"
-    assert found.next_step.startswith("A distribute worker takes it")
+    assert found.next_step.startswith("A distribute worker will take the push")
 
 
 def test_of_two_pushes_that_failed_the_newer_one_is_told():

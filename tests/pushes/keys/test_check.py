@@ -71,7 +71,7 @@ def test_a_provider_that_talks_garbage_says_so(key, sandbox):
 
 def test_a_busy_provider_says_so(key, sandbox):
     sandbox.set_profile("busy503", access_id=key.access_id)
-    assert check.explain(check.check(key)).startswith("the provider could not answer just now")
+    assert check.explain(check.check(key)).startswith("the provider could not answer: try again later")
 
 
 def test_a_secret_that_cannot_be_decrypted_says_so(key, settings):

@@ -225,7 +225,7 @@ def test_who_has_lost_the_permission_meanwhile_gets_no_file(operator: Client) ->
     written(export)
     export.refresh_from_db()
     assert export.status == ExportStatus.FAILED
-    assert "may no longer export" in export.detail
+    assert "no longer has permission to export" in export.detail
 
 
 def test_a_viewer_exports_nothing(viewer: Client) -> None:

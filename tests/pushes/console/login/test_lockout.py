@@ -275,7 +275,7 @@ def test_an_administrator_lifts_a_lock_and_it_is_audited(client: Client, operato
     assert operator.username in page
     assert "locked for" in page
     address = f"/admin/pushes/failedlogin/{row.pk}/lift/"
-    assert "Lift a lock only for somebody" in client.get(address).content.decode()
+    assert "Confirm with the person before lifting a lock" in client.get(address).content.decode()
     assert FailedLogin.objects.exists()
     assert client.post(address).status_code == 302
     assert log_in(operator.username, PASSWORD).status_code == 302
