@@ -231,7 +231,7 @@ def test_a_long_list_is_uploaded_and_copied_without_being_shown(sign_in: SignIn,
     review(page)
     expect(page.get_by_text("a list of 30,000 accounts")).to_be_visible()
     page.goto(f"/admin/pushes/broadcast/{Broadcast.objects.get().pk}/copy/")
-    expect(page.get_by_text("30000 accounts are kept")).to_be_visible()
+    expect(page.get_by_text("30000 accounts are saved")).to_be_visible()
     page.get_by_label("Title").fill("Copy")
     review(page)
     expect(page.get_by_text("a list of 30,000 accounts")).to_be_visible()

@@ -71,7 +71,7 @@ def test_the_review_warns_when_nobody_would_get_it(operator: Client) -> None:
 
 def test_the_review_warns_when_there_is_no_key(operator: Client) -> None:
     make_device()
-    assert "no enabled app key" in compose(operator, _review="1")
+    assert "No app key is enabled" in compose(operator, _review="1")
 
 
 def test_the_review_warns_of_a_paused_key(operator: Client) -> None:
@@ -121,7 +121,7 @@ def test_it_is_paused_resumed_and_cancelled(operator: Client) -> None:
 def test_what_is_over_cannot_be_cancelled_again(operator: Client) -> None:
     broadcast = make_broadcast(status=BroadcastStatus.FINISHED)
     page = operator.post(url("broadcast_cancel_page", broadcast.pk), follow=True)
-    assert "Nothing was done" in page.content.decode()
+    assert "Nothing was changed" in page.content.decode()
 
 
 def test_the_progress_page_counts_by_status_and_links_the_log(viewer: Client) -> None:
@@ -174,7 +174,7 @@ def test_editing_keeps_a_list_too_long_to_show(operator: Client) -> None:
     page = operator.get(url("broadcast_change", broadcast.pk)).content.decode()
     operator.post(url("broadcast_change", broadcast.pk), filled(audience_kind="accounts", title="Other"))
     broadcast.refresh_from_db()
-    assert "2500 accounts are kept" in page
+    assert "2500 accounts are saved" in page
     assert (broadcast.title, broadcast.accounts) == ("Other", ids)
 
 
@@ -451,7 +451,7 @@ def test_one_broadcast_for_both_apps_shows_the_devices_of_each(operator: Client)
 def test_the_review_names_the_app_that_has_no_key(operator: Client) -> None:
     make_app_key()
     make_device(), make_device(app=App.HIGIRL)
-    assert "no enabled app key for higirl: its devices would be skipped" in compose(operator, app="both", _review="1")
+    assert "No app key is enabled for higirl: its devices would be skipped" in compose(operator, app="both", _review="1")
 
 
 # --- lists that are too long ----------------------------------------------------------------------
@@ -524,7 +524,7 @@ def test_a_copy_takes_over_a_list_too_long_to_show(operator: Client) -> None:
     ids = [f"a{n}" for n in range(2_500)]
     original = make_broadcast(audience_kind="accounts", accounts=ids, tag="", canary_percent=7)
     page = operator.get(url("broadcast_copy_page", original.pk), follow=True).content.decode()
-    assert "2500 accounts are kept" in page
+    assert "2500 accounts are saved" in page
     assert "a2499" not in page
     compose(operator, audience_kind="accounts", title="Copy", accounts_of=str(original.pk))
     assert Broadcast.objects.get(title="Copy").accounts == ids
@@ -549,7 +549,7 @@ def test_a_file_of_tens_of_thousands_of_lines_is_taken_whole_or_not_at_all(opera
 
 def test_a_file_that_is_no_csv_is_refused(operator: Client) -> None:
     file = SimpleUploadedFile("a.csv", b'1\n"' + b"x" * 200_000)
-    assert "line 2: the file is no CSV" in compose(operator, audience_kind="accounts", accounts_file=file)
+    assert "line 2: the file is not valid CSV" in compose(operator, audience_kind="accounts", accounts_file=file)
     assert not Broadcast.objects.exists()
 
 
