@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,3 +174,16 @@ def test_a_document_begins_with_its_readers(path):
     first = path.read_text().split("\n\n")[1]
     assert first.startswith("For ")
     assert "After reading you" in first
+
+
+def test_every_path_that_ci_names_is_there():
+    lists = re.search(r"^INDEPENDENT=.*?(?=^tests_on_sqlite)", (PROJECT / ".ci" / "run").read_text(), re.S | re.M)
+    assert lists
+    words = subprocess.run(
+        ["bash", "-c", f'{lists[0]}\nprintf "%s\\n" "${{INDEPENDENT[@]}}" "${{PROCESSES[@]}}"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert words
+    assert [word for word in words if not (PROJECT / word).exists()] == []

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from redis import RedisError
 
 from pushes.console.delivery_log.pushes import deliveries_url
-from pushes.console.people import mutes, tags, test_push
+from pushes.console.people import mutes, tags, trial_push
 from pushes.console.site.desk import ReadOnlyDesk
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
 from pushes.console.site.pages import Question, page
@@ -83,11 +83,11 @@ class Accounts(ReadOnlyDesk[Account]):
 
     @page(gettext_lazy("Send a test push"), permission="pushes.test_device", icon="send")
     def test_page(self, request: HttpRequest, account: Account) -> Question:
-        return test_push.question(self, request, account)
+        return trial_push.question(self, request, account)
 
     @page(gettext_lazy("Result of a test push"), permission="pushes.test_device", applies=lambda _account: False)
     def tested_page(self, request: HttpRequest, account: Account) -> HttpResponse:
-        return test_push.result_page(self, request, account)
+        return trial_push.result_page(self, request, account)
 
     def _panels(self, account: Account) -> dict[str, Any]:
         mine = DeliveryResult.objects.filter(account_id=account.pk).prefetch_related("record").order_by("-id")
