@@ -422,7 +422,7 @@ def test_one_that_halted_on_its_way_is_continued_by_somebody_who_has_read_why(op
     why = "30 of 60 results in the last 60 s are failures: 50.0 % (limit: 5 %)."
     for address in (url("broadcast_progress_page", broadcast.pk), url("broadcast_go_on_page", broadcast.pk), "/admin/"):
         assert why in operator.get(address).content.decode()
-    answer = operator.post(url("broadcast_go_on_page", broadcast.pk), {"seen": "another reason"}, follow=True)
+    answer = operator.post(url("broadcast_go_on_page", broadcast.pk), {"seen": "any other reason"}, follow=True)
     assert "Someone changed this in the meantime" in answer.content.decode()
     operator.post(url("broadcast_go_on_page", broadcast.pk))
     broadcast.refresh_from_db()
@@ -451,7 +451,8 @@ def test_one_broadcast_for_both_apps_shows_the_devices_of_each(operator: Client)
 def test_the_review_names_the_app_that_has_no_key(operator: Client) -> None:
     make_app_key()
     make_device(), make_device(app=App.HIGIRL)
-    assert "No app key is enabled for higirl: its devices would be skipped" in compose(operator, app="both", _review="1")
+    page = compose(operator, app="both", _review="1")
+    assert "No app key is enabled for higirl: its devices would be skipped" in page
 
 
 # --- lists that are too long ----------------------------------------------------------------------
