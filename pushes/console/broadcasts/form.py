@@ -77,8 +77,8 @@ class BroadcastForm(ModelForm[Broadcast]):
         if isinstance(data, forms.JSONField):  # it is not there for who may only look
             data.decoder = Decoder
         for name, words in {"platform": _("all platforms"), "window_policy": _("as set for the push type")}.items():
-            field = self.fields.get(name)
-            if isinstance(field, forms.ChoiceField):  # not for who may only look
+            if name in self.fields:  # not for who may only look
+                field: Any = self.fields[name]
                 field.choices = [("", words), *(choice for choice in field.choices if choice[0])]
                 field.help_text = ""
         kept = self.instance.accounts or self._accounts_of(self.initial.get("accounts_of"))
