@@ -145,7 +145,7 @@ def _boundary(text: str, end: int, *, is_defaced: bool) -> int:
             break
     if stop - start > MAX_CLUSTER or (start == 0 and is_defaced):
         return _unjoined(text, start, end)
-    return end if stop == end else start
+    return start
 
 
 def _unjoined(text: str, start: int, end: int) -> int:

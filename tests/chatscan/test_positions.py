@@ -9,6 +9,8 @@ from django.utils import timezone
 
 from chatscan.models import Rewind, ScannerPosition
 from chatscan.positions import RewindRefusedError, preview_rewind, rewind
+from chatscan.scanning import watermarks
+from chatscan.scanning.watermarks import PositionLostError, set_back
 from pushes.models import DeadLetter, PushRecord
 from tests.chatscan.conftest import read_all, texts
 from tests.chatscan.making import TIMES, group_document, private_document
@@ -117,3 +119,55 @@ def test_an_impossible_time_is_refused(hour, kind, to_time, reason):
     for function in (lambda: preview_rewind(kind, to_time()), lambda: rewind(kind, to_time(), None)):
         with pytest.raises(RewindRefusedError, match=reason):
             function()
+
+
+def test_a_rehearsal_shows_some_of_the_messages_as_they_would_be_pushed(hour, monkeypatch):
+    monkeypatch.setattr("chatscan.positions.SAMPLE_SIZE", 1)
+    to_time = ago(3_600)
+    preview = preview_rewind("group", to_time)
+    assert (preview.kind, preview.to_time) == ("group", to_time)
+    [sample] = preview.samples
+    assert (sample.conversation, sample.recipients, sample.text) == ("group:7", 2, "小王: old 3000")
+    assert sample.message_id
+    assert sample.occurred_at is not None
+    assert abs(timezone.now() - timedelta(seconds=3_000) - sample.occurred_at) < timedelta(minutes=1)
+
+
+def test_a_refused_time_is_told_in_local_time_with_the_limit(hour, settings):
+    settings.RETENTION_DAYS = 3
+    to_time = ago(4 * 86_400)
+    with pytest.raises(RewindRefusedError, match="RETENTION_DAYS=3 ago") as caught:
+        rewind("group", to_time, None)
+    assert f"{timezone.localtime(to_time):%Y-%m-%d %H:%M:%S}" in str(caught.value)
+
+
+def test_the_position_itself_is_no_time_after_it(hour):
+    at = ScannerPosition.objects.get().position_at
+    assert at is not None
+    assert rewind("group", at, None).position_at == at
+
+
+def busy_scanner(times: int):
+    """In place of `set_back`: the scanner moves first, so many times."""
+    moves = iter(range(times))
+
+    def lose_or_set_back(*args):
+        if next(moves, None) is not None:
+            raise PositionLostError("group")
+        set_back(*args)
+
+    return lose_or_set_back
+
+
+def test_going_back_is_tried_again_while_the_scanner_moves(hour, monkeypatch):
+    monkeypatch.setattr(watermarks, "set_back", busy_scanner(4))
+    to_time = ago(2_500)
+    assert rewind("group", to_time, None).position_at == to_time
+    assert Rewind.objects.get().to_time == to_time
+
+
+def test_a_scanner_that_never_rests_is_not_put_back(hour, monkeypatch):
+    monkeypatch.setattr(watermarks, "set_back", busy_scanner(5))
+    with pytest.raises(PositionLostError):
+        rewind("group", ago(2_500), None)
+    assert not Rewind.objects.exists()

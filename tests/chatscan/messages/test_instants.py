@@ -7,7 +7,7 @@ from bson import Decimal128, Int64, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatscan.messages.instants import Scale, bound, instant_of, scale_of, start_of
+from chatscan.messages.instants import Scale, bound, instant_of, places, scale_of, start_of
 from tests.chatscan.making import TIMES
 
 MOMENT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=timezone.utc)
@@ -78,3 +78,50 @@ def test_the_same_second_is_the_same_instant_in_every_scale(second, time_as):
     scale = scale_of(value)
     assert scale is not None
     assert value >= start_of(scale)
+
+
+@pytest.mark.parametrize(
+    ("first", "before", "scale"),
+    [
+        ("1000000000", "0999999999", Scale.TEXT),
+        (10**9, 10**9 - 1, Scale.SECONDS),
+        (10**12, 10**12 - 1, Scale.MILLISECONDS),
+        (start_of(Scale.DATE), start_of(Scale.DATE) - timedelta(microseconds=1), Scale.DATE),
+    ],
+)
+def test_a_scale_begins_with_ten_digits_of_seconds(first, before, scale):
+    assert first == start_of(scale)
+    assert scale_of(first) is scale
+    assert scale_of(before) is None
+
+
+@pytest.mark.parametrize(("last", "scale"), [(10**11 - 1, Scale.SECONDS), (10**14 - 1, Scale.MILLISECONDS)])
+def test_a_scale_of_numbers_ends_before_the_next_digit(last, scale):
+    assert scale_of(last) is scale
+    assert scale_of(last + 1) is None
+
+
+@pytest.mark.parametrize("value", ["1700000000.25", "1700000000250", 1700000000.25, 1700000000250])
+def test_fractions_of_a_second_are_kept(value):
+    assert instant_of(value) == MOMENT + timedelta(milliseconds=250)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (150, []),
+        (10**9 + 5, [10**9 + 5]),
+        (10**9, [10**9]),  # the low end belongs to it
+        (10**9 + 10, []),  # the high end does not
+        ([10**9 + 1, "1000000002", 10**9 + 3, None], [10**9 + 1, 10**9 + 3]),
+    ],
+)
+def test_an_array_stands_in_the_index_with_each_of_its_elements(value, found):
+    assert places(value, Scale.SECONDS, 10**9, 10**9 + 10) == found
+
+
+@pytest.mark.parametrize(("length", "shown"), [(58, "'" + "x" * 58 + "'"), (59, "'" + "x" * 59 + "…")])
+def test_a_refused_value_is_shown_up_to_sixty_characters(length, shown):
+    with pytest.raises(ValueError, match="is no creation time") as caught:
+        instant_of("x" * length)
+    assert str(caught.value) == f"{shown} is no creation time"

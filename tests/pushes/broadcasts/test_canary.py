@@ -9,8 +9,8 @@ from pytest_django import Settings
 
 from pushes.broadcasts import canary
 from pushes.broadcasts.audiences import Member
-from pushes.broadcasts.canary import Limits, Tally, objection, share
-from pushes.models import Broadcast
+from pushes.broadcasts.canary import Limits, Objection, Tally, objection, share
+from pushes.models import Broadcast, BroadcastTally
 from pushes.names import App, BroadcastPhase, Environment, Platform, Reason, Status
 from pushes.values import DeviceTarget
 from tests.make import make_broadcast, make_delivery, make_record
@@ -194,3 +194,96 @@ def test_only_a_listed_canary_makes_the_rest_wait(db: None):
     assert canary.is_waiting(broadcast)
     broadcast.phase = BroadcastPhase.REST
     assert not canary.is_waiting(broadcast)
+
+
+@pytest.mark.parametrize(
+    ("column", "left"), [("troubled", False), ("waiting", False), ("silent", True), ("errors", True)]
+)
+def test_a_canary_is_complete_when_nothing_of_it_waits(column: str, left: bool):
+    assert Tally(**{column: 1}).is_complete is left
+
+
+def test_the_sizes_that_mean_something_are_between_their_limits():
+    # A share of nothing is raised to fifty devices, and one device more than twice as many is less than half.
+    assert share(Broadcast(canary_percent=1), 101) == 4_951
+    assert share(Broadcast(canary_percent=1), 1) == 5_000
+    assert share(Broadcast(canary_percent=3), None) == 300
+
+
+def test_an_objection_is_read_as_it_was_stored_and_none_that_another_version_wrote():
+    found = Objection("errors", 6, 100, 5.0, 60)
+    assert Objection.read(found._asdict()) == found
+    assert Objection.read({"why": "errors", "new": 1}) is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "words"),
+    [
+        (("errors", 6, 100, 5.0), "6 of the canary's 100 answered devices failed: 6.0 %, the limit is 5 %"),
+        (
+            ("bad_tokens", 6, 100, 5.5, 60),
+            "6 of 100 devices of the last 60 s have invalid tokens: 6.0 %, the limit is 5.5 %",
+        ),
+        (("silence", 7, 0, 0.0), "none of 7 devices of the canary has an outcome"),
+    ],
+)
+def test_an_objection_says_how_many_of_whom_and_the_limit(stored: tuple[Any, ...], words: str):
+    assert str(Objection(*stored)) == words
+
+
+def test_what_somebody_let_pass_halts_it_again_when_it_gets_half_as_bad_again(settings: Settings):
+    settings.BROADCAST_CANARY_ERROR_PERCENT, settings.BROADCAST_CANARY_BAD_TOKEN_PERCENT = 5.0, 20.0
+    assert canary.limits() == canary.limits(Broadcast(tolerated={})) == Limits(5.0, 20.0)
+    assert canary.limits(Broadcast(tolerated={"errors": 10.0})) == Limits(15.0, 20.0)
+    assert canary.limits(Broadcast(tolerated={"errors": 1.0, "bad_tokens": 40.0})) == Limits(5.0, 60.0)
+
+
+# --- of the last minute ------------------------------------------------------------------------
+
+
+def ended(broadcast: Broadcast, event: str, number: int, reason: str = "", *, ago: int = 0) -> None:
+    at = timezone.now() - timedelta(seconds=ago)
+    BroadcastTally.objects.create(broadcast_id=broadcast.pk, bucket_at=at, event=event, reason=reason, count=number)
+
+
+@pytest.fixture
+def sending(db: None, settings: Settings) -> Broadcast:
+    settings.BROADCAST_HALT_WINDOW_SECONDS = 60.0
+    settings.BROADCAST_CANARY_ERROR_PERCENT, settings.BROADCAST_CANARY_BAD_TOKEN_PERCENT = 5.0, 20.0
+    return make_broadcast(app=App.HIGO)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "failed", "is_halted"),
+    [(40, 10, True), (39, 10, False), (41, 9, False), (190, 10, False), (189, 10, True)],
+)
+def test_ten_failures_of_fifty_answers_are_a_spike(sending: Broadcast, accepted: int, failed: int, is_halted: bool):
+    ended(sending, Status.ACCEPTED, accepted)
+    ended(sending, Status.FAILED, failed, Reason.BAD_PAYLOAD)
+    found = canary.spike(sending, timezone.now())
+    assert (found is not None) is is_halted
+    if found:
+        assert found == Objection("errors", failed, accepted + failed, 5.0, 60)
+
+
+def test_a_spike_is_of_the_last_minute_and_of_one_broadcast(sending: Broadcast):
+    ended(sending, Status.FAILED, 100, ago=600)
+    ended(make_broadcast(app=App.HIGO), Status.FAILED, 100)
+    assert canary.spike(sending, timezone.now()) is None
+    assert canary.recent(sending.pk) == Tally(errors=100)
+    assert canary.recent(sending.pk, timezone.now() - timedelta(seconds=60)) == Tally()
+
+
+def test_what_ended_before_somebody_let_it_go_on_is_no_spike(sending: Broadcast):
+    ended(sending, Status.FAILED, 100, ago=30)
+    assert canary.spike(sending, timezone.now()) is not None
+    sending.watched_from = timezone.now() - timedelta(seconds=10)
+    assert canary.spike(sending, timezone.now()) is None
+
+
+def test_doubted_tokens_halt_it_before_there_are_fifty_answers(sending: Broadcast):
+    ended(sending, BroadcastTally.MADE, 1_000)
+    ended(sending, BroadcastTally.DOUBTED, 10, Reason.TOKENS_DOUBTED)
+    assert canary.spike(sending, timezone.now()) == Objection("bad_tokens", 10, 10, 20.0, 60)
+    # The pushes wait, and will have an end of their own.
+    assert canary.recent(sending.pk) == Tally()

@@ -1,5 +1,6 @@
 """Bursts: what goes at once, what waits, what is replaced."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -186,3 +187,48 @@ def test_the_end_of_a_burst_is_remembered_in_redis(reader: None, redis_client: r
     coalescing.apply([made], django_timezone.now())
     milliseconds: Any = redis_client.pttl(coalescing.MARK.format(order_key=made.order_key))
     assert 8_000 < milliseconds <= 10_000
+
+
+def test_what_was_replaced_is_over_and_bears_the_number_of_its_burst(reader: None) -> None:
+    for number in range(2):
+        distribute(submit([say("hi", number)]).record_ids)
+    # It began to wait only after it was stored.
+    DeliveryResult.objects.update(burst=None)
+    other = replace(say("hi", 9), conversation="group:8")
+    distribute(submit([say("hi", 2), other]).record_ids)
+    _, replaced, last, elsewhere = DeliveryResult.objects.order_by("id")
+    assert last.burst is not None
+    assert (replaced.burst, replaced.order_key, replaced.finished_at is not None) == (last.burst, None, True)
+    assert (elsewhere.status, elsewhere.burst) == (Status.PENDING, None)
+
+
+def test_the_bursts_of_one_batch_have_their_own_ends_and_numbers(reader: None, redis_client: redis.Redis) -> None:
+    now = django_timezone.now()
+    begun = [draft(7), draft(8)]
+    coalescing.apply(begun, now)
+    waiting = [draft(7), draft(8), draft(9)]
+    coalescing.apply(waiting, now + timedelta(seconds=2))
+    assert [d.due_at for d in waiting[:2]] == [now + WINDOW] * 2
+    assert [d.status for d in waiting] == [Status.HELD, Status.HELD, Status.PENDING]
+    assert [d.burst for d in begun] == [None, None]
+    assert waiting[0].burst != waiting[1].burst
+    assert all(redis_client.exists(coalescing.MARK.format(order_key=key)) for key in (7, 8, 9))
+
+
+@pytest.mark.parametrize("strange", ["soon", "", "nan", "inf", "1e300", "-1e300"])
+def test_an_end_that_nobody_can_read_is_none(reader: None, redis_client: redis.Redis, strange: str) -> None:
+    redis_client.set(coalescing.MARK.format(order_key=7), strange)
+    made = draft()
+    coalescing.apply([made], django_timezone.now())
+    assert made.status is Status.PENDING
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(9.9, Status.HELD), (11, Status.PENDING), (-1, Status.PENDING)])
+def test_an_end_beyond_the_length_of_a_burst_is_none_of_ours(
+    reader: None, redis_client: redis.Redis, seconds: float, status: Status
+) -> None:
+    now = django_timezone.now()
+    redis_client.set(coalescing.MARK.format(order_key=7), str((now + timedelta(seconds=seconds)).timestamp()))
+    made = draft()
+    coalescing.apply([made], now)
+    assert made.status is status

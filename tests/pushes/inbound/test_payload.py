@@ -147,6 +147,89 @@ def test_an_error_says_where_and_repeats_no_content():
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("raw", "detail"),
+    [
+        (b"", "no bytes at all"),
+        (b"x" * (MAX_BYTES + 1), "65537 bytes, 65536 are allowed"),
+        (b"N;", "named fields are needed, this is null"),
+        (b"b:1;", "named fields are needed, this is a boolean"),
+        (b"i:1;", "named fields are needed, this is a number"),
+        (b"d:1.5;", "named fields are needed, this is a number"),
+        (b's:1:"x";', "named fields are needed, this is a string"),
+        (b"a:0:{}", "named fields are needed, this is an empty array"),
+        (b"[1]", "named fields are needed, this is a list"),
+        (b'{"a":"\xff"}', "byte 6 is no UTF-8"),
+        (b'a:1:{s:1:"x";s:2:"a\xff";}', "byte 19 is no UTF-8"),
+        (b'{"a":NaN}', "infinity or not-a-number"),
+        (b'{"a":x}', "no JSON at character 5"),
+        (b"i:9223372036854775808;", "an integer of more than 64 bits at byte 0"),
+        (b"i:" + b"9" * 30 + b";", "an integer of more than 64 bits at byte 0"),
+        (b"d:INF;", "infinity or not-a-number at byte 0"),
+        (nested_php(MAX_DEPTH + 1), f"more than {MAX_DEPTH} levels, at byte {MAX_DEPTH * 13}"),
+        (b"a:3:{i:0;i:1;}", "an array of 3 items at byte 0 cannot fit into the rest"),
+        (b"a:2:{i:0;i:1;}       ", "the array that ends at byte 13 has not the 2 items it announced"),
+        (b"a:1:{N;i:1;}", "a key that is neither text nor integer, in the array that ends at byte 11"),
+        (b"i:1;i:2;", "4 bytes follow the end at byte 4"),
+        (b's:9:"x";', "a string of 9 bytes at byte 0, but the input ends before its end"),
+        (b's:2:"abc";', "the string at byte 0 is not 2 bytes long"),
+        (b'a:1:{s:1:"x";', "the input ends at byte 13, inside an array"),
+        (b'a:1:{s:1:"x";i:1', "the input ends at byte 16, inside a value"),
+        (b'O:1:"A":0:{}', "an object at byte 0"),
+        (b'C:1:"A":0:{}', "an object with its own format at byte 0"),
+        (b'E:3:"A:B";', "an enum case at byte 0"),
+        (b"R:1;", "a reference at byte 0"),
+        (b"r:1;", "a reference to an object at byte 0"),
+        (b"O", "an object at byte 0"),
+        (b"Ox", "no PHP value at byte 0"),
+        (b"x", "no PHP value at byte 0"),
+    ],
+)
+def test_an_error_says_what_is_wrong_and_where(raw: bytes, detail: str):
+    with pytest.raises(PayloadError) as caught:
+        parse(raw)
+    assert caught.value.detail == detail
+    assert str(caught.value) == f"{caught.value.reason}: {detail}"
+
+
+@pytest.mark.parametrize(
+    ("item", "value"),
+    [
+        (b"i:+7;", 7),
+        (b"i:-9223372036854775808;", -(2**63)),
+        (b"i:9223372036854775807;", 2**63 - 1),
+        (b"i:00000000000000000007;", 7),
+        (b"d:-1.5;", -1.5),
+        (b"d:1.0E-10;", 1e-10),
+        (b"d:.5;", 0.5),
+        (b"b:0;", False),
+        (b"b:1;", True),
+        (b"N;", None),
+        (b's:0:"";', ""),
+    ],
+)
+def test_a_value_is_read_to_its_last_digit(item: bytes, value: object):
+    assert parse(b'a:2:{s:1:"x";' + item + b's:1:"y";i:5;}') == {"x": value, "y": 5}
+
+
+@pytest.mark.parametrize("raw", [b'  {"a": 1}', b'\n{"a": 1}\n'])
+def test_blanks_around_json_are_no_harm(raw: bytes):
+    assert parse(raw) == {"a": 1}
+
+
+def test_the_largest_payload_is_read():
+    raw = b'a:1:{s:1:"x";s:%d:"%s";}'
+    length = MAX_BYTES - len(raw % (10_000, b""))
+    assert parse(raw % (length, b"x" * length)) == {"x": "x" * length}
+
+
+@pytest.mark.parametrize(
+    "item", [b"i:;", b"i:-;", b"i:1.0;", b"ix1;", b"i:1", b"i:--1;", b"b:1", b"d:;", b"d:1", b"s1:a;", b"d:e5;"]
+)
+def test_a_value_of_another_form_is_none(item: bytes):
+    assert reason_of(b'a:1:{s:1:"x";' + item + b"zzzz}") == "malformed"
+
+
 def test_every_cut_of_a_real_order_is_refused():
     raw = phpserialize.dumps(ORDER)
     assert {reason_of(raw[:length]) for length in range(1, len(raw))} == {"truncated"}

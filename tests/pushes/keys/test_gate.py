@@ -45,6 +45,10 @@ def test_a_full_bucket_holds_one_seconds_calls():
     assert 0 < admission.wait_seconds <= 0.11
 
 
+def test_without_a_rate_there_is_nothing_to_spread():
+    assert admit(KEY, 5, None) == gate.Admission(granted=5, wait_seconds=0.0, spacing_seconds=0.0)
+
+
 def test_the_bucket_fills_at_the_keys_rate():
     admit(KEY, 20, 20)
     started = time.monotonic()
@@ -247,6 +251,24 @@ def test_the_longest_pause_is_kept_and_none_is_longer(settings: Settings):
     settings.BREAKER_BASE_SECONDS = settings.BREAKER_MOST_SECONDS = 100_000.0
     trip()
     assert seconds_shut(KEY) > gate.STATE_SECONDS - 10
+
+
+@pytest.mark.parametrize("strange", ["soon", "", "-5", "nan"])
+def test_a_time_that_nobody_can_read_shuts_nothing(redis_client: Redis, strange: str):
+    redis_client.hset(gate.KEY.format(key_id=KEY), mapping={"open_until": strange, "tripped": "1"})
+    assert state(KEY) == gate.GateState(is_tripped=True, seconds_left=0.0)
+
+
+def test_what_somebody_else_wrote_in_its_place_counts_as_nothing(redis_client: Redis):
+    redis_client.set(gate.KEY.format(key_id=KEY), "not a gate")
+    assert state(KEY) == gate.GateState(is_tripped=False, seconds_left=0.0)
+    assert admit(KEY, 3, None).granted == 3
+
+
+def test_what_was_reported_of_a_key_is_forgotten_after_an_hour(redis_client: Redis):
+    report(KEY, answered=0, failed=1)
+    seconds: Any = redis_client.ttl(gate.KEY.format(key_id=KEY))
+    assert 3_590 < seconds <= 3_600
 
 
 def test_without_redis_the_gate_says_so(settings: Settings):

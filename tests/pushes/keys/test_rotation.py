@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from pushes.keys import pausing, rotation
 from pushes.models import AppKey, DeliveryResult
-from pushes.names import Reason, Status
+from pushes.names import Platform, Reason, Status
 from pushes.sending.job import deliver
 from pushes.upkeep.sweep import sweep
 from pushes.values import Blame, Outcome, Scope, Verdict
@@ -104,7 +104,7 @@ def test_an_alert_is_noted_once(rotated: AppKey):
 def test_the_next_rotation_ends_the_alert(rotated: AppKey):
     rotation.fall_back(rotated, "-103 sign error")
     assert rotation.rotate(again(rotated), make_secret())
-    assert again(rotated).fell_back_at is None
+    assert (again(rotated).fell_back_at, again(rotated).fell_back_reason) == (None, "")
 
 
 def test_another_secret_typed_over_ends_the_old_one(rotated: AppKey):
@@ -116,6 +116,41 @@ def test_another_secret_typed_over_ends_the_old_one(rotated: AppKey):
 def test_a_long_answer_is_cut(rotated: AppKey):
     rotation.fall_back(rotated, "错" * 500)
     assert len(again(rotated).fell_back_reason) == 200
+
+
+def test_a_step_changes_no_other_key(rotated: AppKey):
+    other = make_app_key(secret=OLD, platform=Platform.IOS)
+    assert rotation.rotate(other, NEW)
+    assert rotation.go_back(rotated)
+    assert in_use(other) == NEW
+    assert rotation.fall_back(again(other), "refused")
+    assert not rotation.note(rotated)
+    assert rotation.rotate(again(rotated), NEW)
+    assert rotation.end_old(again(rotated))
+    assert again(other).fell_back_reason == "refused"
+
+
+def test_every_step_but_the_end_of_the_old_secret_is_a_new_revision(key: AppKey):
+    revisions = [key.revision]
+    for step in (lambda: rotation.rotate(again(key), NEW), lambda: rotation.go_back(again(key))):
+        assert step()
+        revisions.append(again(key).revision)
+    assert len(set(revisions)) == 3
+    assert rotation.rotate(again(key), NEW)
+    before = again(key).revision
+    assert rotation.end_old(again(key))
+    assert again(key).revision == before
+
+
+def test_a_step_says_when_it_was_done(rotated: AppKey):
+    steps = (rotation.end_old, lambda found: rotation.rotate(found, OLD), rotation.go_back)
+    for step in steps:
+        AppKey.objects.update(updated_at=timezone.now() - timedelta(days=9))
+        assert step(again(rotated))
+        assert timezone.now() - again(rotated).updated_at < timedelta(minutes=1)
+    since = again(rotated).secret_since
+    assert since is not None
+    assert timezone.now() - since < timedelta(minutes=1)
 
 
 # --- what the provider's answer leads to ------------------------------------------------------

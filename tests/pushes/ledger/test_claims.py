@@ -4,8 +4,9 @@ import pytest
 from django.utils import timezone
 
 from pushes.ledger import claims
-from pushes.models import DeliveryResult
+from pushes.models import DeliveryResult, Device
 from pushes.names import CLAIMABLE, Reason, Status
+from tests.make import make_account, make_device
 from tests.pushes.rows import make_delivery, make_record
 from tests.together import together
 
@@ -91,6 +92,45 @@ def test_the_row_claimed_says_what_sending_needs():
     assert (row.attempts, row.expires_at, row.device_id) == (2, delivery.expires_at, None)
 
 
+def test_a_claim_has_a_token_of_its_own_or_the_one_that_was_brought():
+    one, two = make_delivery(), make_delivery()
+    first, second = take(one)[0], take(two)[0]
+    assert first != second
+    assert len(first) == 16
+    brought, rows = claims.claim([make_delivery().pk], now=now(), lease_seconds=60, token="brought")
+    assert (brought, len(rows)) == ("brought", 1)
+    assert DeliveryResult.objects.filter(claim="brought").count() == 1
+
+
+def test_a_claim_that_took_nothing_has_its_token_all_the_same():
+    assert claims.claim([], now=now(), lease_seconds=60, token="brought") == ("brought", [])
+
+
+@pytest.mark.parametrize(
+    ("change", "has_left"),
+    [({}, False), ({"account_id": "somebody else"}, True), ({"is_active": False}, True)],
+)
+def test_the_row_claimed_says_whether_the_phone_is_still_its_owners(change: dict[str, object], has_left: bool):
+    make_account("somebody else")
+    device = make_device(make_account("owner"))
+    delivery = make_delivery(None, device, device_id=device.pk)
+    Device.objects.filter(pk=device.pk).update(**change)
+    _, [row] = claims.claim([delivery.pk], now=now(), lease_seconds=60)
+    assert row.has_left_its_owner is has_left
+
+
+def test_a_phone_that_another_directory_keeps_has_not_left_its_owner():
+    _, [row] = claims.claim([make_delivery().pk], now=now(), lease_seconds=60)
+    assert not row.has_left_its_owner
+
+
+def test_rows_of_one_record_and_count_show_the_same_words():
+    record = make_record()
+    rows = [make_delivery(record), make_delivery(record), make_delivery(record, stands_for=2), make_delivery()]
+    _, claimed = claims.claim([row.pk for row in rows], now=now(), lease_seconds=60)
+    assert [row.wording == claimed[0].wording for row in claimed] == [True, True, False, False]
+
+
 def test_a_former_attempts_time_does_not_make_the_new_claim_look_begun():
     row = make_delivery(status=Status.RETRYING, sent_at=now())
     take(row)
@@ -144,6 +184,17 @@ def test_a_later_message_does_not_block_the_earlier_one():
     first, second = conversation(make_delivery(), make_delivery())
     assert take(first)[1] == [first.pk]
     assert second.pk > first.pk
+
+
+def test_those_that_waited_for_what_was_sent_may_be_free_now():
+    first, second = conversation(make_delivery(), make_delivery())
+    (elsewhere,) = conversation(make_delivery(due_at=now() + MINUTE), key=8)
+    single = make_delivery()
+    asked = [second.pk, first.pk, elsewhere.pk, single.pk]
+    _, sent = claims.claim([first.pk, single.pk], now=now(), lease_seconds=60)
+    assert claims.waited_for(sent, asked) == [second.pk]
+    assert claims.waited_for(sent, [first.pk]) == []
+    assert claims.waited_for([row for row in sent if row.id == single.pk], asked) == []
 
 
 # --- begin ------------------------------------------------------------------------------------
@@ -285,6 +336,15 @@ def test_postponing_never_brings_a_row_forward():
 def test_what_is_not_waiting_is_not_postponed(status: Status):
     row = make_delivery(status=status)
     assert claims.postpone([row.pk], due_at=now() + MINUTE, reason=Reason.THROTTLED) == 0
+
+
+def test_only_what_is_still_ours_is_held_or_counted_anew():
+    ours, lost = make_delivery(), make_delivery()
+    token, ids = take(ours, lost)
+    DeliveryResult.objects.filter(pk=lost.pk).update(claim="another")
+    assert claims.still_held(ids, token) == {ours.pk}
+    assert [claims.recount(pk, token, 5) for pk in ids] == [1, 0]
+    assert list(DeliveryResult.objects.order_by("id").values_list("stands_for", flat=True)) == [5, 1]
 
 
 # --- several workers --------------------------------------------------------------------------

@@ -29,6 +29,10 @@ def test_whole_numbers_beyond_64_bits_are_written():
     assert to_json({"n": 2**70}) == f'{{"n":{2**70}}}'
 
 
+def test_values_that_need_the_slower_writer_are_written_alike():
+    assert to_json({"n": 2**70, "a": ["订单", b"x"], 1: None}) == f'{{"n":{2**70},"a":["订单","b\'x\'"],"1":null}}'
+
+
 def test_what_json_does_not_know_becomes_text():
     assert to_json({"b": b"x"}) == '{"b":"b\'x\'"}'
 

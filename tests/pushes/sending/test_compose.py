@@ -89,3 +89,14 @@ def test_the_replace_id_is_always_a_positive_31_bit_number(record_id: int):
 def test_a_second_delivery_has_the_same_replace_id():
     later = compose(content(), POLICY, NOW + timedelta(minutes=9))
     assert later.replace_id == compose(content(), POLICY, NOW).replace_id
+
+
+@pytest.mark.parametrize(
+    ("record_id", "replace_id"), [(2**31 - 2, 2**31 - 2), (2**31 - 1, 1), (2**31, 1), (2**31 + 1, 2)]
+)
+def test_ids_beyond_31_bits_begin_again_at_one(record_id: int, replace_id: int):
+    assert compose(content(id=record_id), POLICY, NOW).replace_id == replace_id
+
+
+def test_a_burst_without_a_text_of_its_own_counts_before_the_title():
+    assert compose(content(text=""), POLICY, NOW, stands_for=2).content == "2 条新消息：标题"

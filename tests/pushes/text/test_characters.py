@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pushes.text import characters
-from pushes.text.characters import MAX_MARKS, body, bounded, closed, cut, is_blank, name, shorten, shown_from
+from pushes.text.characters import MAX_LEAD, MAX_MARKS, body, bounded, closed, cut, is_blank, name, shorten, shown_from
 
 FAMILY = "👨\u200d👩\u200d👧\u200d👦"
 ENGLAND = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
@@ -66,6 +66,11 @@ def test_what_shows_nothing_does_not_fill_a_text_or_name(unseen: str):
 
 def test_a_few_unseen_characters_before_a_text_stay():
     assert body("\u2067שלום\u2069, hi") == "\u2067שלום\u2069, hi"
+
+
+def test_only_a_long_lead_of_what_shows_nothing_is_taken_away():
+    assert body("\u200b" * MAX_LEAD + "hi") == "\u200b" * MAX_LEAD + "hi"
+    assert body("\u200b" * (MAX_LEAD + 1) + "hi") == "hi"
 
 
 def test_an_empty_text_shows_nothing():
@@ -192,3 +197,16 @@ def test_what_is_cut_by_bytes_fits(text: str, most: int):
 def test_plain_text_is_cut_where_it_is_full():
     assert shorten("长" * 100, 60) == "长" * 59 + "…"
     assert characters.shorten("ab cdef", 4) == "ab…"
+
+
+@pytest.mark.parametrize("text", ["a", "ab", "订单", "a\u0301"])
+def test_what_just_fits_is_left_alone(text: str):
+    assert shorten(text, len(text)) == text
+
+
+def test_a_letter_that_is_cut_from_its_joiners_ends_without_one():
+    assert shorten("👨" + "\u200d" * 100 + "字", 5) == "👨…"
+
+
+def test_of_a_crowd_of_marks_on_a_later_letter_nothing_remains():
+    assert shorten("字" + "h" + "\u0301" * 100, 5) == "字…"
