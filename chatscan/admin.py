@@ -40,13 +40,19 @@ MODE_COLOURS = {
 
 #: What to do about each, on the scanner's page.
 ADVICE = {
-    Stall.DEAD: gettext_lazy("Look at ./push.sh status and at its log; ./push.sh start starts what is missing."),
-    Stall.FAILING: gettext_lazy("Nothing is lost: it goes on from its position when the last error below is repaired."),
-    Stall.WAITING: gettext_lazy("Its workers do not keep up: see the waiting jobs on the overview, and add workers."),
-    Stall.BEHIND: gettext_lazy("It is catching up. If the lag grows all the same, see the index advice and the log."),
+    Stall.DEAD: gettext_lazy("Check ./push.sh status and the scanner's log; ./push.sh start starts missing processes."),
+    Stall.FAILING: gettext_lazy(
+        "Nothing is lost: fix the last error below, and the scanner resumes from its position."
+    ),
+    Stall.WAITING: gettext_lazy(
+        "The lane's workers cannot keep up: check the waiting jobs on the overview, and add workers."
+    ),
+    Stall.BEHIND: gettext_lazy(
+        "The scanner is catching up. If the lag keeps growing, check the index advice and the log."
+    ),
     Stall.DEAF: gettext_lazy(
-        "Messages are read all the same, but up to one interval late. A new stream is tried by itself; if that does "
-        "not help, look at MongoDB's replica set."
+        "Messages are still read, but up to one interval late. The stream is reopened automatically; if that does not "
+        "help, check MongoDB's replica set."
     ),
 }
 
@@ -76,7 +82,7 @@ def alarms() -> Iterator[tuple[str, str]]:
     now = clocks.now()
     for row in ScannerPosition.objects.defer("cursors", "floors").order_by("kind"):
         if wrong := stalls.stall(row, now):
-            text = _("The scanner of %(kind)s has a problem: %(what)s. Lag: %(lag)s.") % {
+            text = _("The %(kind)s scanner has a problem: %(what)s. Lag: %(lag)s.") % {
                 "kind": row.get_kind_display(),
                 "what": wrong.label,
                 "lag": amount(timedelta(seconds=stalls.lag_seconds(row, now))),
@@ -90,7 +96,7 @@ PART = Part("chatscan.view_scannerposition", "console/scanners_panel.html", pane
 
 class RewindForm(forms.Form):
     to_time = forms.SplitDateTimeField(
-        label=gettext_lazy("Back to"), widget=widgets.UnfoldAdminSplitDateTimeWidget(), required=True
+        label=gettext_lazy("Rewind to"), widget=widgets.UnfoldAdminSplitDateTimeWidget(), required=True
     )
 
 
@@ -104,14 +110,14 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
     change_form_outer_before_template = "console/scanner_alarm.html"
     change_form_outer_after_template = "console/scanner.html"
     empty_title = gettext_lazy("No scanner has started yet")
-    empty_text = gettext_lazy("Start them with ./push.sh start, or manage.py runscanner group.")
+    empty_text = gettext_lazy("Start the scanners with ./push.sh start, or manage.py runscanner group.")
     fieldsets = (
         (None, {"fields": (("state", "mode_detail_shown"), ("lag", "speed"), ("read_up_to", "scanned", "alive"))}),
         (
-            gettext_lazy("So far"),
+            gettext_lazy("Totals"),
             {"fields": (("read", "accepted"), ("duplicates", "late", "odd"), "refusals")},
         ),
-        (gettext_lazy("Trouble"), {"fields": (("last_error_shown", "failed"),)}),
+        (gettext_lazy("Errors"), {"fields": (("last_error_shown", "failed"),)}),
     )
 
     def change_view(
@@ -180,7 +186,7 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
     def scanned(self, row: ScannerPosition) -> Any:
         return when(row.scanned_at)
 
-    @admin.display(description=gettext_lazy("last sign of life"))
+    @admin.display(description=gettext_lazy("last heartbeat"))
     def alive(self, row: ScannerPosition) -> Any:
         return when(row.heartbeat_at)
 
@@ -210,7 +216,7 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
 
 def _rewind(request: HttpRequest, row: ScannerPosition, to_time: datetime) -> Done:
     positions.rewind(row.kind, to_time, request.user if request.user.is_authenticated else None)
-    done = _("The scanner reads again from %(time)s.") % {"time": timezone.localtime(to_time).isoformat(" ")}
+    done = _("Rewound: the scanner reads again from %(time)s.") % {"time": timezone.localtime(to_time).isoformat(" ")}
     return Done(done, history=[(row, done)])
 
 

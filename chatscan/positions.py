@@ -141,12 +141,14 @@ def _refuse_time(kind: str, to_time: datetime, now: datetime) -> None:
         raise RewindRefusedError(f"to_time={to_time.isoformat()}: the time needs a time zone")
     named = {"time": timezone.localtime(to_time).isoformat(" ", "seconds"), "days": settings.RETENTION_DAYS}
     if to_time > (row.position_at or now):
-        raise RewindRefusedError(_("%(time)s lies after the position: that would skip messages.") % named)
+        raise RewindRefusedError(
+            _("%(time)s is later than the current position: messages would be skipped. Choose an earlier time.") % named
+        )
     if to_time < now - timedelta(days=settings.RETENTION_DAYS):
         raise RewindRefusedError(
             _(
-                "%(time)s is more than RETENTION_DAYS=%(days)s ago: what was pushed then is no longer on record and "
-                "would be pushed again."
+                "%(time)s is more than RETENTION_DAYS=%(days)s days ago: pushes from that time are no longer on record "
+                "and would be sent again. Choose a later time."
             )
             % named
         )

@@ -122,26 +122,26 @@ class Reason(TextChoices):
     NO_APP_KEY = "no_app_key", _("no enabled app key for this app, platform and environment")
     OUTSIDE_WINDOW = "outside_window", _("outside the delivery window")
     COALESCED = "coalesced", _("merged into a later push")
-    TYPE_DISABLED = "type_disabled", _("this push type is turned off")
-    OWN_MESSAGE = "own_message", _("the account wrote this message itself")
+    TYPE_DISABLED = "type_disabled", _("this push type is switched off")
+    OWN_MESSAGE = "own_message", _("the account sent this message itself")
     DUPLICATE = "duplicate", _("already submitted under the same key")
     # what became of the attempt
     BAD_TOKEN = "bad_token", _("the provider does not know this device token")
     BAD_PAYLOAD = "bad_payload", _("the provider refused the message itself")
     BAD_CREDENTIALS = "bad_credentials", _("the provider refused the app key")
     WRONG_CLOCK = "wrong_clock", _("the clock of the sending machine is wrong; another machine sends it")
-    THROTTLED = "throttled", _("the provider or the key's own rate limit asked for a pause")
-    PROVIDER_BUSY = "provider_busy", _("the provider could not take the push just now")
+    THROTTLED = "throttled", _("rate-limited")
+    PROVIDER_BUSY = "provider_busy", _("the provider could not accept the push at that moment")
     UNREACHABLE = "unreachable", _("no connection to the provider")
-    NO_ANSWER = "no_answer", _("the call was made, but no usable answer came back")
+    NO_ANSWER = "no_answer", _("the call was made, but there was no usable answer")
     PROVIDER_ERROR = "provider_error", _("the provider answered with a server error")
     ENDPOINT_REFUSED = "endpoint_refused", _("the app key's endpoint is not allowed")
     TOKENS_DOUBTED = "tokens_doubted", _("the provider refuses nearly every token of the app key")
     CUT_OFF = "cut_off", _("the sending process ended during the call")
     KEY_PAUSED = "key_paused", _("the app key is paused")
     BROADCAST_PAUSED = "broadcast_paused", _("the broadcast is paused")
-    TOO_MANY_ATTEMPTS = "too_many_attempts", _("given up after the last permitted attempt")
-    TOO_LATE = "too_late", _("it would have arrived after its expiry")
+    TOO_MANY_ATTEMPTS = "too_many_attempts", _("given up after the maximum number of attempts")
+    TOO_LATE = "too_late", _("would have arrived after its expiry")
     CANCELLED = "cancelled", _("cancelled by an operator")
     # taken back while it waited (status `cancelled`)
     WITHDRAWN = "withdrawn", _("withdrawn before it was sent")
@@ -181,7 +181,7 @@ class PauseCode(TextChoices):
 
     TOKENS_DOUBTED = (
         "tokens_doubted",
-        _("The provider refuses nearly every device token: wrong environment, app or access id?"),
+        _("The provider refuses nearly every device token: check environment, app and access ID."),
     )
 
 
@@ -206,8 +206,8 @@ class WindowPolicy(TextChoices):
 class UnknownPolicy(TextChoices):
     """What happens to a push whose result cannot be known."""
 
-    KEEP = "keep", _("keep as unknown: rather a loss than a duplicate")
-    RESEND = "resend", _("send again: rather a duplicate than a loss")
+    KEEP = "keep", _("keep as unknown: better lost than duplicated")
+    RESEND = "resend", _("send again: better duplicated than lost")
 
 
 class BroadcastStatus(TextChoices):
@@ -223,9 +223,9 @@ class BroadcastStatus(TextChoices):
 class BroadcastPhase(TextChoices):
     """How far a broadcast with a canary is. A broadcast without a canary has no phase."""
 
-    CANARY = "canary", _("the canary first")
-    HALTED = "halted", _("halted by its canary")
-    REST = "rest", _("the rest")
+    CANARY = "canary", _("canary")
+    HALTED = "halted", _("stopped automatically")
+    REST = "rest", _("main send")
 
 
 class DeadLetterStatus(TextChoices):
@@ -245,12 +245,12 @@ class ExportStatus(TextChoices):
 class JobRefusal(TextChoices):
     """Why a worker did not run a job that it found in a queue."""
 
-    FUNCTION = "function", _("it calls something else")
-    ARGUMENTS = "arguments", _("its arguments are not row numbers")
-    EXTRAS = "extras", _("it brings callbacks, retries or dependencies")
-    SETTINGS = "settings", _("its settings are not valid")
-    QUEUE = "queue", _("it belongs to another queue")
-    UNREADABLE = "unreadable", _("it cannot be read")
+    FUNCTION = "function", _("calls an unknown function")
+    ARGUMENTS = "arguments", _("arguments are not row numbers")
+    EXTRAS = "extras", _("has callbacks, retries or dependencies")
+    SETTINGS = "settings", _("settings are not valid")
+    QUEUE = "queue", _("belongs to another queue")
+    UNREADABLE = "unreadable", _("cannot be read")
 
 
 class DeviceEventKind(TextChoices):

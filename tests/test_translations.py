@@ -1,16 +1,18 @@
-"""The Chinese words: complete, with the same placeholders, and compiled."""
+"""The Chinese words: complete, with the same placeholders, and compiled; and the English ones for libraries' words."""
 
 import ast
 import gettext
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.environment import PROJECT
 
-FOLDER = PROJECT / "locale" / "zh_Hans" / "LC_MESSAGES"
+CHINESE = PROJECT / "locale" / "zh_Hans" / "LC_MESSAGES"
+ENGLISH = PROJECT / "locale" / "en" / "LC_MESSAGES"
 PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|\{\w+\}")
 
 
@@ -22,9 +24,9 @@ class Entry(NamedTuple):
     chinese: str
 
 
-def entries() -> Iterator[Entry]:
+def entries(folder: Path = CHINESE) -> Iterator[Entry]:
     """Every entry but the header."""
-    for block in (FOLDER / "django.po").read_text().split("\n\n")[1:]:
+    for block in (folder / "django.po").read_text().split("\n\n")[1:]:
         parts = re.split(r"^(msgctxt|msgid_plural|msgid|msgstr(?:\[0\])?) ", block, flags=re.MULTILINE)
         words = {name: _text(value) for name, value in zip(parts[1::2], parts[2::2], strict=True)}
         if words:
@@ -41,7 +43,7 @@ def test_every_word_is_translated() -> None:
     found = list(entries())
     assert len(found) > 600
     assert [entry.english for entry in found if not entry.chinese] == []
-    assert "#, fuzzy" not in (FOLDER / "django.po").read_text()
+    assert "#, fuzzy" not in (CHINESE / "django.po").read_text()
 
 
 WITH_PLACEHOLDERS = [(entry.english, entry.chinese) for entry in entries() if PLACEHOLDER.search(entry.english)]
@@ -52,10 +54,11 @@ def test_a_translation_keeps_what_is_filled_in(english: str, chinese: str) -> No
     assert sorted(set(PLACEHOLDER.findall(chinese))) == sorted(set(PLACEHOLDER.findall(english)))
 
 
-def test_the_compiled_words_are_those_of_the_source() -> None:
-    with (FOLDER / "django.mo").open("rb") as file:
+@pytest.mark.parametrize("folder", [CHINESE, ENGLISH], ids=["chinese", "english"])
+def test_the_compiled_words_are_those_of_the_source(folder: Path) -> None:
+    with (folder / "django.mo").open("rb") as file:
         compiled = gettext.GNUTranslations(file)
-    assert [entry.english for entry in entries() if _compiled_word(compiled, entry) != entry.chinese] == []
+    assert [entry.english for entry in entries(folder) if _compiled_word(compiled, entry) != entry.chinese] == []
 
 
 def _compiled_word(compiled: gettext.GNUTranslations, entry: Entry) -> str:

@@ -59,7 +59,7 @@ class PolicyForm(SwitchForm[PushTypePolicy]):
         seconds = int(self.cleaned_data["ttl_seconds"])
         if not 1 <= seconds <= MAX_TTL_SECONDS:
             raise forms.ValidationError(
-                _("A push lives between 1 second and %(most)s seconds (30 days).") % {"most": MAX_TTL_SECONDS}
+                _("Enter a time to live between 1 and %(most)s seconds (30 days).") % {"most": MAX_TTL_SECONDS}
             )
         return seconds
 
@@ -83,7 +83,7 @@ class SwitchOffForm(forms.Form):
         label=gettext_lazy("Reason"),
         max_length=200,
         widget=widgets.UnfoldAdminTextInputWidget(),
-        help_text=gettext_lazy("Shown on the overview while it is off, and kept in the history."),
+        help_text=gettext_lazy("Shown on the overview while the type is off, and kept in the history."),
     )
 
 
@@ -139,11 +139,11 @@ class Policies(Desk[PushTypePolicy]):
     fieldsets = (
         (None, {"fields": ("type_name", ("default_title", "ttl_seconds"), "is_enabled")}),
         (
-            gettext_lazy("Who is pushed to"),
+            gettext_lazy("Recipients"),
             {"fields": ("requires_login", "respects_do_not_disturb", "skips_online")},
         ),
         (gettext_lazy("When"), {"fields": (("window_policy", "window"),)}),
-        (gettext_lazy("In doubt"), {"fields": ("unknown_policy",)}),
+        (gettext_lazy("Unknown outcome"), {"fields": ("unknown_policy",)}),
     )
     readonly_fields = ("type_name",)
 
@@ -190,15 +190,13 @@ class Policies(Desk[PushTypePolicy]):
         numbers = [int(value) for value in request.GET.getlist("type") if value.isdecimal() and len(value) < 6]
         types = list(PushTypePolicy.objects.filter(pk__in=numbers, is_enabled=True))
         if not types:
-            messages.info(request, _("Nothing was done: it is off already."))
+            messages.info(request, _("Nothing was changed: the type is already off."))
             return HttpResponseRedirect(self.url("changelist"))
         is_one = len(types) == 1
         title = _("Switch off “%(type)s”?") if is_one else _("Switch off %(n)s push types?")
         return Question(
             title=title % {"type": types[0], "n": len(types)},
-            text=_(
-                "While a type is off, its pushes are skipped: nobody receives them, and they are not kept for later."
-            ),
+            text=_("While a type is off, its pushes are skipped: no one receives them, and they are not sent later."),
             button=_("Switch off"),
             act=lambda data: _switch_off(types, data["reason"], by=str(request.user)),
             facts=[(_("Traffic") if is_one else one, traffic(one)) for one in types],
@@ -229,12 +227,12 @@ class Policies(Desk[PushTypePolicy]):
         def switch_on(_data: dict[str, Any]) -> str:
             on = {"is_enabled": True, "disabled_at": None, "disabled_by": "", "disabled_reason": ""}
             if not PushTypePolicy.objects.filter(pk=policy.pk, is_enabled=False).update(**on):
-                raise RefusedError(_("Nothing was done: it is on already."))
+                raise RefusedError(_("Nothing was changed: the type is already on."))
             return _("Switched on.")
 
         return Question(
             title=_("Switch on “%(type)s”?") % {"type": policy},
-            text=_("New pushes of this type are sent again. Those that were skipped are not."),
+            text=_("New pushes of this type are sent again. Skipped pushes are not sent later."),
             button=_("Switch on"),
             act=switch_on,
             facts=[(_("Off"), attention.off_because(policy) or "–")],

@@ -31,9 +31,9 @@ class Answer(TextChoices):
     EXPIRED = Status.EXPIRED.value, Status.EXPIRED.label
     CANCELLED = Status.CANCELLED.value, Status.CANCELLED.label
     SKIPPED = Status.SKIPPED.value, Status.SKIPPED.label
-    NO_DELIVERY = "no_delivery", gettext_lazy("no delivery was made")
+    NO_DELIVERY = "no_delivery", gettext_lazy("no delivery")
     CONFLICT = CONFLICT, gettext_lazy("another push has the same msg_id")
-    NOT_ADDRESSED = "not_addressed", gettext_lazy("meant for others")
+    NOT_ADDRESSED = "not_addressed", gettext_lazy("not addressed to this account")
     DEAD_LETTER = "dead_letter", gettext_lazy("dead letter")
     NEVER_RECEIVED = "never_received", gettext_lazy("never received")
     # Of a time instead of a message.
@@ -119,16 +119,16 @@ def of_record(record: PushRecord, account_id: str) -> Conclusion:
     """Why the push has no delivery for this account."""
     is_meant = account_id in record.accounts or record.broadcast_id is not None
     if not is_meant:
-        text = _("Push #%(id)s is not for %(account)s: it is not among its accounts.")
+        text = _("Push #%(id)s is not addressed to %(account)s.")
         text = text % {"id": record.pk, "account": account_id}
-        return Conclusion(None, Answer.NOT_ADDRESSED, text, next_step=_("Nothing: ask the producer whom it meant."))
+        return Conclusion(None, Answer.NOT_ADDRESSED, text, next_step=_("Ask the producer who the push was meant for."))
     if record.status == RecordStatus.PENDING:
-        text = _("It waits for distribution; it expires at %(time)s.") % {"time": _local(record.expires_at)}
-        next_step = _("A distribute worker takes it; if one lost it, the sweeper puts it back.")
+        text = _("Waiting for distribution; expires at %(time)s.") % {"time": _local(record.expires_at)}
+        next_step = _("A distribute worker will take the push; if that fails, the sweeper requeues it.")
         return Conclusion(None, Answer.WAITING, text, next_step=next_step)
     if record.status == RecordStatus.DISTRIBUTED:
-        text = _("Nothing was made for %(account)s when it was distributed.") % {"account": account_id}
-        next_step = _("Nothing. (Deliveries are removed after RETENTION_DAYS.)")
+        text = _("The push was distributed without a delivery for %(account)s.") % {"account": account_id}
+        next_step = _("No further attempts. (Deliveries are removed after RETENTION_DAYS.)")
         return Conclusion(None, Answer.NO_DELIVERY, text, next_step=next_step)
     return _ended(record)
 
@@ -137,11 +137,11 @@ def _ended(record: PushRecord) -> Conclusion:
     """Of a push that ended before it was distributed."""
     detail = f" {stored_words.words(record.status_detail, 'push')}" if record.status_detail else ""
     if record.status == RecordStatus.EXPIRED:
-        limit = _("It was to be sent before %(time)s.") % {"time": _local(record.expires_at)}
+        limit = _("The push had to be sent before %(time)s.") % {"time": _local(record.expires_at)}
         detail = f"{detail} {limit}"
     text = f"{_('The whole push ended before distribution:')} {record.get_status_display()}.{detail}"
     reason = record.status_detail if record.status_detail in Reason.values else ""
-    return Conclusion(None, Answer(record.status), text, reason, next_step=_("Nothing: this is final."))
+    return Conclusion(None, Answer(record.status), text, reason, next_step=_("No further attempts."))
 
 
 # --- one delivery ------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def of_delivery(row: DeliveryResult, key: AppKey | None, second_try: Resend | No
     device = _("To device %(token)s: ") % {"token": row.masked_token} if row.token else ""
     next_step = answer.next_step
     if second_try is not None:
-        next_step = _("It was sent again: look up push #%(id)s.") % {"id": second_try.record_id}
+        next_step = _("Already sent again: see push #%(id)s.") % {"id": second_try.record_id}
     return replace(
         answer,
         text=device + " ".join(filter(None, (answer.text, doubt(row)))),
@@ -168,41 +168,45 @@ def _state(row: DeliveryResult) -> Conclusion:
         "due": _local(row.due_at),
         "attempts": row.attempts,
         "said": _said(row),
-        "push_id": _(", push id %(id)s") % {"id": row.provider_push_id} if row.provider_push_id else "",
+        "push_id": _(", push ID %(id)s") % {"id": row.provider_push_id} if row.provider_push_id else "",
     }
     at, text, next_step = _sentences(row)
     return Conclusion(at, Answer(row.status), text % facts, next_step=next_step % facts)
 
 
 def _waits_for(key: AppKey) -> Conclusion:
-    text = _("waits, because the app key %(key)s is paused since %(time)s: %(reason)s.") % {
+    text = _("waiting: the app key %(key)s has been paused since %(time)s: %(reason)s.") % {
         "key": key,
         "time": _local(key.paused_at),
         "reason": stored_words.words(key.pause_words, "key") or "–",
     }
-    next_step = _("Correct and resume the app key; it goes out by itself then.")
+    next_step = _("Fix and resume the app key; the push then goes out automatically.")
     return Conclusion(key.paused_at, Answer.KEY_PAUSED, text, next_step=next_step)
 
 
 def _sentences(row: DeliveryResult) -> tuple[datetime | None, str, str]:
     """Since when the delivery is in its state, the state in words, and what follows."""
-    final = _("Nothing: this is final.")
+    final = _("No further attempts.")
     texts: dict[str, tuple[datetime | None, str, str]] = {
-        Status.PENDING: (row.created_at, _("waits to be sent, due %(due)s%(because)s."), _("A send worker takes it.")),
+        Status.PENDING: (
+            row.created_at,
+            _("waiting to be sent, due %(due)s%(because)s."),
+            _("A send worker will send it."),
+        ),
         Status.HELD: (
             row.created_at,
             _("held until %(due)s%(because)s."),
-            _("It is sent at that time, unless it has expired."),
+            _("The push is sent then, unless it has expired."),
         ),
         Status.RETRYING: (
             row.sent_at,
-            _("attempt %(attempts)s was not successful%(because)s%(said)s."),
+            _("attempt %(attempts)s failed%(because)s%(said)s."),
             _("Next try at %(due)s."),
         ),
         Status.SENDING: (
             row.sent_at,
-            _("is being sent just now (attempt %(attempts)s)."),
-            _("If its worker died, the sweeper decides when the lease has run out."),
+            _("being sent now (attempt %(attempts)s)."),
+            _("If the worker died, the sweeper takes over when the lease expires."),
         ),
         Status.ACCEPTED: (
             row.finished_at,
@@ -212,8 +216,8 @@ def _sentences(row: DeliveryResult) -> tuple[datetime | None, str, str]:
         Status.FAILED: (row.finished_at, _("failed at attempt %(attempts)s%(because)s%(said)s."), final),
         Status.UNKNOWN: (
             row.finished_at,
-            _("it was sent, but nobody knows whether it arrived%(because)s%(said)s."),
-            _("Nothing, because a second try could show it twice."),
+            _("sent, but it is unknown whether it arrived%(because)s%(said)s."),
+            _("No further attempts: another one could show the message twice."),
         ),
         Status.SKIPPED: (row.finished_at or row.created_at, _("not sent%(because)s."), final),
         Status.EXPIRED: (row.finished_at, _("expired before it could be sent%(because)s."), final),
@@ -227,8 +231,8 @@ def doubt(row: DeliveryResult) -> str:
     if not row.may_have_arrived or row.status == Status.UNKNOWN:
         return ""
     if row.status == Status.ACCEPTED:
-        return _("The fate of an earlier attempt is unknown: it may have arrived twice.")
-    return _("The fate of an earlier attempt is unknown: it may have arrived all the same.")
+        return _("The outcome of an earlier attempt is unknown: the message may have arrived twice.")
+    return _("The outcome of an earlier attempt is unknown: the message may still have arrived.")
 
 
 def _because(row: DeliveryResult) -> str:

@@ -69,15 +69,15 @@ def _summary(account_id: str, answers: list[Conclusion], at: datetime) -> Conclu
         "count": len(answers),
     }
     if not answers:
-        text = _("Nothing was meant for %(account)s between %(from)s and %(until)s.")
-        next_step = _("Try another time, or ask the producer whether and when it sent something.")
+        text = _("No messages for %(account)s between %(from)s and %(until)s.")
+        next_step = _("Try another time, or ask the producer whether and when a message was sent.")
         return Conclusion(None, Answer.NOTHING, text % span, next_step=next_step)
     codes = Counter(answer.code for answer in answers)
     words = ", ".join(f"{count} {code.label}" for code, count in codes.most_common())
     text = _("%(count)s messages for %(account)s between %(from)s and %(until)s: %(words)s.") % {**span, "words": words}
     if len(answers) == 1:
         return replace(answers[0], text=text)
-    return Conclusion(None, Answer.SEVERAL, text, next_step=_("Look up one of the messages for its own next step."))
+    return Conclusion(None, Answer.SEVERAL, text, next_step=_("Search for one of the messages to see its next step."))
 
 
 def _deliveries(account_id: str, at: datetime) -> list[DeliveryResult]:

@@ -33,7 +33,7 @@ def read(export: Export, limit: int, seconds: float) -> Piece:
     lost the permission, and what `log_query.read` raises."""
     user = export.created_by
     if not (user.is_active and user.has_perm(PERMISSION)):
-        raise PermissionDenied(_("%(user)s may no longer export the log.") % {"user": user})
+        raise PermissionDenied(_("%(user)s no longer has permission to export the log.") % {"user": user})
     piece = _read(export, limit, seconds)
     _look_up_pushes(piece.rows)
     return piece
@@ -72,8 +72,8 @@ def head(language: str) -> list[str]:
         return [
             _("number"), _("created"), _("account"), _("kind"), _("push type"), _("push type's name"), _("app"),
             _("platform"), _("environment"), _("token"), _("status"), _("status in words"), _("reason"),
-            _("reason in words"), _("provider's code"), _("provider's message"), _("provider's push id"),
-            _("attempts"), _("last sent"), _("finished"), _("push"), _("message id"), _("conversation"), _("title"),
+            _("reason in words"), _("provider's code"), _("provider's message"), _("provider's push ID"),
+            _("attempts"), _("last sent"), _("finished"), _("push"), _("message ID"), _("conversation"), _("title"),
             _("may have arrived"),
         ]  # fmt: skip
 

@@ -31,14 +31,14 @@ FRUITLESS = (RecordStatus.EXPIRED, RecordStatus.FAILED, RecordStatus.CANCELLED)
 class Obstacle(TextChoices):
     """Why a delivery is not resent."""
 
-    ACCEPTED = "accepted", _("the provider has accepted it already")
-    LIVE = "live", _("it is still on its way")
-    REFUSED = "refused", _("it was not sent on purpose, for the reason that its row gives")
-    CANCELLED = "cancelled", _("it was cancelled or taken back")
-    SENT_AGAIN = "sent_again", _("it has been sent again already: go on from that push's delivery")
-    NO_RECORD = "no_record", _("its message is no longer kept")
-    DEVICE_GONE = "device_gone", _("the device is deactivated, or no longer this account's")
-    UNKNOWN = "unknown", _("it may have arrived: tick that it may arrive twice")
+    ACCEPTED = "accepted", _("already accepted by the provider")
+    LIVE = "live", _("still in progress")
+    REFUSED = "refused", _("skipped on purpose; the delivery shows the reason")
+    CANCELLED = "cancelled", _("cancelled or withdrawn")
+    SENT_AGAIN = "sent_again", _("already sent again: continue from the delivery of that push")
+    NO_RECORD = "no_record", _("the message is no longer kept")
+    DEVICE_GONE = "device_gone", _("the device is deactivated or belongs to another account")
+    UNKNOWN = "unknown", _("may have arrived: accept duplicates to send it")
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,13 +72,13 @@ def _of_account(text: str) -> Found | None:
 
 
 def _of_token(text: str) -> Found | None:
-    return _present(DeliveryResult, has_token(text), _("one device token"))
+    return _present(DeliveryResult, has_token(text), _("a device token"))
 
 
 def _of_token_prefix(text: str) -> Found | None:
     if len(text) < MIN_TOKEN_PREFIX:
         return None
-    phrase = _("device tokens that begin with %(prefix)s…") % {"prefix": text[:12]}
+    phrase = _("device tokens starting with %(prefix)s…") % {"prefix": text[:12]}
     return _present(DeliveryResult, token_begins(text), phrase)
 
 
@@ -120,7 +120,7 @@ def _of_records(condition: Q, phrase: str) -> Found | None:
     if len(ids) == 1:
         return Found(Q(record_id=ids[0]), phrase)
     if len(ids) > MAX_RECORDS:
-        phrase = _("%(what)s (its newest %(n)s pushes)") % {"what": phrase, "n": MAX_RECORDS}
+        phrase = _("%(what)s (newest %(n)s pushes)") % {"what": phrase, "n": MAX_RECORDS}
     # By their keys, read off the pushes' index: asked for the newest of several pushes' rows, MariaDB prefers to
     # read the whole log backwards.
     rows = DeliveryResult.objects.filter(record_id__in=ids[:MAX_RECORDS]).order_by("-record_id")

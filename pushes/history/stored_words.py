@@ -22,12 +22,15 @@ _BROADCASTS: _Sentences = (
     (r"paused", _("paused")),
     (r"resumed", _("resumed")),
     (r"cancelled", _("cancelled")),
-    (r"nobody was in the audience when it started", _("The audience was empty when it started: nobody received it.")),
-    (r"expires_at=.*: it would expire before it is sent", _("It would expire before it is sent.")),
-    (r"tag=.*: without a tag it would go to every device of the app", _("It has no tag to be addressed to.")),
+    (
+        r"nobody was in the audience when it started",
+        _("The audience was empty at the start: no one received the broadcast."),
+    ),
+    (r"expires_at=.*: it would expire before it is sent", _("The broadcast would expire before it is sent.")),
+    (r"tag=.*: without a tag it would go to every device of the app", _("The broadcast has no tag.")),
     (
         r"(?:audience_kind=.*: )?the devices are in another database, and (?P<setting>\w+) is not set: .*",
-        _("The devices are in another database, and %(setting)s is not set: it cannot list every device of the app."),
+        _("The devices are in another database, and %(setting)s is not set: the devices of the app cannot be listed."),
     ),
     (
         r"(?P<setting>\w+): the query returns no column '?(?P<column>\w+)'?.*",
@@ -35,7 +38,7 @@ _BROADCASTS: _Sentences = (
     ),
     (
         r"(?P<setting>\w+): row_id (?P<row>.+) comes after (?P<before>\d+): .*",
-        _("%(setting)s: row_id %(row)s comes after %(before)s; it must rise from row to row."),
+        _("%(setting)s: row_id %(row)s comes after %(before)s; row_id must increase from row to row."),
     ),
     (
         r"(?P<setting>DIRECTORY_\w+): (?P<error>.+)",
@@ -51,8 +54,8 @@ _DEVICES: _Sentences = (
 )
 _KEYS: _Sentences = ((r"refused by the provider", _("refused by the provider")),)
 _EXPORTS: _Sentences = (
-    (r"PermissionDenied: .*", _("Whoever asked for it may no longer export the log.")),
-    (r"(?P<kind>\w+(?:Error|Exception)): (?P<text>.*)", _("It could not be written (%(kind)s: %(text)s).")),
+    (r"PermissionDenied: .*", _("The requester no longer has permission to export the log.")),
+    (r"(?P<kind>\w+(?:Error|Exception)): (?P<text>.*)", _("The file could not be written (%(kind)s: %(text)s).")),
 )
 _PUSHES: _Sentences = (
     # Reason.WITHDRAWN, which is not a sentence.
@@ -122,7 +125,7 @@ _LETTERS: _Sentences = (
     (r"(?P<value>.+) is (?:no|not an) array", _("%(value)s is not an array")),
     (
         r"(?P<value>.+) names push #(?P<number>\d+) already, which differs in (?P<fields>.+)",
-        _("%(value)s names push #%(number)s already, which differs in %(fields)s"),
+        _("%(value)s already belongs to push #%(number)s, which differs in %(fields)s"),
     ),
     (
         r"(?P<value>.+) is (?:no|not a valid) account id; an account id has 1 to (?P<most>\d+) characters",
@@ -130,16 +133,16 @@ _LETTERS: _Sentences = (
     ),
     (
         r"(?P<value>.+) is (?:no|not a valid) account id; (?P<sign>.+) (?:cannot be seen in it|is invisible): .+",
-        _("%(value)s is not a valid account ID: %(sign)s is in it and does not show"),
+        _("%(value)s is not a valid account ID: it contains the invisible character %(sign)s"),
     ),
     (
         r"(?P<value>.+) is (?:no|not a valid) account id; (?P<sign>.+) is not the digit or letter that it looks like",
-        _("%(value)s is not a valid account ID: %(sign)s is not the digit or letter that it looks like"),
+        _("%(value)s is not a valid account ID: %(sign)s only looks like a digit or letter"),
     ),
     (
         r"(?P<value>.+) is (?:no|not a valid) account id; an account id "
         r"(?:neither begins nor ends|must not begin or end) with a slash",
-        _("%(value)s is not a valid account ID: one neither begins nor ends with a slash"),
+        _("%(value)s is not a valid account ID: it must not begin or end with a slash"),
     ),
     (
         r"(?P<value>.+) is not a duration; write (?P<example>.+)",

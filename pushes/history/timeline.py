@@ -93,7 +93,7 @@ def _received(record: PushRecord) -> Iterator[Step]:
     if record.source == RESEND_SOURCE:
         yield from _second_try(record)
     if (record.created_at - record.occurred_at).total_seconds() >= 1:
-        yield Step(record.occurred_at, Event.OCCURRED, _("The message was made at its source."))
+        yield Step(record.occurred_at, Event.OCCURRED, _("The message was created at its source."))
     names = {
         "source": record.source,
         "id": record.pk,
@@ -109,9 +109,9 @@ def _received(record: PushRecord) -> Iterator[Step]:
     )
     yield Step(record.created_at, Event.RECEIVED, text % names)
     if record.distributed_at:
-        yield Step(record.distributed_at, Event.DISTRIBUTED, _("Recipients, devices and app keys were looked up."))
+        yield Step(record.distributed_at, Event.DISTRIBUTED, _("Recipients, devices and app keys were determined."))
     if record.withdrawn_at:
-        text = _("Withdrawn by %(by)s: what had not left is not sent.") % {"by": record.withdrawn_by}
+        text = _("Withdrawn by %(by)s: unsent deliveries are not sent.") % {"by": record.withdrawn_by}
         yield Step(record.withdrawn_at, Event.WITHDRAWN, text, Reason.WITHDRAWN.value)
 
 
@@ -121,7 +121,7 @@ def _second_try(record: PushRecord) -> Iterator[Step]:
         return
     first = DeliveryResult.objects.filter(pk=one.delivery_id).values_list("record_id", flat=True).first()
     names = {"by": one.by, "delivery": one.delivery_id, "push": f"#{first}" if first else _("(removed)")}
-    text = _("A second try, asked for by %(by)s, of delivery #%(delivery)s of push %(push)s.")
+    text = _("Sent again by %(by)s from delivery #%(delivery)s of push %(push)s.")
     yield Step(one.created_at, Event.SECOND_TRY, text % names)
 
 
@@ -139,13 +139,13 @@ def _never_received(found: Timeline) -> None:
 
 
 def _unknown() -> Conclusion:
-    text = _("No push with this id was ever received.")
-    next_step = _("Ask its producer whether it was sent, and under which id.")
+    text = _("No push with this ID was ever received.")
+    next_step = _("Ask the producer whether it was sent, and under which ID.")
     return Conclusion(None, Answer.NEVER_RECEIVED, text, next_step=next_step)
 
 
 def _became_letter(letter: DeadLetter) -> Conclusion:
-    text = _("It came, but could not be used: %(reason)s, %(detail)s (dead letter #%(id)s, %(state)s).") % {
+    text = _("Received, but could not be used: %(reason)s, %(detail)s (dead letter #%(id)s, %(state)s).") % {
         "reason": letter.reason,
         "detail": stored_words.words(letter.detail, "letter"),
         "id": letter.pk,
@@ -158,7 +158,7 @@ def _became_letter(letter: DeadLetter) -> Conclusion:
 def _conflicting(found: Timeline, records: list[PushRecord]) -> list[Conclusion]:
     """Return conflicting pushes for this account under the id of these records, which were not sent."""
     ids = {record.message_id for record in records if record.source == INTAKE_SOURCE} - {""}
-    text = _("Another push came under this id and was not sent: %(detail)s (dead letter #%(id)s, %(state)s).")
+    text = _("Another push with this ID was received and not sent: %(detail)s (dead letter #%(id)s, %(state)s).")
     return [
         Conclusion(
             letter.created_at,
@@ -177,7 +177,9 @@ def _raw_list_now() -> Iterator[Step]:
     except RedisError:
         return
     if waiting or taken:
-        text = _("%(count)s messages still wait in %(list)s, so it may be among them: is the intake running?")
+        text = _(
+            "%(count)s messages still wait in %(list)s and it may be among them. Check that the intake is running."
+        )
         yield Step(None, Event.RAW_LIST, text % {"count": waiting, "list": lanes.RAW_LIST})
 
 
@@ -188,7 +190,7 @@ def account_now(account_id: str) -> list[Step]:
     except DirectoryError:
         return []
     if facts is None:
-        return [Step(clocks.now(), Event.ACCOUNT_NOW, _("The account is unknown now."))]
+        return [Step(clocks.now(), Event.ACCOUNT_NOW, _("The account is currently unknown."))]
     text = _("The account now: %(login)s, %(pushes)s, %(online)s.") % {
         "login": _("logged in") if facts.is_logged_in else _("logged out"),
         "pushes": _("accepts pushes") if facts.accepts_pushes else _("do not disturb"),

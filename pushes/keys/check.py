@@ -60,7 +60,7 @@ def _asked(wanted: Sequence[Callable[[], Credentials]]) -> list[Outcome]:
 @contextmanager
 def _place() -> Iterator[None]:
     if not _places.acquire(blocking=False):
-        raise BusyError(_("Two checks are under way, try again in a moment."))
+        raise BusyError(_("Two checks are already running. Try again in a moment."))
     try:
         yield
     finally:
@@ -122,9 +122,9 @@ def explain(outcome: Outcome) -> str:
 
 def _meaning(outcome: Outcome) -> str:
     if is_good(outcome):
-        return _("accepted: the access id and the secret are right")
+        return _("the provider accepted this access ID and secret")
     if outcome.reason is Reason.ENDPOINT_REFUSED:
-        return _("not asked: the endpoint is not allowed")
+        return _("not checked: the endpoint is not allowed")
     if outcome.blame is Blame.CLOCK:
         return _("refused: this machine's clock differs too much from the provider's")
     if outcome.blame is Blame.CERTIFICATE:
@@ -134,7 +134,7 @@ def _meaning(outcome: Outcome) -> str:
     if outcome.blame is Blame.ENDPOINT:
         return _("no provider at this address: check the endpoint URL")
     if outcome.reason is Reason.BAD_CREDENTIALS:
-        return _("refused: check the access id, the secret and the endpoint URL")
+        return _("refused: check the access ID, the secret and the endpoint URL")
     if outcome.reason is Reason.UNREACHABLE:
         return _("no connection to the provider: check the endpoint URL and the network")
     if outcome.reason is Reason.PROVIDER_ERROR:
@@ -142,5 +142,5 @@ def _meaning(outcome: Outcome) -> str:
     if outcome.verdict is Verdict.UNKNOWN:
         return _("no usable answer: check that the endpoint URL speaks this provider's protocol")
     if outcome.verdict is Verdict.RETRY:
-        return _("the provider could not answer just now: try again later")
+        return _("the provider could not answer: try again later")
     return _("refused for another reason")

@@ -132,7 +132,7 @@ def _line(scope: Scope, key: AppKey | None, listed: int | None, keys: Mapping[Sc
 
 def _same_id_elsewhere(scope: Scope, listed: int | None, keys: Mapping[Scope, AppKey]) -> str:
     others = [other for other, key in keys.items() if other != scope and key.access_id == listed]
-    return _("Here it is the access id of %(scope)s.") % {"scope": shown(others[0])} if others else ""
+    return _("Here, this is the access ID of %(scope)s.") % {"scope": shown(others[0])} if others else ""
 
 
 def _is_heading(content: str) -> bool:
@@ -149,13 +149,13 @@ def _read_line(content: str) -> tuple[Scope, int]:
     if ini:
         prefix, value = ini.groups()
         if prefix not in SCOPES:
-            raise ValueError(_("%(name)s is no name of an app key") % {"name": repr(f"{prefix}_appid")})
+            raise ValueError(_("%(name)s is not a valid app key name") % {"name": repr(f"{prefix}_appid")})
         return SCOPES[prefix], _access_id(value)
     words = _words(content)
     numbers = [word for word in words if word.isdigit()]
     if len(numbers) != 1:
         raise ValueError(
-            _("one access id is needed, as in “higo android production 2100047733”: %(text)s")
+            _("exactly one access ID is needed, as in “higo android production 2100047733”: %(text)s")
             % {"text": repr(_LONG_WORD.sub("…", content)[:60])}
         )
     names = [word.lower() for word in words if word != numbers[0]]
@@ -174,7 +174,9 @@ def _scope(names: list[str]) -> Scope:
         elif platform is None:
             platform = _platform(name)
         else:
-            raise ValueError(_("%(word)s is one word too many") % {"word": repr(_LONG_WORD.sub("…", name)[:40])})
+            raise ValueError(
+                _("%(word)s is not expected here: remove it") % {"word": repr(_LONG_WORD.sub("…", name)[:40])}
+            )
     if app is None or platform is None:
         raise ValueError(_("the app (higo, higirl) and the platform (android, ios) must both be named"))
     return app, platform, environment or Environment.PRODUCTION
@@ -185,11 +187,11 @@ def _platform(name: str) -> Platform:
         return platform_of(name)
     except ValueError:
         word = repr(_LONG_WORD.sub("…", name)[:40])
-        raise ValueError(_("%(word)s is no app, platform or environment") % {"word": word}) from None
+        raise ValueError(_("%(word)s is not a valid app, platform or environment") % {"word": word}) from None
 
 
 def _access_id(value: str) -> int:
     if not _ACCESS_ID.fullmatch(value):
         word = repr(_LONG_WORD.sub("…", value)[:40])
-        raise ValueError(_("%(word)s is no access id: a number of 4 to 18 digits is needed") % {"word": word})
+        raise ValueError(_("%(word)s is not a valid access ID: enter a number of 4 to 18 digits") % {"word": word})
     return int(value)

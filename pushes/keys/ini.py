@@ -73,7 +73,9 @@ def preview(text: str, *, endpoint_url: str | None = None, provider: ProviderKin
             entry = Entry(_shown(prefix), int(appid.value), NEW, "", prefix, skey.value)
             entries.append(_compared(entry, endpoint_url, provider))
     if not entries and not problems:
-        problems.append(Entry("", None, ERROR, _("the file holds no app key: android_higo_appid = … is looked for")))
+        problems.append(
+            Entry("", None, ERROR, _("the file contains no app key: lines like android_higo_appid = … are needed"))
+        )
     return entries + problems
 
 
@@ -119,7 +121,7 @@ def _read(text: str) -> tuple[dict[str, _Half], list[Entry]]:
                     "",
                     None,
                     ERROR,
-                    _("line %(line)s: %(name)s is no name of an app key") % {"line": number, "name": name},
+                    _("line %(line)s: %(name)s is not a valid app key name") % {"line": number, "name": name},
                 )
             )
         elif name in halves:
@@ -128,7 +130,7 @@ def _read(text: str) -> tuple[dict[str, _Half], list[Entry]]:
                     "",
                     None,
                     ERROR,
-                    _("line %(line)s: %(name)s stands on line %(first)s already")
+                    _("line %(line)s: %(name)s is already on line %(first)s")
                     % {"line": number, "name": name, "first": halves[name].line},
                 )
             )
@@ -146,7 +148,7 @@ def _problem(prefix: str, appid: _Half | None, skey: _Half | None) -> str:
         return _("%(missing)s is missing (line %(line)s has %(has)s)") % words
     if not _ACCESS_ID.fullmatch(appid.value):
         words = {"line": appid.line, "name": f"{prefix}_appid"}
-        return _("line %(line)s: %(name)s must be a number such as the console shows as access id") % words
+        return _("line %(line)s: %(name)s must be a number: the access ID in the provider's console") % words
     if not _SECRET.fullmatch(skey.value):
         words = {"line": skey.line, "name": f"{prefix}_skey", "have": len(skey.value)}
         if len(skey.value) == SECRET_LENGTH:
@@ -184,7 +186,7 @@ def _compared(entry: Entry, endpoint_url: str | None, provider: ProviderKind | N
     if key is None:
         return entry
     changes = [
-        _("access id") if key.access_id != entry.access_id else "",
+        _("access ID") if key.access_id != entry.access_id else "",
         _secret_change(key, entry.secret),
         _("endpoint") if endpoint_url is not None and key.endpoint_url != endpoint_url else "",
         _("provider") if provider is not None and key.provider != provider else "",

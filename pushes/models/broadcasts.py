@@ -18,15 +18,17 @@ class Broadcast(models.Model):
     """One message from an operator to many devices."""
 
     class AudienceKind(models.TextChoices):
-        APP = "app", _("every active device of the app")
-        TAG = "tag", _("every active device with a tag")
+        APP = "app", _("all active devices of the app")
+        TAG = "tag", _("all active devices with a tag")
         ACCOUNTS = "accounts", _("a list of accounts")
 
     title = models.CharField(_("title"), max_length=64)
     text = models.TextField(_("text"))
-    data = models.JSONField(_("data for the client app"), default=dict, blank=True)
+    data = models.JSONField(_("payload (JSON)"), default=dict, blank=True)
     app = models.CharField(_("app"), max_length=8, choices=[*App.choices, (BOTH_APPS, _("both apps"))])
-    platform = models.CharField(_("platform"), max_length=8, choices=Platform, blank=True, help_text=_("Empty: both."))
+    platform = models.CharField(
+        _("platform"), max_length=8, choices=Platform, blank=True, help_text=_("Blank: all platforms.")
+    )
     audience_kind = models.CharField(_("audience"), max_length=8, choices=AudienceKind, default=AudienceKind.APP)
     tag = models.CharField(_("tag"), max_length=32, blank=True)
     accounts = models.JSONField(_("accounts"), default=list, blank=True)
@@ -36,15 +38,15 @@ class Broadcast(models.Model):
     status = models.CharField(
         _("status"), max_length=10, choices=BroadcastStatus, default=BroadcastStatus.DRAFT, editable=False
     )
-    status_reason = models.CharField(_("because"), max_length=200, blank=True, editable=False)
-    scheduled_at = models.DateTimeField(_("not before"), null=True, blank=True)
+    status_reason = models.CharField(_("reason"), max_length=200, blank=True, editable=False)
+    scheduled_at = models.DateTimeField(_("send at"), null=True, blank=True)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     window_policy = models.CharField(
         _("outside the delivery window"),
         max_length=8,
         choices=WindowPolicy,
         blank=True,
-        help_text=_("Empty: the push type's rule."),
+        help_text=_("Blank: as set for the push type."),
     )
     canary_percent = models.PositiveSmallIntegerField(
         _("canary (%)"), null=True, blank=True, validators=[MaxValueValidator(MAX_CANARY_PERCENT)]

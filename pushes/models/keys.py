@@ -26,7 +26,7 @@ class AppKey(models.Model):
     platform = models.CharField(_("platform"), max_length=8, choices=Platform)
     environment = models.CharField(_("environment"), max_length=12, choices=Environment, default=Environment.PRODUCTION)
     provider = models.CharField(_("provider"), max_length=12, choices=ProviderKind, default=DEFAULT_PROVIDER)
-    access_id = models.PositiveBigIntegerField(_("access id"))
+    access_id = models.PositiveBigIntegerField(_("access ID"))
     secret_encrypted = models.TextField(_("secret (encrypted)"), editable=False)
     # A refusal concerns only the credentials of the call: another revision means other credentials.
     revision = models.CharField(max_length=16, editable=False, default=new_revision)
@@ -38,12 +38,12 @@ class AppKey(models.Model):
     fell_back_reason = models.CharField(
         _("went back to the old secret because"), max_length=200, editable=False, blank=True, default=""
     )
-    endpoint_url = models.URLField(_("endpoint URL"), blank=True, help_text=_("Empty: the provider's own address."))
+    endpoint_url = models.URLField(_("endpoint URL"), blank=True, help_text=_("Blank: the provider's default address."))
     is_enabled = models.BooleanField(_("enabled"), default=True)
     rate_per_second = models.PositiveIntegerField(
-        _("calls per second"), null=True, blank=True, help_text=_("Shared by all workers. Empty: no limit.")
+        _("calls per second"), null=True, blank=True, help_text=_("Shared by all workers. Blank: no limit.")
     )
-    paused_reason = models.CharField(_("paused because"), max_length=200, blank=True)
+    paused_reason = models.CharField(_("pause reason"), max_length=200, blank=True)
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True)
     # Besides the reason, if the platform has a translated sentence for it.
     paused_code = models.CharField(

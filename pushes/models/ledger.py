@@ -21,7 +21,7 @@ class PushRecord(models.Model):
     app = models.CharField(_("app"), max_length=8, choices=App)
     platform = models.CharField(_("platform"), max_length=8, choices=Platform, blank=True)
     source = models.CharField(_("source"), max_length=16)
-    message_id = models.CharField(_("message id"), max_length=128, blank=True)
+    message_id = models.CharField(_("message ID"), max_length=128, blank=True)
     accounts = JsonField(_("accounts"), default=list)
     broadcast = models.ForeignKey(
         Broadcast, models.SET_NULL, null=True, blank=True, related_name="records", verbose_name=_("broadcast")
@@ -113,7 +113,7 @@ class DeliveryResult(models.Model):
     may_have_arrived = models.BooleanField(_("may have arrived"), default=False, db_default=False)
     provider_code = models.IntegerField(_("provider's code"), null=True)
     provider_text = models.CharField(_("provider's message"), max_length=200, blank=True, default="", db_default="")
-    provider_push_id = models.CharField(_("provider's push id"), max_length=32, blank=True, default="", db_default="")
+    provider_push_id = models.CharField(_("provider's push ID"), max_length=32, blank=True, default="", db_default="")
     created_at = models.DateTimeField(_("created at"))
     sent_at = models.DateTimeField(_("last sent at"), null=True)
     finished_at = models.DateTimeField(_("finished at"), null=True)
@@ -154,7 +154,7 @@ class MultiPush(models.Model):
     app_key = models.ForeignKey(AppKey, models.CASCADE, related_name="+")
     # With another count of coalesced messages it is another message to the provider.
     stands_for = models.PositiveIntegerField(default=1)
-    push_id = models.CharField(_("provider's push id"), max_length=32)
+    push_id = models.CharField(_("provider's push ID"), max_length=32)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

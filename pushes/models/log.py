@@ -41,13 +41,13 @@ class Export(models.Model):
     """
 
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("asked for by")
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("requested by")
     )
     # The list's URL, with its filters and its search; and the newest row at that time.
     query = models.TextField(_("filters"), blank=True)
     understood = models.CharField(_("search"), max_length=300, blank=True)
     language = models.CharField(max_length=10, default="en")
-    shows_tokens = models.BooleanField(_("whole tokens"), default=False)
+    shows_tokens = models.BooleanField(_("full tokens"), default=False)
     status = models.CharField(_("status"), max_length=10, choices=ExportStatus, default=ExportStatus.WAITING)
     detail = models.CharField(_("detail"), max_length=300, blank=True)
     newest_id = models.BigIntegerField(default=0)
@@ -59,7 +59,7 @@ class Export(models.Model):
     is_cut = models.BooleanField(_("stopped at the limit"), default=False)
     holder = models.CharField(max_length=16, blank=True, default="")
     lease_until = models.DateTimeField(null=True)
-    created_at = models.DateTimeField(_("asked for at"), default=timezone.now)
+    created_at = models.DateTimeField(_("requested at"), default=timezone.now)
     finished_at = models.DateTimeField(_("finished at"), null=True)
 
     class Meta:

@@ -12,7 +12,7 @@ from pushes.names import App, DeviceEventKind, Environment, Platform, Reason
 class Account(models.Model):
     """A user of either app, with what pushing needs to know."""
 
-    account_id = models.CharField(_("account id"), max_length=64, primary_key=True)
+    account_id = models.CharField(_("account ID"), max_length=64, primary_key=True)
     login_status = models.PositiveSmallIntegerField(
         _("login status"), default=1, choices=[(1, _("logged in")), (0, _("logged out"))]
     )
@@ -41,7 +41,7 @@ class Device(models.Model):
     environment = models.CharField(_("environment"), max_length=12, choices=Environment, default=Environment.PRODUCTION)
     token = models.CharField(_("token"), max_length=128)
     is_active = models.BooleanField(_("active"), default=True)
-    deactivated_reason = models.CharField(_("deactivated because"), max_length=24, blank=True, choices=Reason)
+    deactivated_reason = models.CharField(_("deactivation reason"), max_length=24, blank=True, choices=Reason)
     deactivated_at = models.DateTimeField(_("deactivated at"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     seen_at = models.DateTimeField(_("last registered at"), default=timezone.now)

@@ -16,7 +16,7 @@ class PushTypePolicy(models.Model):
     ttl_seconds = models.PositiveIntegerField(
         _("time to live (s)"),
         default=86_400,
-        help_text=_("Nothing is sent later than this after it was submitted."),
+        help_text=_("A push is not sent later than this after it was submitted."),
     )
     is_enabled = models.BooleanField(_("enabled"), default=True)
     # For a disabled type: when, by whom and why, for operators who find its pushes skipped.
@@ -25,7 +25,7 @@ class PushTypePolicy(models.Model):
     disabled_reason = models.CharField(max_length=200, blank=True, default="", editable=False)
     requires_login = models.BooleanField(_("only if logged in"), default=True)
     respects_do_not_disturb = models.BooleanField(_("respects do-not-disturb"), default=False)
-    skips_online = models.BooleanField(_("skips who is online"), default=False)
+    skips_online = models.BooleanField(_("skips online accounts"), default=False)
     window_policy = models.CharField(
         _("outside the window"), max_length=8, choices=WindowPolicy, default=WindowPolicy.HOLD
     )
@@ -33,7 +33,7 @@ class PushTypePolicy(models.Model):
         _("delivery window"),
         max_length=11,
         blank=True,
-        help_text=_("As 08:00-23:00. Empty: the DELIVERY_WINDOW setting."),
+        help_text=_("For example 08:00-23:00. Blank: the DELIVERY_WINDOW setting."),
     )
     unknown_policy = models.CharField(
         _("when the outcome is unknown"), max_length=8, choices=UnknownPolicy, default=UnknownPolicy.KEEP

@@ -118,7 +118,7 @@ class Provider(ABC):
         the secret."""
         if secret.isascii() and secret.isprintable() and " " not in secret:
             return ""
-        return _("The secret holds blanks or characters that no provider uses. Copy it again.")
+        return _("The secret contains spaces or characters that no provider uses. Copy it again.")
 
     @classmethod
     def platform_of(cls, access_id: int) -> Platform | None:
@@ -133,5 +133,5 @@ class Provider(ABC):
         if found in (None, platform):
             return ""
         if found is Platform.IOS:
-            return _("%(access_id)s is the access id of an iOS app, but this key is for %(platform)s.") % words
-        return _("%(access_id)s is the access id of an Android app, but this key is for %(platform)s.") % words
+            return _("%(access_id)s is the access ID of an iOS app, but this key is for %(platform)s.") % words
+        return _("%(access_id)s is the access ID of an Android app, but this key is for %(platform)s.") % words

@@ -96,9 +96,7 @@ def place_of(url: str) -> Place:
     scheme = found["scheme"].lower()
     port = int(found["port"] or _PORTS[scheme])
     if not 0 < port <= _MAX_PORT:
-        raise HostRefusedError(
-            _("The port of an endpoint URL lies between 1 and 65535, not %(port)s.") % {"port": port}
-        )
+        raise HostRefusedError(_("%(port)s is not a valid port. Enter one between 1 and 65535.") % {"port": port})
     return Place(scheme, _name(found["host"]), port)
 
 
@@ -126,7 +124,7 @@ def _guard(url: str, chosen: tuple[Place, ...]) -> Guard:
     if any(one.host == place.host for one in (*own, *chosen)):
         words = {"scheme": place.scheme, "host": place.host, "port": place.port}
         raise HostRefusedError(
-            _("%(host)s may not be called by %(scheme)s at port %(port)s: PROVIDER_HOSTS does not allow it.") % words
+            _("Calls to %(host)s by %(scheme)s at port %(port)s are not allowed by PROVIDER_HOSTS.") % words
         )
     raise HostRefusedError(
         _("%(host)s is not a provider's own host, and PROVIDER_HOSTS does not name it.") % {"host": place.host}
@@ -191,8 +189,8 @@ def _hidden(address: Address) -> list[Address]:
 
 def _not_plain(url: str) -> str:
     if "@" in url.partition("://")[2].partition("/")[0]:
-        return _("An endpoint URL holds no user name and no password.")
+        return _("An endpoint URL must not contain a user name or a password. Remove them.")
     shown = "".join(letter if letter.isprintable() else "�" for letter in url[:80])
     return _(
-        "%(url)s is not a usable endpoint URL: write http:// or https://, a host, and perhaps a port and a path."
+        "%(url)s is not a valid endpoint URL. Enter http:// or https://, a host, and optionally a port and a path."
     ) % {"url": repr(shown)}

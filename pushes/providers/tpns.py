@@ -107,7 +107,9 @@ class Tpns(Provider):
     def doubt(self, access_id: int, platform: Platform) -> str:
         if self.platform_of(access_id) is None:
             words = {"access_id": access_id}
-            return _("%(access_id)s is no access id of TPNS: those have ten digits and begin with 15 or 16.") % words
+            return (
+                _("%(access_id)s is not a valid TPNS access ID: those have ten digits and begin with 15 or 16.") % words
+            )
         return super().doubt(access_id, platform)
 
     def _request(self, credentials: Credentials, path: str, body: str, now: int) -> HttpRequest:

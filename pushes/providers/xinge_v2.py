@@ -187,7 +187,7 @@ class XingeV2(XingeProtocol):
         """TPNS is the successor: whoever moves there may have its access id already."""
         if Tpns.platform_of(access_id):
             words = {"access_id": access_id}
-            return _("%(access_id)s looks like an access id of TPNS, but the provider is Xinge.") % words
+            return _("%(access_id)s looks like a TPNS access ID, but the provider is Xinge.") % words
         return super().doubt(access_id, platform)
 
 

@@ -90,7 +90,7 @@ class Row:
 def decode(raw: bytes) -> str:
     """Decode a file's text. Raises SheetError."""
     if raw.startswith(WORKBOOKS):
-        raise SheetError(_("the file is an Excel workbook: save it as CSV (UTF-8), and upload that"))
+        raise SheetError(_("the file is an Excel workbook: save it as CSV (UTF-8) and upload that file"))
     begins = raw[:LOOKED_AT]
     if raw.startswith(UTF_16) or begins.count(0) > len(begins) // 8:
         return _decoded_utf_16(raw)
@@ -111,7 +111,7 @@ def _decoded_utf_16(raw: bytes) -> str:
     try:
         return raw.decode(encoding).lstrip("\ufeff")
     except UnicodeDecodeError:
-        raise SheetError(_("the file is cut off: save it as CSV (UTF-8)")) from None
+        raise SheetError(_("the file is truncated: save it again as CSV (UTF-8)")) from None
 
 
 def rows(text: str) -> list[Row]:
@@ -128,7 +128,7 @@ def rows(text: str) -> list[Row]:
                 found.append(Row(reader.line_num, stripped))
     except csv.Error as error:
         raise SheetError(
-            _("line %(number)s: the file is no CSV: %(error)s") % {"number": reader.line_num, "error": error}
+            _("line %(number)s: the file is not valid CSV: %(error)s") % {"number": reader.line_num, "error": error}
         ) from None
     return found
 
@@ -178,17 +178,17 @@ def _advice() -> dict[str, str]:
     return {
         "rounded": _("Excel has rounded this number; format the column as text, enter it again and save"),
         "decimals": _("Excel has added decimals; format the column as text and save again"),
-        "apostrophe": _("Excel's apostrophe stands in front of it; delete it and save again"),
+        "apostrophe": _("starts with Excel's apostrophe; delete it and save again"),
         "thousands": _("Excel has added thousands separators; format the column as text and save again"),
         "date": _("Excel has taken this for a date; format the column as text, enter it again and save"),
         "formula": _("this is an Excel formula; paste the column as values and save again"),
-        "error": _("this is an error of Excel's; correct the cell and save again"),
-        "nothing": _("this stands for an empty cell; delete the row"),
+        "error": _("this is an Excel error value; correct the cell and save again"),
+        "nothing": _("this means an empty cell; delete the row"),
     }
 
 
 def total_advice() -> str:
-    return _("this is a totals row of Excel's; delete it and save again")
+    return _("this is a totals row from Excel; delete it and save again")
 
 
 def numbered(table: Sequence[Row]) -> bool:

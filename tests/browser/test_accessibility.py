@@ -225,7 +225,7 @@ def violations(page: Page) -> list[str]:
 @pytest.mark.parametrize("look", LOOKS)
 def test_refusals_are_accessible_and_fit(look: str, new_page: Callable[..., Page], sign_in: SignIn) -> None:
     page = sign_in(roles.VIEWER, **LOOKS[look] | {"locale": "en"})
-    for address, words in (("pushes/appkey/add/", "You may not open"), ("no/such/page/", "There is no such page")):
+    for address, words in (("pushes/appkey/add/", "You do not have access"), ("no/such/page/", "Page not found")):
         page.goto(f"/admin/{address}")
         expect(page.get_by_role("heading")).to_contain_text(words)
         assert violations(page) == []

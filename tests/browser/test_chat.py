@@ -31,7 +31,7 @@ def test_a_stalled_scanner_is_found_from_the_overview(sign_in: SignIn) -> None:
         heartbeat_at=timezone.now() - timedelta(minutes=10), created_at=timezone.now() - timedelta(days=1)
     )
     page = sign_in(roles.VIEWER)
-    overview_alert(page, "no sign of life").get_by_role("link", name="What to do").click()
+    overview_alert(page, "no heartbeat").get_by_role("link", name="What to do").click()
     expect(page.locator(".console-warning").filter(has_text="push.sh status")).to_be_visible()
 
 
@@ -48,12 +48,12 @@ def test_a_scanner_is_turned_back_after_a_rehearsal(sign_in: SignIn, mongo_db: A
         page.goto("/admin/chatscan/scannerposition/group/rewind/")
     else:
         page.get_by_role("link", name="Rewind").click()
-    page.get_by_role("button", name="Rehearse").click()
+    page.get_by_role("button", name="Preview").click()
     expect(page.get_by_text("小王: 在吗 3")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert not Rewind.objects.exists()
-    page.get_by_role("button", name="Go back for real").click()
-    expect(page.get_by_text("The scanner reads again from")).to_be_visible()
+    page.get_by_role("button", name="Rewind the scanner").click()
+    expect(page.get_by_text("Rewound: the scanner reads again from")).to_be_visible()
     assert Rewind.objects.get().by is not None
 
 

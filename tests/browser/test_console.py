@@ -34,9 +34,9 @@ def test_the_first_login_on_an_empty_system(new_page: Callable[..., Page]) -> No
     log_in(page, user, "wrong")
     expect(page.locator(".errornote").first).to_be_visible()
     log_in(page, user)
-    expect(page.get_by_role("heading", name="Three steps")).to_be_visible()
+    expect(page.get_by_role("heading", name="Welcome: three steps")).to_be_visible()
     page.get_by_role("link", name="Add an app key").click()
-    expect(page.get_by_text("Its devices get nothing.")).to_have_count(8)
+    expect(page.get_by_text("Devices of this build receive no pushes.")).to_have_count(8)
 
 
 def test_a_key_is_added_and_verified(sign_in: SignIn, sandbox: Sandbox) -> None:
@@ -47,7 +47,7 @@ def test_a_key_is_added_and_verified(sign_in: SignIn, sandbox: Sandbox) -> None:
     page.get_by_role("link", name="Add higo iOS production").click()
     expect(page.get_by_label("Platform")).to_have_value("ios")
     page.get_by_label("Provider").select_option("sandbox")
-    page.get_by_label("Access id").fill("2200047738")
+    page.get_by_label("Access ID").fill("2200047738")
     page.get_by_label("Secret key").fill(secret)
     page.get_by_label("Endpoint URL").fill(sandbox.url)
     page.get_by_role("button", name="Save", exact=True).click()
@@ -55,7 +55,7 @@ def test_a_key_is_added_and_verified(sign_in: SignIn, sandbox: Sandbox) -> None:
     assert secret not in page.content()
     page.get_by_role("link", name="Verify now").click()
     page.get_by_role("button", name="Verify now").click()
-    expect(page.get_by_text("The provider has accepted")).to_be_visible()
+    expect(page.get_by_text("the provider accepted this access ID and secret")).to_be_visible()
     assert AppKey.objects.get().credentials().secret == secret
 
 
@@ -64,7 +64,7 @@ def test_the_old_ini_is_imported_after_a_preview(sign_in: SignIn, tmp_path: Path
     file.write_text(f"; buyers\nandroid_higo_appid = 2100047733\nandroid_higo_skey = {secret}\n")
     page = sign_in(roles.KEY_MANAGER)
     page.goto("/admin/pushes/appkey/")
-    page.get_by_role("link", name="Import the old ini").click()
+    page.get_by_role("link", name="Import from legacy .ini").click()
     page.locator("input[type=file]").set_input_files(file)
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_role("cell", name="higo android production")).to_be_visible()
@@ -100,7 +100,7 @@ def test_a_broadcast_from_composing_to_its_results(
     expect(page.locator("[data-preview=text]").first).to_have_text("全场五折")
     page.get_by_role("button", name="Save and review").click()
     page.get_by_role("button", name="Send to 5 devices now").dblclick()
-    expect(page.get_by_text("The broadcast is on its way.")).to_be_visible()
+    expect(page.get_by_text("The broadcast is being sent.")).to_be_visible()
     assert PushRecord.objects.count() == 1
     run_jobs()
     lifecycle.finish_done()
@@ -119,7 +119,7 @@ def test_a_reload_of_the_sent_page_sends_nothing_again(sign_in: SignIn) -> None:
     page.get_by_role("button", name="Send to 1 device now").click()
     expect(page.locator("#figures")).to_be_visible()
     page.go_back()
-    expect(page.get_by_text("It was launched already.")).to_be_visible()
+    expect(page.get_by_text("This broadcast was already launched.")).to_be_visible()
     page.reload()
     assert PushRecord.objects.count() == 1
 
@@ -149,7 +149,7 @@ def test_a_list_of_accounts_with_a_bad_line_is_refused_whole(sign_in: SignIn, tm
     file.write_text("account_id\n1\n" + "x" * 70 + "\n")
     page = sign_in(roles.OPERATOR)
     compose(page, "Sale", "Today")
-    expect(page.get_by_label("Account ids")).to_be_hidden()
+    expect(page.get_by_label("Account IDs")).to_be_hidden()
     page.get_by_label("Audience").select_option("accounts")
     page.locator("input[type=file]").set_input_files(file)
     page.get_by_role("button", name="Save draft").click()
@@ -194,9 +194,9 @@ def test_a_dead_letter_is_corrected_and_replayed(sign_in: SignIn) -> None:
     page.goto("/admin/pushes/deadletter/")
     page.locator("#result_list a").first.click()
     page.get_by_role("link", name="Correct and replay").click()
-    page.get_by_label("The message").fill('{"type": 5, "app": "higo", "to_id": "1", "message": "hello"}')
+    page.get_by_label("Message").fill('{"type": 5, "app": "higo", "to_id": "1", "message": "hello"}')
     page.get_by_role("button", name="Replay").click()
-    expect(page.get_by_text("on its way as a push")).to_be_visible()
+    expect(page.get_by_text("Replayed.")).to_be_visible()
     letter.refresh_from_db()
     assert letter.status == DeadLetterStatus.REPLAYED
 
@@ -234,10 +234,10 @@ def test_a_viewer_is_offered_nothing_that_changes_anything(sign_in: SignIn) -> N
     page = sign_in(roles.VIEWER)
     for address in ("/admin/pushes/appkey/", "/admin/pushes/broadcast/", f"/admin/pushes/device/{device.pk}/change/"):
         page.goto(address)
-        for name in ("Add", "Pause", "Deactivate", "Import the old ini"):
+        for name in ("Add", "Pause", "Deactivate", "Import from legacy .ini"):
             expect(page.get_by_role("link", name=name)).to_have_count(0)
     page.goto("/admin/pushes/appkey/add/")
-    expect(page.get_by_role("heading", name="You may not open this page")).to_be_visible()
+    expect(page.get_by_role("heading", name="You do not have access to this page")).to_be_visible()
 
 
 def test_the_language_is_switched(sign_in: SignIn) -> None:
@@ -255,4 +255,4 @@ def test_the_keyboard_is_enough_to_send(sign_in: SignIn) -> None:
     page.goto(f"/admin/pushes/broadcast/{Broadcast.objects.create(title='T', text='t', app='higo').pk}/send/")
     page.get_by_role("button", name="Send to 1 device now").focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("The broadcast is on its way.")).to_be_visible()
+    expect(page.get_by_text("The broadcast is being sent.")).to_be_visible()

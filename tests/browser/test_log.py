@@ -48,7 +48,7 @@ def test_a_failed_delivery_is_sent_again_and_arrives_once(
     expect(page.get_by_role("heading", name="Send 1 delivery again?").first).to_be_visible()
     assert not Resend.objects.exists()
     page.get_by_role("button", name="Send again").dblclick()
-    expect(page.get_by_text("1 delivery is sent again.")).to_be_visible()
+    expect(page.get_by_text("1 delivery was sent again.")).to_be_visible()
     expect(page.get_by_role("link", name="Send again")).to_have_count(1)
     run_jobs()
     assert [push["token"] for push in sandbox.received()] == [row.token]
@@ -71,16 +71,16 @@ def test_a_selection_is_sent_but_for_what_must_not_be(sign_in: SignIn) -> None:
     done = failed(Status.ACCEPTED)
     page = sign_in(roles.OPERATOR)
     choose(page, certain, uncertain, done)
-    expect(page.get_by_text("the provider has accepted it already")).to_be_visible()
+    expect(page.get_by_text("already accepted by the provider")).to_be_visible()
     page.get_by_role("button", name="Send again").click()
-    expect(page.get_by_text("1 delivery is sent again.")).to_be_visible()
-    expect(page.get_by_text("it may have arrived: tick that it may arrive twice")).to_be_visible()
+    expect(page.get_by_text("1 delivery was sent again.")).to_be_visible()
+    expect(page.get_by_text("may have arrived: accept duplicates to send it")).to_be_visible()
     choose(page, uncertain)
     page.get_by_role("button", name="Send again").click()
-    expect(page.get_by_role("alert")).to_contain_text("Tick that they may arrive twice")
+    expect(page.get_by_role("alert")).to_contain_text("tick the box that accepts duplicates")
     page.get_by_role("checkbox").check()
     page.get_by_role("button", name="Send again").click()
-    expect(page.get_by_text("1 delivery is sent again.")).to_be_visible()
+    expect(page.get_by_text("1 delivery was sent again.")).to_be_visible()
     assert set(Resend.objects.values_list("delivery_id", "may_be_duplicate")) == {
         (certain.pk, False),
         (uncertain.pk, True),
@@ -91,9 +91,9 @@ def test_what_failed_of_a_push_is_sent_again_from_its_page(sign_in: SignIn) -> N
     row = failed()
     page = sign_in(roles.OPERATOR)
     page.goto(f"/admin/pushes/pushrecord/{row.record_id}/change/")
-    page.get_by_role("link", name="Send again what failed").click()
+    page.get_by_role("link", name="Send failed deliveries again").click()
     page.get_by_role("button", name="Send again").click()
-    expect(page.get_by_text("1 delivery is sent again.")).to_be_visible()
+    expect(page.get_by_text("1 delivery was sent again.")).to_be_visible()
     assert PushRecord.objects.filter(source="resend").count() == 1
 
 
@@ -132,7 +132,7 @@ def test_an_export_is_cancelled(sign_in: SignIn) -> None:
     page.get_by_role("button", name="Export").click()
     page.get_by_role("link", name="Cancel").click()
     page.get_by_role("button", name="Cancel the export").click()
-    expect(page.get_by_text("The export is cancelled.")).to_be_visible()
+    expect(page.get_by_text("Export cancelled.")).to_be_visible()
     assert not exports.write(Export.objects.get().pk)
 
 
@@ -146,8 +146,8 @@ def test_why_is_answered_for_an_account_and_a_time(sign_in: SignIn) -> None:
     page.goto(LOG)
     page.get_by_role("link", name="Why / why not").click()
     page.get_by_role("textbox", name="Account").fill("100007")
-    page.get_by_label("or about when").fill(f"{timezone.localtime(moment):%Y-%m-%d %H:%M}")
-    page.get_by_role("button", name="Look it up").click()
+    page.get_by_label("or around this time").fill(f"{timezone.localtime(moment):%Y-%m-%d %H:%M}")
+    page.get_by_role("button", name="Search").click()
     expect(page.locator(".console-answer")).to_contain_text("2 messages for 100007")
     expect(page.locator(".console-timeline")).to_contain_text("online: shown in the app instead")
     expect(page.locator(".console-timeline")).to_contain_text("turned pushes off")

@@ -30,7 +30,7 @@ def make_staff(role: str) -> User:
 def test_the_first_login_on_an_empty_system_leads_to_the_first_steps(new_page: NewPage) -> None:
     page, user = new_page(), User.objects.create_superuser("root", password=PASSWORD)
     log_in(page, user)
-    expect(page.get_by_role("heading", name="Three steps")).to_be_visible()
+    expect(page.get_by_role("heading", name="Welcome: three steps")).to_be_visible()
     expect(page.get_by_text("Times in Asia/Shanghai")).to_be_visible()
     page.goto("/admin/auth/user/add/")
     page.get_by_label("Username").fill("xiaowang")
@@ -47,7 +47,7 @@ def test_wrong_passwords_lock_and_an_administrator_lifts_it(new_page: NewPage, s
         expect(page.get_by_text(djangos_words.WRONG_LOGIN).first).to_be_visible()
     log_in(page, operator, "wrong")
     expect(page.get_by_role("alert")).to_contain_text("Try again in 15 minutes.")
-    page.get_by_role("link", name="Back to the login").click()
+    page.get_by_role("link", name="Back to login").click()
     log_in(page, operator)
     expect(page.get_by_role("alert")).to_be_visible()
 
@@ -57,7 +57,7 @@ def test_wrong_passwords_lock_and_an_administrator_lifts_it(new_page: NewPage, s
     desk.get_by_role("link", name=operator.username).click()
     desk.get_by_role("link", name="Lift the lock").click()
     desk.get_by_role("button", name="Lift the lock").click()
-    expect(desk.get_by_text("may log in from")).to_be_visible()
+    expect(desk.get_by_text("can log in from")).to_be_visible()
     assert not FailedLogin.objects.exists()
 
     log_in(page, operator)
@@ -85,21 +85,21 @@ def test_a_second_factor_from_setting_it_up_to_losing_it(new_page: NewPage, sign
     key = page.locator(".console-key").inner_text().replace(" ", "")
     page.get_by_label("Your password").fill(PASSWORD)
     type_code(page, "12 34")
-    expect(page.get_by_text("This code is not right.")).to_be_visible()
+    expect(page.get_by_text("Incorrect code.")).to_be_visible()
     # The key is the same after a wrong code.
     assert page.locator(".console-key").inner_text().replace(" ", "") == key
     page.get_by_label("Your password").fill(PASSWORD)
     type_code(page, now(key))
     codes = page.locator("#backup-codes").inner_text().split()
     assert len(codes) == 10
-    page.get_by_role("link", name="I have kept them").click()
+    page.get_by_role("link", name="I've saved them").click()
     expect(page.get_by_text("10 backup codes are left.")).to_be_visible()
 
     elsewhere = new_page(width=390)
     log_in(elsewhere, operator)
-    expect(elsewhere.get_by_text("Type the six digits")).to_be_visible()
+    expect(elsewhere.get_by_text("Enter the six-digit code")).to_be_visible()
     elsewhere.goto("/admin/pushes/account/")
-    expect(elsewhere.get_by_text("Type the six digits")).to_be_visible()
+    expect(elsewhere.get_by_text("Enter the six-digit code")).to_be_visible()
     type_code(elsewhere, codes[0])
     # Where they were heading.
     expect(elsewhere).to_have_url(re.compile("/admin/pushes/account/$"))
@@ -108,10 +108,10 @@ def test_a_second_factor_from_setting_it_up_to_losing_it(new_page: NewPage, sign
     desk.goto(f"/admin/auth/user/{operator.pk}/change/")
     desk.get_by_role("link", name="Reset second factor").click()
     desk.get_by_role("button", name="Reset second factor").click()
-    expect(desk.get_by_text("is taken away")).to_be_visible()
+    expect(desk.get_by_text("is reset.")).to_be_visible()
     assert not SecondFactor.objects.exists()
     desk.goto(f"/admin/auth/user/{operator.pk}/history/")
-    expect(desk.get_by_text(f"The second factor of {operator.username} is taken away.")).to_be_visible()
+    expect(desk.get_by_text(f"The second factor of {operator.username} is reset.")).to_be_visible()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_the_sidebar_shows_what_a_role_may_open(sign_in: SignIn, role: str, sees
 def test_a_page_beyond_the_role_says_what_to_do(sign_in: SignIn) -> None:
     page = sign_in(roles.VIEWER)
     page.goto("/admin/pushes/appkey/add/")
-    expect(page.get_by_role("heading", name="You may not open this page")).to_be_visible()
+    expect(page.get_by_role("heading", name="You do not have access to this page")).to_be_visible()
     page.get_by_role("link", name="Back to the overview").click()
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 

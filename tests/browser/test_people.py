@@ -83,7 +83,7 @@ def test_a_token_is_masked_until_it_is_looked_at_and_that_is_written_down(sign_i
     assert page.evaluate("navigator.clipboard.readText()") == device.token
     page.get_by_role("link", name="Done").click()
     page.get_by_role("link", name="History", exact=False).first.click()
-    expect(page.get_by_text("Looked at the whole token.")).to_be_visible()
+    expect(page.get_by_text("Viewed the full token.")).to_be_visible()
     expect(page.get_by_text(re.compile(r"operator\d+")).first).to_be_visible()
     assert device.token not in page.content()
 

@@ -36,19 +36,19 @@ def page(client: Client, name: str, *args: str) -> str:
 def test_a_scanner_shows_how_it_is_doing(administrator: Client) -> None:
     make_scanner(lag_seconds=0.4, accepted=1234, last_error="no primary", refused={"silent_kind": 3})
     assert "change stream" in page(administrator, "changelist")
-    assert "a kind that is never pushed" in page(administrator, "change", "group")
+    assert "a message type that is never pushed" in page(administrator, "change", "group")
     assert "no primary" in page(administrator, "change", "group")
 
 
 def test_a_scanner_without_a_sign_of_life_is_marked(administrator: Client) -> None:
     make_scanner(heartbeat_at=timezone.now() - timedelta(minutes=5))
-    assert "no sign of life" in page(administrator, "changelist")
-    assert "no sign of life" in administrator.get(reverse("admin:index")).content.decode()
+    assert "no heartbeat" in page(administrator, "changelist")
+    assert "no heartbeat" in administrator.get(reverse("admin:index")).content.decode()
 
 
 def test_a_scanner_that_was_stopped_is_not_missed(administrator: Client) -> None:
     make_scanner(heartbeat_at=timezone.now() - timedelta(hours=5), mode=Mode.STOPPED)
-    assert "no sign of life" not in page(administrator, "changelist")
+    assert "no heartbeat" not in page(administrator, "changelist")
 
 
 def test_without_scanners_the_page_says_how_to_start_one(administrator: Client) -> None:
@@ -80,7 +80,7 @@ def test_a_rehearsal_shows_what_would_be_pushed_and_moves_nothing(administrator:
     chats_with_one_message(mongo_db, made_at)
     address = reverse("admin:chatscan_scannerposition_rewind_page", args=("group",))
     answer = administrator.post(address, going_back(made_at - timedelta(minutes=5)))
-    assert "What going back would do" in answer.content.decode()
+    assert "Preview of the rewind" in answer.content.decode()
     assert answer.context["preview"].documents == 1
     scanner.refresh_from_db()
     assert scanner.version == 0

@@ -109,8 +109,8 @@ def test_private_scanners_go_back_too(private_chats, start):
     [
         ("private", lambda: ago(60), "has not started"),
         ("broadcast", lambda: ago(60), "has not started"),
-        ("group", lambda: ago(-60), "after the position"),
-        ("group", lambda: ago(100), "after the position"),
+        ("group", lambda: ago(-60), "later than the current position"),
+        ("group", lambda: ago(100), "later than the current position"),
         ("group", lambda: ago(91 * 86_400), "RETENTION_DAYS"),
         ("group", lambda: ago(600).replace(tzinfo=None), "zone"),
     ],

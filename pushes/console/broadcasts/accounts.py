@@ -25,11 +25,11 @@ def facts(broadcast: Broadcast) -> list[tuple[Any, Any]]:
     try:
         unknown = sum(1 for _account_id in unknown_ids(broadcast))
     except DirectoryError:
-        return [(_("Accounts on the list"), _("cannot be looked up now"))]
+        return [(_("Accounts on the list"), _("cannot be checked right now"))]
     return [
         (_("Known accounts"), f"{len(set(broadcast.accounts)) - unknown:,}"),
         (_("Unknown accounts"), _download_link(broadcast, unknown) if unknown else "0"),
-        (_("Repeated on the list"), f"{broadcast.repeated:,}"),
+        (_("Duplicates on the list"), f"{broadcast.repeated:,}"),
     ]
 
 

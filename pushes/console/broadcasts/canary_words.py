@@ -66,31 +66,25 @@ def halted(broadcast: Broadcast) -> str:
     if objection.seconds:
         return _on_its_way(objection.why, words)
     if objection.why == canary.SILENCE:
-        return _("None of the %(count)s devices of its canary has an outcome.") % words
+        return _("None of the %(count)s canary devices has returned a result.") % words
     if objection.why == canary.ERRORS:
-        return (
-            _("%(count)s of %(answered)s answers of its canary are failures: %(percent)s %%, the limit is %(most)s %%.")
-            % words
-        )
-    return (
-        _("%(count)s of %(answered)s tokens of its canary are invalid: %(percent)s %%, the limit is %(most)s %%.")
-        % words
-    )
+        return _("%(count)s of %(answered)s canary results are failures: %(percent)s %% (limit: %(most)s %%).") % words
+    return _("%(count)s of %(answered)s canary tokens are invalid: %(percent)s %% (limit: %(most)s %%).") % words
 
 
 def _on_its_way(why: str, words: dict[str, object]) -> str:
     if why == canary.ERRORS:
         return (
             _(
-                "%(count)s of the %(answered)s answers of the last %(seconds)s s are failures: %(percent)s %%, "
-                "the limit is %(most)s %%."
+                "%(count)s of %(answered)s results in the last %(seconds)s s are failures: %(percent)s %% (limit: "
+                "%(most)s %%)."
             )
             % words
         )
     return (
         _(
-            "%(count)s of the %(answered)s tokens of the last %(seconds)s s are invalid: %(percent)s %%, "
-            "the limit is %(most)s %%."
+            "%(count)s of %(answered)s tokens in the last %(seconds)s s are invalid: %(percent)s %% (limit: %(most)s "
+            "%%)."
         )
         % words
     )

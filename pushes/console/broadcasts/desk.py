@@ -53,7 +53,7 @@ class Broadcasts(UnknownAccountsPage, StepPages):
     list_filter = (("status", ChoicesDropdownFilter), ("app", ChoicesDropdownFilter))
     list_select_related = ("created_by",)
     search_fields = ("title__startswith",)
-    search_help_text = gettext_lazy("Beginning of the title")
+    search_help_text = gettext_lazy("Start of the title")
     sortable_by = ()
     ordering = ("-id",)
     actions = None
@@ -76,7 +76,7 @@ class Broadcasts(UnknownAccountsPage, StepPages):
             {"fields": (("app", "platform"), "audience_kind", "tag", "accounts_typed", "accounts_file")},
         ),
         (gettext_lazy("When"), {"fields": ("scheduled_at", "expires_at", "window_policy", "canary_percent")}),
-        (gettext_lazy("In the app"), {"fields": ("push_type", "data")}),
+        (gettext_lazy("On tap"), {"fields": ("push_type", "data")}),
     )
     sent_fieldsets = (
         (gettext_lazy("Message"), {"fields": ("title", "text", ("push_type", "data"))}),
@@ -91,10 +91,10 @@ class Broadcasts(UnknownAccountsPage, StepPages):
                 )
             },
         ),
-        (gettext_lazy("Who"), {"fields": (("by", "approved_by"), ("status", "because"))}),
+        (gettext_lazy("People"), {"fields": (("by", "approved_by"), ("status", "because"))}),
     )
     empty_title = gettext_lazy("No broadcasts yet")
-    empty_text = gettext_lazy("Compose one: it stays a draft until you have seen its size and confirmed it.")
+    empty_text = gettext_lazy("Compose a broadcast: it stays a draft until you review and confirm it.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Broadcast]:
         broadcasts_ = super().get_queryset(request)
@@ -194,7 +194,7 @@ class Broadcasts(UnknownAccountsPage, StepPages):
     )
     def send_page(self, request: HttpRequest, broadcast: Broadcast) -> Question | HttpResponse:
         if broadcast.status not in SENDABLE:
-            messages.info(request, _("It was launched already. Nothing is sent twice."))
+            messages.info(request, _("This broadcast was already launched. Nothing is sent twice."))
             return HttpResponseRedirect(self.url("progress_page", broadcast.pk))
         try:
             sizes = audiences.estimates(broadcast)
@@ -204,9 +204,7 @@ class Broadcasts(UnknownAccountsPage, StepPages):
             act = partial(steps.launch, broadcast, request.user)
             return review.launch_question(broadcast, sizes, act=act, **self._review(request, broadcast))
         if broadcast.status == BroadcastStatus.WAITING:
-            messages.info(
-                request, _("It waits for the approval of someone else than its author and whoever asked for it.")
-            )
+            messages.info(request, _("Waiting for approval by someone other than the author and the requester."))
             return HttpResponseRedirect(self.url("progress_page", broadcast.pk))
         act = partial(steps.ask_for_approval, broadcast, request.user)
         return review.approval_question(broadcast, sizes, act=act, **self._review(request, broadcast))
@@ -264,7 +262,7 @@ class Broadcasts(UnknownAccountsPage, StepPages):
     def by(self, row: Broadcast) -> str:
         return str(row.created_by or "–")
 
-    @admin.display(description=gettext_lazy("because"))
+    @admin.display(description=gettext_lazy("reason"))
     def because(self, row: Broadcast) -> str:
         return words.because(row) or "–"
 

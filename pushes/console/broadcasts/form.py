@@ -29,10 +29,12 @@ MAX_UPLOAD = 15_000_000
 
 class BroadcastForm(ModelForm[Broadcast]):
     accounts_typed = forms.CharField(
-        label=gettext_lazy("Account ids"),
+        label=gettext_lazy("Account IDs"),
         required=False,
         widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 5, "spellcheck": "false"}),
-        help_text=gettext_lazy("One a line, or parted by commas or blanks. Up to 2 MB; a longer list as a file."),
+        help_text=gettext_lazy(
+            "One per line, or separated by commas or spaces. Up to 2 MB; upload a longer list as a file."
+        ),
     )
     accounts_file = forms.FileField(
         label=gettext_lazy("… or a CSV file"),
@@ -74,6 +76,11 @@ class BroadcastForm(ModelForm[Broadcast]):
         data = self.fields.get("data")
         if isinstance(data, forms.JSONField):  # it is not there for who may only look
             data.decoder = Decoder
+        for name, words in {"platform": _("all platforms"), "window_policy": _("as set for the push type")}.items():
+            if name in self.fields:  # not for who may only look
+                field: Any = self.fields[name]
+                field.choices = [("", words), *(choice for choice in field.choices if choice[0])]
+                field.help_text = ""
         kept = self.instance.accounts or self._accounts_of(self.initial.get("accounts_of"))
         if "canary_percent" in self.fields:  # not for who may only look
             self.fields["canary_percent"].help_text = _(
@@ -87,14 +94,17 @@ class BroadcastForm(ModelForm[Broadcast]):
             self.fields["accounts_typed"].initial = "\n".join(kept)
         elif kept:
             self.fields["accounts_typed"].help_text = _(
-                "%(n)s accounts are kept. Type or upload a list to replace them."
+                "%(n)s accounts are saved. Enter or upload a new list to replace them."
             ) % {"n": len(kept)}
 
     def clean_text(self) -> str:
         text, most = str(self.cleaned_data["text"]).strip(), max_message_bytes()
         if len(text.encode()) > most:
             raise forms.ValidationError(
-                _("%(size)s bytes: the provider takes at most %(most)s, title and data included.")
+                _(
+                    "%(size)s bytes is too long: the provider accepts at most %(most)s, title and payload included. "
+                    "Shorten the text."
+                )
                 % {"size": len(text.encode()), "most": most}
             )
         return text
@@ -104,7 +114,7 @@ class BroadcastForm(ModelForm[Broadcast]):
         if data in (None, ""):
             return {}
         if not isinstance(data, dict):
-            raise forms.ValidationError(_('Write a JSON object, as {"goods_id": "42"}, or leave it empty.'))
+            raise forms.ValidationError(_('Enter a JSON object such as {"goods_id": "42"}, or leave the field blank.'))
         return data
 
     def clean_tag(self) -> str:
@@ -112,12 +122,12 @@ class BroadcastForm(ModelForm[Broadcast]):
         if self.cleaned_data.get("audience_kind") != Broadcast.AudienceKind.TAG:
             return ""
         if not tag:
-            raise forms.ValidationError(_("Name the tag that its devices have."))
+            raise forms.ValidationError(_("Enter the tag of the devices."))
         try:
             return tags.clean(tag)
         except tags.InvalidTagError:
             raise forms.ValidationError(
-                _("“%(tag)s” is no tag: 1 to %(most)s letters, digits, Chinese characters, or _ - . :")
+                _("“%(tag)s” is not a valid tag. Use 1 to %(most)s letters, digits, Chinese characters, or _ - . :")
                 % {"tag": tag, "most": tags.MAX_TAG}
             ) from None
 
@@ -125,8 +135,7 @@ class BroadcastForm(ModelForm[Broadcast]):
         typed = str(self.cleaned_data["accounts_typed"])
         if len(typed.encode()) > MAX_TYPED_BYTES:
             raise forms.ValidationError(
-                _("More than %(mb)s MB cannot be typed: upload the list as a CSV file.")
-                % {"mb": MAX_TYPED_BYTES // 1_000_000}
+                _("The list is longer than %(mb)s MB. Upload it as a CSV file.") % {"mb": MAX_TYPED_BYTES // 1_000_000}
             )
         return typed
 
@@ -134,7 +143,7 @@ class BroadcastForm(ModelForm[Broadcast]):
         upload: UploadedFile[bytes] | None = self.cleaned_data["accounts_file"]
         if upload is not None and (upload.size or 0) > MAX_UPLOAD:
             raise forms.ValidationError(
-                _("The file has %(size)s MB: at most %(mb)s MB. Leave only the column of account ids in it.")
+                _("The file is %(size)s MB; at most %(mb)s MB is allowed. Keep only the column with account IDs.")
                 % {"size": f"{(upload.size or 0) / 1_000_000:.1f}", "mb": MAX_UPLOAD // 1_000_000}
             )
         return upload
@@ -153,11 +162,17 @@ class BroadcastForm(ModelForm[Broadcast]):
         starts, ends = cleaned.get("scheduled_at"), cleaned.get("expires_at")
         now = clocks.now()
         if starts and starts <= now:
-            self.add_error("scheduled_at", _("This moment has passed. Leave it empty to send at once."))
+            self.add_error(
+                "scheduled_at",
+                _("This time has passed. Choose a later time, or leave the field blank to send immediately."),
+            )
         if ends and ends <= (starts or now):
-            self.add_error("expires_at", _("It would expire before it is sent."))
+            self.add_error("expires_at", _("The broadcast would expire before it is sent."))
         if ends and (ends - now).days > settings.RETENTION_DAYS:
-            self.add_error("expires_at", _("Pushes are kept for %(n)s days.") % {"n": settings.RETENTION_DAYS})
+            self.add_error(
+                "expires_at",
+                _("Choose a time within %(n)s days: pushes are not kept longer.") % {"n": settings.RETENTION_DAYS},
+            )
 
     def _take_accounts(self, cleaned: dict[str, Any]) -> None:
         field = "accounts_file" if cleaned.get("accounts_file") else "accounts_typed"
@@ -193,17 +208,20 @@ def _listed(upload: "UploadedFile[bytes] | None", typed: str) -> AccountList | N
 
 def _fault(listed: AccountList | None) -> str | list[str]:
     if listed is None:
-        return _("Type the account ids, or upload a file with them.")
+        return _("Enter account IDs, or upload a file.")
     if listed.bad:
         more = len(listed.bad) - SHOWN_BAD_LINES
         lines = [str(line) for line in listed.bad[:SHOWN_BAD_LINES]]
         return [
-            _("Nothing was taken, because of these lines:"),
+            _("Nothing was imported. Fix these lines:"),
             *lines,
             *([_("… and %(n)s more") % {"n": more}] if more > 0 else []),
         ]
     if not listed.ids:
-        return _("No account id was found in it.")
+        return _("The list contains no account IDs.")
     if len(listed.ids) > MAX_ACCOUNTS:
-        return _("%(n)s accounts: at most %(most)s fit one broadcast.") % {"n": len(listed.ids), "most": MAX_ACCOUNTS}
+        return _("%(n)s accounts are too many: a broadcast can have at most %(most)s. Split the list.") % {
+            "n": len(listed.ids),
+            "most": MAX_ACCOUNTS,
+        }
     return ""

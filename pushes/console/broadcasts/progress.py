@@ -80,7 +80,7 @@ def _parts(broadcast: Broadcast, now: Progress, expected: int) -> list[Part]:
         parts.append(Part(_("in progress"), colour, now.waiting, percent, url))
     unlisted = expected - now.devices
     if unlisted > 0 and broadcast.status == BroadcastStatus.CANCELLED:
-        parts.append(Part(_("never sent to"), "", unlisted, _percent(unlisted, whole), ""))
+        parts.append(Part(_("not sent"), "", unlisted, _percent(unlisted, whole), ""))
     return parts
 
 

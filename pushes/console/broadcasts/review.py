@@ -71,12 +71,12 @@ def facts(broadcast: Broadcast, sizes: Mapping[App, int]) -> list[tuple[Any, Any
         (_("Text"), broadcast.text),
         (_("App"), broadcast.get_app_display()),
         *((_("Devices in %(app)s") % {"app": app}, f"{size:,}") for app, size in sizes.items() if len(sizes) > 1),
-        (_("Platform"), broadcast.get_platform_display() or _("both")),
+        (_("Platform"), broadcast.get_platform_display() or _("all platforms")),
         (_("Audience"), audience(broadcast)),
         *accounts.facts(broadcast),
         (_("Push type"), broadcast.get_push_type_display()),
-        (_("Starts"), when(broadcast.scheduled_at) if broadcast.scheduled_at else _("at once")),
-        (_("Expires"), when(broadcast.expires_at) if broadcast.expires_at else _("by the push type's rule")),
+        (_("Starts"), when(broadcast.scheduled_at) if broadcast.scheduled_at else _("immediately")),
+        (_("Expires"), when(broadcast.expires_at) if broadcast.expires_at else _("as set for the push type")),
         (_("Delivery window"), _window(broadcast)),
         (_("Canary"), _canary(broadcast, sum(sizes.values()))),
     ]
@@ -88,7 +88,7 @@ def doubts(broadcast: Broadcast, sizes: Mapping[App, int]) -> list[str]:
         [_doubts_about_the_keys(broadcast, sizes) or _doubts_about_the_hour(broadcast)] if any(sizes.values()) else []
     )
     if broadcast.scheduled_at is not None and not any(sizes.values()):
-        found.append(_("Right now nobody would receive it: no active device matches the audience."))
+        found.append(_("No one would receive this right now: no active device matches the audience."))
     return [doubt for doubt in (*found, _placeholders(broadcast)) if doubt]
 
 
@@ -96,7 +96,7 @@ def obstacle(broadcast: Broadcast, sizes: Mapping[App, int]) -> str:
     """Why it cannot be sent now, or "": nobody is there. One for later may find somebody."""
     if any(sizes.values()) or broadcast.scheduled_at is not None:
         return ""
-    return _("There is nobody to send to: no active device matches the audience.")
+    return _("No one to send to: no active device matches the audience. Change the audience.")
 
 
 def _placeholders(broadcast: Broadcast) -> str:
@@ -104,7 +104,7 @@ def _placeholders(broadcast: Broadcast) -> str:
     if not unfilled:
         return ""
     shown = " ".join(unfilled[:SHOWN_PLACEHOLDERS]) + (" …" if len(unfilled) > SHOWN_PLACEHOLDERS else "")
-    return _("This looks like a placeholder: %(found)s. Nothing fills it in; everyone would receive it as it is.") % {
+    return _("This looks like a placeholder: %(found)s. It is not filled in; everyone would receive it as is.") % {
         "found": shown
     }
 
@@ -116,13 +116,11 @@ def _doubts_about_the_keys(broadcast: Broadcast, sizes: Mapping[App, int]) -> st
     known = {key.app: key for key in keys}
     missing = [app.value for app, size in sizes.items() if size and app not in known]
     if missing and not known:
-        return _("There is no enabled app key for this audience: every device would be skipped.")
+        return _("No app key is enabled for this audience: every device would be skipped.")
     if missing:
-        return _("There is no enabled app key for %(apps)s: its devices would be skipped.") % {
-            "apps": ", ".join(missing)
-        }
+        return _("No app key is enabled for %(apps)s: its devices would be skipped.") % {"apps": ", ".join(missing)}
     if keys.filter(paused_at__isnull=False).exists():
-        return _("An app key of this audience is paused: its devices wait until it is resumed.")
+        return _("An app key for this audience is paused: pushes under it wait until it is resumed.")
     return ""
 
 
@@ -136,7 +134,7 @@ def _rule(broadcast: Broadcast) -> tuple[str, str]:
 def _window(broadcast: Broadcast) -> str:
     policy, window = _rule(broadcast)
     if window == windows.OFF or policy == WindowPolicy.SEND:
-        return _("at any hour")
+        return _("any time")
     return _("%(window)s; outside it: %(policy)s") % {"window": window, "policy": WindowPolicy(policy).label}
 
 
@@ -145,21 +143,21 @@ def _doubts_about_the_hour(broadcast: Broadcast) -> str:
     starts_at = max(clocks.now(), broadcast.scheduled_at or clocks.now())
     decision = windows.decide(policy, window, starts_at, ZoneInfo(settings.TIME_ZONE))
     if decision.is_dropped:
-        return _("It would start outside the delivery window and be dropped: nobody would get it.")
+        return _("The broadcast would start outside the delivery window and be dropped: no one would receive it.")
     if decision.hold_until is None:
         return ""
     opens = timezone.localtime(decision.hold_until).strftime("%Y-%m-%d %H:%M")
     if broadcast.expires_at and broadcast.expires_at <= decision.hold_until:
-        return _("It would expire before the delivery window opens (%(opens)s): nobody would get it.") % {
-            "opens": opens
-        }
-    return _("It would start outside the delivery window: it waits until %(opens)s.") % {"opens": opens}
+        return _(
+            "The broadcast would expire before the delivery window opens (%(opens)s): no one would receive it."
+        ) % {"opens": opens}
+    return _("The broadcast would start outside the delivery window: it waits until %(opens)s.") % {"opens": opens}
 
 
 def _canary(broadcast: Broadcast, estimate: int) -> str:
     share = canary.share(broadcast, estimate)
     if not share:
-        return _("none: it goes to everybody at once")
+        return _("none: sent to everyone at once")
     return _("%(n)s devices (%(percent)s %%) first; the rest follow automatically if those succeed") % {
         "n": f"{max(1, round(estimate * share / canary.WHOLE)):,}",
         "percent": f"{100 * share / canary.WHOLE:g}",
@@ -176,7 +174,7 @@ def launch_question(broadcast: Broadcast, sizes: Mapping[App, int], **more: Any)
     return Question(
         title=title % words,
         text=_("Sent messages cannot be recalled. You can pause or cancel the rest at any time."),
-        button=send % words if broadcast.scheduled_at is None else _("Schedule it"),
+        button=send % words if broadcast.scheduled_at is None else _("Schedule broadcast"),
         facts=facts(broadcast, sizes),
         warnings=doubts(broadcast, sizes),
         obstacle=obstacle(broadcast, sizes),
@@ -188,12 +186,17 @@ def launch_question(broadcast: Broadcast, sizes: Mapping[App, int], **more: Any)
 def approval_question(broadcast: Broadcast, sizes: Mapping[App, int], **more: Any) -> Question:
     """Asked before a second person is."""
     number = sum(sizes.values())
-    title = ngettext("Ask for approval: about %(n)s device", "Ask for approval: about %(n)s devices", number)
+    title = ngettext(
+        "Request approval to send to about %(n)s device?", "Request approval to send to about %(n)s devices?", number
+    )
     return Question(
         title=title % {"n": f"{number:,}"},
-        text=_("Above %(most)s devices a second person must look at a broadcast. It can no longer be edited then.")
+        text=_(
+            "A broadcast to more than %(most)s devices needs the approval of a second person. Once requested, it "
+            "can no longer be edited."
+        )
         % {"most": f"{settings.BROADCAST_APPROVAL_ABOVE:,}"},
-        button=_("Ask for approval"),
+        button=_("Request approval"),
         facts=facts(broadcast, sizes),
         warnings=doubts(broadcast, sizes),
         **more,

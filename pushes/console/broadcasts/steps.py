@@ -36,7 +36,7 @@ class StepPages(Desk[Broadcast]):
     def pause_page(self, request: HttpRequest, broadcast: Broadcast) -> Question:
         return Question(
             title=_("Pause “%(title)s”?") % {"title": broadcast.title},
-            text=_("Unsent pushes wait until you resume. What is being sent this moment still goes."),
+            text=_("Unsent pushes wait until you resume. Pushes being sent right now still go out."),
             button=_("Pause"),
             act=_step(lifecycle.pause, broadcast, request.user, _("Paused.")),
             back=self.url("progress_page", broadcast.pk),
@@ -52,7 +52,7 @@ class StepPages(Desk[Broadcast]):
     def resume_page(self, request: HttpRequest, broadcast: Broadcast) -> Question:
         return Question(
             title=_("Resume “%(title)s”?") % {"title": broadcast.title},
-            text=_("It goes on where it stopped. Nobody gets it a second time."),
+            text=_("Sending continues where it stopped. No one receives the message twice."),
             button=_("Resume"),
             act=_step(lifecycle.resume, broadcast, request.user, _("Resumed.")),
             back=self.url("progress_page", broadcast.pk),
@@ -71,8 +71,8 @@ class StepPages(Desk[Broadcast]):
         return Question(
             title=_("Send “%(title)s” to everyone else anyway?") % {"title": broadcast.title},
             text=_(
-                "It was stopped automatically. If you continue, it is still watched, and stops again for another "
-                "reason, or when this one has become half as bad again."
+                "The broadcast was stopped automatically. If you continue, monitoring goes on: sending stops again for "
+                "any other reason, or if this rate rises by another half."
             ),
             button=_("Continue anyway"),
             act=_step(watch.go_on, broadcast, request.user, done),
@@ -91,7 +91,7 @@ class StepPages(Desk[Broadcast]):
     )
     def cancel_page(self, request: HttpRequest, broadcast: Broadcast) -> Question:
         return Question(
-            title=_("Cancel “%(title)s” for good?") % {"title": broadcast.title},
+            title=_("Cancel “%(title)s” permanently?") % {"title": broadcast.title},
             text=_(
                 "Anything not yet sent will not be sent. This cannot be undone; you can copy it as a new broadcast."
             ),
@@ -107,13 +107,13 @@ def launch(broadcast: Broadcast, user: Any, _data: dict[str, Any]) -> str:
     launched = _move(lifecycle.launch, broadcast, user)
     if launched.status == BroadcastStatus.SCHEDULED:
         return _("The broadcast is scheduled.")
-    return _("The broadcast is on its way.")
+    return _("The broadcast is being sent.")
 
 
 def ask_for_approval(broadcast: Broadcast, user: Any, _data: dict[str, Any]) -> str:
     if not approval.ask(broadcast, user):
-        raise RefusedError(_("It was launched already. Nothing is sent twice."))
-    return _("The broadcast waits for approval.")
+        raise RefusedError(_("This broadcast was already launched. Nothing is sent twice."))
+    return _("The broadcast is waiting for approval.")
 
 
 def _step(step: Callable[..., Broadcast], broadcast: Broadcast, user: Any, done: str) -> Act:
@@ -130,7 +130,7 @@ def _move(step: Callable[..., Broadcast], broadcast: Broadcast, user: Any) -> Br
     except rows.BroadcastStateError:
         now = Broadcast.objects.get(pk=broadcast.pk)
         raise RefusedError(
-            _("Nothing was done: the broadcast is “%(state)s” by now.") % {"state": now.get_status_display()}
+            _("Nothing was changed: the broadcast is now “%(state)s”.") % {"state": now.get_status_display()}
         ) from None
     except InvalidMessageError as error:
         raise RefusedError(words.sentence(str(error))) from None

@@ -32,9 +32,11 @@ MAX_SHOWN = 24
 
 class TestForm(forms.Form):
     names = forms.CharField(
-        label=gettext_lazy("Account ids or device tokens"),
+        label=gettext_lazy("Account IDs or device tokens"),
         widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 2, "spellcheck": "false"}),
-        help_text=gettext_lazy("Up to 20, one a line or parted by commas or blanks. An account means all its devices."),
+        help_text=gettext_lazy(
+            "Up to 20, one per line or separated by commas or spaces. An account stands for all its devices."
+        ),
     )
     #: Names this very form: sent twice, it sends once.
     nonce = forms.CharField(max_length=32, widget=forms.HiddenInput)
@@ -49,7 +51,7 @@ class TestForm(forms.Form):
         names = list(dict.fromkeys(device_tokens.words(self.cleaned_data["names"])))
         if len(names) > MAX_NAMES:
             raise forms.ValidationError(
-                _("%(n)s names: a test goes to at most %(most)s.") % {"n": len(names), "most": MAX_NAMES}
+                _("%(n)s entries are too many: a test goes to at most %(most)s.") % {"n": len(names), "most": MAX_NAMES}
             )
         try:
             named = trial_send.devices_of(self.broadcast.apps, names)
@@ -58,12 +60,13 @@ class TestForm(forms.Form):
         if named.unknown or not named.devices:
             unknown = ", ".join(map(_shown, named.unknown)) or "–"
             raise forms.ValidationError(
-                _("No active device in %(app)s is known for: %(names)s. Nothing was sent.")
+                _("No active device in %(app)s for: %(names)s. Nothing was sent.")
                 % {"app": " / ".join(self.broadcast.apps), "names": unknown}
             )
         if named.number > MAX_NAMES:
             raise forms.ValidationError(
-                _("These are %(n)s devices: a test goes to at most %(most)s.") % {"n": named.number, "most": MAX_NAMES}
+                _("%(n)s devices are too many: a test goes to at most %(most)s.")
+                % {"n": named.number, "most": MAX_NAMES}
             )
         self.named = named
         return names
@@ -96,7 +99,7 @@ def answer(desk: Desk[Broadcast], request: HttpRequest, broadcast: Broadcast) ->
     if request.method != "POST":
         return _page(desk, request, broadcast, None)
     if broadcast.status not in TESTABLE:
-        messages.error(request, _("It was launched already: there is nothing left to test."))
+        messages.error(request, _("This broadcast was already launched and can no longer be tested."))
         return HttpResponseRedirect(desk.url("progress_page", broadcast.pk))
     form = TestForm(request.POST, broadcast=broadcast)
     if not form.is_valid():
@@ -110,7 +113,7 @@ def answer(desk: Desk[Broadcast], request: HttpRequest, broadcast: Broadcast) ->
     back = desk.url("send_page" if may_send else "test_page", broadcast.pk)
     panel_again = HttpResponseRedirect(f"{back}#test-send")
     if not is_new:
-        messages.info(request, _("This test was sent already. Nothing is sent twice."))
+        messages.info(request, _("This test was already sent. Nothing is sent twice."))
         return panel_again
     number = form.named.number
     done = ngettext("A test was sent to %(n)s device.", "A test was sent to %(n)s devices.", number) % {"n": number}

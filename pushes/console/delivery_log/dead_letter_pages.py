@@ -27,7 +27,7 @@ class CorrectForm(forms.Form):
     """The bytes as text. What is left as it was is replayed byte for byte."""
 
     text = forms.CharField(
-        label=gettext_lazy("The message"),
+        label=gettext_lazy("Message"),
         required=True,
         strip=False,
         widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 12, "spellcheck": "false"}),
@@ -71,14 +71,14 @@ def replay_question(request: HttpRequest, letter: DeadLetter) -> Question:
         if counts.still_bad:
             raise RefusedError(_refused(counts.still_bad[0]))
         if counts.skipped:
-            raise RefusedError(_("Nothing was done: it is no longer new."))
+            raise RefusedError(_("Nothing was changed: this dead letter is no longer new."))
         if counts.duplicates:
-            return _("It had been received in another way meanwhile, so nothing was pushed twice.")
-        return _("The dead letter is on its way as a push.")
+            return _("The message had already been received another way; nothing was pushed twice.")
+        return _("Replayed.")
 
     return Question(
         title=_("Correct and replay this dead letter?"),
-        text=_("If it can be read now, it is pushed like any other message."),
+        text=_("If the message can be read now, it is pushed like any other."),
         button=_("Replay"),
         act=replay,
         facts=[
@@ -93,12 +93,12 @@ def replay_question(request: HttpRequest, letter: DeadLetter) -> Question:
 def discard_question(request: HttpRequest, letter: DeadLetter) -> Question:
     def discard(_data: dict[str, Any]) -> str:
         if not dead_letters.discard([letter.pk], by=str(request.user)):
-            raise RefusedError(_("Nothing was done: it is no longer new."))
-        return _("The dead letter is discarded.")
+            raise RefusedError(_("Nothing was changed: this dead letter is no longer new."))
+        return _("Discarded.")
 
     return Question(
         title=_("Discard this dead letter?"),
-        text=_("Nothing is pushed. Its bytes are kept, and it leaves the list of new ones."),
+        text=_("Nothing is pushed. The bytes are kept; the dead letter leaves the list of new ones."),
         button=_("Discard"),
         act=discard,
         is_dangerous=True,
@@ -110,7 +110,7 @@ def replay_many_question(request: HttpRequest, chosen: QuerySet[DeadLetter]) -> 
     title = ngettext("Replay %(n)s dead letter as it is?", "Replay %(n)s dead letters as they are?", len(ids))
     return Question(
         title=title % {"n": len(ids)},
-        text=_("Those that can be read now are pushed; the others stay as they are, with the reason."),
+        text=_("Messages that can be read now are pushed; the others stay unchanged, with the reason."),
         button=_("Replay"),
         act=lambda _data: _replay_many(request, ids),
         hidden={ACTION_CHECKBOX_NAME: list(map(str, ids))},
@@ -120,12 +120,12 @@ def replay_many_question(request: HttpRequest, chosen: QuerySet[DeadLetter]) -> 
 def _replay_many(request: HttpRequest, ids: Sequence[int]) -> Done:
     new = _still_new(ids)
     counts = dead_letters.replay(ids, by=str(request.user))
-    done = _("%(accepted)s pushed, %(duplicates)s received before, %(skipped)s no longer new.") % {
+    done = _("%(accepted)s pushed, %(duplicates)s already received, %(skipped)s no longer new.") % {
         "accepted": counts.accepted,
         "duplicates": counts.duplicates,
         "skipped": counts.skipped,
     }
-    history = _history(new - _still_new(ids), _("Replayed together with others."))
+    history = _history(new - _still_new(ids), _("Replayed in bulk."))
     return Done(done, _still_bad(counts.still_bad), history)
 
 
@@ -137,7 +137,7 @@ def _still_bad(letters: Sequence[dead_letters.StillBad]) -> list[str]:
         first = _("%(reason)s, %(detail)s") % _words(unreadable[0])
         said.append(_("%(n)s still cannot be read (first: %(why)s).") % {"n": len(unreadable), "why": first})
     if used:
-        text = _("%(n)s cannot be replayed under their msg_id (the first one is that of push #%(id)s).")
+        text = _("%(n)s cannot be replayed: their msg_id is already in use (the first one by push #%(id)s).")
         said.append(text % {"n": len(used), "id": used[0].record_id})
     return said
 
@@ -147,7 +147,7 @@ def discard_many_question(request: HttpRequest, chosen: QuerySet[DeadLetter]) ->
     title = ngettext("Discard %(n)s dead letter?", "Discard %(n)s dead letters?", len(ids))
     return Question(
         title=title % {"n": len(ids)},
-        text=_("Nothing is pushed. The bytes are kept, and the letters leave the list of new ones."),
+        text=_("Nothing is pushed. The bytes are kept; the dead letters leave the list of new ones."),
         button=_("Discard"),
         act=lambda _data: _discard_many(request, ids),
         is_dangerous=True,
@@ -159,7 +159,7 @@ def _discard_many(request: HttpRequest, ids: Sequence[int]) -> Done:
     new = _still_new(ids)
     number = dead_letters.discard(ids, by=str(request.user))
     done = ngettext("%(n)s dead letter discarded.", "%(n)s dead letters discarded.", number) % {"n": number}
-    return Done(done, history=_history(new - _still_new(ids), _("Discarded together with others.")))
+    return Done(done, history=_history(new - _still_new(ids), _("Discarded in bulk.")))
 
 
 def _ids(chosen: QuerySet[DeadLetter]) -> list[int]:
@@ -173,8 +173,8 @@ def _still_new(ids: Sequence[int]) -> set[int]:
 
 def _refused(bad: dead_letters.StillBad) -> str:
     if bad.reason == CONFLICT:
-        return _("Push #%(id)s has this msg_id already: change or remove it.") % {"id": bad.record_id}
-    return _("It still cannot be read: %(reason)s, %(detail)s.") % _words(bad)
+        return _("Push #%(id)s already has this msg_id: change or remove it.") % {"id": bad.record_id}
+    return _("The message still cannot be read: %(reason)s, %(detail)s. Correct it and try again.") % _words(bad)
 
 
 def _words(bad: dead_letters.StillBad) -> dict[str, str]:

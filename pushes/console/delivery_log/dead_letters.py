@@ -43,13 +43,13 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
     list_display_links = ("received",)
     list_filter = (("status", ChoicesDropdownFilter), LetterReasonFilter)
     search_fields = ("position",)
-    search_help_text = gettext_lazy("Position, as the logs name it")
+    search_help_text = gettext_lazy("Position (from the log)")
     sortable_by = ()
     change_list_template = TEMPLATE
     list_before_template = "console/dead_letter_groups.html"
     change_form_outer_after_template = "console/dead_letter.html"
     empty_title = gettext_lazy("No dead letters")
-    empty_text = gettext_lazy("Everything that came in could be read. What cannot be is kept here to the byte.")
+    empty_text = gettext_lazy("All input could be read. Unreadable input is kept here unchanged.")
     actions = ("replay_selected", "discard_selected")
     actions_detail = ("replay_page", "discard_page")
     fieldsets = (

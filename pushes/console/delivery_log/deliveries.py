@@ -73,7 +73,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         BroadcastFilter,
     )
     search_fields = ("account_id",)
-    search_help_text = gettext_lazy("Account, token, message or chat id, #push")
+    search_help_text = gettext_lazy("Account, token, message or chat ID, or #push")
     sortable_by = ()
     change_list_template = TEMPLATE
     actions = ("resend_selected",)
@@ -82,8 +82,8 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
     list_before_template = "console/log_notice.html"
     empty_title = gettext_lazy("No deliveries here")
     empty_text = gettext_lazy(
-        "A row appears for every device that a push is meant for, also when it is not sent. "
-        "Widen the time or remove a filter; accounts and tokens are matched exactly (a token's first 6 characters do)."
+        "Every device that a push is addressed to has a row, sent or not. Widen the time range or remove a filter. "
+        "Accounts and tokens must match exactly (the first 6 characters of a token are enough)."
     )
     fieldsets = (
         (None, {"fields": (("state", "because"), ("account", "device_link"), "message", "timeline")}),
@@ -258,11 +258,11 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         key = AppKey.objects.filter(pk=row.app_key_id).first() if row.app_key_id else None
         return link(admin_url(AppKey, "change", key.pk), key) if key else "–"
 
-    @admin.display(description=gettext_lazy("second tries"))
+    @admin.display(description=gettext_lazy("sent again as"))
     def second_tries(self, row: DeliveryResult) -> SafeString | str:
         return resend.second_tries(row)
 
-    @admin.display(description=gettext_lazy("second try of"))
+    @admin.display(description=gettext_lazy("sent again from"))
     def first_try(self, row: DeliveryResult) -> SafeString | str:
         return resend.first_try(getattr(row, "record", None))
 

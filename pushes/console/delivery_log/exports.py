@@ -32,10 +32,10 @@ REVEALS = "pushes.reveal_device"
 
 class ExportForm(forms.Form):
     shows_tokens = forms.BooleanField(
-        label=gettext_lazy("With whole device tokens"),
+        label=gettext_lazy("Include full device tokens"),
         required=False,
         widget=widgets.UnfoldBooleanSwitchWidget(),
-        help_text=gettext_lazy("Otherwise only their ends. Whoever has a token can push to that phone."),
+        help_text=gettext_lazy("Otherwise tokens are masked. Anyone with a full token can push to that phone."),
     )
 
 
@@ -58,24 +58,24 @@ def question(desk: Desk[DeliveryResult], request: HttpRequest) -> Question:
         except exports.TooManyError:
             most = exports.MAX_WAITING
             raise RefusedError(
-                _("You have %(n)s exports under way: wait for one, or cancel one.") % {"n": most}
+                _("You have %(n)s exports in progress: wait for one to finish, or cancel one.") % {"n": most}
             ) from None
-        LogEntry.objects.log_actions(request.user.pk or 0, [export], ADDITION, _("Asked for."), single_object=True)
+        LogEntry.objects.log_actions(request.user.pk or 0, [export], ADDITION, _("Requested."), single_object=True)
         watched = HttpResponseRedirect(admin_url(Export, "change", export.pk))
-        return Done(_("The export is on its way."), page=watched)
+        return Done(_("Export started."), page=watched)
 
     return Question(
         title=_("Export these deliveries as CSV?"),
         text=_(
-            "The file is written in the background, newest rows first, at most %(most)s of them, and is kept for "
-            "%(days)s days. Rows that come later are not in it."
+            "The file is created in the background, newest rows first, up to %(most)s rows, and kept for %(days)s "
+            "days. Rows added later are not included."
         )
         % {"most": f"{exports.MAX_ROWS:,}", "days": exports.KEPT.days},
         button=_("Export"),
         act=order,
-        facts=understood or [(_("Filters"), _("none: the whole log"))],
+        facts=understood or [(_("Filters"), _("none: the entire log"))],
         form=ExportForm if may_reveal else forms.Form,
-        warnings=[] if query else [_("The log may be longer than a file may be: narrow it by time, status or kind.")],
+        warnings=[] if query else [_("The log may exceed the row limit of a file: narrow it by time, status or kind.")],
         back=f"{desk.url('changelist')}?{query}",
     )
 
@@ -181,12 +181,12 @@ class Exports(ReadOnlyDesk[Export]):
     def cancel_page(self, request: HttpRequest, export: Export) -> Question:
         def cancel(_data: dict[str, Any]) -> str:
             if not exports.cancel(export.pk, by=_("by %(user)s") % {"user": request.user}):
-                raise RefusedError(_("It was over already."))
-            return _("The export is cancelled.")
+                raise RefusedError(_("The export had already ended."))
+            return _("Export cancelled.")
 
         return Question(
             title=_("Cancel the export #%(id)s?") % {"id": export.pk},
-            text=_("What has been written is dropped."),
+            text=_("The rows written so far are deleted."),
             button=_("Cancel the export"),
             act=cancel,
             keep=_("Keep it"),
@@ -202,22 +202,22 @@ class Exports(ReadOnlyDesk[Export]):
     )
     def download_page(self, request: HttpRequest, export: Export) -> Any:
         if export.shows_tokens and not request.user.has_perm(REVEALS):
-            raise PermissionDenied(_("It holds whole device tokens, which you may not see."))
+            raise PermissionDenied(_("The file contains full device tokens. Your role does not allow viewing them."))
         if export.status != ExportStatus.DONE:
-            raise RefusedError(_("There is no file: the export is not ready."))
+            raise RefusedError(_("There is no file yet: the export is not ready."))
         self.audit(request, (export, _("Downloaded.")))
         name = f"deliveries-{timezone.localtime(export.created_at):%Y%m%d-%H%M}-{export.pk}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store, private"}
         file = exports.content(export)
         return StreamingHttpResponse(file, content_type="text/csv; charset=utf-8", headers=headers)
 
-    @admin.display(description=gettext_lazy("asked for"))
+    @admin.display(description=gettext_lazy("requested"))
     def created(self, row: Export) -> Any:
         return when(row.created_at)
 
     @admin.display(description=gettext_lazy("filters"))
     def filters_shown(self, row: Export) -> str:
-        return row.understood or _("none: the whole log")
+        return row.understood or _("none: the entire log")
 
     @admin.display(description=gettext_lazy("status"))
     def state(self, row: Export) -> SafeString:

@@ -47,19 +47,19 @@ class Records(ReadOnlyDesk[PushRecord]):
         BroadcastFilter,
     )
     search_fields = ("message_id",)
-    search_help_text = gettext_lazy("Message or chat id, or #push number")
+    search_help_text = gettext_lazy("Message or chat ID, or #push")
     sortable_by = ()
     change_list_template = TEMPLATE
     actions_detail = ("withdraw_page", "resend_page")
     empty_title = gettext_lazy("No pushes here")
     empty_text = gettext_lazy(
-        "A row appears for every message that the backend, the chat scanners, the API or a broadcast submitted."
+        "Every message submitted by the backend, the chat scanners, the API or a broadcast has a row."
     )
     fieldsets = (
         (None, {"fields": ("state", "title", "text", "shown_data", "results")}),
-        (gettext_lazy("For"), {"fields": (("app", "platform"), "recipients", ("conversation", "sender_id"))}),
+        (gettext_lazy("Recipients"), {"fields": (("app", "platform"), "recipients", ("conversation", "sender_id"))}),
         (
-            gettext_lazy("From"),
+            gettext_lazy("Source"),
             {
                 "fields": (
                     ("kind", "push_type"),
@@ -89,7 +89,7 @@ class Records(ReadOnlyDesk[PushRecord]):
         messages.info(request, _("Showing %(what)s.") % {"what": found.phrase})
         return queryset.filter(found.condition), False
 
-    @page(gettext_lazy("Send again what failed"), permission=resend.PERMISSION, icon="replay")
+    @page(gettext_lazy("Send failed deliveries again"), permission=resend.PERMISSION, icon="replay")
     def resend_page(self, request: HttpRequest, row: PushRecord) -> Question | HttpResponse:
         return resend.of_push(self, request, row)
 
@@ -103,7 +103,7 @@ class Records(ReadOnlyDesk[PushRecord]):
     def withdraw_page(self, request: HttpRequest, row: PushRecord) -> Question:
         return withdraw_page.question(request, row)
 
-    @admin.display(description=gettext_lazy("second try of"))
+    @admin.display(description=gettext_lazy("sent again from"))
     def first_try(self, row: PushRecord) -> SafeString | str:
         return resend.first_try(row)
 
@@ -141,7 +141,7 @@ class Records(ReadOnlyDesk[PushRecord]):
             characters.shorten(row.text, MAX_PREVIEW),
         )
 
-    @admin.display(description=gettext_lazy("for"))
+    @admin.display(description=gettext_lazy("recipients"))
     def audience(self, row: PushRecord) -> str:
         if row.broadcast_id is not None and not row.accounts:
             return _("broadcast")
@@ -162,7 +162,7 @@ class Records(ReadOnlyDesk[PushRecord]):
             stored_words.words(row.status_detail, "push"),
         )
 
-    @admin.display(description=gettext_lazy("data for the client app"))
+    @admin.display(description=gettext_lazy("payload (JSON)"))
     def shown_data(self, row: PushRecord) -> str:
         return ", ".join(f"{name} = {value}" for name, value in row.data.items()) or "–"
 

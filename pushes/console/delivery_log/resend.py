@@ -44,9 +44,8 @@ class ResendForm(forms.Form):
         number = len(plan.uncertain)
         self.is_all_uncertain = 0 < len(plan.sendable) == number
         words = ngettext(
-            "%(n)s of them may have arrived the first time: nobody knows. Send it all the same; it may arrive twice.",
-            "%(n)s of them may have arrived the first time: nobody knows. Send them all the same; "
-            "they may arrive twice.",
+            "%(n)s of them may have arrived the first time. Send it anyway; it may arrive twice.",
+            "%(n)s of them may have arrived the first time. Send them anyway; they may arrive twice.",
             number,
         )
         self.fields["may_be_duplicate"].label = words % {"n": number}
@@ -57,7 +56,7 @@ class ResendForm(forms.Form):
         cleaned = super().clean() or self.cleaned_data
         if self.is_all_uncertain and not cleaned["may_be_duplicate"]:
             raise forms.ValidationError(
-                _("All of these may have arrived. Tick that they may arrive twice, or leave them.")
+                _("All of these may have arrived. To send them anyway, tick the box that accepts duplicates.")
             )
         return cleaned
 
@@ -65,7 +64,9 @@ class ResendForm(forms.Form):
 def of_selection(request: HttpRequest, chosen: QuerySet[DeliveryResult]) -> Question:
     rows = list(chosen.order_by("pk")[: resend.MAX_AT_ONCE + 1])
     if len(rows) > resend.MAX_AT_ONCE:
-        raise RefusedError(_("At most %(n)s deliveries are sent again at once.") % {"n": resend.MAX_AT_ONCE})
+        raise RefusedError(
+            _("At most %(n)s deliveries can be sent again at a time. Select fewer.") % {"n": resend.MAX_AT_ONCE}
+        )
     return question(request, rows)
 
 
@@ -76,7 +77,7 @@ def of_push(desk: Desk[PushRecord], request: HttpRequest, record: PushRecord) ->
         shown = set(request.POST.getlist(ACTION_CHECKBOX_NAME))
         rows = [row for row in rows if str(row.pk) in shown]
     if not rows:
-        messages.info(request, _("Nothing of this push has failed, so there is nothing to send again."))
+        messages.info(request, _("No delivery of this push has failed: there is nothing to send again."))
         return HttpResponseRedirect(desk.url("change", record.pk))
     return question(request, rows)
 
@@ -88,8 +89,8 @@ def question(request: HttpRequest, rows: Sequence[DeliveryResult]) -> Question:
     return Question(
         title=_title(number),
         text=_(
-            "Each is submitted as a new push, to that device alone. Who has turned pushes off, logged out or is online "
-            "by now gets nothing, and the new push says why."
+            "Each is submitted as a new push to that device only. Accounts that have turned pushes off, logged out or "
+            "come online in the meantime are skipped; the new push shows why."
         )
         if number
         else "",
@@ -108,7 +109,7 @@ def _directory_asked() -> Iterator[None]:
         yield
     except DirectoryError as error:
         raise RefusedError(
-            _("The directory cannot be asked now, so nothing was sent: %(why)s") % {"why": error}
+            _("The account directory is not available. Nothing was sent: %(why)s") % {"why": error}
         ) from None
 
 
@@ -125,7 +126,7 @@ def _said(numbers: Sequence[int]) -> str:
     """`numbers` are those of the new pushes."""
     if not numbers:
         return ""
-    done = ngettext("%(n)s delivery is sent again.", "%(n)s deliveries are sent again.", len(numbers))
+    done = ngettext("%(n)s delivery was sent again.", "%(n)s deliveries were sent again.", len(numbers))
     new = format_html_join(", ", "{}", ((_push_link(number),) for number in numbers[:5]))
     return format_html("{} {}{}", done % {"n": len(numbers)}, new, ", …" if len(numbers) > 5 else "")
 
@@ -134,7 +135,7 @@ def _refused(refused: Sequence[resend.Refusal]) -> list[str]:
     if not refused:
         return []
     why = ", ".join(dict.fromkeys(str(refusal.obstacle.label) for refusal in refused))
-    text = ngettext("%(n)s was not: %(why)s.", "%(n)s were not: %(why)s.", len(refused))
+    text = ngettext("%(n)s was not sent: %(why)s.", "%(n)s were not sent: %(why)s.", len(refused))
     return [text % {"n": len(refused), "why": why}]
 
 
@@ -152,7 +153,7 @@ def _shown(plan: resend.Plan) -> dict[str, Any]:
 
 def _title(number: int) -> str:
     if not number:
-        return _("Nothing here can be sent again")
+        return _("Nothing to send again")
     return ngettext("Send %(n)s delivery again?", "Send %(n)s deliveries again?", number) % {"n": number}
 
 

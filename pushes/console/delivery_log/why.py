@@ -31,14 +31,14 @@ class WhyForm(forms.Form):
         max_length=128,
         required=False,
         widget=widgets.UnfoldAdminTextInputWidget(),
-        help_text=gettext_lazy("The producer's or the chat's message id, or a push as #123."),
+        help_text=gettext_lazy("Message ID of the producer or the chat, or a push number such as #123."),
     )
     at = forms.CharField(
-        label=gettext_lazy("or about when"),
+        label=gettext_lazy("or around this time"),
         max_length=32,
         required=False,
         widget=widgets.UnfoldAdminTextInputWidget(attrs={"placeholder": "2026-05-01 08:00"}),
-        help_text=gettext_lazy("Everything for the account from half an hour before until half an hour after."),
+        help_text=gettext_lazy("Everything for the account within half an hour before or after."),
     )
 
     def clean_account(self) -> str:
@@ -52,14 +52,14 @@ class WhyForm(forms.Form):
         moment = log_query.moment(value)
         if value and moment is None:
             raise forms.ValidationError(
-                _("%(value)r is no time: write it as 2026-05-01 08:00.") % {"value": value[:40]}
+                _("“%(value)s” is not a valid time. Enter a time like 2026-05-01 08:00.") % {"value": value[:40]}
             )
         return moment
 
     def clean(self) -> dict[str, Any]:
         found: dict[str, Any] = super().clean() or {}
         if "message" in found and "at" in found and not found["message"] and not found["at"]:
-            self.add_error("message", _("A message or a time is needed."))
+            self.add_error("message", _("Enter a message or a time."))
         return found
 
     def answer(self) -> Timeline | None:

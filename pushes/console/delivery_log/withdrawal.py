@@ -17,12 +17,12 @@ def question(request: HttpRequest, row: PushRecord) -> Question:
 
     def withdraw(_data: dict[str, Any]) -> str:
         if not withdrawal.is_possible(row):
-            raise RefusedError(_("Nothing of this push is left to withdraw."))
+            raise RefusedError(_("This push has no unsent deliveries to withdraw."))
         return told(withdrawal.withdraw(row.pk, by=request.user.get_username()))
 
     return Question(
         title=_("Withdraw push %(push)s?") % {"push": row},
-        text=_("What has not left is never sent, not even as a retry. What has left cannot be called back."),
+        text=_("Unsent deliveries will not be sent or retried. Sent messages cannot be recalled."),
         button=_("Withdraw the push"),
         act=withdraw,
         facts=[
@@ -39,9 +39,9 @@ def told(done: Withdrawal) -> str:
     text = ngettext("%(n)s delivery was withdrawn.", "%(n)s deliveries were withdrawn.", done.withdrawn)
     parts = [text % {"n": done.withdrawn}]
     if done.already_sent:
-        text = ngettext("%(n)s had been sent already.", "%(n)s had been sent already.", done.already_sent)
+        text = ngettext("%(n)s had already been sent.", "%(n)s had already been sent.", done.already_sent)
         parts.append(text % {"n": done.already_sent})
     if done.under_way:
-        text = ngettext("%(n)s was being sent just then.", "%(n)s were being sent just then.", done.under_way)
+        text = ngettext("%(n)s was being sent at that moment.", "%(n)s were being sent at that moment.", done.under_way)
         parts.append(text % {"n": done.under_way})
     return " ".join(parts)

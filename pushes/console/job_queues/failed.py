@@ -49,7 +49,7 @@ def requeue_page(desk: Desk[Any], request: HttpRequest, queue_name: str, job_id:
 
     def act(_data: dict[str, Any]) -> str:
         if not failed_jobs.requeue(queue_name, [job_id.encode()]):
-            raise RefusedError(_("Nothing was done: it is no longer among the failed jobs."))
+            raise RefusedError(_("Nothing was changed: the job is no longer among the failed jobs."))
         return _("The job is back in its queue.")
 
     question = Question(
@@ -66,8 +66,8 @@ def requeue_page(desk: Desk[Any], request: HttpRequest, queue_name: str, job_id:
 def delete_page(desk: Desk[Any], request: HttpRequest, queue_name: str, job_id: str) -> HttpResponse:
     def act(_data: dict[str, Any]) -> str:
         if not failed_jobs.delete(queue_name, [job_id.encode()]):
-            raise RefusedError(_("Nothing was done: it is no longer among the failed jobs."))
-        return _("The failed job is deleted.")
+            raise RefusedError(_("Nothing was changed: the job is no longer among the failed jobs."))
+        return _("Failed job deleted.")
 
     question = Question(
         title=_("Delete this failed job?"),
@@ -87,7 +87,7 @@ def requeue_all_page(desk: Desk[Any], request: HttpRequest, queue_name: str) -> 
     def act(_data: dict[str, Any]) -> str:
         number = failed_jobs.requeue(queue_name, job_ids)
         if not number:
-            raise RefusedError(_("Nothing was done: none of them is one of the platform's jobs that failed."))
+            raise RefusedError(_("Nothing was changed: none of these is a failed job of the platform."))
         done = ngettext("%(n)s job is back in its queue.", "%(n)s jobs are back in their queue.", number)
         return done % {"n": number}
 
@@ -137,19 +137,19 @@ def _refusal(job: FailedJob) -> str:
     """Why it may not run; "" when it may."""
     if job.refusal is None:
         return ""
-    return _("This is not one of the platform's jobs, and never runs: %(reason)s.") % {"reason": job.refusal.label}
+    return _("This is not a job of the platform and never runs: %(reason)s.") % {"reason": job.refusal.label}
 
 
 def _none(job_ids: Sequence[bytes]) -> str:
-    return "" if job_ids else _("No job of this queue has failed.")
+    return "" if job_ids else _("No failed jobs in this queue.")
 
 
 def _again() -> str:
-    return _("A job looks at its rows anew: what was done meanwhile is not done twice.")
+    return _("The job reads its rows again: work already done is not done twice.")
 
 
 def _gone() -> str:
-    return _("The pushes that it was about stay, and what is due of them is put back into a queue by itself.")
+    return _("The pushes of the job stay; those that are due are queued again automatically.")
 
 
 def _ask(desk: Desk[Any], request: HttpRequest, queue_name: str, question: Question, job_id: str = "") -> HttpResponse:

@@ -10,20 +10,20 @@ from pushes.workers import job_check
 
 _WORDS: dict[str, Callable[[Any], str]] = {
     job_check.DISTRIBUTE_JOB: lambda ids: (
-        ngettext("finds the devices of %(n)s push", "finds the devices of %(n)s pushes", len(ids)) % {"n": len(ids)}
+        ngettext("distribute %(n)s push", "distribute %(n)s pushes", len(ids)) % {"n": len(ids)}
     ),
     job_check.SEND_JOB: lambda ids: (
-        ngettext("sends to %(n)s device", "sends to %(n)s devices", len(ids)) % {"n": len(ids)}
+        ngettext("send to %(n)s device", "send to %(n)s devices", len(ids)) % {"n": len(ids)}
     ),
-    job_check.EXPAND_JOB: lambda pk: _("finds the devices of broadcast #%(id)s") % {"id": pk},
-    job_check.EXPORT_JOB: lambda pk: _("writes export #%(id)s") % {"id": pk},
+    job_check.EXPAND_JOB: lambda pk: _("list the audience of broadcast #%(id)s") % {"id": pk},
+    job_check.EXPORT_JOB: lambda pk: _("write export #%(id)s") % {"id": pk},
 }
 
 
 def doing(call: job_check.Call | None) -> str:
     """Of a job of ours, what it does; of any other, what it would call."""
     if call is None:
-        return _("something that cannot be read")
+        return _("unreadable job")
     path, _instance, arguments, _keywords = call
     known = job_check.FORMER_PATHS.get(path, path)
     takes = job_check.ARGUMENTS.get(known)

@@ -20,7 +20,7 @@ COLOURS = {Match.SAME: "success", Match.DIFFERENT: "danger", Match.NOT_HERE: "da
 
 class MatchForm(forms.Form):
     listed = forms.CharField(
-        label=gettext_lazy("What the client apps were built with"),
+        label=gettext_lazy("Access IDs in the app builds"),
         required=False,
         max_length=MAX_LIST,
         widget=widgets.UnfoldAdminTextareaWidget(
@@ -31,12 +31,12 @@ class MatchForm(forms.Form):
             }
         ),
         help_text=gettext_lazy(
-            "One line for each build: app, platform, environment (none: production) and access id; or lines of the old "
-            "ini. Secrets in it are passed over and never stored."
+            "One line per build: app, platform, environment (default: production) and access ID; or lines of the "
+            "legacy .ini. Secrets are ignored and never stored."
         ),
     )
     file = forms.FileField(
-        label=gettext_lazy("Or a file"),
+        label=gettext_lazy("Or upload a file"),
         required=False,
         widget=widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".ini,.txt,.csv,.conf,text/plain,text/csv"}),
     )
@@ -80,14 +80,16 @@ def _remarks(line: Line) -> list[str]:
     remarks = [line.hint]
     if line.key is not None:
         remarks.append(check.doubt(line.key))
-        remarks.append("" if line.key.is_enabled else _("The key is disabled: its devices get nothing."))
+        remarks.append(
+            "" if line.key.is_enabled else _("The key is disabled: devices of this build receive no pushes.")
+        )
         remarks.append(_("The key is paused: its pushes wait.") if line.key.is_paused and line.key.is_enabled else "")
     return [remark for remark in remarks if remark]
 
 
 def _show(desk: Desk[AppKey], request: HttpRequest, more: dict[str, Any], status: int = 200) -> HttpResponse:
     context = {
-        "title": _("Do the keys match the client apps?"),
+        "title": _("Compare app keys with app builds"),
         "back": desk.url("changelist"),
         "again": desk.url("match_page"),
         **more,

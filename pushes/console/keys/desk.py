@@ -90,7 +90,7 @@ class AppKeys(RotationPages, RestorePages):
     )
     change_form_before_template = "console/key_notice.html"
     fieldsets = (
-        (gettext_lazy("For"), {"fields": (("app", "platform", "environment"),)}),
+        (gettext_lazy("App"), {"fields": (("app", "platform", "environment"),)}),
         (
             gettext_lazy("Provider"),
             {"fields": (("provider", "access_id"), "secret", "endpoint_url", ("rate_per_second", "is_enabled"))},
@@ -126,7 +126,7 @@ class AppKeys(RotationPages, RestorePages):
         if changed & {"secret", *OTHER_CREDENTIALS}:
             fields |= set(CREDENTIAL_FIELDS)
             if AppKey.objects.filter(pk=key.pk).exclude(old_secret_encrypted="").exists():
-                messages.info(request, _("With this change the old secret is ended."))
+                messages.info(request, _("This change also discards the old secret."))
         key.save(update_fields=fields)
 
     def response_change(self, request: HttpRequest, obj: AppKey) -> HttpResponse:
@@ -164,14 +164,14 @@ class AppKeys(RotationPages, RestorePages):
         scope = {"app": app.value, "platform": platform.value, "environment": environment.value}
         return Cell(app, platform, environment, None, f"{self.url('add')}?{urlencode(scope)}")
 
-    @list_page(gettext_lazy("Import the old ini"), permission="pushes.add_appkey", icon="upload_file")
+    @list_page(gettext_lazy("Import from legacy .ini"), permission="pushes.add_appkey", icon="upload_file")
     def import_page(self, request: HttpRequest) -> Done | HttpResponse:
         """Upload, look at what would change, confirm. It changes keys too, so both permissions are needed."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         return ini_import.page(self, request)
 
-    @list_page(gettext_lazy("Match the client apps"), permission="pushes.view_appkey", icon="rule")
+    @list_page(gettext_lazy("Compare with app builds"), permission="pushes.view_appkey", icon="rule")
     def match_page(self, request: HttpRequest) -> HttpResponse:
         """Compare the access ids with what the client apps were built with."""
         return client_match.page(self, request)
@@ -185,17 +185,17 @@ class AppKeys(RotationPages, RestorePages):
             verdict = check.explain(outcome)
             if not check.is_good(outcome):
                 raise RefusedError(verdict, is_noted=True)
-            return _("The provider has %(verdict)s.") % {"verdict": verdict}
+            return _("Verified: %(verdict)s.") % {"verdict": verdict}
 
         return Question(
-            title=_("Ask the provider about %(key)s?") % {"key": key},
-            text=_("One signed, harmless call is made with this key. No push is sent."),
+            title=_("Verify %(key)s with the provider?") % {"key": key},
+            text=_("This makes one signed, harmless call with the key. No push is sent."),
             button=_("Verify now"),
             act=verify,
             facts=[
                 (_("Provider"), key.get_provider_display()),
-                (_("Endpoint"), key.endpoint_url or _("the provider's own")),
-                (_("Access id"), key.access_id),
+                (_("Endpoint"), key.endpoint_url or _("provider default")),
+                (_("Access ID"), key.access_id),
                 *secret_facts(key),
             ],
         )
@@ -211,14 +211,14 @@ class AppKeys(RotationPages, RestorePages):
         def pause(data: dict[str, Any]) -> str:
             if not pausing.pause_key(key, data["reason"]):
                 raise RefusedError(
-                    _("The key was paused already: %(reason)s")
+                    _("The key was already paused: %(reason)s")
                     % {"reason": stored_words.words(key.pause_words, "key") or "–"}
                 )
             return _("The key is paused: %(reason)s") % {"reason": data["reason"]}
 
         return Question(
             title=_("Pause %(key)s?") % {"key": key},
-            text=_("Its pushes wait, they are not lost. No other key is affected."),
+            text=_("Pushes under this key wait; none is lost. Other keys are not affected."),
             button=_("Pause the key"),
             act=pause,
             form=PauseForm,
@@ -234,7 +234,7 @@ class AppKeys(RotationPages, RestorePages):
     def resume_page(self, request: HttpRequest, key: AppKey) -> Question:
         return Question(
             title=_("Resume %(key)s?") % {"key": key},
-            text=_("What has waited is sent now, unless it has expired meanwhile."),
+            text=_("Waiting pushes are sent now, except those that have expired."),
             button=_("Resume the key"),
             act=lambda _data: _resume(key),
             facts=[
@@ -254,7 +254,8 @@ class AppKeys(RotationPages, RestorePages):
         return Question(
             title=_("Disable %(key)s?") % {"key": key},
             text=_(
-                "Pushes to its devices are then skipped (no_app_key), they do not wait. To make them wait, pause it."
+                "Pushes to its devices will be skipped (no_app_key); they do not wait. To make them wait, pause the "
+                "key instead."
             ),
             button=_("Disable the key"),
             act=lambda _data: _switch(key, on=False),
@@ -270,7 +271,7 @@ class AppKeys(RotationPages, RestorePages):
     def enable_page(self, request: HttpRequest, key: AppKey) -> Question:
         return Question(
             title=_("Enable %(key)s?") % {"key": key},
-            text=_("New pushes go out under it at once."),
+            text=_("New pushes use this key immediately."),
             button=_("Enable the key"),
             act=lambda _data: _switch(key, on=True),
         )
@@ -285,7 +286,7 @@ class AppKeys(RotationPages, RestorePages):
 
     @admin.display(description=gettext_lazy("old secret"))
     def old_secret_shown(self, row: AppKey) -> Any:
-        return badge(_("kept, to go back to"), "info") if row.has_old_secret else _("none kept")
+        return badge(_("available for rollback"), "info") if row.has_old_secret else _("none")
 
     @admin.display(description=gettext_lazy("last changed"))
     def updated(self, row: AppKey) -> Any:
@@ -298,13 +299,13 @@ def _resume(key: AppKey) -> str:
     try:
         pausing.resume_key(key)
     except RedisError:
-        return _("The key is resumed. Redis does not answer: what waits goes out once it is back.")
+        return _("The key is resumed. Redis does not answer: waiting pushes go out once it is back.")
     return _("The key is resumed.")
 
 
 def _switch(key: AppKey, *, on: bool) -> str:
     if not AppKey.objects.filter(pk=key.pk, is_enabled=not on).update(is_enabled=on, updated_at=clocks.now()):
-        raise RefusedError(_("The key was enabled already.") if on else _("The key was disabled already."))
+        raise RefusedError(_("The key was already enabled.") if on else _("The key was already disabled."))
     return _("The key is enabled.") if on else _("The key is disabled.")
 
 

@@ -55,7 +55,7 @@ class PeriodForm(forms.Form):
         cleaned = super().clean() or self.cleaned_data
         since, until = cleaned.get("since"), cleaned.get("until")
         if since and until and since >= until:
-            self.add_error("until", _("The end must lie after the beginning."))
+            self.add_error("until", _("The end must be later than the start."))
         return cleaned
 
 
@@ -76,13 +76,13 @@ class RestorePages(Desk[AppKey]):
         number = devices.refused_in(_scope(key), period.since, period.until).count()
         seen = urlencode(period.as_text())
         if request.method == "POST" and asked.is_valid() and request.POST.get("seen", seen) != seen:
-            messages.info(request, _("The period was changed: look at the number, then confirm."))
+            messages.info(request, _("The period was changed: check the number of devices, then confirm."))
             return HttpResponseRedirect(f"{request.path}?{seen}")
         return Question(
             title=_("Reactivate the devices of %(key)s?") % {"key": key},
             text=_(
-                "Devices that were deactivated in this period because the provider did not know their tokens get "
-                "pushes again. A token that is refused again under a healthy key is deactivated again."
+                "Devices deactivated in this period because the provider did not know their tokens receive pushes "
+                "again. If a token is refused again while the key is healthy, the device is deactivated again."
             ),
             button=_("Reactivate the devices"),
             act=lambda _data: _restore(key, period, by=str(request.user)),

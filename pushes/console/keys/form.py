@@ -41,15 +41,15 @@ class AppKeyForm(SwitchForm[AppKey]):
             _("Stored encrypted and never shown again.")
             if is_new
             else _(
-                "Leave it empty to keep the stored secret. Typed here it replaces every stored one at once, unchecked; "
-                "“Rotate the secret” checks it first and keeps the old one."
+                "Leave blank to keep the stored secret. A secret entered here replaces all stored ones immediately, "
+                "without a check; “Rotate the secret” verifies it first and keeps the old one."
             )
         )
 
     def clean_access_id(self) -> int:
         access_id = int(self.cleaned_data["access_id"])
         if access_id < 1:
-            raise forms.ValidationError(_("An access id is a positive number, such as 2100047733."))
+            raise forms.ValidationError(_("Enter the access ID as a positive number, such as 2100047733."))
         return access_id
 
     def clean(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class AppKeyForm(SwitchForm[AppKey]):
         secret, provider = cleaned.get("secret", ""), cleaned.get("provider")
         fault = check.secret_fault(provider, secret) if secret and provider else ""
         if not secret and self.instance._state.adding and "secret" not in self.errors:
-            fault = _("A new key needs its secret.")
+            fault = _("Enter the secret of the new key.")
         if "endpoint_url" in cleaned:
             fault = self._endpoint_fault(cleaned) or fault
         if fault:
@@ -76,7 +76,7 @@ class AppKeyForm(SwitchForm[AppKey]):
             return ""
         now_at = check.place(cleaned["provider"], url)
         is_elsewhere = now_at is None or now_at != check.place(before.provider, before.endpoint_url)
-        return _("Enter the secret again: the key is to be used at another host.") if is_elsewhere else ""
+        return _("Enter the secret again: the key will be used at another host.") if is_elsewhere else ""
 
     def save(self, commit: bool = True) -> AppKey:
         if self.cleaned_data["secret"]:
@@ -91,5 +91,5 @@ class PauseForm(forms.Form):
         label=gettext_lazy("Why"),
         max_length=200,
         widget=widgets.UnfoldAdminTextInputWidget(),
-        help_text=gettext_lazy("Your colleagues see it beside the key."),
+        help_text=gettext_lazy("Shown next to the key."),
     )

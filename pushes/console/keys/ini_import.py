@@ -25,19 +25,19 @@ from pushes.providers import hosts
 
 WAITING = "key_import"
 MAX_FILE = 64 * 1024
-KEEP = format_lazy(gettext_lazy("keep; new keys: {provider}"), provider=DEFAULT_PROVIDER.label)
+KEEP = format_lazy(gettext_lazy("Keep existing (new keys: {provider})"), provider=DEFAULT_PROVIDER.label)
 #: The word and the colour of each state.
 STATES = {
     ini.NEW: (gettext_lazy("new"), "success"),
     ini.CHANGED: (gettext_lazy("changes"), "warning"),
-    ini.SAME: (gettext_lazy("the same"), ""),
+    ini.SAME: (gettext_lazy("unchanged"), ""),
     ini.ERROR: (gettext_lazy("error"), "danger"),
 }
 
 
 class ImportForm(forms.Form):
     file = forms.FileField(
-        label=gettext_lazy("The ini file"),
+        label=gettext_lazy(".ini file"),
         widget=widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".ini,.txt,.conf,text/plain"}),
         help_text=gettext_lazy("Lines such as android_higo_appid = … and android_higo_skey = …"),
     )
@@ -52,7 +52,7 @@ class ImportForm(forms.Form):
         required=False,
         assume_scheme="https",
         widget=widgets.UnfoldAdminURLInputWidget(),
-        help_text=gettext_lazy("Empty: keep; new keys use the provider's own address."),
+        help_text=gettext_lazy("Leave blank to keep the existing address; new keys use the provider's default."),
     )
 
     def clean_file(self) -> str:
@@ -110,7 +110,7 @@ def _import(desk: Desk[AppKey], request: HttpRequest) -> Done | HttpResponse:
     again = HttpResponseRedirect(desk.url("import_page"))
     waiting = sealed.take(request, WAITING)
     if waiting is None:
-        return Done(warnings=[_("Nothing was imported: the preview is too old. Choose the file again.")], page=again)
+        return Done(warnings=[_("Nothing was imported: the preview has expired. Choose the file again.")], page=again)
     try:
         entries = ini.apply(waiting["text"], **_options(waiting))
     except ini.LegacyIniError as error:
@@ -118,8 +118,8 @@ def _import(desk: Desk[AppKey], request: HttpRequest) -> Done | HttpResponse:
         return again
     imported = {entry.scope: entry.state for entry in entries if entry.state != ini.SAME}
     text = ngettext(
-        "%(n)s app key imported; what was the same stays.",
-        "%(n)s app keys imported; what was the same stays.",
+        "%(n)s app key imported; the rest were unchanged.",
+        "%(n)s app keys imported; the rest were unchanged.",
         len(imported),
     )
     return Done(text % {"n": len(imported)}, history=list(_history(imported)))
@@ -129,12 +129,12 @@ def _history(imported: dict[str, str]) -> Iterator[tuple[AppKey, str]]:
     for key in AppKey.objects.all():
         state = imported.get(f"{key.app} {key.platform} {key.environment}")
         if state is not None:
-            yield key, _("Imported from the old ini (%(state)s).") % {"state": STATES[state][0]}
+            yield key, _("Imported from the legacy .ini (%(state)s).") % {"state": STATES[state][0]}
 
 
 def _show(desk: Desk[AppKey], request: HttpRequest, more: dict[str, Any], status: int = 200) -> HttpResponse:
     context = {
-        "title": _("Import the old ini"),
+        "title": _("Import from legacy .ini"),
         "back": desk.url("changelist"),
         "again": desk.url("import_page"),
         **more,

@@ -45,7 +45,7 @@ class RotateForm(forms.Form):
         if fault:
             raise forms.ValidationError(fault)
         if secret == _stored_secret(self.key):
-            raise forms.ValidationError(_("This secret is in use already."))
+            raise forms.ValidationError(_("This secret is already in use. Enter the new one."))
         return secret
 
 
@@ -64,45 +64,45 @@ class RotationPages(Desk[AppKey]):
             return _use(request, key)
         form = RotateForm(key, request.POST or None)
         if key.has_old_secret:
-            raise RefusedError(_("An old secret is kept still: end it, or go back to it, before the next one."))
+            raise RefusedError(_("An old secret is still kept. Discard it or roll back to it before rotating again."))
         if request.method != "POST" or not form.is_valid():
             return _show(self, request, key, {"form": form}, status=422 if form.errors else 200)
         return _checked(self, request, key, form.cleaned_data["secret"])
 
     @page(
-        gettext_lazy("End the old secret"),
+        gettext_lazy("Discard the old secret"),
         permission="pushes.change_appkey",
         applies=below,
     )
     def end_old_page(self, request: HttpRequest, key: AppKey) -> Question:
         return Question(
-            title=_("End the old secret of %(key)s?") % {"key": key},
+            title=_("Discard the old secret of %(key)s?") % {"key": key},
             text=_(
-                "The provider is asked about the secret in use first. After that there is no way back: a refusal "
-                "pauses the key."
+                "The secret in use is verified with the provider first. After that there is no rollback: if the "
+                "provider refuses the secret, the key is paused."
             ),
-            button=_("End the old secret"),
+            button=_("Discard the old secret"),
             act=lambda _data: _end_old(key),
             facts=secret_facts(key),
             is_dangerous=True,
         )
 
     @page(
-        gettext_lazy("Go back to the old secret"),
+        gettext_lazy("Roll back to the old secret"),
         permission="pushes.change_appkey",
         applies=below,
     )
     def go_back_page(self, request: HttpRequest, key: AppKey) -> Question:
         return Question(
-            title=_("Go back to the old secret of %(key)s?") % {"key": key},
-            text=_("The provider is asked about the old secret first. The new one is then forgotten."),
-            button=_("Go back to the old secret"),
+            title=_("Roll back to the old secret of %(key)s?") % {"key": key},
+            text=_("The old secret is verified with the provider first. The new one is then discarded."),
+            button=_("Roll back to the old secret"),
             act=lambda _data: _go_back(key),
             facts=secret_facts(key),
         )
 
     @page(
-        gettext_lazy("Take note"),
+        gettext_lazy("Acknowledge"),
         permission="pushes.change_appkey",
         applies=below,
     )
@@ -111,16 +111,16 @@ class RotationPages(Desk[AppKey]):
 
         def note(_data: dict[str, Any]) -> str:
             if not rotation.note(key):
-                raise RefusedError(_("Somebody else has taken note already."))
-            return _("Noted that the new secret was refused: %(why)s") % {"why": key.fell_back_reason or "–"}
+                raise RefusedError(_("Someone else has already acknowledged this."))
+            return _("Acknowledged that the new secret was refused: %(why)s") % {"why": key.fell_back_reason or "–"}
 
         return Question(
-            title=_("Take note of what happened to %(key)s?") % {"key": key},
+            title=_("Acknowledge the refused secret of %(key)s?") % {"key": key},
             text=_(
-                "The provider refused the new secret, and sending went back to the old one by itself. The alert "
-                "goes away; to try again, rotate the secret once more."
+                "The provider refused the new secret, and sending rolled back to the old one automatically. "
+                "Acknowledging clears the alert; to try again, rotate the secret again."
             ),
-            button=_("I have taken note"),
+            button=_("Acknowledge"),
             act=note,
             facts=[(_("When"), when(key.fell_back_at)), (_("The provider said"), key.fell_back_reason or "–")],
         )
@@ -129,23 +129,23 @@ class RotationPages(Desk[AppKey]):
 def _end_old(key: AppKey) -> str:
     outcome = ask_provider(partial(keycheck.check, key))
     if not keycheck.is_good(outcome):
-        kept = _("The old secret is kept, for the one in use could not be confirmed")
+        kept = _("The old secret is kept because the one in use could not be verified")
         raise RefusedError(f"{kept}: {keycheck.explain(outcome)}", is_noted=True)
     if not rotation.end_old(key):
-        raise RefusedError(_("Nothing was changed: somebody else has changed the key's secret meanwhile."))
-    return _("The old secret is ended.")
+        raise RefusedError(_("Nothing was changed: someone else has changed the secret in the meantime."))
+    return _("The old secret is discarded.")
 
 
 def _go_back(key: AppKey) -> str:
     if not key.has_old_secret:
-        raise RefusedError(_("No old secret is kept."))
+        raise RefusedError(_("There is no old secret to roll back to."))
     outcome = ask_provider(partial(keycheck.check_old, key))
     if outcome.verdict is Verdict.FAILED:
-        kept = _("The new secret stays in use, for the provider does not take the old one")
+        kept = _("The new secret stays in use because the provider does not accept the old one")
         raise RefusedError(f"{kept}: {keycheck.explain(outcome)}", is_noted=True)
     if not rotation.go_back(key):
-        raise RefusedError(_("Nothing was changed: somebody else has changed the key's secret meanwhile."))
-    return _("The old secret is in use again, the new one is forgotten.") + _still_paused(key)
+        raise RefusedError(_("Nothing was changed: someone else has changed the secret in the meantime."))
+    return _("Rolled back: the old secret is in use again, and the new one is discarded.") + _still_paused(key)
 
 
 def ask_provider(check: Callable[[], Outcome]) -> Outcome:
@@ -160,7 +160,7 @@ def secret_facts(key: AppKey) -> list[tuple[str, Any]]:
     """Which secret is in use, and since when."""
     return [
         (_("Secret in use since"), when(key.secret_since) if key.secret_since else _("not recorded")),
-        (_("Old secret"), _("kept, to go back to") if key.has_old_secret else _("none kept")),
+        (_("Old secret"), _("available for rollback") if key.has_old_secret else _("none")),
     ]
 
 
@@ -177,7 +177,7 @@ def _checked(desk: Desk[AppKey], request: HttpRequest, key: AppKey, secret: str)
     else:
         sealed.forget(request, WAITING)
     verdict = keycheck.explain(outcome)
-    desk.audit(request, (key, _("A new secret was checked: %(verdict)s") % {"verdict": verdict}))
+    desk.audit(request, (key, _("New secret checked: %(verdict)s") % {"verdict": verdict}))
     more = {"verdict": verdict, "is_good": is_good, "facts": secret_facts(key)}
     return _show(desk, request, key, more, status=200 if is_good else 422)
 
@@ -187,10 +187,10 @@ def _use(request: HttpRequest, key: AppKey) -> Done:
     credentials than the key has now."""
     waiting = sealed.take(request, WAITING)
     if waiting is None or (waiting["key"], waiting["revision"]) != (key.pk, key.revision):
-        return Done(warnings=[_("Nothing was changed: the check is too old, or was done already. Start again.")])
+        return Done(warnings=[_("Nothing was changed: the check has expired or was already used. Start again.")])
     if not rotation.rotate(key, waiting["secret"]):
-        raise RefusedError(_("Nothing was changed: somebody else has changed the key's secret meanwhile."))
-    done = _("The new secret is in use. The old one is kept until you end it.") + _still_paused(key)
+        raise RefusedError(_("Nothing was changed: someone else has changed the secret in the meantime."))
+    done = _("The new secret is in use. The old one is kept until you discard it.") + _still_paused(key)
     return Done(done, history=[(key, _("The secret was rotated; the old one is kept."))])
 
 
@@ -202,7 +202,7 @@ def _stored_secret(key: AppKey) -> str | None:
 
 
 def _still_paused(key: AppKey) -> str:
-    return " " + _("The key is paused still: resume it when you are ready.") if key.is_paused else ""
+    return " " + _("The key is still paused: resume it when you are ready.") if key.is_paused else ""
 
 
 def _show(desk: Desk[AppKey], request: HttpRequest, key: AppKey, more: dict[str, Any], status: int) -> HttpResponse:

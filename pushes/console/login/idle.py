@@ -54,8 +54,8 @@ def _end(request: HttpRequest) -> None:
     logout(request)
     minutes = settings.SESSION_IDLE_MINUTES
     words = ngettext(
-        "You were logged out because nothing happened for %(n)d minute.",
-        "You were logged out because nothing happened for %(n)d minutes.",
+        "You were logged out after %(n)d minute without activity.",
+        "You were logged out after %(n)d minutes without activity.",
         minutes,
     )
     messages.info(request, words % {"n": minutes})

@@ -163,7 +163,9 @@ class FailedLogins(ReadOnlyDesk[FailedLogin]):
     ordering = ("-attempt_time",)
     actions_detail = ("lift_page",)
     empty_title = gettext_lazy("No failed logins")
-    empty_text = gettext_lazy("Wrong passwords are counted by name and by address; too many lock either for a while.")
+    empty_text = gettext_lazy(
+        "Wrong passwords are counted by user name and by address; too many lock either temporarily."
+    )
 
     @page(
         gettext_lazy("Lift the lock"),
@@ -178,15 +180,15 @@ class FailedLogins(ReadOnlyDesk[FailedLogin]):
             counted = Q(username=row.username) | Q(ip_address=row.ip_address)
             gone, _each = FailedLogin.objects.filter(counted).delete()
             if not gone:
-                raise RefusedError(_("There is no lock any more."))
-            done = _("%(name)s may log in from %(address)s again.") % who
+                raise RefusedError(_("The lock has already ended."))
+            done = _("%(name)s can log in from %(address)s again.") % who
             operator = User.objects.filter(username=row.username).first()
             return Done(done, history=[(operator or row, done)])
 
         return Question(
             title=_("Let “%(name)s” try again from %(address)s?") % who,
-            text=_("The failed logins of this name, and those from this address, are forgotten. Lift a lock only for "
-                   "somebody whom you have spoken to."),
+            text=_("This clears the failed logins of this user name and those from this address. Confirm with the "
+                   "person before lifting a lock."),
             button=_("Lift the lock"),
             act=lift,
             back=self.url("changelist"),
@@ -204,7 +206,7 @@ class FailedLogins(ReadOnlyDesk[FailedLogin]):
     def failures(self, row: Any) -> int:
         return int(row.failures_since_start)
 
-    @admin.display(description=gettext_lazy("last try"))
+    @admin.display(description=gettext_lazy("last attempt"))
     def last_try(self, row: Any) -> SafeString | str:
         return when(row.attempt_time)
 
@@ -212,10 +214,10 @@ class FailedLogins(ReadOnlyDesk[FailedLogin]):
     def state(self, row: Any) -> SafeString:
         until = locked_until(row.username, row.ip_address, row.user_agent)
         if until is None:
-            return badge(_("may try"))
+            return badge(_("not locked"))
         return badge(_("locked for %(time)s") % {"time": wait(until - timezone.now())}, "danger")
 
     @admin.display(description=gettext_lazy("browser"))
     def browser(self, row: Any) -> str:
         agent = str(row.user_agent or "–")
-        return _("one they have logged in with before") if agent.startswith(KNOWN) else agent[:100]
+        return _("used for a login before") if agent.startswith(KNOWN) else agent[:100]

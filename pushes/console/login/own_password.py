@@ -33,7 +33,7 @@ class PasswordForm(forms.Form):
     def clean_password(self) -> str:
         given = str(self.cleaned_data["password"])
         if not is_own(self.request, given):
-            raise forms.ValidationError(_("This is not your password."))
+            raise forms.ValidationError(_("Incorrect password. Try again."))
         return given
 
 

@@ -54,7 +54,7 @@ class Operators(BaseUserAdmin, Desk[User]):
         (None, {"fields": ("username", "password_state")}),
         (gettext_lazy("Personal info"), {"fields": (("first_name", "last_name"), "email")}),
         (gettext_lazy("Permissions"), {"fields": ("is_active", "is_superuser", "groups")}),
-        (gettext_lazy("Important dates"), {"fields": (("last_login", "date_joined"),)}),
+        (gettext_lazy("Dates"), {"fields": (("last_login", "date_joined"),)}),
     )
     readonly_fields = ("password_state", "last_login", "date_joined")
     actions_detail = ("reset_second_factor_page",)
@@ -74,12 +74,12 @@ class Operators(BaseUserAdmin, Desk[User]):
         def reset(_data: dict[str, Any]) -> str:
             if not secondfactor.remove(user):
                 raise RefusedError(_("%(name)s has no second factor.") % name)
-            return _("The second factor of %(name)s is taken away.") % name
+            return _("The second factor of %(name)s is reset.") % name
 
         return Question(
-            title=_("Take away the second factor of “%(name)s”?") % name,
-            text=_("For somebody who has lost phone and backup codes. Make sure that it is they who ask: from then on "
-                   "the password alone opens the console, until another second factor is set up."),
+            title=_("Reset the second factor of “%(name)s”?") % name,
+            text=_("For someone who has lost both phone and backup codes. Verify who is asking: until a new second "
+                   "factor is set up, the password alone is enough to log in."),
             button=_("Reset second factor"),
             act=reset,
             is_dangerous=True,
@@ -111,7 +111,7 @@ class Operators(BaseUserAdmin, Desk[User]):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name != "groups":
             return super().formfield_for_dbfield(db_field, request, **kwargs)
-        words = {"label": _("Roles"), "help_text": _("Whoever has a role may log in.")}
+        words = {"label": _("Roles"), "help_text": _("Operators with a role can log in.")}
         return permissions.checkboxes(authority.roles_to_give(request.user), permissions.role_name, **words)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
@@ -124,15 +124,15 @@ class Operators(BaseUserAdmin, Desk[User]):
         staffing.settle(Q(pk=user.pk))
         user.refresh_from_db(fields=["is_staff"])
         if user.is_active and not user.is_staff:
-            words = _("%(name)s cannot log in yet: choose a role for them.")
+            words = _("%(name)s cannot log in yet: choose a role.")
             messages.warning(request, words % {"name": user.get_username()})
 
     @admin.display(description=gettext_lazy("password"))
     def password_state(self, user: User) -> SafeString | str:
         """Whether there is one; never a part of what is stored of it."""
-        words = _("set") if user.has_usable_password() else _("none: cannot log in with one")
+        words = _("set") if user.has_usable_password() else _("not set: cannot log in with a password")
         way = '{} · <a class="console-link" href="../password/">{}</a>'
-        return format_html(way, words, _("Set another password"))
+        return format_html(way, words, _("Set a new password"))
 
     @admin.display(description=gettext_lazy("name"))
     def full_name(self, user: User) -> str:
@@ -147,7 +147,7 @@ class Operators(BaseUserAdmin, Desk[User]):
     def state(self, user: User) -> SafeString:
         if not user.is_active:
             return badge(_("disabled"), "danger")
-        return badge(_("may log in"), "success") if user.is_staff else badge(_("no role"), "warning")
+        return badge(_("can log in"), "success") if user.is_staff else badge(_("no role"), "warning")
 
     @admin.display(description=gettext_lazy("second factor"))
     def second_factor(self, user: Any) -> SafeString:

@@ -93,12 +93,13 @@ def _let_in(request: HttpRequest, user: User, factor: SecondFactor) -> HttpRespo
 def _refusal(verdict: secondfactor.Verdict | None) -> str:
     if verdict is None:
         return _(
-            "Codes cannot be checked: ENCRYPTION_KEYS lacks the key that yours is stored under. Tell an administrator."
+            "Codes cannot be checked: ENCRYPTION_KEYS lacks the key that encrypts your second factor. Tell an "
+            "administrator."
         )
     if verdict.until is None:
-        return _("This code is not right. Wait for the next one; the phone's clock must be right, too.")
+        return _("Incorrect code. Wait for the next one, and check that the phone's clock is right.")
     left = {"time": wait(max(verdict.until - timezone.now(), timedelta(seconds=1)))}
-    words = _("This code is not right. Try again in %(time)s.") % left
+    words = _("Incorrect code. Try again in %(time)s.") % left
     if verdict.was_too_soon:
         words = _("Too many wrong codes. Try again in %(time)s.") % left
     return f"{words} {_('A backup code is taken at once.')}" if verdict.takes_paper else words
@@ -109,9 +110,9 @@ def _warn_of_guesses(request: HttpRequest, user: User) -> None:
     guesses = secondfactor.wrong_elsewhere(user, source(request, user.get_username()))
     if guesses:
         words = ngettext(
-            "%(n)d wrong code was entered after your password elsewhere within a day. If it was not you, change "
+            "In the last day, %(n)d wrong code was entered elsewhere after your password. If it was not you, change "
             "your password now.",
-            "%(n)d wrong codes were entered after your password elsewhere within a day. If it was not you, change "
+            "In the last day, %(n)d wrong codes were entered elsewhere after your password. If it was not you, change "
             "your password now.",
             guesses,
         )
@@ -122,7 +123,7 @@ def _warn_of_few_codes(request: HttpRequest, user: User) -> None:
     left = secondfactor.codes_left(user)
     if left < 3:
         messages.warning(
-            request, _("You have %(n)d backup codes left. Make new ones under “My account”.") % {"n": left}
+            request, _("You have %(n)d backup codes left. Generate new ones under “My account”.") % {"n": left}
         )
 
 
@@ -144,9 +145,7 @@ def set_up(request: HttpRequest) -> HttpResponse:
             secondfactor.passed(request, secondfactor.factor_of(user))
             _audit(request, _("Second factor set up."))
             return _codes_page(request, codes)
-        form.add_error(
-            "code", _("This code is not right. Wait for the next one; the phone's clock must be right, too.")
-        )
+        form.add_error("code", _("Incorrect code. Wait for the next one, and check that the phone's clock is right."))
     context = {
         "form": form,
         "key": secondfactor.spaced(key),
@@ -182,15 +181,15 @@ def codes(request: HttpRequest) -> HttpResponse:
 
     def renew(user: User) -> HttpResponse:
         fresh = secondfactor.new_codes(user)
-        _audit(request, _("New backup codes made."))
+        _audit(request, _("New backup codes generated."))
         return _codes_page(request, fresh)
 
     return _for_password(
         request,
         renew,
         title=_("New backup codes"),
-        text=_("The old codes are void from then on."),
-        button=_("Make new codes"),
+        text=_("The old codes stop working immediately."),
+        button=_("Generate new codes"),
     )
 
 
@@ -204,11 +203,11 @@ def turn_off(request: HttpRequest) -> HttpResponse:
         messages.success(request, _("Your second factor is turned off."))
         return HttpResponseRedirect(reverse("console:account"))
 
-    text = _("From then on your password alone opens this console. The app's entry and the backup codes are void.")
+    text = _("Your password alone will be enough to log in. The app's entry and the backup codes stop working.")
     if settings.TWO_FACTOR == "required":
-        text += " " + _("It is required here: you will set up another one right away.")
+        text += " " + _("A second factor is required here: you will set up a new one right away.")
     return _for_password(
-        request, remove, title=_("Turn off the second factor"), text=text, button=_("Turn it off"), is_dangerous=True
+        request, remove, title=_("Turn off the second factor"), text=text, button=_("Turn off"), is_dangerous=True
     )
 
 

@@ -59,7 +59,7 @@ class PreferencesForm(ModelForm[OperatorPreferences]):
         label=gettext_lazy("Time zone"),
         required=False,
         widget=widgets.UnfoldAdminSelectWidget,
-        help_text=gettext_lazy("For all times that you see and type. Delivery windows stay in the platform's zone."),
+        help_text=gettext_lazy("For all times you see and enter. Delivery windows stay in the platform's time zone."),
     )
 
     class Meta:
@@ -69,10 +69,10 @@ class PreferencesForm(ModelForm[OperatorPreferences]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         own: Any = self.fields["language"]
-        own.choices = [("", _("As the browser asks")), *settings.LANGUAGES]
+        own.choices = [("", _("Browser default")), *settings.LANGUAGES]
         zones: Any = self.fields["time_zone"]
         zones.choices = [
-            ("", _("The platform's: %(zone)s") % {"zone": settings.TIME_ZONE}),
+            ("", _("Platform default: %(zone)s") % {"zone": settings.TIME_ZONE}),
             *zone_choices(timezone.now().replace(minute=0, second=0, microsecond=0)),
         ]
 

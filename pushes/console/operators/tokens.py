@@ -21,11 +21,11 @@ from pushes.models import ApiToken
 
 SCOPES = {
     "push": gettext_lazy("push: submit pushes"),
-    "read": gettext_lazy("read: every push and its deliveries, whoever submitted it"),
+    "read": gettext_lazy("read: all pushes and their deliveries, of every producer"),
     "devices": gettext_lazy("devices: register and remove devices"),
     "accounts": gettext_lazy("accounts: login and push status"),
     "presence": gettext_lazy("presence: who is online"),
-    "metrics": gettext_lazy("metrics: figures for monitoring"),
+    "metrics": gettext_lazy("metrics: monitoring data"),
 }
 
 
@@ -35,15 +35,17 @@ class TokenForm(ModelForm[ApiToken]):
         choices=[(name, SCOPES.get(name, name)) for name in ApiToken.SCOPES],
         widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget,
         help_text=gettext_lazy(
-            "Give a producer only what it needs; most need push alone. With read it sees all producers' pushes: their "
-            "accounts, ids and outcomes, never their text."
+            "Grant only what the producer needs; most need push alone. With read, it sees the pushes of all producers: "
+            "accounts, IDs and outcomes, never the text."
         ),
     )
     expires_at = forms.DateField(
-        label=gettext_lazy("Good until"),
+        label=gettext_lazy("Valid until"),
         required=False,
         widget=widgets.UnfoldAdminTextInputWidget(attrs={"type": "date"}),
-        help_text=gettext_lazy("The end of that day. From then on it is refused with status 401. Empty: for ever."),
+        help_text=gettext_lazy(
+            "The token works until the end of that day; then requests get status 401. Blank: never expires."
+        ),
     )
 
     class Meta:
@@ -64,9 +66,11 @@ class TokenForm(ModelForm[ApiToken]):
             return self.instance.expires_at
         today = timezone.localdate()
         if day < today:
-            raise forms.ValidationError(_("This day is over."))
+            raise forms.ValidationError(_("This day has passed. Choose a later day."))
         if day > today + ApiToken.LONGEST:
-            raise forms.ValidationError(_("Choose a day within ten years, or none for a token that never expires."))
+            raise forms.ValidationError(
+                _("Choose a day within ten years, or leave the field blank for a token that never expires.")
+            )
         return timezone.make_aware(datetime.combine(day, time.max).replace(microsecond=0))
 
 
@@ -80,14 +84,16 @@ class Tokens(Desk[ApiToken]):
     actions = None
     actions_detail = ("disable_page", "enable_page")
     empty_title = gettext_lazy("No API tokens yet")
-    empty_text = gettext_lazy("A producer that submits pushes over HTTP needs one. It is shown once, on issue.")
+    empty_text = gettext_lazy(
+        "A producer needs a token to submit pushes over HTTP. The token is shown once, when it is issued."
+    )
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Above the list: which tokens end soon, while there is time to give their holders others."""
         now = timezone.now()
         ending = ApiToken.objects.filter(is_enabled=True, expires_at__lte=now + ApiToken.EXPIRY_NOTICE)
         for token in ending.filter(expires_at__gt=now).order_by("expires_at") if request.method == "GET" else ():
-            words = _("The token “%(name)s” expires on %(day)s: issue another for whoever uses it.")
+            words = _("The token “%(name)s” expires on %(day)s. Issue a new one for its producer.")
             messages.warning(request, words % {"name": token.name, "day": _day(token)})
         return super().changelist_view(request, extra_context)
 
@@ -108,7 +114,7 @@ class Tokens(Desk[ApiToken]):
         token, clear = ApiToken.issue(**form.cleaned_data)
         words = _("Issued with scopes %(s)s.") % {"s": ", ".join(token.scopes)}
         if token.expires_at:
-            words += " " + _("Good until %(day)s.") % {"day": _day(token)}
+            words += " " + _("Valid until %(day)s.") % {"day": _day(token)}
         LogEntry.objects.log_actions(request.user.pk or 0, [token], ADDITION, words)
         return self._shown_once(request, token, clear)
 
@@ -126,7 +132,7 @@ class Tokens(Desk[ApiToken]):
     def disable_page(self, request: HttpRequest, token: ApiToken) -> Question:
         return Question(
             title=_("Disable the token “%(name)s”?") % {"name": token.name},
-            text=_("Whoever uses it is refused from the next request on. You can enable it again."),
+            text=_("Requests with this token are refused immediately. You can enable the token again."),
             button=_("Disable"),
             act=lambda _data: _switch(token, on=False),
             is_dangerous=True,
@@ -141,7 +147,7 @@ class Tokens(Desk[ApiToken]):
     def enable_page(self, request: HttpRequest, token: ApiToken) -> Question:
         return Question(
             title=_("Enable the token “%(name)s”?") % {"name": token.name},
-            text=_("Whoever holds it may use it again."),
+            text=_("Requests with this token are accepted again."),
             button=_("Enable"),
             act=lambda _data: _switch(token, on=True),
         )

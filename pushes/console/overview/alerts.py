@@ -72,35 +72,38 @@ def _processes(view: vitals.RedisView | None, waiting: Waiting, now: datetime) -
     if view is None:
         yield Alert(
             "redis",
-            _("Redis does not answer: workers stand still, accepted pushes wait in the database."),
-            _("Look at the server that REDIS_URL names. Nothing is lost; work goes on by itself when it is back."),
+            _("Redis does not answer: workers are stalled, and accepted pushes wait in the database."),
+            _("Check the server in REDIS_URL. Nothing is lost; work resumes automatically when it is back."),
             is_urgent=True,
         )
     elif view.refuses:
         yield Alert(
             "redis-refuses",
-            _("Redis refuses to write (%(why)s): workers stand still, accepted pushes wait in the database.")
+            _("Redis refuses writes (%(why)s): workers are stalled, and accepted pushes wait in the database.")
             % {"why": view.refuses},
-            _("Check the server that REDIS_URL names. Nothing is lost; work resumes when it takes writes again."),
+            _(
+                "Check the server in REDIS_URL. Nothing is lost; work resumes automatically when it accepts writes "
+                "again."
+            ),
             is_urgent=True,
         )
     elif not view.workers:
         yield Alert("workers", _("No worker is running: pushes wait. Start them with ./push.sh start."), is_urgent=True)
     for lane in view.lanes if view and view.workers else ():
         if not lane.workers:
-            text = _("No worker serves the lane %(lane)s: its pushes wait.") % {"lane": Kind(lane.name).label}
+            text = _("No worker serves the %(lane)s lane: its pushes wait.") % {"lane": Kind(lane.name).label}
             yield Alert(f"lane-{lane.name}", text, _see_status(), is_urgent=True)
     yield from _unwell(view)
     if silence := _sweeper_silence(waiting, now):
         yield Alert(
             "sweeper",
-            _("The sweeper has not run for %(time)s: retries, held pushes and scheduled broadcasts stand still.")
+            _("The sweeper has not run for %(time)s: retries, held pushes and scheduled broadcasts are stalled.")
             % {"time": amount(silence)},
             _see_status(),
             is_urgent=True,
         )
     if view and (since := raw_waits_since(view, now)) and now - since > LATE:
-        text = _("%(n)s messages of the backend wait to be taken in, the oldest for more than %(time)s.")
+        text = _("%(n)s messages wait in the inbound queue, the oldest for more than %(time)s.")
         yield Alert(
             "intake", text % {"n": f"{view.raw_messages:,}", "time": amount(LATE)}, _see_status(), is_urgent=True
         )
@@ -110,22 +113,27 @@ def _unwell(view: vitals.RedisView | None) -> Iterator[Alert]:
     for one in view.unwell if view else ():
         facts = {"process": one.process, "host": one.host, "time": amount(timedelta(seconds=one.seconds))}
         if one.what == pulse.DATABASE:
-            text = _("%(process)s on %(host)s has not reached the database for %(time)s, and takes no work.") % facts
-            advice = _("Check the connection from that machine to the database. Other machines do its work meanwhile.")
+            text = _("%(process)s on %(host)s has not reached the database for %(time)s, and takes no jobs.") % facts
+            advice = _(
+                "Check the connection from that machine to the database. Other machines do its work in the meantime."
+            )
         elif one.what == pulse.CLOCK:
             text = (
                 _("The clock of %(host)s is wrong, and a provider refuses its calls: %(process)s sends nothing.")
                 % facts
             )
-            advice = _("Set that machine's clock by NTP; it then goes on by itself. Other machines send meanwhile.")
+            advice = _(
+                "Set that machine's clock by NTP; sending then resumes automatically. Other machines send in "
+                "the meantime."
+            )
         else:
-            text = _("%(process)s on %(host)s has stood still for %(time)s.") % facts
-            advice = _("Its log says what it was doing. Restart it: nothing is lost.")
+            text = _("%(process)s on %(host)s has been stalled for %(time)s.") % facts
+            advice = _("Check its log, then restart it. Nothing is lost.")
         yield Alert(f"unwell-{one.host}-{one.process}", text, advice, is_urgent=True)
 
 
 def _see_status() -> str:
-    return _("./push.sh status says what has stopped, its log says why, and ./push.sh start starts it.")
+    return _("Run ./push.sh status to see what has stopped and check its log; ./push.sh start restarts it.")
 
 
 def _sweeper_silence(waiting: Waiting, now: datetime) -> timedelta | None:
@@ -149,22 +157,22 @@ def _keys(states: Sequence[vitals.KeyState]) -> Iterator[Alert]:
             "key": key,
             "why": stored_words.words(key.pause_words, "key"),
         }
-        advice = _("Fix the cause, verify the key, then resume it: what waited goes out automatically.")
+        advice = _("Fix the cause, verify the key, then resume it. Waiting pushes go out automatically.")
         yield _about_key(key, f"paused-{key.pk}", text.strip(), advice, is_urgent=True)
     for state in (state for state in states if state.is_refused):
         facts = {"key": state.key, "why": state.endpoint_fault}
         text = _("The app key %(key)s cannot send; its pushes wait. %(why)s") % facts
         advice = _(
-            "Correct its endpoint URL, or add the host to PROVIDER_HOSTS on every machine: what waited goes out "
+            "Correct its endpoint URL, or add the host to PROVIDER_HOSTS on every machine. Waiting pushes go out "
             "automatically."
         )
         yield _about_key(state.key, f"endpoint-{state.key.pk}", text, advice, is_urgent=True)
     for key in (state.key for state in states if state.has_fallen_back):
-        text = _("The provider refused the new secret of %(key)s (%(why)s); sending went back to the old one.") % {
+        text = _("The provider refused the new secret of %(key)s (%(why)s); sending rolled back to the old one.") % {
             "key": key,
             "why": stored_words.words(key.fell_back_reason, "key") or "–",
         }
-        advice = _("Nothing waits. Check the new secret at the provider, and rotate again.")
+        advice = _("No push is waiting. Check the new secret with the provider, then rotate again.")
         yield _about_key(key, f"fell-back-{key.pk}", text, advice)
     for key in (state.key for state in states if state.is_failing):
         text = _("%(key)s is failing. We retry with single test calls until it recovers.") % {"key": key}
@@ -181,12 +189,12 @@ def _broadcasts(request: HttpRequest, now: datetime) -> Iterator[Alert]:
         return
     found = attention.broadcasts(request.user, now)
     for broadcast in found.approvals:
-        text = _("“%(title)s” waits for your approval, asked for by %(by)s.") % {
+        text = _("“%(title)s” is waiting for your approval, requested by %(by)s.") % {
             "title": broadcast.title,
             "by": broadcast.asked_by or broadcast.created_by or "–",
         }
         url = admin_url(Broadcast, "send_page", broadcast.pk)
-        yield Alert(f"approval-{broadcast.pk}", text, url=url, link=_("Review it"))
+        yield Alert(f"approval-{broadcast.pk}", text, url=url, link=_("Review"))
     for broadcast in found.paused:
         yield _paused(broadcast)
     for broadcast in found.starting:
@@ -194,7 +202,7 @@ def _broadcasts(request: HttpRequest, now: datetime) -> Iterator[Alert]:
         text = (
             _("“%(title)s” starts in %(time)s, to %(audience)s.")
             if broadcast.scheduled_at and broadcast.scheduled_at > now
-            else _("“%(title)s” has been due for %(time)s, to %(audience)s.")
+            else _("“%(title)s” is overdue by %(time)s, to %(audience)s.")
         ) % (words | {"time": amount(abs((broadcast.scheduled_at or now) - now))})
         yield _about_broadcast(broadcast, "starts", text)
 
@@ -220,7 +228,7 @@ def _dead_letters(request: HttpRequest) -> Iterator[Alert]:
     if number:
         text = ngettext("%(n)s new dead letter.", "%(n)s new dead letters.", number) % {"n": attention.shown(number)}
         url = f"{admin_url(DeadLetter, 'changelist')}?status__exact={DeadLetterStatus.NEW}"
-        advice = _("What could not be read or used: correct and replay it, or discard it.")
+        advice = _("These messages could not be read or used. Correct and replay them, or discard them.")
         yield Alert("dead-letters", text, advice, url, _("Show them"))
 
 
@@ -240,13 +248,13 @@ def late(view: vitals.RedisView | None, waiting: Waiting, now: datetime) -> Iter
     if waiting.due_at and now - waiting.due_at > LATE:
         text = _("The oldest waiting push has been due for %(time)s.") % {"time": amount(now - waiting.due_at)}
         url = f"{admin_url(DeliveryResult, 'changelist')}?live=1"
-        yield Alert("due", text, url=url, link=_("Show what waits"))
+        yield Alert("due", text, url=url, link=_("Show waiting deliveries"))
     if waiting.undistributed_at and now - waiting.undistributed_at > LATE:
-        text = _("The oldest accepted push has waited to be distributed for %(time)s.") % {
+        text = _("The oldest accepted push has waited %(time)s for distribution.") % {
             "time": amount(now - waiting.undistributed_at)
         }
         url = f"{admin_url(PushRecord, 'changelist')}?status__exact={RecordStatus.PENDING}"
-        yield Alert("undistributed", text, url=url, link=_("Show what waits"))
+        yield Alert("undistributed", text, url=url, link=_("Show waiting deliveries"))
     for lane in view.lanes if view else ():
         if lane.workers and lane.oldest_at and now - lane.oldest_at > LATE:
             facts: dict[str, Any] = {
@@ -254,20 +262,20 @@ def late(view: vitals.RedisView | None, waiting: Waiting, now: datetime) -> Iter
                 "n": f"{lane.jobs:,}",
                 "time": amount(now - lane.oldest_at),
             }
-            text = _("The lane %(lane)s is behind: %(n)s jobs, the oldest waiting for %(time)s.") % facts
-            yield Alert(f"behind-{lane.name}", text, _("If it does not shrink by itself, give the lane more workers."))
+            text = _("The %(lane)s lane is behind: %(n)s jobs, the oldest waiting for %(time)s.") % facts
+            yield Alert(f"behind-{lane.name}", text, _("If the backlog does not shrink, add workers to the lane."))
 
 
 def _letters(now: datetime) -> Iterator[Alert]:
     if not_kept := sum(dead_letter_store.not_kept(now).values()):
-        text = _("%(n)s dead letters of the last hour were counted and not kept: there were too many of one reason.")
-        advice = _("Find out who sends them: the list shows the first ones. DEAD_LETTERS_PER_HOUR is the limit.")
+        text = _("%(n)s dead letters of the last hour were counted but not kept: too many for the same reason.")
+        advice = _("Find out who sends them: the list shows the first ones. The limit is DEAD_LETTERS_PER_HOUR.")
         url = admin_url(DeadLetter, "changelist")
         yield Alert("letters-not-kept", text % {"n": f"{not_kept:,}"}, advice, url, _("Show the dead letters"))
 
 
 def _clocks() -> Iterator[Alert]:
-    advice = _("Until then, pushes become due, late and old too early or too late by as much.")
+    advice = _("Until then, due times and expiry are off by the same amount.")
     for server, text in clocks.problems().items():
         yield Alert(f"clock-{server}", text, advice)
 

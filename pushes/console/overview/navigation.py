@@ -44,7 +44,7 @@ def _groups(entry: "_Entries") -> list[dict[str, Any]]:
             ],
         },
         {
-            "title": _("Set-up"),
+            "title": _("Settings"),
             "items": [
                 entry.desk("appkey", _("App keys"), "key"),
                 entry.desk("pushtypepolicy", _("Push types"), "tune"),

@@ -40,15 +40,15 @@ class Accounts(ReadOnlyDesk[Account]):
     list_display = ("account_id", "login", "accepts", "registered")
     list_display_links = ("account_id",)
     search_fields = ("account_id",)
-    search_help_text = gettext_lazy("Account id, its beginning, or a device token")
+    search_help_text = gettext_lazy("Account ID or its beginning, or a device token")
     sortable_by = ()
     change_list_template = TEMPLATE
     actions_detail = ("test_page", "tested_page", "tags_page", "preferences_page")
     change_form_outer_after_template = "console/account.html"
     empty_title = gettext_lazy("No accounts here")
     empty_text = gettext_lazy(
-        "Accounts come with their devices: through the API, or with manage.py importdevices. "
-        "A search finds an account id by its beginning, or by one whole device token."
+        "Accounts are created with their devices, through the API or manage.py importdevices. Search by the beginning "
+        "of an account ID, or by a full device token."
     )
     fieldsets = (
         (None, {"fields": (("login", "accepts", "presence"), ("muted", "blocked"))}),
@@ -115,12 +115,12 @@ class Accounts(ReadOnlyDesk[Account]):
     def accepts(self, row: Account) -> SafeString:
         return badge(row.get_push_status_display(), "success" if row.push_status == 1 else "warning")
 
-    @admin.display(description=gettext_lazy("presence now"))
+    @admin.display(description=gettext_lazy("current presence"))
     def presence(self, row: Account) -> SafeString:
         try:
             is_online = bool(directory().online([row.pk]))
         except RedisError:
-            return badge(_("cannot be asked: Redis does not answer"), "danger")
+            return badge(_("unknown: Redis does not answer"), "danger")
         return badge(_("online"), "success") if is_online else badge(_("offline"))
 
     @admin.display(description=gettext_lazy("muted conversations"))

@@ -34,7 +34,7 @@ class DeactivateForm(forms.Form):
         label=gettext_lazy("Why"),
         max_length=120,
         widget=widgets.UnfoldAdminTextInputWidget(),
-        help_text=gettext_lazy("It stands in the device's history."),
+        help_text=gettext_lazy("Recorded in the device's history."),
     )
 
 
@@ -110,11 +110,11 @@ class Devices(ReadOnlyDesk[Device]):
         def reveal(_data: dict[str, Any]) -> Done:
             context = {"title": _("Device token"), "device": device, "back": self.url("change", device.pk)}
             shown = self.show(request, "console/token_revealed.html", context, row=device, is_private=True)
-            return Done(history=[(device, _("Looked at the whole token."))], page=shown)
+            return Done(history=[(device, _("Viewed the full token."))], page=shown)
 
         return Question(
-            title=_("Show the whole token of %(token)s?") % {"token": device.masked_token},
-            text=_("To copy it into the provider's console, for example. It is written down that you looked."),
+            title=_("Show the full token of %(token)s?") % {"token": device.masked_token},
+            text=_("For example, to copy it into the provider's console. Viewing is recorded."),
             button=_("Show the token"),
             act=reveal,
             facts=_whose(device),
@@ -130,12 +130,12 @@ class Devices(ReadOnlyDesk[Device]):
     def deactivate_page(self, request: HttpRequest, device: Device) -> Question:
         def deactivate(data: dict[str, Any]) -> str:
             if not devices.deactivate([device.pk], None, f"by {request.user}: {data['why']}"):
-                raise RefusedError(_("The device was inactive already."))
+                raise RefusedError(_("The device was already inactive."))
             return _("The device is deactivated: %(why)s") % {"why": data["why"]}
 
         return Question(
             title=_("Deactivate the device %(token)s?") % {"token": device.masked_token},
-            text=_("It gets no more pushes until you reactivate it, or the app registers again."),
+            text=_("The device receives no pushes until you reactivate it or the app registers again."),
             button=_("Deactivate"),
             act=deactivate,
             facts=_whose(device),
@@ -153,15 +153,17 @@ class Devices(ReadOnlyDesk[Device]):
     def reactivate_page(self, request: HttpRequest, device: Device) -> Question:
         def reactivate(_data: dict[str, Any]) -> str:
             if not devices.reactivate(device, by=str(request.user)):
-                raise RefusedError(_("The device was active already."))
+                raise RefusedError(_("The device was already active."))
             return _("The device is active again.")
 
         return Question(
             title=_("Reactivate the device %(token)s?") % {"token": device.masked_token},
-            text=_("It gets pushes again. If the provider still refuses its token, it is deactivated again."),
+            text=_(
+                "The device receives pushes again. If the provider still refuses its token, it is deactivated again."
+            ),
             button=_("Reactivate"),
             act=reactivate,
-            facts=[(_("Deactivated because"), device.get_deactivated_reason_display() or _("see its history"))],
+            facts=[(_("Deactivation reason"), device.get_deactivated_reason_display() or _("see the history"))],
         )
 
     @admin.display(description=gettext_lazy("token"))

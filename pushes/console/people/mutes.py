@@ -35,7 +35,7 @@ class LinesField(forms.CharField):
         lines = [line for line in super().clean(value).splitlines() if line.strip()]
         if len(lines) > mutes.MAX_ENTRIES:
             raise forms.ValidationError(
-                _("%(n)s lines are too many: an account may have %(most)s.")
+                _("%(n)s lines are too many: an account can have at most %(most)s.")
                 % {"n": len(lines), "most": mutes.MAX_ENTRIES}
             )
         return tuple(dict.fromkeys(map(self._entry, lines)))
@@ -45,7 +45,7 @@ class LinesField(forms.CharField):
             return self._read(line)
         except InvalidEntryError:
             raise forms.ValidationError(
-                _("%(value)r cannot be used. Nothing was changed.") % {"value": characters.shorten(line.strip(), 60)}
+                _("“%(value)s” is not valid. Nothing was changed.") % {"value": characters.shorten(line.strip(), 60)}
             ) from None
 
 
@@ -53,12 +53,12 @@ class PreferencesForm(forms.Form):
     muted = LinesField(
         mutes.conversation,
         label=gettext_lazy("Muted conversations"),
-        help_text=gettext_lazy("One a line: group:7 for a group, private:12:34 for the chat of two accounts."),
+        help_text=gettext_lazy("One per line: group:7 for a group, private:12:34 for a chat between two accounts."),
     )
     blocked = LinesField(
         mutes.account,
         label=gettext_lazy("Blocked accounts"),
-        help_text=gettext_lazy("One account id a line: their messages are not pushed to this account."),
+        help_text=gettext_lazy("One account ID per line. Their messages are not pushed to this account."),
     )
 
 
@@ -78,10 +78,10 @@ def question(row: Account) -> Question:
         return _said(*changes)
 
     return Question(
-        title=_("What is %(account)s to be spared?") % {"account": row.account_id},
+        title=_("Mute and block for %(account)s") % {"account": row.account_id},
         text=_(
-            "Chat pushes of a muted conversation, or from a blocked account, are skipped with that reason; "
-            "what is said can still be read in the app. Orders and payments are not affected."
+            "Chat pushes from a muted conversation or a blocked account are skipped with that reason; the messages can "
+            "still be read in the app. Orders and payments are not affected."
         ),
         button=_("Save"),
         act=store,
@@ -94,7 +94,7 @@ def question(row: Account) -> Question:
 def _foreign_warning() -> list[str]:
     if settings.DIRECTORY == OWN_DIRECTORY:
         return []
-    return [_("Accounts are read from another database (DIRECTORY): what is saved here is not asked for.")]
+    return [_("Accounts are read from another database (DIRECTORY): settings saved here have no effect.")]
 
 
 def _difference(before: Any, after: Any) -> ListChange:

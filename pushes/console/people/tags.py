@@ -28,10 +28,10 @@ class TagsForm(forms.Form):
         required=False,
         max_length=MAX_TYPED,
         widget=widgets.UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"}),
-        help_text=gettext_lazy("Tags, parted by blanks or commas: letters, digits, Chinese characters, or _ - . :"),
+        help_text=gettext_lazy("Tags, separated by spaces or commas: letters, digits, Chinese characters, or _ - . :"),
     )
     remove = forms.MultipleChoiceField(
-        label=gettext_lazy("Take away"), required=False, widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget
+        label=gettext_lazy("Remove"), required=False, widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget
     )
 
     def __init__(self, *args: Any, has: Sequence[str], **kwargs: Any) -> None:
@@ -48,9 +48,9 @@ class TagsForm(forms.Form):
         cleaned = super().clean() or self.cleaned_data
         both = set(cleaned.get("add", ())) & set(cleaned.get("remove", ()))
         if both:
-            self.add_error("add", _("“%(tag)s” is to be added and taken away.") % {"tag": sorted(both)[0]})
+            self.add_error("add", _("“%(tag)s” cannot be both added and removed.") % {"tag": sorted(both)[0]})
         elif not self.errors and not (cleaned["add"] or cleaned.get("remove")):
-            self.add_error("add", _("Name a tag to add, or choose one to take away."))
+            self.add_error("add", _("Enter a tag to add, or choose one to remove."))
         return cleaned
 
 
@@ -59,7 +59,7 @@ def _cleaned(word: str) -> str:
         return tags.clean(word)
     except tags.InvalidTagError:
         raise forms.ValidationError(
-            _("“%(tag)s” is no tag: 1 to %(most)s letters, digits, Chinese characters, or _ - . :")
+            _("“%(tag)s” is not a valid tag. Use 1 to %(most)s letters, digits, Chinese characters, or _ - . :")
             % {"tag": characters.shorten(word, 60), "most": tags.MAX_TAG}
         ) from None
 
@@ -78,7 +78,7 @@ def _question(device_ids: Sequence[int], title: str) -> Question:
     has = list(dict.fromkeys(found))
     return Question(
         title=title,
-        text=_("Broadcasts can be addressed to a tag. Another tag of a device is left as it is."),
+        text=_("Broadcasts can be sent to a tag. Other tags stay unchanged."),
         button=_("Save"),
         act=lambda data: _change(device_ids, data["add"], data.get("remove", ())),
         facts=[(_("Devices"), len(device_ids)), (_("Tags"), ", ".join(has) or "–")],
@@ -92,10 +92,10 @@ def _change(device_ids: Sequence[int], added: Sequence[str], removed: Sequence[s
     except tags.InvalidTagError as error:
         raise RefusedError(str(error)) from None
     if not changed:
-        raise RefusedError(_("Nothing was done: the tags are like that already."))
+        raise RefusedError(_("Nothing was changed: the tags are already like this."))
     done = ngettext(
-        "Tags of %(n)s device changed. Added: %(added)s. Taken away: %(removed)s.",
-        "Tags of %(n)s devices changed. Added: %(added)s. Taken away: %(removed)s.",
+        "Tags of %(n)s device changed. Added: %(added)s. Removed: %(removed)s.",
+        "Tags of %(n)s devices changed. Added: %(added)s. Removed: %(removed)s.",
         changed,
     )
     return done % {"n": changed, "added": ", ".join(added) or "–", "removed": ", ".join(removed) or "–"}

@@ -69,7 +69,7 @@ class TrialForm(forms.Form):
             picked[app].append(device)
         if sum(map(len, picked.values())) > trial_send.MAX_NAMES:
             raise forms.ValidationError(
-                _("These are %(n)s devices: a test goes to at most %(most)s.")
+                _("%(n)s devices are too many: a test goes to at most %(most)s.")
                 % {"n": len(self.cleaned_data["devices"]), "most": trial_send.MAX_NAMES}
             )
         return dict(picked)
@@ -85,8 +85,8 @@ def question(desk: Desk[Account], request: HttpRequest, account: Account) -> Que
     return Question(
         title=_("Send a test push to %(account)s?") % {"account": account},
         text=_(
-            "It is a real push of the default type: it goes to the devices that you pick, is judged by the same rules, "
-            "and stands in the delivery log. Not sent within ten minutes, it expires."
+            "This is a real push of the default type: it goes to the devices you pick, follows the same rules, and "
+            "appears in the delivery log. It expires if not sent within ten minutes."
         ),
         button=_("Send the test push"),
         act=partial(_send, account),
@@ -94,7 +94,7 @@ def question(desk: Desk[Account], request: HttpRequest, account: Account) -> Que
         form=partial(TrialForm, choices=choices),
         initial={
             "title": _("Test push"),
-            "text": _("Sent by an operator to try this device."),
+            "text": _("Sent by an operator to test this device."),
             "nonce": secrets.token_hex(8),
             "devices": picked or (list(choices) if len(choices) == 1 else []),
         },
@@ -110,7 +110,7 @@ def _send(account: Account, data: dict[str, Any]) -> str:
     except (InvalidMessageError, DirectoryError) as error:
         raise RefusedError(str(error)) from None
     if not is_new:
-        raise RefusedError(_("This test push was sent already: here is what became of it."))
+        raise RefusedError(_("This test push was already sent. Its result is below."))
     number = sum(map(len, data["devices"].values()))
     return ngettext("A test was sent to %(n)s device.", "A test was sent to %(n)s devices.", number) % {"n": number}
 
@@ -172,7 +172,9 @@ def _choices(account: Account) -> tuple[Choices, list[str]]:
         try:
             devices = directory().devices([account.pk], app).get(account.pk, [])
         except DirectoryError:
-            return {}, [_("The directory does not answer: no device can be picked just now.")]
+            return {}, [
+                _("The account directory does not answer: devices cannot be listed right now. Try again later.")
+            ]
         found |= {blake2b(f"{app}:{d.token}".encode(), digest_size=8).hexdigest(): (app, d) for d in devices}
     return found, [] if found else [_("This account has no active device.")]
 

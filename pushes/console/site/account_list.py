@@ -110,7 +110,7 @@ def _account_column(table: Sequence[Row]) -> int | None:
     exact = [place for place in strong if heading[place].lower() == "account_id"]
     if len(exact or strong) > 1:
         raise SheetError(
-            _("line %(number)s: several columns may hold the account IDs (%(names)s): leave one of them")
+            _("line %(number)s: several columns may hold the account IDs (%(names)s): keep only one of them")
             % {"number": table[0].number, "names": ", ".join(heading[place] for place in strong)}
         )
     weak = [place for place, cell in enumerate(heading) if cell.lower() == WEAK_HEADING]
@@ -125,7 +125,7 @@ def _refuse_unheaded(table: Sequence[Row]) -> None:
         )
     if _is_some_heading(table):
         raise SheetError(
-            _("line %(number)s: no column is headed account_id or 账号 (%(names)s): name the right one so")
+            _("line %(number)s: no column is headed account_id or 账号 (found: %(names)s): rename the right one")
             % {"number": table[0].number, "names": ", ".join(map(_shown, table[0].cells))}
         )
     if spreadsheets.numbered(table):
@@ -186,7 +186,7 @@ def _fault(given: str) -> str:
     if len(given.strip()) > ids.MAX_ACCOUNT_ID:
         return _("longer than %(most)s characters") % {"most": ids.MAX_ACCOUNT_ID}
     if ids.unseen(given.strip()):
-        return _("holds characters that cannot be seen; paste the column into Excel as plain text and save again")
+        return _("contains invisible characters; paste the column into Excel as plain text and save again")
     if ids.wide(given):
         return _("has full-width digits or letters; write them in half width in Excel and save again")
-    return _("is not an account ID") if ids.fault(given) or '"' in given else ""
+    return _("is not a valid account ID") if ids.fault(given) or '"' in given else ""

@@ -36,17 +36,17 @@ class SpanFilter(ConditionFilter, DropdownFilter):
 class MomentFilter(ConditionFilter, TextFilter):
     """A boundary in time, typed as `2026-05-01 08:00` in the operator's zone."""
 
-    complaint = gettext_lazy("%(value)r is no time: write it as 2026-05-01 08:00.")
+    complaint = gettext_lazy("“%(value)s” is not a valid time. Enter a time like 2026-05-01 08:00.")
 
 
 class FromFilter(MomentFilter):
-    title = gettext_lazy("time: from")
+    title = gettext_lazy("from")
     parameter_name = "from"
     meaning = staticmethod(log_query.created_from)
 
 
 class UntilFilter(MomentFilter):
-    title = gettext_lazy("time: until")
+    title = gettext_lazy("to")
     parameter_name = "until"
     meaning = staticmethod(log_query.created_until)
 
@@ -54,7 +54,7 @@ class UntilFilter(MomentFilter):
 class FinishedFromFilter(MomentFilter):
     """Deliveries that ended at this moment or later."""
 
-    title = gettext_lazy("finished: from")
+    title = gettext_lazy("finished from")
     parameter_name = "finished_from"
     meaning = staticmethod(log_query.finished_from)
 
@@ -62,7 +62,7 @@ class FinishedFromFilter(MomentFilter):
 class FinishedUntilFilter(MomentFilter):
     """Deliveries that ended before this moment."""
 
-    title = gettext_lazy("finished: until")
+    title = gettext_lazy("finished to")
     parameter_name = "finished_until"
     meaning = staticmethod(log_query.finished_until)
 
@@ -106,7 +106,7 @@ class FailedAttemptFilter(ConditionFilter, DropdownFilter):
 class NumberFilter(ConditionFilter, TextFilter):
     """A row's number, typed with or without a #."""
 
-    complaint = gettext_lazy("%(value)r is no number.")
+    complaint = gettext_lazy("“%(value)s” is not a valid number. Enter digits only.")
 
 
 class RecordFilter(NumberFilter):

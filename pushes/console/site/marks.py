@@ -78,7 +78,7 @@ def key_badge(state: KeyState) -> SafeString:
     if not state.has_fallen_back:
         return _key_state(state)
     why = noted(state.key.fell_back_reason, "key")
-    return format_html("{} {}", _key_state(state), badge(_("back at its old secret"), "warning", why))
+    return format_html("{} {}", _key_state(state), badge(_("rolled back to the old secret"), "warning", why))
 
 
 def _key_state(state: KeyState) -> SafeString:
@@ -89,9 +89,9 @@ def _key_state(state: KeyState) -> SafeString:
     if state.endpoint_fault:
         return badge(_("endpoint refused"), "danger", state.endpoint_fault)
     if state.is_tripped:
-        return badge(_("provider fails"), "warning")
+        return badge(_("provider failing"), "warning")
     if state.seconds_shut:
-        return badge(_("waits %(s)s s") % {"s": ceil(state.seconds_shut)}, "warning")
+        return badge(_("waiting %(s)s s") % {"s": ceil(state.seconds_shut)}, "warning")
     return badge(_("in use"), "success")
 
 

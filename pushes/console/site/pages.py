@@ -194,7 +194,7 @@ def _ask(
     if request.method != "POST" or (question.hidden and CONFIRMED not in request.POST):
         return _show(desk, request, question, question.form(initial=question.initial), row, back)
     if question.seen and request.POST.get("seen", question.seen) != question.seen:
-        messages.error(request, _("It was changed meanwhile. Nothing was done: look at it again."))
+        messages.error(request, _("Someone changed this in the meantime. Nothing was done: review it again."))
         return HttpResponseRedirect(request.get_full_path())
     if question.obstacle:
         messages.error(request, question.obstacle)

@@ -57,4 +57,9 @@ WORDS = (
     _("Select value"),
     _(" By %(filter_title)s "),
     _("To"),
+    # Django's own models, by the names that the sidebar gives them.
+    _("user"),
+    _("users"),
+    _("group"),
+    _("groups"),
 )

@@ -50,16 +50,14 @@ def test_what_has_no_time_of_its_own_stays_with_its_message() -> None:
     message(5, "later")
     make_record(message_id="waits", accounts=["7"], status=RecordStatus.PENDING, created_at=NOW, occurred_at=NOW)
     told = texts()
-    assert (
-        told.index("waits: Received") < told.index("waits: It waits for distribution") < told.index("later: Received")
-    )
+    assert told.index("waits: Received") < told.index("waits: Waiting for distribution") < told.index("later: Received")
 
 
 def test_the_only_message_of_the_time_is_the_answer() -> None:
     message(0, "order-7", Status.SKIPPED, Reason.DO_NOT_DISTURB)
     found = around(" 7 ", NOW)
     assert (found.outcome, len(found.record_ids)) == ("skipped", 1)
-    assert found.next_step == "Nothing: this is final."
+    assert found.next_step == "No further attempts."
 
 
 def test_a_doubt_stays_with_its_step() -> None:
@@ -78,7 +76,7 @@ def test_a_time_without_messages_says_so_and_what_to_do() -> None:
     make_account("7")
     found = around("7", NOW)
     assert found.outcome == "nothing"
-    assert found.summary.startswith("Nothing was meant for 7 between")
+    assert found.summary.startswith("No messages for 7 between")
     assert "ask the producer" in found.next_step
     assert [step.code for step in found.steps] == ["nothing", "account_now"]
 
@@ -110,7 +108,7 @@ def test_the_page_answers_for_an_account_and_a_time(viewer: Client) -> None:
 
 def test_a_time_that_is_none_is_named(viewer: Client) -> None:
     page = viewer.get(url("deliveryresult_why_page"), {"account": "7", "at": "yesterday"}).content.decode()
-    assert "&#x27;yesterday&#x27; is no time" in page
+    assert "“yesterday” is not a valid time" in page
 
 
 def test_the_command_answers_for_a_time(capsys: pytest.CaptureFixture[str]) -> None:

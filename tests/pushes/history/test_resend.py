@@ -201,9 +201,9 @@ def test_the_timeline_shows_both_ways() -> None:
     before = timeline(row.account_id, f"#{row.record_id}")
     assert f"Sent again by wang as push #{new}." in [step.text for step in before.steps]
     assert new in before.record_ids
-    assert (before.outcome, before.next_step) == ("failed", f"It was sent again: look up push #{new}.")
+    assert (before.outcome, before.next_step) == ("failed", f"Already sent again: see push #{new}.")
     after = [step.text for step in timeline(row.account_id, f"#{new}").steps]
-    assert f"A second try, asked for by wang, of delivery #{row.pk} of push #{row.record_id}." in after
+    assert f"Sent again by wang from delivery #{row.pk} of push #{row.record_id}." in after
 
 
 def test_the_timeline_says_that_a_duplicate_was_accepted() -> None:

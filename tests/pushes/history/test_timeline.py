@@ -52,7 +52,7 @@ def answer(status: Status, reason: Reason | None = None, **fields: Any) -> Timel
 def test_a_message_that_never_came():
     found = timeline("7", "order-1")
     assert (found.outcome, found.record_ids) == ("never_received", [])
-    assert found.summary == "No push with this id was ever received."
+    assert found.summary == "No push with this ID was ever received."
 
 
 def test_a_message_that_may_still_be_in_the_raw_list(redis_client: Any):
@@ -104,17 +104,17 @@ def test_a_refusal_is_told_with_its_reason(reason: Reason):
 @pytest.mark.parametrize(
     ("status", "fields", "words"),
     [
-        (Status.PENDING, {}, "waits to be sent"),
+        (Status.PENDING, {}, "waiting to be sent"),
         (Status.HELD, {"reason": Reason.OUTSIDE_WINDOW}, "held until 20"),
-        (Status.SENDING, {"attempts": 1}, "is being sent just now (attempt 1)"),
-        (Status.RETRYING, {"attempts": 2, "reason": Reason.PROVIDER_BUSY}, "attempt 2 was not successful"),
+        (Status.SENDING, {"attempts": 1}, "being sent now (attempt 1)"),
+        (Status.RETRYING, {"attempts": 2, "reason": Reason.PROVIDER_BUSY}, "attempt 2 failed"),
         (Status.ACCEPTED, {"provider_push_id": "9876", "provider_code": 0}, "push id 9876; the provider said: 0"),
         (
             Status.FAILED,
             {"attempts": 1, "reason": Reason.BAD_TOKEN, "provider_code": 40, "provider_text": "token invalid"},
             "the provider said: 40 token invalid",
         ),
-        (Status.UNKNOWN, {"reason": Reason.NO_ANSWER}, "nobody knows whether it arrived"),
+        (Status.UNKNOWN, {"reason": Reason.NO_ANSWER}, "it is unknown whether it arrived"),
         (Status.EXPIRED, {"reason": Reason.TOO_LATE}, "expired before it could be sent"),
         (Status.CANCELLED, {"reason": Reason.CANCELLED}, "cancelled by an operator"),
     ],
@@ -128,9 +128,9 @@ def test_every_state_is_told(status: Status, fields: dict[str, Any], words: str)
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (Status.FAILED, "it may have arrived all the same."),
-        (Status.EXPIRED, "it may have arrived all the same."),
-        (Status.ACCEPTED, "it may have arrived twice."),
+        (Status.FAILED, "the message may still have arrived."),
+        (Status.EXPIRED, "the message may still have arrived."),
+        (Status.ACCEPTED, "the message may have arrived twice."),
     ],
 )
 def test_an_earlier_attempt_of_unknown_fate_is_told(status: Status, words: str):
@@ -175,7 +175,7 @@ def test_a_failure_is_not_the_last_word_while_a_second_push_waits(status: Status
     make_record(source="resend")
     found = timeline("7", "order-1")
     assert found.outcome == "waiting"
-    assert found.next_step.startswith("A distribute worker takes it")
+    assert found.next_step.startswith("A distribute worker will take the push")
 
 
 def test_of_two_pushes_that_failed_the_newer_one_is_told():
@@ -188,7 +188,7 @@ def test_of_two_pushes_that_failed_the_newer_one_is_told():
 def test_a_paused_key_hides_no_doubt(status: Status):
     key = make_app_key(paused_at=timezone.now(), paused_reason="wrong secret")
     found = answer(status, app_key_id=key.pk, may_have_arrived=True)
-    assert found.summary.endswith("it may have arrived all the same.")
+    assert found.summary.endswith("the message may still have arrived.")
     assert [step.may_have_arrived for step in found.steps if step.code == "key_paused"] == [True]
 
 
@@ -223,7 +223,7 @@ def test_the_account_as_it_is_now_comes_last(redis_client: Any):
 
 
 def test_an_unknown_account_is_told():
-    assert answer(Status.SKIPPED, Reason.NO_ACCOUNT).steps[-1].text == "The account is unknown now."
+    assert answer(Status.SKIPPED, Reason.NO_ACCOUNT).steps[-1].text == "The account is currently unknown."
 
 
 def test_without_redis_only_presence_is_missing(settings: Settings):
@@ -252,7 +252,7 @@ def test_the_command_prints_a_readable_answer(capsys: pytest.CaptureFixture[str]
     printed = capsys.readouterr().out
     assert printed.startswith("order-1 for 7: skipped\n")
     assert "not sent: the account has no active device in this app." in printed
-    assert "Next: Nothing: this is final." in printed
+    assert "Next: No further attempts." in printed
 
 
 def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]):

@@ -26,7 +26,7 @@ def test_a_good_key_is_accepted(key, kind):
     key.provider = kind
     outcome = check.check(key)
     assert check.is_good(outcome)
-    assert check.explain(outcome) == "accepted: the access id and the secret are right"
+    assert check.explain(outcome) == "the provider accepted this access ID and secret"
 
 
 def test_a_good_key_of_tpns_is_accepted(db, sandbox):
@@ -55,7 +55,7 @@ def test_a_check_pushes_nothing(key, sandbox):
 def test_a_wrong_secret_is_refused_in_the_providers_words(key):
     key.set_secret("ffffffffffffffffffffffffffffffff")
     text = check.explain(check.check(key))
-    assert text == "refused: check the access id, the secret and the endpoint URL (-3 sign error)"
+    assert text == "refused: check the access ID, the secret and the endpoint URL (-3 sign error)"
 
 
 def test_nobody_there_says_so(key):
@@ -71,7 +71,7 @@ def test_a_provider_that_talks_garbage_says_so(key, sandbox):
 
 def test_a_busy_provider_says_so(key, sandbox):
     sandbox.set_profile("busy503", access_id=key.access_id)
-    assert check.explain(check.check(key)).startswith("the provider could not answer just now")
+    assert check.explain(check.check(key)).startswith("the provider could not answer: try again later")
 
 
 def test_a_secret_that_cannot_be_decrypted_says_so(key, settings):
@@ -165,7 +165,7 @@ def test_the_third_check_is_turned_away_at_once_and_a_place_becomes_free_again(k
             time.sleep(0.01)
         started = time.monotonic()
         for again in (check.check, check.check_old):
-            with pytest.raises(check.BusyError, match="Two checks are under way, try again in a moment"):
+            with pytest.raises(check.BusyError, match="Two checks are already running"):
                 again(key)
         assert time.monotonic() - started < 0.2
         for thread in waiting:
@@ -188,7 +188,7 @@ def test_an_endpoint_that_is_not_allowed_is_not_called(key, url: str):
     key.endpoint_url = url
     outcome = check.check(key)
     assert (outcome.verdict, outcome.reason, outcome.scope) == (Verdict.FAILED, Reason.ENDPOINT_REFUSED, Scope.KEY)
-    assert check.explain(outcome).startswith("not asked: the endpoint is not allowed")
+    assert check.explain(outcome).startswith("not checked: the endpoint is not allowed")
     assert outcome.blame is None
 
 

@@ -49,14 +49,14 @@ def test_secrets_are_counted_and_passed_over():
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("windows_higo_appid = 2100047733", "line 1: 'windows_higo_appid' is no name of an app key"),
-        ("android_higo_appid = soon", "'soon' is no access id"),
-        ("android_higo_appid =", "'' is no access id"),
-        ("higo android 17", "'17' is no access id"),
-        ("higo android", "one access id is needed"),
-        ("higo android 2100047733 2100047734", "one access id is needed"),
-        ("higo symbian 2100047733", "'symbian' is no app, platform or environment"),
-        ("higo android production twice 2100047733", "'twice' is one word too many"),
+        ("windows_higo_appid = 2100047733", "line 1: 'windows_higo_appid' is not a valid app key name"),
+        ("android_higo_appid = soon", "'soon' is not a valid access ID"),
+        ("android_higo_appid =", "'' is not a valid access ID"),
+        ("higo android 17", "'17' is not a valid access ID"),
+        ("higo android", "exactly one access ID is needed"),
+        ("higo android 2100047733 2100047734", "exactly one access ID is needed"),
+        ("higo symbian 2100047733", "'symbian' is not a valid app, platform or environment"),
+        ("higo android production twice 2100047733", "'twice' is not expected here: remove it"),
         ("android 2100047733", "must both be named"),
         ("higo 2100047733", "must both be named"),
     ],
@@ -126,8 +126,8 @@ def test_an_access_id_of_another_scope_is_recognised():
     make_app_key(App.HIGIRL, access_id=2100052867)
     lines = compared("higo android 2100052867\nhigirl android 2100047733").lines
     assert [line.hint for line in lines] == [
-        "Here it is the access id of higirl android production.",
-        "Here it is the access id of higo android production.",
+        "Here, this is the access ID of higirl android production.",
+        "Here, this is the access ID of higo android production.",
     ]
 
 

@@ -59,7 +59,7 @@ def test_importing_twice_changes_nothing():
 def test_a_change_says_what_changes():
     ini.apply(PAIR)
     (entry,) = ini.preview(PAIR.replace("47733", "47734").replace(SECRET, make_secret()))
-    assert (entry.state, entry.detail) == ("changed", "access id, secret")
+    assert (entry.state, entry.detail) == ("changed", "access ID, secret")
 
 
 def test_a_changed_key_is_no_longer_paused():
@@ -115,14 +115,14 @@ def test_a_secret_that_can_no_longer_be_decrypted_is_replaced():
 @pytest.mark.parametrize(
     ("text", "detail"),
     [
-        ("", "the file holds no app key: android_higo_appid = … is looked for"),
+        ("", "the file contains no app key: lines like android_higo_appid = … are needed"),
         ("android_higo_appid = 2100047733", "android_higo_skey is missing (line 1 has android_higo_appid)"),
         (f"\nandroid_higo_skey = {SECRET}", "android_higo_appid is missing (line 2 has android_higo_skey)"),
         ("[keys]", "line 1: a line like android_higo_appid = … is needed"),
-        ("web_higo_appid = 1", "line 1: web_higo_appid is no name of an app key"),
+        ("web_higo_appid = 1", "line 1: web_higo_appid is not a valid app key name"),
         (
             PAIR.replace("2100047733", "x1"),
-            "line 1: android_higo_appid must be a number such as the console shows as access id",
+            "line 1: android_higo_appid must be a number: the access ID in the provider's console",
         ),
         (
             PAIR.replace(SECRET, "abc"),
@@ -143,7 +143,7 @@ def test_a_name_that_stands_twice_is_an_error():
 
 
 def test_one_error_keeps_everything_out():
-    with pytest.raises(ini.LegacyIniError, match="line 3: web_higo_appid is no name"):
+    with pytest.raises(ini.LegacyIniError, match="line 3: web_higo_appid is not a valid app key name"):
         ini.apply(PAIR + "web_higo_appid = 1")
     assert not AppKey.objects.exists()
 

@@ -134,7 +134,7 @@ def test_what_excel_has_made_of_an_id_is_told(account_id: str):
 def test_a_totals_row_is_told(line: str):
     (found,) = device_csv.parse([GOOD, line]).bad
     assert (found.line, found.field) == (2, "line")
-    assert "totals row of Excel's" in str(found)
+    assert "totals row from Excel" in str(found)
 
 
 @pytest.mark.parametrize("hidden", ["\u200b", "\ufeff", "\u00ad", "\0", "\u3164"])
@@ -250,7 +250,7 @@ def test_bad_lines_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture
     ("content", "message"),
     [
         (None, "cannot be read: "),
-        (b"\xff\xfe7,higo,", "the file is cut off"),
+        (b"\xff\xfe7,higo,", "the file is truncated"),
         (b"PK\x03\x04", "Excel workbook"),
     ],
 )

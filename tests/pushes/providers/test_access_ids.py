@@ -35,8 +35,8 @@ def test_an_access_id_of_its_own_span_raises_no_doubt(kind: str, platform: Platf
         (SANDBOX, ANDROID, 2200047738, "an iOS app"),
         (TPNS, ANDROID, 1600000001, "an iOS app"),
         (TPNS, IOS, 1500000001, "an Android app"),
-        (TPNS, ANDROID, 2100047733, "no access id of TPNS"),
-        (XINGE, ANDROID, 1500000001, "looks like an access id of TPNS"),
+        (TPNS, ANDROID, 2100047733, "not a valid TPNS access ID"),
+        (XINGE, ANDROID, 1500000001, "looks like a TPNS access ID"),
     ],
 )
 def test_one_of_another_span_does(kind: str, platform: Platform, access_id: int, words: str):

@@ -111,7 +111,7 @@ def test_what_could_be_read_in_two_ways_is_no_endpoint(url: str):
 
 @pytest.mark.parametrize("url", ["http://user:s3cret@gateway.example.com", "https://token@gateway.example.com:8080/x"])
 def test_users_and_passwords_are_refused_and_not_repeated(url: str):
-    assert hosts.fault(url) == "An endpoint URL holds no user name and no password."
+    assert hosts.fault(url) == "An endpoint URL must not contain a user name or a password. Remove them."
 
 
 @pytest.mark.parametrize(

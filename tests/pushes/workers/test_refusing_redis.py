@@ -229,5 +229,5 @@ def test_the_overview_and_the_metrics_say_so(refuse: Refuse, client: Client):
         heal()
     assert view is not None
     assert view.refuses == "ReadOnlyError"
-    assert "Redis refuses to write (ReadOnlyError)" in page
+    assert "Redis refuses writes (ReadOnlyError)" in page
     assert 'higo_source_up{source="redis"} 0.0' in scraped

@@ -34,7 +34,7 @@ def as_author(broadcast: Broadcast) -> Client:
 
 
 def test_a_large_broadcast_waits_for_approval(operator: Client, large: Broadcast) -> None:
-    assert "The broadcast waits for approval." in send(operator, large)
+    assert "The broadcast is waiting for approval." in send(operator, large)
     assert large.status == BroadcastStatus.WAITING
     assert not PushRecord.objects.exists()
 
@@ -48,7 +48,7 @@ def test_an_approver_sends_what_waits(operator: Client, sign_in: SignIn, large: 
 
 def test_someone_without_the_role_approves_nothing(operator: Client, large: Broadcast) -> None:
     send(operator, large)
-    assert "approval of someone else" in send(operator, large)
+    assert "Waiting for approval by someone other than the author" in send(operator, large)
     assert large.status == BroadcastStatus.WAITING
 
 
@@ -83,7 +83,7 @@ def test_a_small_broadcast_goes_at_once(operator: Client, large: Broadcast, sett
 def test_looking_at_the_question_asks_nobody(operator: Client, large: Broadcast) -> None:
     page = operator.get(url("broadcast_send_page", large.pk)).content.decode()
     large.refresh_from_db()
-    assert "Ask for approval" in page
+    assert "Request approval" in page
     assert large.status == BroadcastStatus.DRAFT
 
 
@@ -92,7 +92,7 @@ def test_whoever_changed_another_s_draft_and_asked_for_approval_does_not_give_it
 ) -> None:
     send(administrator, large)
     assert large.status == BroadcastStatus.WAITING
-    assert "someone else than its author and whoever asked for it" in send(administrator, large)
+    assert "someone other than the author and the requester" in send(administrator, large)
     assert not PushRecord.objects.exists()
     send(sign_in(roles.APPROVER), large)
     assert large.status == BroadcastStatus.SENDING

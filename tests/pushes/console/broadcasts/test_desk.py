@@ -71,7 +71,7 @@ def test_the_review_warns_when_nobody_would_get_it(operator: Client) -> None:
 
 def test_the_review_warns_when_there_is_no_key(operator: Client) -> None:
     make_device()
-    assert "no enabled app key" in compose(operator, _review="1")
+    assert "No app key is enabled" in compose(operator, _review="1")
 
 
 def test_the_review_warns_of_a_paused_key(operator: Client) -> None:
@@ -100,7 +100,7 @@ def test_sending_twice_makes_one_push(operator: Client) -> None:
 def test_a_reloaded_review_of_a_sent_broadcast_says_so(operator: Client) -> None:
     broadcast = sending()
     page = operator.post(url("broadcast_send_page", broadcast.pk), follow=True)
-    assert "launched already" in page.content.decode()
+    assert "already launched" in page.content.decode()
 
 
 def test_a_scheduled_broadcast_waits(operator: Client) -> None:
@@ -121,7 +121,7 @@ def test_it_is_paused_resumed_and_cancelled(operator: Client) -> None:
 def test_what_is_over_cannot_be_cancelled_again(operator: Client) -> None:
     broadcast = make_broadcast(status=BroadcastStatus.FINISHED)
     page = operator.post(url("broadcast_cancel_page", broadcast.pk), follow=True)
-    assert "Nothing was done" in page.content.decode()
+    assert "Nothing was changed" in page.content.decode()
 
 
 def test_the_progress_page_counts_by_status_and_links_the_log(viewer: Client) -> None:
@@ -165,7 +165,7 @@ def test_a_bad_line_is_named_and_nothing_is_stored(operator: Client) -> None:
 
 
 def test_an_empty_list_of_accounts_is_refused(operator: Client) -> None:
-    assert "Type the account ids" in compose(operator, audience_kind="accounts")
+    assert "Enter account IDs" in compose(operator, audience_kind="accounts")
 
 
 def test_editing_keeps_a_list_too_long_to_show(operator: Client) -> None:
@@ -174,7 +174,7 @@ def test_editing_keeps_a_list_too_long_to_show(operator: Client) -> None:
     page = operator.get(url("broadcast_change", broadcast.pk)).content.decode()
     operator.post(url("broadcast_change", broadcast.pk), filled(audience_kind="accounts", title="Other"))
     broadcast.refresh_from_db()
-    assert "2500 accounts are kept" in page
+    assert "2500 accounts are saved" in page
     assert (broadcast.title, broadcast.accounts) == ("Other", ids)
 
 
@@ -182,20 +182,20 @@ def test_editing_keeps_a_list_too_long_to_show(operator: Client) -> None:
     ("fields", "complaint"),
     [
         ({"text": "字" * 1400}, "4200 bytes"),
-        ({"data": "[1]"}, "Write a JSON object"),
+        ({"data": "[1]"}, "Enter a JSON object"),
         ({"data": "{"}, djangos_words.NOT_JSON),
         ({"data": '{"x": NaN}'}, djangos_words.NOT_JSON),
         ({"data": '{"x": 1e400}'}, djangos_words.NOT_JSON),
         ({"data": '{"x": "\\ud800"}'}, djangos_words.NOT_JSON),
         ({"data": "[" * 5_000 + "]" * 5_000}, djangos_words.NOT_JSON),
-        ({"scheduled_at_0": "2020-01-01", "scheduled_at_1": "08:00"}, "This moment has passed"),
+        ({"scheduled_at_0": "2020-01-01", "scheduled_at_1": "08:00"}, "This time has passed"),
         ({"expires_at_0": "2020-01-01", "expires_at_1": "08:00"}, "expire before it is sent"),
-        ({"expires_at_0": "2099-01-01", "expires_at_1": "08:00"}, "Pushes are kept for"),
+        ({"expires_at_0": "2099-01-01", "expires_at_1": "08:00"}, "pushes are not kept longer"),
         ({"title": ""}, djangos_words.REQUIRED),
         ({"title": "\u200b\u3164"}, djangos_words.REQUIRED),
         ({"text": "\u2800\u202e"}, djangos_words.REQUIRED),
-        ({"audience_kind": "tag"}, "Name the tag"),
-        ({"audience_kind": "tag", "tag": "v!p"}, "“v!p” is no tag"),
+        ({"audience_kind": "tag"}, "Enter the tag"),
+        ({"audience_kind": "tag", "tag": "v!p"}, "“v!p” is not a valid tag"),
         ({"canary_percent": "51"}, djangos_words.TOO_LARGE % {"limit_value": 50}),
         ({"window_policy": "later"}, djangos_words.NOT_A_CHOICE),
     ],
@@ -301,7 +301,7 @@ def test_the_form_offers_the_tags_that_there_are(operator: Client) -> None:
 
 @pytest.mark.parametrize(
     ("percent", "words"),
-    [("", "none: it goes to everybody at once"), ("10", "30 devices (50 %) first; the rest follow automatically")],
+    [("", "none: sent to everyone at once"), ("10", "30 devices (50 %) first; the rest follow automatically")],
 )
 def test_the_review_says_who_gets_it_first(operator: Client, percent: str, words: str) -> None:
     for _ in range(60):
@@ -314,8 +314,8 @@ def test_the_review_says_who_gets_it_first(operator: Client, percent: str, words
     [
         ({}, "outside it: hold until the window opens"),
         ({}, "it waits until"),
-        ({"window_policy": "send"}, "at any hour"),
-        ({"window_policy": "drop"}, "and be dropped: nobody would get it"),
+        ({"window_policy": "send"}, "any time"),
+        ({"window_policy": "drop"}, "and be dropped: no one would receive it"),
         ({"expires_at_0": "tomorrow", "expires_at_1": "00:00"}, "would expire before the delivery window opens"),
     ],
 )
@@ -347,17 +347,17 @@ def test_while_the_canary_is_out_the_progress_says_what_is_waited_for(viewer: Cl
     broadcast = sending(canary_percent=50)
     progress = url("broadcast_progress_page", broadcast.pk)
     Broadcast.objects.update(phase="canary")
-    assert "The canary goes first." in viewer.get(progress).content.decode()
+    assert "Sending the canary." in viewer.get(progress).content.decode()
     make_delivery(PushRecord.objects.get(), status=Status.ACCEPTED)
     Broadcast.objects.update(canary_listed_at=timezone.now())
     page = viewer.get(progress).content.decode()
-    assert "as soon as its outcomes are in" in page
+    assert "as soon as its results are in" in page
     assert "1 / 1" in page
 
 
 def test_a_halted_one_says_why_on_its_page_in_the_list_and_on_the_overview(operator: Client) -> None:
     broadcast = halted()
-    why = "6 of 10 tokens of its canary are invalid: 60.0 %, the limit is 20 %."
+    why = "6 of 10 canary tokens are invalid: 60.0 % (limit: 20 %)."
     assert why in operator.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
     assert why in operator.get("/admin/").content.decode()
     assert "stopped automatically" in operator.get(url("broadcast_changelist")).content.decode()
@@ -366,12 +366,12 @@ def test_a_halted_one_says_why_on_its_page_in_the_list_and_on_the_overview(opera
 @pytest.mark.parametrize(
     ("objection", "words"),
     [
-        (("errors", 6, 60, 5.0), "6 of 60 answers of its canary are failures: 10.0 %, the limit is 5 %."),
-        (("silence", 1_234, 0, 0.0), "None of the 1,234 devices of its canary has an outcome."),
-        (("errors", 6, 60, 5.0, 60), "6 of the 60 answers of the last 60 s are failures: 10.0 %, the limit is 5 %."),
+        (("errors", 6, 60, 5.0), "6 of 60 canary results are failures: 10.0 % (limit: 5 %)."),
+        (("silence", 1_234, 0, 0.0), "None of the 1,234 canary devices has returned a result."),
+        (("errors", 6, 60, 5.0, 60), "6 of 60 results in the last 60 s are failures: 10.0 % (limit: 5 %)."),
         (
             ("bad_tokens", 30, 60, 20.0, 60),
-            "30 of the 60 tokens of the last 60 s are invalid: 50.0 %, the limit is 20 %.",
+            "30 of 60 tokens in the last 60 s are invalid: 50.0 % (limit: 20 %).",
         ),
     ],
 )
@@ -400,7 +400,7 @@ def test_a_halted_one_is_continued_after_a_question_only(operator: Client) -> No
     broadcast = halted()
     question = operator.get(url("broadcast_go_on_page", broadcast.pk)).content.decode()
     assert "to everyone else anyway?" in question
-    assert "6 of 10 tokens of its canary are invalid" in question
+    assert "6 of 10 canary tokens are invalid" in question
     operator.post(url("broadcast_resume_page", broadcast.pk))
     broadcast.refresh_from_db()
     assert broadcast.status == BroadcastStatus.PAUSED
@@ -419,11 +419,11 @@ def test_one_that_halted_on_its_way_is_continued_by_somebody_who_has_read_why(op
         status = {"status": Status.FAILED, "reason": "bad_payload"} if number % 2 else {"status": Status.ACCEPTED}
         make_delivery(record, **status)
     assert watch.watch() == 1
-    why = "30 of the 60 answers of the last 60 s are failures: 50.0 %, the limit is 5 %."
+    why = "30 of 60 results in the last 60 s are failures: 50.0 % (limit: 5 %)."
     for address in (url("broadcast_progress_page", broadcast.pk), url("broadcast_go_on_page", broadcast.pk), "/admin/"):
         assert why in operator.get(address).content.decode()
-    answer = operator.post(url("broadcast_go_on_page", broadcast.pk), {"seen": "another reason"}, follow=True)
-    assert "It was changed meanwhile" in answer.content.decode()
+    answer = operator.post(url("broadcast_go_on_page", broadcast.pk), {"seen": "any other reason"}, follow=True)
+    assert "Someone changed this in the meantime" in answer.content.decode()
     operator.post(url("broadcast_go_on_page", broadcast.pk))
     broadcast.refresh_from_db()
     assert (broadcast.status, broadcast.phase) == (BroadcastStatus.SENDING, "")
@@ -451,7 +451,8 @@ def test_one_broadcast_for_both_apps_shows_the_devices_of_each(operator: Client)
 def test_the_review_names_the_app_that_has_no_key(operator: Client) -> None:
     make_app_key()
     make_device(), make_device(app=App.HIGIRL)
-    assert "no enabled app key for higirl: its devices would be skipped" in compose(operator, app="both", _review="1")
+    page = compose(operator, app="both", _review="1")
+    assert "No app key is enabled for higirl: its devices would be skipped" in page
 
 
 # --- lists that are too long ----------------------------------------------------------------------
@@ -459,7 +460,7 @@ def test_the_review_names_the_app_that_has_no_key(operator: Client) -> None:
 
 def test_a_typed_list_that_is_too_long_is_refused_with_what_to_do(operator: Client) -> None:
     page = compose(operator, audience_kind="accounts", accounts_typed="100001\n" * 300_000)
-    assert "More than 2 MB cannot be typed: upload the list as a CSV file." in page
+    assert "The list is longer than 2 MB. Upload it as a CSV file." in page
     assert not Broadcast.objects.exists()
 
 
@@ -467,15 +468,18 @@ def test_what_is_too_large_for_any_form_gets_a_page_that_says_what_to_do(operato
     operator.raise_request_exception = False
     answer = operator.post(url("broadcast_add"), filled(accounts_typed="100001\n" * 400_000))
     assert answer.status_code == 400
-    assert "has to be uploaded as a CSV file" in answer.content.decode()
+    assert "as a CSV file instead of typing it" in answer.content.decode()
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"1" * 15_000_001, "The file has 15.0 MB: at most 15 MB."),
+        (b"1" * 15_000_001, "The file is 15.0 MB; at most 15 MB is allowed."),
         (b"PK\x03\x04 and so on", "Excel workbook"),
-        ("\n".join(map(str, range(200_001))).encode(), "200001 accounts: at most 200000 fit one broadcast"),
+        (
+            "\n".join(map(str, range(200_001))).encode(),
+            "200001 accounts are too many: a broadcast can have at most 200000",
+        ),
         (b"1\n" + b"x" * 140_000, "line"),
     ],
 )
@@ -489,8 +493,8 @@ def test_once_it_is_cancelled_nothing_is_said_to_come(operator: Client) -> None:
     broadcast = halted()
     operator.post(url("broadcast_cancel_page", broadcast.pk))
     page = operator.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
-    assert "The canary goes first." not in page
-    assert "as soon as its outcomes are in" not in page
+    assert "Sending the canary." not in page
+    assert "as soon as its results are in" not in page
     assert "10 / 10" in page
 
 
@@ -510,7 +514,7 @@ def test_a_draft_that_changed_after_it_was_read_is_not_sent(operator: Client) ->
     assert seen
     Broadcast.objects.update(text="Something else")
     answer = operator.post(url("broadcast_send_page", broadcast.pk), {"seen": seen[1]}, follow=True)
-    assert "It was changed meanwhile. Nothing was done" in answer.content.decode()
+    assert "Someone changed this in the meantime. Nothing was done" in answer.content.decode()
     assert not PushRecord.objects.exists()
     Broadcast.objects.update(text=broadcast.text)
     operator.post(url("broadcast_send_page", broadcast.pk), {"seen": seen[1]})
@@ -521,14 +525,14 @@ def test_a_copy_takes_over_a_list_too_long_to_show(operator: Client) -> None:
     ids = [f"a{n}" for n in range(2_500)]
     original = make_broadcast(audience_kind="accounts", accounts=ids, tag="", canary_percent=7)
     page = operator.get(url("broadcast_copy_page", original.pk), follow=True).content.decode()
-    assert "2500 accounts are kept" in page
+    assert "2500 accounts are saved" in page
     assert "a2499" not in page
     compose(operator, audience_kind="accounts", title="Copy", accounts_of=str(original.pk))
     assert Broadcast.objects.get(title="Copy").accounts == ids
 
 
 def test_a_copy_of_nothing_is_refused(operator: Client) -> None:
-    assert "Type the account ids" in compose(operator, audience_kind="accounts", accounts_of="999")
+    assert "Enter account IDs" in compose(operator, audience_kind="accounts", accounts_of="999")
 
 
 def test_a_file_of_tens_of_thousands_of_lines_is_taken_whole_or_not_at_all(operator: Client) -> None:
@@ -546,7 +550,7 @@ def test_a_file_of_tens_of_thousands_of_lines_is_taken_whole_or_not_at_all(opera
 
 def test_a_file_that_is_no_csv_is_refused(operator: Client) -> None:
     file = SimpleUploadedFile("a.csv", b'1\n"' + b"x" * 200_000)
-    assert "line 2: the file is no CSV" in compose(operator, audience_kind="accounts", accounts_file=file)
+    assert "line 2: the file is not valid CSV" in compose(operator, audience_kind="accounts", accounts_file=file)
     assert not Broadcast.objects.exists()
 
 
@@ -581,8 +585,8 @@ def test_the_review_counts_known_unknown_and_repeated_accounts(operator: Client)
         make_device(make_account(account_id))
     upload = SimpleUploadedFile("list.csv", "\ufeff序号,账号\n1,101\n2,102\n3,404\n4,101\n5,405\n".encode())
     page = compose(operator, audience_kind="accounts", accounts_file=upload, _review="1")
-    said = re.findall(r"<dt>(Known accounts|Unknown accounts|Repeated on the list)</dt><dd>(\d+)", page)
-    assert said == [("Known accounts", "2"), ("Unknown accounts", "2"), ("Repeated on the list", "1")]
+    said = re.findall(r"<dt>(Known accounts|Unknown accounts|Duplicates on the list)</dt><dd>(\d+)", page)
+    assert said == [("Known accounts", "2"), ("Unknown accounts", "2"), ("Duplicates on the list", "1")]
     broadcast = Broadcast.objects.get()
     answer = operator.get(url("broadcast_unknown_page", broadcast.pk))
     assert answer.content.decode("utf-8-sig").split() == ["account_id", "404", "405"]

@@ -19,7 +19,7 @@ from tests.pushes.console.conftest import SignIn, url
 from tests.pushes.console.overview.test_figures import check, figures
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
-NOBODY = "There is nobody to send to"
+NOBODY = "No one to send to"
 
 
 def page(client: Client, name: str, broadcast: Broadcast) -> str:
@@ -65,15 +65,15 @@ def test_a_device_is_enough(operator: Client) -> None:
 
 def test_one_for_later_may_find_somebody_and_says_so_if_it_does_not(operator: Client) -> None:
     broadcast = make_broadcast(scheduled_at=timezone.now() + timedelta(hours=2))
-    assert "Right now nobody would receive it" in page(operator, "broadcast_send_page", broadcast)
+    assert "No one would receive this right now" in page(operator, "broadcast_send_page", broadcast)
     operator.post(url("broadcast_send_page", broadcast.pk))
     Broadcast.objects.update(scheduled_at=timezone.now() - timedelta(seconds=1))
     lifecycle.put_back()
     expansion.expand(broadcast.pk)
     lifecycle.finish_done()
     progress = page(operator, "broadcast_progress_page", broadcast)
-    assert "The audience was empty when it started: nobody received it." in progress
-    assert "Nobody received it." in progress
+    assert "The audience was empty at the start: no one received the broadcast." in progress
+    assert "No one received it." in progress
 
 
 # --- placeholders -------------------------------------------------------------------------------
@@ -115,8 +115,8 @@ def test_a_placeholder_is_warned_of_beside_every_other_doubt(operator: Client, s
     make_device()
     broadcast = make_broadcast(text="Hi {{name}}")
     review = page(operator, "broadcast_send_page", broadcast)
-    assert "Ask for approval" in review
-    assert "There is no enabled app key" in review
+    assert "Request approval" in review
+    assert "No app key is enabled" in review
     assert "placeholder: {{name}}" in review
 
 

@@ -65,11 +65,11 @@ def test_a_double_click_sends_one_test(operator: Client, broadcast: Broadcast) -
 @pytest.mark.parametrize(
     ("names", "complaint"),
     [
-        ("nobody", "No active device in higo is known for: nobody. Nothing was sent."),
-        ("7 nobody 8", "is known for: nobody, 8."),
-        ("f" * 40, "is known for: ffff…ffff."),
-        (",", "is known for: –."),
-        (" ".join(f"n{n}" for n in range(21)), "21 names: a test goes to at most 20."),
+        ("nobody", "No active device in higo for: nobody. Nothing was sent."),
+        ("7 nobody 8", "for: nobody, 8."),
+        ("f" * 40, "for: ffff…ffff."),
+        (",", "for: –."),
+        (" ".join(f"n{n}" for n in range(21)), "21 entries are too many: a test goes to at most 20."),
         ("", djangos_words.REQUIRED),
     ],
 )
@@ -85,7 +85,7 @@ def test_an_account_with_a_drawer_full_of_phones_is_no_test(operator: Client, br
     account = make_account("7")
     for _ in range(21):
         make_device(account)
-    assert "These are 21 devices: a test goes to at most 20." in send(operator, broadcast, "7")
+    assert "21 devices are too many: a test goes to at most 20." in send(operator, broadcast, "7")
     assert not PushRecord.objects.exists()
 
 
@@ -109,7 +109,7 @@ def test_a_message_that_cannot_be_sent_is_said(operator: Client, broadcast: Broa
 def test_what_was_launched_is_tested_no_more(operator: Client, broadcast: Broadcast, status: str) -> None:
     make_device(make_account("7"))
     Broadcast.objects.update(status=status)
-    assert "launched already" in send(operator, broadcast, "7")
+    assert "already launched" in send(operator, broadcast, "7")
     assert not PushRecord.objects.exists()
 
 

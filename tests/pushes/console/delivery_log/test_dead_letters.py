@@ -21,8 +21,8 @@ def test_letters_are_grouped_by_reason(viewer: Client) -> None:
         make_dead_letter(reason=reason)
     make_dead_letter(reason="object", status=DeadLetterStatus.DISCARDED)
     assert viewer.get(url("deadletter_changelist")).context["groups"] == [
-        ("truncated", "cut off before its end", "2"),
-        ("object", "a PHP object, which is never read", "1"),
+        ("truncated", "truncated", "2"),
+        ("object", "PHP object (not accepted)", "1"),
     ]
 
 
@@ -120,7 +120,7 @@ def test_a_letter_that_is_still_bad_stays_with_the_reason(operator: Client, redi
     page = operator.post(url("deadletter_replay_page", letter.pk), {"text": '{"type": 99}'})
     letter.refresh_from_db()
     assert page.status_code == 422
-    assert "It still cannot be read" in page.content.decode()
+    assert "The message still cannot be read" in page.content.decode()
     assert page.context["form"]["text"].value() == '{"type": 99}'
     assert letter.status == DeadLetterStatus.NEW
 
@@ -163,7 +163,7 @@ def test_a_conflict_is_replayed_under_another_msg_id_only(operator: Client, redi
     start = operator.get(url("deadletter_replay_page", letter.pk)).context["form"]["text"].value()
     refused = operator.post(url("deadletter_replay_page", letter.pk), {"text": start})
     assert (refused.status_code, PushRecord.objects.count()) == (422, 1)
-    assert "has this msg_id already: change or remove it." in refused.content.decode()
+    assert "already has this msg_id: change or remove it." in refused.content.decode()
     operator.post(url("deadletter_replay_page", letter.pk), {"text": start.replace("m-1", "m-2")})
     letter.refresh_from_db()
     assert (letter.status, PushRecord.objects.count()) == (DeadLetterStatus.REPLAYED, 2)
@@ -174,7 +174,7 @@ def test_conflicts_among_many_are_told_apart_from_what_cannot_be_read(operator: 
     page = operator.post(
         url("deadletter_changelist"), chosen("replay_selected", *letters, confirm="1"), follow=True
     ).content.decode()
-    assert "1 pushed, 0 received before, 0 no longer new." in page
+    assert "1 pushed, 0 already received, 0 no longer new." in page
     assert "1 still cannot be read" in page
     assert "1 cannot be replayed under their msg_id" in page
 
@@ -219,7 +219,7 @@ def test_an_action_asks_before_it_does_anything(operator: Client, action: str) -
 def test_many_letters_are_replayed_at_once(operator: Client, redis_client: object) -> None:
     letters = [intake_letter(), intake_letter(), intake_letter(b"broken")]
     answer = operator.post(url("deadletter_changelist"), chosen("replay_selected", *letters, confirm="1"), follow=True)
-    assert "2 pushed, 0 received before, 0 no longer new." in answer.content.decode()
+    assert "2 pushed, 0 already received, 0 no longer new." in answer.content.decode()
     assert "1 still cannot be read" in answer.content.decode()
     assert LogEntry.objects.count() == 2
 

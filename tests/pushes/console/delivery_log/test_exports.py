@@ -72,7 +72,7 @@ def test_the_question_says_what_will_be_in_the_file(operator: Client) -> None:
 
 def test_without_filters_it_warns(operator: Client) -> None:
     page = text_of(operator.get(url("deliveryresult_export_page")))
-    assert "none: the whole log" in page
+    assert "none: the entire log" in page
     assert "narrow it by time" in page
 
 
@@ -85,7 +85,7 @@ def test_the_file_holds_what_the_list_shows(operator: Client) -> None:
     assert [line["number"] for line in lines] == [str(row.pk) for row in reversed(wanted)]
     first = lines[0]
     assert (first["status"], first["reason"], first["title"]) == ("failed", "bad_token", "标题")
-    assert (first["message id"], first["conversation"], first["provider's code"]) == ("order-7", "group:1", "-3")
+    assert (first["message ID"], first["conversation"], first["provider's code"]) == ("order-7", "group:1", "-3")
     assert first["token"] == wanted[1].masked_token
 
 
@@ -201,7 +201,7 @@ def test_it_is_cancelled_once(operator: Client) -> None:
     operator.post(url("export_cancel_page", export.pk))
     export.refresh_from_db()
     assert export.status == ExportStatus.CANCELLED
-    assert "It was over already." in text_of(operator.post(url("export_cancel_page", export.pk), follow=True))
+    assert "The export had already ended." in text_of(operator.post(url("export_cancel_page", export.pk), follow=True))
     assert "There is no file" in text_of(operator.get(url("export_download_page", export.pk), follow=True))
 
 
@@ -209,14 +209,14 @@ def test_too_many_at_once_are_refused(operator: Client) -> None:
     for _ in range(exports.MAX_WAITING):
         ask(operator)
     page = operator.post(url("deliveryresult_export_page"), follow=True)
-    assert "exports under way" in text_of(page)
+    assert "exports in progress" in text_of(page)
     assert Export.objects.count() == exports.MAX_WAITING
 
 
 def test_asking_and_fetching_stand_in_the_history(operator: Client) -> None:
     export = written(ask(operator))
     operator.get(url("export_download_page", export.pk))
-    assert [entry.change_message for entry in LogEntry.objects.order_by("pk")] == ["Asked for.", "Downloaded."]
+    assert [entry.change_message for entry in LogEntry.objects.order_by("pk")] == ["Requested.", "Downloaded."]
 
 
 def test_who_has_lost_the_permission_meanwhile_gets_no_file(operator: Client) -> None:
@@ -225,7 +225,7 @@ def test_who_has_lost_the_permission_meanwhile_gets_no_file(operator: Client) ->
     written(export)
     export.refresh_from_db()
     assert export.status == ExportStatus.FAILED
-    assert "may no longer export" in export.detail
+    assert "no longer has permission to export" in export.detail
 
 
 def test_a_viewer_exports_nothing(viewer: Client) -> None:

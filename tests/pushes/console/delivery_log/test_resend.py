@@ -42,7 +42,7 @@ def test_one_delivery_is_sent_again_and_says_so(operator: Client) -> None:
     row = failed()
     page = text_of(operator.post(url("deliveryresult_resend_page", row.pk), {"confirm": "1"}, follow=True))
     one = Resend.objects.get()
-    assert "1 delivery is sent again." in page
+    assert "1 delivery was sent again." in page
     assert (one.delivery_id, one.may_be_duplicate) == (row.pk, False)
     assert url("pushrecord_change", one.record_id) in page
     assert LogEntry.objects.get(object_id=str(row.pk)).change_message == f"Sent again as push #{one.record_id}."
@@ -52,7 +52,7 @@ def test_a_double_click_sends_once(operator: Client) -> None:
     row = failed()
     for _ in range(2):
         page = text_of(operator.post(url("deliveryresult_resend_page", row.pk), {"confirm": "1"}, follow=True))
-    assert "it has been sent again already" in page
+    assert "already sent again" in page
     assert PushRecord.objects.filter(source="resend").count() == 1
     assert LogEntry.objects.count() == 1
 
@@ -73,7 +73,7 @@ def test_a_selection_is_asked_about_with_what_is_refused_and_why(operator: Clien
     devices.deactivate([gone.device_id or 0], Reason.BAD_TOKEN)
     page = text_of(operator.post(url("deliveryresult_changelist"), chosen(good, done, gone)))
     assert "Send 1 delivery again?" in page
-    assert "the provider has accepted it already" in page
+    assert "already accepted by the provider" in page
     assert "the device is deactivated" in page
     assert not Resend.objects.exists()
 
@@ -81,8 +81,8 @@ def test_a_selection_is_asked_about_with_what_is_refused_and_why(operator: Clien
 def test_a_selection_is_sent_but_for_what_is_refused(operator: Client) -> None:
     rows = [failed(), failed(), failed(status=Status.ACCEPTED)]
     page = text_of(operator.post(url("deliveryresult_changelist"), chosen(*rows, confirm="1"), follow=True))
-    assert "2 deliveries are sent again." in page
-    assert "1 was not: the provider has accepted it already." in page
+    assert "2 deliveries were sent again." in page
+    assert "1 was not sent: already accepted by the provider." in page
     assert set(Resend.objects.values_list("delivery_id", flat=True)) == {row.pk for row in rows[:2]}
 
 
@@ -91,7 +91,7 @@ def test_what_may_have_arrived_needs_a_tick(operator: Client) -> None:
     assert "may have arrived the first time" in text_of(operator.get(url(address, row.pk)))
     refused = operator.post(url(address, row.pk), {"confirm": "1"})
     assert refused.status_code == 422
-    assert "Tick that they may arrive twice" in text_of(refused)
+    assert "tick the box that accepts duplicates" in text_of(refused)
     assert not Resend.objects.exists()
     operator.post(url(address, row.pk), {"confirm": "1", "may_be_duplicate": "on"})
     assert Resend.objects.get().may_be_duplicate
@@ -100,13 +100,13 @@ def test_what_may_have_arrived_needs_a_tick(operator: Client) -> None:
 def test_without_the_tick_only_what_is_certain_goes(operator: Client) -> None:
     certain, uncertain = failed(), failed(status=Status.UNKNOWN)
     page = operator.post(url("deliveryresult_changelist"), chosen(certain, uncertain, confirm="1"), follow=True)
-    assert "1 was not: it may have arrived" in text_of(page)
+    assert "1 was not sent: may have arrived" in text_of(page)
     assert Resend.objects.get().delivery_id == certain.pk
 
 
 def test_nothing_to_send_offers_only_the_way_back(operator: Client) -> None:
     page = text_of(operator.post(url("deliveryresult_changelist"), chosen(failed(status=Status.ACCEPTED))))
-    assert "Nothing here can be sent again" in page
+    assert "Nothing to send again" in page
     assert 'type="submit" class="console-button is-primary"' not in page
 
 
@@ -140,7 +140,7 @@ def test_a_push_sends_what_of_it_failed_and_only_what_was_shown(operator: Client
 def test_a_push_without_failures_says_that_there_is_nothing(operator: Client) -> None:
     row = failed(status=Status.ACCEPTED)
     page = operator.get(url("pushrecord_resend_page", row.record_id), follow=True)
-    assert "Nothing of this push has failed" in text_of(page)
+    assert "No delivery of this push has failed" in text_of(page)
 
 
 def test_a_directory_that_is_away_is_named(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +149,7 @@ def test_a_directory_that_is_away_is_named(operator: Client, monkeypatch: pytest
 
     monkeypatch.setattr(TableDirectory, "devices", away)
     page = operator.post(url("deliveryresult_resend_page", failed().pk), {"confirm": "1"}, follow=True)
-    assert "nothing was sent: no connection" in text_of(page)
+    assert "Nothing was sent: no connection" in text_of(page)
     assert not Resend.objects.exists()
 
 

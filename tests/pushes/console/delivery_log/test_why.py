@@ -24,19 +24,19 @@ def test_the_answer_stands_in_one_sentence_with_its_steps(viewer: Client) -> Non
 
 def test_what_never_came_is_said(viewer: Client) -> None:
     page = viewer.get(url("deliveryresult_why_page"), {"account": "1", "message": "nothing"}).content.decode()
-    assert "No push with this id was ever received." in page
+    assert "No push with this ID was ever received." in page
 
 
 def test_what_is_meant_for_others_is_said_in_words(viewer: Client) -> None:
     make_record(message_id="order-7", accounts=["8"])
     page = viewer.get(url("deliveryresult_why_page"), {"account": "7", "message": "order-7"}).content.decode()
-    assert "meant for others" in page
+    assert "not addressed to this account" in page
     assert "not_addressed" not in page
 
 
 def test_a_missing_half_of_the_question_is_asked_for(viewer: Client) -> None:
     page = viewer.get(url("deliveryresult_why_page"), {"account": "1", "message": ""}).content.decode()
-    assert "A message or a time is needed." in page
+    assert "Enter a message or a time." in page
 
 
 def test_the_same_as_json(viewer: Client) -> None:

@@ -40,7 +40,7 @@ def test_it_is_withdrawn_told_and_audited(operator: Client) -> None:
     make_delivery(record, status="held")
     make_delivery(record, status="accepted")
     answer = operator.post(page(record), follow=True).content.decode()
-    assert "1 delivery was withdrawn. 1 had been sent already." in answer
+    assert "1 delivery was withdrawn. 1 had already been sent." in answer
     assert sorted(DeliveryResult.objects.values_list("status", "reason")) == [
         ("accepted", ""),
         ("cancelled", "withdrawn"),
@@ -73,7 +73,7 @@ def test_what_is_over_or_a_broadcasts_is_refused(operator: Client) -> None:
     make_delivery(of_broadcast, status="held")
     for record in (over, of_broadcast):
         answer = operator.post(page(record), follow=True).content.decode()
-        assert "Nothing of this push is left to withdraw." in answer
+        assert "This push has no unsent deliveries to withdraw." in answer
     assert set(DeliveryResult.objects.values_list("status", flat=True)) == {"accepted", "held"}
 
 

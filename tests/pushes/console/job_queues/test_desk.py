@@ -78,7 +78,7 @@ def test_failed_jobs_are_listed_with_their_error(administrator: Client):
 def test_of_many_the_newest_are_listed(administrator: Client, redis_client: Redis):
     redis_client.zadd(KEY, {f"job{number}": number for number in range(60)})
     page = text(administrator, "failed", QUEUE)
-    assert "The newest 50 of 60 are shown." in page
+    assert "Showing the newest 50 of 60." in page
     assert "/jobs/job59/" in page
     assert "/jobs/job9/" not in page
 
@@ -131,7 +131,7 @@ def test_what_was_done_is_written_down_and_shown(administrator: Client):
     administrator.post(address("delete_job", QUEUE, job_id))
     entry = LogEntry.objects.get()
     assert (entry.object_repr, entry.object_id, entry.user.is_staff) == (QUEUE, job_id, True)
-    assert "The failed job is deleted." in text(administrator, "changelist")
+    assert "Failed job deleted." in text(administrator, "changelist")
 
 
 def test_what_was_refused_is_not_written_down(administrator: Client):

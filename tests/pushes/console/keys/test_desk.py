@@ -37,7 +37,7 @@ def test_the_grid_shows_keys_and_gaps(viewer: Client) -> None:
     make_app_key(App.HIGO, Platform.ANDROID, access_id=2100047733)
     page = viewer.get(url("appkey_changelist")).content.decode()
     assert "2100047733" in page
-    assert page.count("Its devices get nothing.") == 7
+    assert page.count("Devices of this build receive no pushes.") == 7
 
 
 def test_a_gap_offers_a_form_for_its_own_scope(key_manager: Client) -> None:
@@ -55,12 +55,12 @@ def test_a_key_is_added_with_its_secret_encrypted(key_manager: Client) -> None:
 
 def test_a_new_key_without_a_secret_is_refused(key_manager: Client) -> None:
     page = key_manager.post(url("appkey_add"), filled(secret=""))
-    assert "A new key needs its secret." in page.content.decode()
+    assert "Enter the secret of the new key." in page.content.decode()
     assert not AppKey.objects.exists()
 
 
 @pytest.mark.parametrize(
-    ("secret", "complaint"), [("abc", "this one has 3"), ("a b" * 11, "blanks"), ("密" * 32, "blanks or characters")]
+    ("secret", "complaint"), [("abc", "this one has 3"), ("a b" * 11, "spaces"), ("密" * 32, "spaces or characters")]
 )
 def test_a_secret_that_cannot_be_one_is_refused(key_manager: Client, secret: str, complaint: str) -> None:
     page = key_manager.post(url("appkey_add"), filled(secret=secret)).content.decode()
@@ -170,14 +170,14 @@ def test_an_import_shows_what_would_change_and_stores_nothing(key_manager: Clien
 def test_a_doubtful_access_id_is_shown_before_the_import(key_manager: Client) -> None:
     file = ini(ios_higo_appid="2100047738", ios_higo_skey=make_secret())
     page = key_manager.post(url("appkey_import_page"), {"file": file, "provider": "", "endpoint_url": ""})
-    assert "2100047738 is the access id of an Android app, but this key is for iOS." in page.content.decode()
+    assert "2100047738 is the access ID of an Android app, but this key is for iOS." in page.content.decode()
 
 
 def test_a_kept_provider_is_not_doubted(key_manager: Client) -> None:
     make_app_key(App.HIGO, Platform.IOS, provider="tpns", access_id=1600000001)
     file = ini(ios_higo_appid="1600000002", ios_higo_skey=make_secret())
     page = key_manager.post(url("appkey_import_page"), {"file": file, "provider": "", "endpoint_url": ""})
-    assert "access id of" not in page.content.decode()
+    assert "not a valid TPNS access ID" not in page.content.decode()
     assert "looks like" not in page.content.decode()
 
 
@@ -216,14 +216,14 @@ def test_a_key_that_the_provider_accepts_is_verified(key_manager: Client, sandbo
     key = make_app_key(secret=secret, endpoint_url=sandbox.url)
     sandbox.add_key(key.access_id, secret)
     page = key_manager.post(url("appkey_verify_page", key.pk), follow=True)
-    assert "The provider has accepted" in page.content.decode()
+    assert "the provider accepted this access ID and secret" in page.content.decode()
 
 
 def test_a_wrong_secret_is_refused_by_the_provider(key_manager: Client, sandbox: Sandbox) -> None:
     key = make_app_key(endpoint_url=sandbox.url)
     sandbox.add_key(key.access_id, make_secret())
     page = key_manager.post(url("appkey_verify_page", key.pk), follow=True)
-    assert "refused: check the access id" in page.content.decode()
+    assert "refused: check the access ID" in page.content.decode()
 
 
 def test_looking_at_the_verify_page_calls_nobody(key_manager: Client) -> None:
@@ -246,10 +246,10 @@ def test_an_operator_may_not_have_a_key_verified(operator: Client) -> None:
 @pytest.mark.parametrize(
     ("page", "fields", "words"),
     [
-        ("pause_page", {"paused_reason": "wrong clock", "paused_at": timezone.now()}, "paused already: wrong clock"),
+        ("pause_page", {"paused_reason": "wrong clock", "paused_at": timezone.now()}, "already paused: wrong clock"),
         ("resume_page", {}, "The key was not paused."),
-        ("disable_page", {"is_enabled": False}, "disabled already"),
-        ("enable_page", {}, "enabled already"),
+        ("disable_page", {"is_enabled": False}, "already disabled"),
+        ("enable_page", {}, "already enabled"),
     ],
 )
 def test_what_is_done_already_is_said_and_not_written_down(

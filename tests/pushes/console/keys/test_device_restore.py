@@ -79,7 +79,7 @@ def test_another_period_is_counted_before_anything_is_done(key_manager: Client, 
         "until": f"{at + timedelta(hours=1):%Y-%m-%d %H:%M}",
     }
     again = key_manager.post(url("appkey_restore_page", key.pk), period, follow=True)
-    assert "look at the number" in again.content.decode()
+    assert "check the number of devices" in again.content.decode()
     assert ("Devices", "1") in again.context["question"].facts
     assert active() == set()
     address = again.redirect_chain[-1][0]

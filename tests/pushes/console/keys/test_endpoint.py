@@ -164,7 +164,7 @@ def test_a_key_from_before_is_named_by_the_check_and_on_its_page(key_manager: Cl
     [found] = checks.check_endpoints(databases=["default"])
     assert (found.id, str(key) in found.msg, "10.0.0.7" in found.msg) == ("pushes.W010", True, True)
     page = key_manager.get(url("appkey_change", key.pk)).content.decode()
-    assert "No push of this key is sent from here: 10.0.0.7" in page
+    assert "Pushes under this key cannot be sent from here: 10.0.0.7" in page
     AppKey.objects.update(endpoint_url="http://127.0.0.1:8790")
     assert checks.check_endpoints(databases=["default"]) == []
     assert checks.check_endpoints() == []
@@ -173,10 +173,10 @@ def test_a_key_from_before_is_named_by_the_check_and_on_its_page(key_manager: Cl
 def test_verifying_it_calls_nobody_and_says_why(key_manager: Client, key: AppKey):
     AppKey.objects.update(endpoint_url="http://10.0.0.7")
     page = key_manager.post(url("appkey_verify_page", key.pk), follow=True).content.decode()
-    assert "not asked: the endpoint is not allowed" in page
+    assert "not checked: the endpoint is not allowed" in page
 
 
 def test_a_rotation_calls_nobody_either(key_manager: Client, key: AppKey):
     AppKey.objects.update(endpoint_url="http://10.0.0.7")
     page = key_manager.post(url("appkey_rotate_page", key.pk), {"secret": make_secret()}).content.decode()
-    assert "not asked: the endpoint is not allowed" in page
+    assert "not checked: the endpoint is not allowed" in page

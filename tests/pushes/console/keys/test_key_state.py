@@ -23,9 +23,9 @@ STATES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("disabled", {"is_enabled": False, "paused_at": timezone.now()}, {"failed": True}),
     ("paused", {"paused_at": timezone.now(), "paused_reason": "wrong secret"}, {"failed": True}),
     ("endpoint refused", {"endpoint_url": "http://10.0.0.7"}, {"failed": True}),
-    ("provider fails", {}, {"failed": True}),
-    ("waits [0-9]+ s", {}, {"pause_seconds": 90}),
-    ("back at its old secret", {"fell_back_at": timezone.now(), "fell_back_reason": "refused"}, {}),
+    ("provider failing", {}, {"failed": True}),
+    ("waiting [0-9]+ s", {}, {"pause_seconds": 90}),
+    ("rolled back to the old secret", {"fell_back_at": timezone.now(), "fell_back_reason": "refused"}, {}),
 ]
 
 

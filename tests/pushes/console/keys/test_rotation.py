@@ -52,7 +52,7 @@ def entries() -> list[str]:
 
 def test_a_new_secret_is_checked_before_anything_changes(key_manager: Client, key: AppKey) -> None:
     page = text(post(key_manager, key, "rotate_page", secret=NEW))
-    assert "accepted: the access id and the secret are right" in page
+    assert "the provider accepted this access ID and secret" in page
     assert "Nothing has been changed yet" in page
     assert NEW not in page
     assert again(key).credentials().secret == OLD
@@ -78,9 +78,9 @@ def test_every_step_is_in_the_history_and_no_secret_is(key_manager: Client, key:
     post(key_manager, key, "rotate_page", confirm="1")
     post(key_manager, key, "end_old_page")
     assert entries() == [
-        "A new secret was checked: accepted: the access id and the secret are right",
+        "New secret checked: the provider accepted this access ID and secret",
         "The secret was rotated; the old one is kept.",
-        "The old secret is ended.",
+        "The old secret is discarded.",
     ]
     history = text(key_manager.get(url("appkey_history", key.pk)))
     assert OLD not in history
@@ -89,7 +89,7 @@ def test_every_step_is_in_the_history_and_no_secret_is(key_manager: Client, key:
 
 def test_a_secret_that_the_provider_refuses_cannot_be_used(key_manager: Client, key: AppKey) -> None:
     answer = post(key_manager, key, "rotate_page", secret=make_secret())
-    assert "refused: check the access id" in text(answer)
+    assert "refused: check the access ID" in text(answer)
     assert 'name="confirm"' not in text(answer)
     assert answer.status_code == 422
     assert "Nothing was changed" in text(post(key_manager, key, "rotate_page", confirm="1"))
@@ -108,7 +108,7 @@ def test_a_refused_check_takes_back_the_one_before_it(key_manager: Client, key: 
     assert "Nothing was changed" in text(post(key_manager, key, "rotate_page", confirm="1"))
 
 
-@pytest.mark.parametrize(("secret", "complaint"), [("", "required"), ("a b", "blanks"), (OLD, "in use already")])
+@pytest.mark.parametrize(("secret", "complaint"), [("", "required"), ("a b", "spaces"), (OLD, "already in use")])
 def test_what_cannot_be_a_new_secret_is_refused_unasked(
     key_manager: Client, key: AppKey, secret: str, complaint: str
 ) -> None:
@@ -164,7 +164,7 @@ def test_a_waiting_secret_whose_encryption_key_is_gone_is_asked_for_again(
 
 def test_no_third_secret_beside_two(key_manager: Client, rotated: AppKey) -> None:
     page = text(post(key_manager, rotated, "rotate_page", secret=make_secret()))
-    assert "An old secret is kept still" in page
+    assert "An old secret is still kept" in page
     assert again(rotated).credentials().secret == NEW
 
 
@@ -176,9 +176,9 @@ def test_a_paused_key_is_rotated_and_stays_paused(key_manager: Client, key: AppK
 
 
 def test_the_old_secret_is_ended_after_a_word_with_the_provider(key_manager: Client, rotated: AppKey) -> None:
-    assert "The old secret is ended." in text(post(key_manager, rotated, "end_old_page"))
+    assert "The old secret is discarded." in text(post(key_manager, rotated, "end_old_page"))
     assert not again(rotated).has_old_secret
-    assert "somebody else" in text(post(key_manager, rotated, "end_old_page"))
+    assert "someone else" in text(post(key_manager, rotated, "end_old_page"))
 
 
 def test_the_old_secret_is_kept_when_the_new_one_is_not_taken(
@@ -187,14 +187,14 @@ def test_the_old_secret_is_kept_when_the_new_one_is_not_taken(
     sandbox.add_key(rotated.access_id, OLD)
     assert "The old secret is kept" in text(post(key_manager, rotated, "end_old_page"))
     assert again(rotated).has_old_secret
-    assert "refused: check the access id" in entries()[0]
+    assert "refused: check the access ID" in entries()[0]
 
 
 def test_an_operator_goes_back(key_manager: Client, rotated: AppKey, sandbox: Sandbox) -> None:
     sandbox.add_key(rotated.access_id, OLD)
-    assert "The old secret is in use again" in text(post(key_manager, rotated, "go_back_page"))
+    assert "the old secret is in use again" in text(post(key_manager, rotated, "go_back_page"))
     assert again(rotated).credentials().secret == OLD
-    assert "No old secret is kept" in text(post(key_manager, rotated, "go_back_page"))
+    assert "There is no old secret to roll back to" in text(post(key_manager, rotated, "go_back_page"))
 
 
 def test_nobody_goes_back_to_a_secret_that_is_refused(key_manager: Client, rotated: AppKey) -> None:
@@ -205,18 +205,18 @@ def test_nobody_goes_back_to_a_secret_that_is_refused(key_manager: Client, rotat
 def test_going_back_needs_no_provider_that_answers(key_manager: Client, key: AppKey) -> None:
     AppKey.objects.update(endpoint_url="http://127.0.0.1:1")
     rotation.rotate(key, NEW)
-    assert "The old secret is in use again" in text(post(key_manager, key, "go_back_page"))
+    assert "the old secret is in use again" in text(post(key_manager, key, "go_back_page"))
 
 
 def test_a_fall_back_is_an_alert_until_it_is_noted(key_manager: Client, rotated: AppKey, redis_client: object) -> None:
     rotation.fall_back(rotated, "-103 sign error")
     overview = reverse("admin:index")
-    assert "sending went back to the old one" in text(key_manager.get(overview))
+    assert "sending rolled back to the old one" in text(key_manager.get(overview))
     assert "-103 sign error" in text(key_manager.get(url("appkey_change", rotated.pk)))
-    assert "back at its old secret" in text(key_manager.get(url("appkey_changelist")))
-    assert "Noted that the new secret was refused: -103" in text(post(key_manager, rotated, "note_page"))
-    assert "sending went back" not in text(key_manager.get(overview))
-    assert "taken note already" in text(post(key_manager, rotated, "note_page"))
+    assert "rolled back to the old secret" in text(key_manager.get(url("appkey_changelist")))
+    assert "Acknowledged that the new secret was refused: -103" in text(post(key_manager, rotated, "note_page"))
+    assert "sending rolled back" not in text(key_manager.get(overview))
+    assert "already acknowledged" in text(post(key_manager, rotated, "note_page"))
 
 
 def test_only_the_pages_that_apply_are_offered(key_manager: Client, key: AppKey) -> None:
@@ -269,7 +269,7 @@ def test_other_credentials_end_the_old_secret_and_say_so(
     key_manager: Client, rotated: AppKey, fields: dict[str, object]
 ) -> None:
     page = text(key_manager.post(url("appkey_change", rotated.pk), form_of(rotated, **fields), follow=True))
-    assert "the old secret is ended" in page
+    assert "also discards the old secret" in page
     assert not again(rotated).has_old_secret
     assert again(rotated).revision != rotated.revision
 

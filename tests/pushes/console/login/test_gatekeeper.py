@@ -99,7 +99,7 @@ def test_a_wrong_code_sets_nothing_up(client: Client, operator: User) -> None:
     key = key_being_set_up(client)
     answer = client.post(SET_UP, {"code": wrong(key), "password": PASSWORD})
     assert answer.status_code == 422
-    assert "This code is not right." in answer.content.decode()
+    assert "Incorrect code." in answer.content.decode()
     assert not SecondFactor.objects.exists()
     assert key_being_set_up(client) == key
 
@@ -174,8 +174,8 @@ def test_wrong_codes_are_refused_and_too_many_have_to_wait(operator: User) -> No
     key, _codes = enrolled(operator)
     client = signed_in(operator)
     pages = [client.post(VERIFY, {"code": wrong(key)}).content.decode() for _ in range(5)]
-    assert all("This code is not right. Wait for the next one" in page for page in pages[:4])
-    assert "This code is not right. Try again in 15 minutes." in pages[4]
+    assert all("Incorrect code. Wait for the next one" in page for page in pages[:4])
+    assert "Incorrect code. Try again in 15 minutes." in pages[4]
     answer = client.post(VERIFY, {"code": digits(key)})
     assert answer.status_code == 422
     assert "Too many wrong codes. Try again in 15 minutes." in answer.content.decode()
@@ -192,7 +192,7 @@ def test_wrong_codes_from_elsewhere_make_the_owner_wait_for_nothing(operator: Us
     assert [attacker.post(VERIFY, {"code": wrong(key)}).status_code for _ in range(30)] == [422] * 30
     owner = signed_in(operator)
     assert owner.post(VERIFY, {"code": digits(key)}).status_code == 302
-    assert "5 wrong codes were entered after your password elsewhere" in owner.get("/admin/").content.decode()
+    assert "5 wrong codes were entered elsewhere after your password" in owner.get("/admin/").content.decode()
     # And what the owner does opens nothing for the attacker.
     assert attacker.post(VERIFY, {"code": digits(key, 1)}).status_code == 422
 
@@ -382,7 +382,7 @@ def test_it_is_turned_off_for_the_password(operator: User) -> None:
     client.post(VERIFY, {"code": digits(key)})
     assert client.get(OFF).status_code == 200
     answer = client.post(OFF, {"password": "wrong"})
-    assert "This is not your password." in answer.content.decode()
+    assert "Incorrect password. Try again." in answer.content.decode()
     assert second_factor.has_one(operator)
     assert client.post(OFF, {"password": PASSWORD})["Location"] == ACCOUNT
     assert not second_factor.has_one(operator)
@@ -416,7 +416,7 @@ def test_required_says_what_turning_off_means(operator: User, settings: Any) -> 
     key, _codes = enrolled(operator)
     client = signed_in(operator)
     client.post(VERIFY, {"code": digits(key)})
-    assert "you will set up another one right away" in client.get(OFF).content.decode()
+    assert "you will set up a new one right away" in client.get(OFF).content.decode()
     client.post(OFF, {"password": PASSWORD})
     assert client.get("/admin/")["Location"].startswith(SET_UP)
 
@@ -443,13 +443,13 @@ def test_an_administrator_resets_it_and_it_is_audited(client: Client, operator: 
     change = f"/admin/auth/user/{operator.pk}/change/"
     address = f"/admin/auth/user/{operator.pk}/reset-second-factor/"
     assert address in client.get(change).content.decode()
-    assert "has lost phone and backup codes" in client.get(address).content.decode()
+    assert "has lost both phone and backup codes" in client.get(address).content.decode()
     assert second_factor.has_one(operator)
     assert client.post(address)["Location"] == change
     assert not second_factor.has_one(operator)
     assert address not in client.get(change).content.decode()
     entry = LogEntry.objects.get(object_id=str(operator.pk))
-    assert entry.change_message == f"The second factor of {operator.username} is taken away."
+    assert entry.change_message == f"The second factor of {operator.username} is reset."
     client.post(address)
     assert "has no second factor" in client.get(change).content.decode()
     assert LogEntry.objects.filter(object_id=str(operator.pk)).count() == 1

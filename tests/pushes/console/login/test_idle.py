@@ -51,7 +51,7 @@ def test_a_login_ends_after_half_an_hour_of_nothing(browser: Client, clock: Cloc
     assert answer["Location"] == "/admin/login/?next=/admin/pushes/account/"
     assert "_auth_user_id" not in browser.session
     page = browser.get(answer["Location"]).content.decode()
-    assert "You were logged out because nothing happened for 30 minutes." in page
+    assert "You were logged out after 30 minutes without activity." in page
 
 
 def test_whoever_works_stays_in(browser: Client, clock: Clock) -> None:

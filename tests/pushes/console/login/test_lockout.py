@@ -137,7 +137,7 @@ def test_a_known_browser_has_a_limit_of_its_own_wherever_it_is(operator: User) -
     assert in_browser(client, operator.username, PASSWORD, "203.0.113.1") == 429
     client = Client()
     client.force_login(make_operator(roles.ADMINISTRATOR))
-    assert "one they have logged in with before" in client.get("/admin/pushes/failedlogin/").content.decode()
+    assert "used for a login before" in client.get("/admin/pushes/failedlogin/").content.decode()
 
 
 def test_what_goes_wrong_in_known_browsers_locks_no_others(operator: User) -> None:
@@ -275,12 +275,12 @@ def test_an_administrator_lifts_a_lock_and_it_is_audited(client: Client, operato
     assert operator.username in page
     assert "locked for" in page
     address = f"/admin/pushes/failedlogin/{row.pk}/lift/"
-    assert "Lift a lock only for somebody" in client.get(address).content.decode()
+    assert "Confirm with the person before lifting a lock" in client.get(address).content.decode()
     assert FailedLogin.objects.exists()
     assert client.post(address).status_code == 302
     assert log_in(operator.username, PASSWORD).status_code == 302
     entry = LogEntry.objects.get(object_id=str(operator.pk))
-    assert "may log in from 192.0.2.1 again" in entry.change_message
+    assert "can log in from 192.0.2.1 again" in entry.change_message
     assert client.post(address).status_code == 404
 
 
@@ -295,7 +295,7 @@ def test_lifting_the_lock_of_a_name_without_an_account_is_audited_at_the_row(cli
 def test_a_failure_below_the_limit_is_shown_as_no_lock(client: Client, operator: User) -> None:
     fail(operator.username, 1)
     client.force_login(make_operator(roles.ADMINISTRATOR))
-    assert "may try" in client.get("/admin/pushes/failedlogin/").content.decode()
+    assert "not locked" in client.get("/admin/pushes/failedlogin/").content.decode()
 
 
 def test_the_api_asks_nothing_of_logins_and_operators(client: Client, redis_client: Any) -> None:

@@ -71,7 +71,7 @@ def test_a_window_is_accepted(administrator: Client, window: str) -> None:
 
 def test_a_time_to_live_of_nothing_is_refused(administrator: Client) -> None:
     sent = policy_table(administrator) | changed_row(5, ttl_seconds=0)
-    assert "A push lives between" in administrator.post(url("pushtypepolicy_changelist"), sent).content.decode()
+    assert "Enter a time to live between" in administrator.post(url("pushtypepolicy_changelist"), sent).content.decode()
 
 
 def test_an_operator_reads_the_rules_but_changes_none(operator: Client) -> None:
@@ -125,13 +125,13 @@ def test_a_token_can_end_with_a_day(key_manager: Client) -> None:
     )
     page = key_manager.get(url("apitoken_changelist")).content.decode()
     assert "The token “short” expires on" in page
-    assert f"Good until {day:%Y-%m-%d}" in LogEntry.objects.get().change_message
+    assert f"Valid until {day:%Y-%m-%d}" in LogEntry.objects.get().change_message
 
 
 def test_a_token_of_yesterday_is_not_issued(key_manager: Client) -> None:
     day = timezone.localtime() - timedelta(days=1)
     sent = {"name": "late", "scopes": ["push"], "expires_at": f"{day:%Y-%m-%d}"}
-    assert "This day is over." in key_manager.post(url("apitoken_add"), sent).content.decode()
+    assert "This day has passed. Choose a later day." in key_manager.post(url("apitoken_add"), sent).content.decode()
     assert not ApiToken.objects.exists()
 
 
@@ -164,7 +164,7 @@ def test_a_day_that_nobody_touched_keeps_its_hour(key_manager: Client) -> None:
 
 
 def test_the_form_says_what_read_opens(key_manager: Client) -> None:
-    assert "it sees all producers" in key_manager.get(url("apitoken_add")).content.decode()
+    assert "it sees the pushes of all producers" in key_manager.get(url("apitoken_add")).content.decode()
 
 
 def test_an_operator_issues_no_tokens(operator: Client) -> None:

@@ -32,7 +32,7 @@ def test_a_sweeper_that_has_stopped_is_an_alert_with_advice(viewer: Client) -> N
     swept(timedelta(minutes=5))
     page = overview(viewer)
     assert "The sweeper has not run for 5 min" in page
-    assert "./push.sh status says what has stopped" in page
+    assert "Run ./push.sh status to see what has stopped" in page
 
 
 def test_a_sweeper_at_work_is_none(viewer: Client) -> None:
@@ -74,7 +74,7 @@ def test_urgent_alerts_come_first(viewer: Client) -> None:
     AppKey.objects.filter(pk=make_app_key().pk).update(fell_back_at=timezone.now())
     swept(timedelta(minutes=5))
     page = overview(viewer)
-    assert page.index("The sweeper") < page.index("sending went back to the old one")
+    assert page.index("The sweeper") < page.index("sending rolled back to the old one")
 
 
 def test_an_alert_keeps_its_name_while_its_time_goes_on() -> None:
@@ -94,7 +94,7 @@ def test_jobs_of_somebody_else_are_an_alert_for_a_day(viewer: Client, administra
     refused = {"lane": "system", "count": 3, "detail": "the function 'os.system' is none of ours"}
     RefusedJob.objects.create(reason="function", last_at=timezone.now() - timedelta(hours=2), **refused)
     page = overview(viewer)
-    assert "were refused (3 so far, the last 2 h ago: it calls something else)" in page
+    assert "were refused (3 so far, the last 2 h ago: calls an unknown function)" in page
     assert "None of them ran" in page
     # The pages of the queues are for those who may see them.
     address = reverse("admin:django_rq_dashboard_changelist")

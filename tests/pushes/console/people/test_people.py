@@ -72,7 +72,7 @@ def test_an_account_is_shown_while_redis_is_away(viewer: Client, settings: Any) 
 
 def test_an_account_without_devices_says_what_that_means(viewer: Client) -> None:
     page = viewer.get(url("account_change", make_account().pk)).content.decode()
-    assert "it can get no push" in page
+    assert "it cannot receive pushes" in page
 
 
 @pytest.mark.parametrize("cut", [None, 8])
@@ -126,7 +126,7 @@ def test_deactivating_twice_says_so(operator: Client) -> None:
     device = make_device()
     devices.deactivate([device.pk], None)
     page = operator.post(url("device_deactivate_page", device.pk), {"why": "x"}, follow=True)
-    assert "inactive already" in page.content.decode()
+    assert "already inactive" in page.content.decode()
 
 
 def test_an_operator_reactivates_a_device(operator: Client) -> None:
@@ -139,7 +139,7 @@ def test_an_operator_reactivates_a_device(operator: Client) -> None:
 
 def test_reactivating_an_active_device_says_so(operator: Client) -> None:
     page = operator.post(url("device_reactivate_page", make_device().pk), follow=True)
-    assert "active already" in page.content.decode()
+    assert "already active" in page.content.decode()
 
 
 @pytest.mark.parametrize("step", ["deactivate", "reactivate"])

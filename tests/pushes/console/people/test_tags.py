@@ -31,7 +31,7 @@ def change(client: Client, device: Device, **fields: Any) -> str:
 def test_tags_are_added_and_taken_away_and_it_is_written_down(operator: Client, device: Device) -> None:
     page = change(operator, device, add="VIP, city:上海 new", remove=["old"])
     assert tags.of_device(device.pk) == ["city:上海", "new", "vip"]
-    said = "Tags of 1 device changed. Added: vip, city:上海, new. Taken away: old."
+    said = "Tags of 1 device changed. Added: vip, city:上海, new. Removed: old."
     assert said in page
     assert LogEntry.objects.get().change_message == said
 
@@ -39,13 +39,13 @@ def test_tags_are_added_and_taken_away_and_it_is_written_down(operator: Client, 
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
-        ({"add": "v!p"}, "“v!p” is no tag"),
-        ({"add": "x" * 33}, "is no tag"),
+        ({"add": "v!p"}, "“v!p” is not a valid tag"),
+        ({"add": "x" * 33}, "is not a valid tag"),
         ({"add": " ".join(f"t{n}" for n in range(20))}, "22 tags: a device has at most 20"),
-        ({}, "Name a tag to add"),
-        ({"add": "old", "remove": ["old"]}, "“old” is to be added and taken away."),
+        ({}, "Enter a tag to add"),
+        ({"add": "old", "remove": ["old"]}, "“old” cannot be both added and removed."),
         ({"remove": ["nothing"]}, "nothing is not one of the available choices"),
-        ({"add": "vip"}, "the tags are like that already"),
+        ({"add": "vip"}, "the tags are already like this"),
     ],
 )
 def test_what_cannot_be_done_is_named_and_nothing_changes(

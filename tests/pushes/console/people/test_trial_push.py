@@ -79,7 +79,7 @@ def test_it_goes_to_the_devices_picked_and_to_no_other(operator: Client, account
 def test_more_than_a_test_s_devices_are_refused(operator: Client, account: Account) -> None:
     for _ in range(20):
         make_device(account)
-    assert "These are 21 devices: a test goes to at most 20." in send(operator, account).content.decode()
+    assert "21 devices are too many: a test goes to at most 20." in send(operator, account).content.decode()
     assert not PushRecord.objects.exists()
 
 
@@ -93,7 +93,7 @@ def test_it_leads_to_its_own_result_and_into_the_history(operator: Client, accou
 def test_a_double_click_sends_once(operator: Client, account: Account) -> None:
     send(operator, account)
     page = send(operator, account).content.decode()
-    assert "sent already" in page
+    assert "already sent" in page
     assert PushRecord.objects.count() == 1
     assert LogEntry.objects.count() == 1
 
@@ -141,7 +141,9 @@ class AwayDirectory(TableDirectory):
 
 def test_a_directory_that_is_away_is_said(operator: Client, account: Account, settings: Any) -> None:
     settings.DIRECTORY = f"{__name__}.AwayDirectory"
-    assert "The directory does not answer" in operator.get(url("account_test_page", account.pk)).content.decode()
+    assert (
+        "The account directory does not answer" in operator.get(url("account_test_page", account.pk)).content.decode()
+    )
 
 
 def test_a_closed_window_is_said_before(operator: Client, account: Account) -> None:
@@ -241,14 +243,14 @@ def test_a_token_is_shown_after_a_question_and_written_down(operator: Client, de
     assert device.token in answer.content.decode()
     assert "no-store" in answer["Cache-Control"]
     entry = LogEntry.objects.get()
-    assert (entry.object_id, entry.change_message) == (str(device.pk), "Looked at the whole token.")
+    assert (entry.object_id, entry.change_message) == (str(device.pk), "Viewed the full token.")
     assert device.token not in f"{entry.object_repr}{entry.change_message}"
 
 
 def test_the_history_names_who_looked_and_not_the_token(operator: Client, device: Device) -> None:
     operator.post(url("device_reveal_page", device.pk))
     page = operator.get(url("device_history", device.pk)).content.decode()
-    assert "Looked at the whole token." in page
+    assert "Viewed the full token." in page
     assert device.token not in page
 
 

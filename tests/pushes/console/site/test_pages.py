@@ -173,7 +173,7 @@ def test_a_form_that_is_not_filled_in_is_shown_again(key: AppKey) -> None:
 def test_an_answer_to_another_state_is_refused(key: AppKey) -> None:
     desk, request = Doors(seen="blue"), asked_by(seen="red")
     assert desk.open_page(request, key.pk)["Location"] == "/there"
-    assert told(request) == [("error", "It was changed meanwhile. Nothing was done: look at it again.")]
+    assert told(request) == [("error", "Someone changed this in the meantime. Nothing was done: review it again.")]
     desk.open_page(asked_by(seen="blue"), key.pk)
     assert len(desk.acted) == 1
 
