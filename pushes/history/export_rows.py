@@ -72,8 +72,8 @@ def head(language: str) -> list[str]:
         return [
             _("number"), _("created"), _("account"), _("kind"), _("push type"), _("push type's name"), _("app"),
             _("platform"), _("environment"), _("token"), _("status"), _("status in words"), _("reason"),
-            _("reason in words"), _("provider's code"), _("provider's message"), _("provider's push ID"),
-            _("attempts"), _("last sent"), _("finished"), _("push"), _("message ID"), _("conversation"), _("title"),
+            _("reason in words"), _("provider's code"), _("provider's message"), _("provider's push id"),
+            _("attempts"), _("last sent"), _("finished"), _("push"), _("message id"), _("conversation"), _("title"),
             _("may have arrived"),
         ]  # fmt: skip
 
