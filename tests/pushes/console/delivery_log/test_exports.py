@@ -65,7 +65,7 @@ def test_the_question_says_what_will_be_in_the_file(operator: Client) -> None:
     page = text_of(
         operator.get(url("deliveryresult_export_page"), {"status__exact": "failed", "key": "2", "from": "2026-01-01"})
     )
-    for words in ("failed", "higo android production", "2026-01-01", "at most 500,000"):
+    for words in ("failed", "higo android production", "2026-01-01", "up to 500,000"):
         assert words in page
     assert not Export.objects.exists()
 
@@ -85,7 +85,7 @@ def test_the_file_holds_what_the_list_shows(operator: Client) -> None:
     assert [line["number"] for line in lines] == [str(row.pk) for row in reversed(wanted)]
     first = lines[0]
     assert (first["status"], first["reason"], first["title"]) == ("failed", "bad_token", "标题")
-    assert (first["message ID"], first["conversation"], first["provider's code"]) == ("order-7", "group:1", "-3")
+    assert (first["message id"], first["conversation"], first["provider's code"]) == ("order-7", "group:1", "-3")
     assert first["token"] == wanted[1].masked_token
 
 
