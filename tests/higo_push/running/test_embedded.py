@@ -19,7 +19,7 @@ from tests.environment import PROJECT
 
 OWNER = """
 import sys, time
-from higo_push import embedded
+from higo_push.running import embedded
 with embedded.services() as found:
     print(*(server.pid for server in found.servers), found.servers[0].folder.parent, flush=True)
     {then}
@@ -103,7 +103,7 @@ def test_given_urls_are_used_and_nothing_is_started(monkeypatch):
 
 
 def test_a_missing_wheel_is_reported_with_the_variable_to_set():
-    with pytest.raises(embedded.EmbeddedServerError, match="Set MONGO_URL to a server of your own"):
+    with pytest.raises(embedded.EmbeddedServerError, match="Set MONGO_URL to your own server"):
         embedded.find_binary("no-such-distribution", "mongod", "MONGO_URL")
 
 

@@ -409,7 +409,7 @@ def test_a_halted_one_is_continued_after_a_question_only(operator: Client) -> No
     broadcast.refresh_from_db()
     assert (broadcast.status, broadcast.phase) == (BroadcastStatus.SENDING, "rest")
     [entry] = LogEntry.objects.all()
-    assert "Continued after an automatic stop: 6 of 10 tokens" in entry.change_message
+    assert "Continued after an automatic stop: 6 of 10 canary tokens" in entry.change_message
 
 
 def test_one_that_halted_on_its_way_is_continued_by_somebody_who_has_read_why(operator: Client) -> None:
