@@ -184,7 +184,7 @@ def test_the_command_refuses_a_file_with_errors(tmp_path: Path, capsys: pytest.C
 def test_the_command_refuses_an_endpoint_that_is_no_url(tmp_path: Path):
     file = tmp_path / "keys.ini"
     file.write_text(PAIR)
-    with pytest.raises(CommandError, match="--endpoint='gateway' is no URL"):
+    with pytest.raises(CommandError, match="--endpoint='gateway' is not a valid URL"):
         call_command("importappkeys", str(file), "--endpoint", "gateway")
 
 

@@ -160,7 +160,7 @@ def test_a_refused_new_secret_gives_way_to_the_old_one(rotated: AppKey, caplog: 
     found = judged(rotated, refusal())
     assert (found.credentials().secret, found.has_old_secret, found.is_paused) == (OLD, False, False)
     assert (found.fell_back_reason, found.fell_back_at is not None) == ("-103 sign error", True)
-    assert "goes back to the old one" in caplog.text
+    assert "falling back to the old one" in caplog.text
     assert NEW not in caplog.text
 
 

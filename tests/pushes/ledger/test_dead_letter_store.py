@@ -92,14 +92,14 @@ def test_a_flood_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture):
         for batch in range(50):
             store(Batch(f"batch{batch}", [b"garbage"] * 100))
     assert len(caplog.records) == 1
-    assert "more than DEAD_LETTERS_PER_HOUR=5 of one reason" in caplog.text
+    assert "more than DEAD_LETTERS_PER_HOUR=5 for one reason" in caplog.text
     assert "malformed 95" in caplog.text
 
 
 def test_the_metric_and_the_overview_tell_of_it(viewer_page: Any):
     keep(letters(12))
     assert scrape()["higo_dead_letters_not_kept", "malformed"] == 7
-    assert "7 dead letters of the last hour were counted and not kept" in viewer_page()
+    assert "7 dead letters of the last hour were counted but not kept" in viewer_page()
 
 
 def test_they_are_no_event_of_a_push():

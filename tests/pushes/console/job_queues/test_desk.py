@@ -63,14 +63,14 @@ def test_a_worker_says_what_it_does(administrator: Client, redis_client: Redis):
     redis_client.sadd("rq:workers", "rq:worker:system-1")
     job_id = put(redis_client, QUEUE, [SEND, None, [[1, 2]], {}])
     redis_client.sadd("rq:worker:system-1:executions", f"{job_id}:e")
-    assert "sends to 2 devices" in text(administrator, "changelist")
+    assert "send to 2 devices" in text(administrator, "changelist")
     assert "发送到 2 台设备" in text(administrator, "changelist", language="zh-hans")
 
 
 def test_failed_jobs_are_listed_with_their_error(administrator: Client):
     job_id = make_failed_job(QUEUE, [1], "Traceback\nValueError: <no such row>")
     page = text(administrator, "failed", QUEUE)
-    assert "sends to 1 device" in page
+    assert "send to 1 device" in page
     assert "ValueError: &lt;no such row&gt;" in page
     assert address("job", QUEUE, job_id) in page
 
