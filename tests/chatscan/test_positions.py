@@ -136,7 +136,7 @@ def test_a_rehearsal_shows_some_of_the_messages_as_they_would_be_pushed(hour, mo
 def test_a_refused_time_is_told_in_local_time_with_the_limit(hour, settings):
     settings.RETENTION_DAYS = 3
     to_time = ago(4 * 86_400)
-    with pytest.raises(RewindRefusedError, match="RETENTION_DAYS=3 ago") as caught:
+    with pytest.raises(RewindRefusedError, match="RETENTION_DAYS=3 days ago") as caught:
         rewind("group", to_time, None)
     assert f"{timezone.localtime(to_time):%Y-%m-%d %H:%M:%S}" in str(caught.value)
 

@@ -122,6 +122,6 @@ def test_an_array_stands_in_the_index_with_each_of_its_elements(value, found):
 
 @pytest.mark.parametrize(("length", "shown"), [(58, "'" + "x" * 58 + "'"), (59, "'" + "x" * 59 + "…")])
 def test_a_refused_value_is_shown_up_to_sixty_characters(length, shown):
-    with pytest.raises(ValueError, match="is no creation time") as caught:
+    with pytest.raises(ValueError, match="is not a creation time") as caught:
         instant_of("x" * length)
-    assert str(caught.value) == f"{shown} is no creation time"
+    assert str(caught.value) == f"{shown} is not a creation time"

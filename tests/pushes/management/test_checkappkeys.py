@@ -24,7 +24,7 @@ def good_key(db, sandbox):
 def test_good_keys_are_listed(good_key):
     head, row = run().splitlines()
     assert head.split() == ["app", "platform", "environment", "provider", "access", "id", "verdict"]
-    assert row.split()[:6] == ["higo", "android", "production", "sandbox", "2100000401", "accepted:"]
+    assert row.split()[:6] == ["higo", "android", "production", "sandbox", "2100000401", "the"]
 
 
 def test_a_disabled_key_is_marked(good_key):
