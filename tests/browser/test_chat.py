@@ -64,7 +64,7 @@ def test_an_operator_mutes_a_group_for_an_account(sign_in: SignIn) -> None:
     page.get_by_role("link", name="Mute and block").click()
     page.get_by_label("Muted conversations").fill("group:7\nseven")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("'seven' is not a valid conversation")).to_be_visible()
+    expect(page.get_by_text("“seven” is not valid. Nothing was changed.")).to_be_visible()
     page.get_by_label("Muted conversations").fill("group:7")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("muted: group:7")).to_be_visible()

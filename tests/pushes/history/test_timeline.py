@@ -108,7 +108,7 @@ def test_a_refusal_is_told_with_its_reason(reason: Reason):
         (Status.HELD, {"reason": Reason.OUTSIDE_WINDOW}, "held until 20"),
         (Status.SENDING, {"attempts": 1}, "being sent now (attempt 1)"),
         (Status.RETRYING, {"attempts": 2, "reason": Reason.PROVIDER_BUSY}, "attempt 2 failed"),
-        (Status.ACCEPTED, {"provider_push_id": "9876", "provider_code": 0}, "push id 9876; the provider said: 0"),
+        (Status.ACCEPTED, {"provider_push_id": "9876", "provider_code": 0}, "push ID 9876; the provider said: 0"),
         (
             Status.FAILED,
             {"attempts": 1, "reason": Reason.BAD_TOKEN, "provider_code": 40, "provider_text": "token invalid"},

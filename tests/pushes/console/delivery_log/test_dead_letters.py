@@ -176,7 +176,7 @@ def test_conflicts_among_many_are_told_apart_from_what_cannot_be_read(operator: 
     ).content.decode()
     assert "1 pushed, 0 already received, 0 no longer new." in page
     assert "1 still cannot be read" in page
-    assert "1 cannot be replayed under their msg_id" in page
+    assert "1 cannot be replayed: their msg_id is already in use" in page
 
 
 def test_a_long_letter_is_corrected_as_a_whole() -> None:
