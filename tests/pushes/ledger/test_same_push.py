@@ -132,10 +132,7 @@ def test_why_not_tells_the_seller_of_the_conflict(capsys: pytest.CaptureFixture[
     hand_over(BUYER, SELLER)
     found = timeline("8", "order-77")
     assert found.outcome == "conflict"
-    assert (
-        "Another push with this ID was received and not sent: msg_id 'order-77' names push #"
-        in found.summary
-    )
+    assert "Another push with this ID was received and not sent: msg_id 'order-77' names push #" in found.summary
     assert "Give the dead letter a msg_id of its own" in found.next_step
     call_command("whynot", "8", "order-77")
     assert capsys.readouterr().out.startswith("order-77 for 8: conflict\n")
