@@ -183,8 +183,8 @@ def test_the_log_is_filtered_and_paged(sign_in: SignIn) -> None:
     page.get_by_role("link", name="Newer").click()
     expect(page.locator("#result_list tbody tr.data-row")).to_have_count(50)
     page.get_by_role("button", name="Filters").press("Enter")
-    page.get_by_label("By status").select_option("failed")
-    page.get_by_role("button", name="Apply Filters").click()
+    page.get_by_label("status", exact=True).select_option("failed")
+    page.get_by_role("button", name="Apply filters").click()
     expect(page.locator("#result_list tbody tr.data-row")).to_have_count(30)
 
 
