@@ -29,11 +29,11 @@ def moved_to(zone: str) -> None:
 def test_links_and_fields_of_date_and_time_have_names(sign_in: SignIn) -> None:
     page = sign_in(roles.OPERATOR)
     page.goto(COMPOSE)
-    for name in ("Not before: Date", "Not before: Time", "Expires at: Date", "Expires at: Time"):
+    for name in ("Send at: Date", "Send at: Time", "Expires at: Date", "Expires at: Time"):
         expect(page.get_by_role("textbox", name=name, exact=True)).to_have_count(1)
-    for name in ("Not before: Choose a Date", "Not before: Choose a Time", "Expires at: Choose a Date"):
+    for name in ("Send at: Choose a Date", "Send at: Choose a Time", "Expires at: Choose a Date"):
         expect(page.get_by_role("link", name=name, exact=True)).to_have_count(1)
-    page.get_by_role("link", name="Not before: Choose a Date").click()
+    page.get_by_role("link", name="Send at: Choose a Date").click()
     expect(page.get_by_role("link", name="Next month")).to_be_visible()
     assert page.evaluate(NAMELESS) == []
 
@@ -42,8 +42,8 @@ def test_the_scanner_s_page_names_them_too(sign_in: SignIn) -> None:
     ScannerPosition.objects.create(kind="group")
     page = sign_in()
     page.goto("/admin/chatscan/scannerposition/group/rewind")
-    expect(page.get_by_role("textbox", name="Back to: Date", exact=True)).to_have_count(1)
-    expect(page.get_by_role("link", name="Back to: Choose a Time", exact=True)).to_have_count(1)
+    expect(page.get_by_role("textbox", name="Rewind to: Date", exact=True)).to_have_count(1)
+    expect(page.get_by_role("link", name="Rewind to: Choose a Time", exact=True)).to_have_count(1)
 
 
 @pytest.mark.parametrize("desk", ["deliveryresult", "device", "account", "pushrecord", "deadletter", "broadcast"])
@@ -71,7 +71,7 @@ def test_the_note_is_about_the_operator_s_zone(sign_in: SignIn, clock: str, zone
     page = sign_in(roles.OPERATOR, timezone_id=clock)
     moved_to(zone)
     page.goto(COMPOSE)
-    expect(page.get_by_role("textbox", name="Not before: Date")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Send at: Date")).to_be_visible()
     notes = page.locator(".console-zone-note")
     expect(notes).to_have_count(2 if words else 0)
     if words:
@@ -84,10 +84,10 @@ def test_now_is_now_by_the_operator_s_clock(sign_in: SignIn) -> None:
     page = sign_in(roles.OPERATOR, timezone_id="America/New_York")
     moved_to("Asia/Tokyo")
     page.goto(COMPOSE)
-    page.get_by_role("link", name="Not before: Choose a Time").click()
+    page.get_by_role("link", name="Send at: Choose a Time").click()
     page.locator(".clockbox:visible").get_by_role("link", name="Now").click()
     hour = page.evaluate("new Date().toLocaleTimeString('en-GB', {timeZone: 'Asia/Tokyo', hour: '2-digit'})")
-    assert page.get_by_role("textbox", name="Not before: Time").input_value().startswith(str(hour)[:2])
+    assert page.get_by_role("textbox", name="Send at: Time").input_value().startswith(str(hour)[:2])
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -116,7 +116,7 @@ def test_the_summary_leads_to_fields_of_several_parts(sign_in: SignIn) -> None:
 
     page = sign_in(roles.OPERATOR)
     page.goto(COMPOSE)
-    page.get_by_role("textbox", name="Not before: Date").fill("yesterday")
+    page.get_by_role("textbox", name="Send at: Date").fill("yesterday")
     # Django's script, which gives the first field of a new row the focus, may come last.
     page.route("**/change_form*.js", late)
     page.get_by_role("button", name="Save and review").click()
