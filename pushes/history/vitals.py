@@ -116,7 +116,8 @@ def lanes_now(workers: list[str]) -> list[Lane]:
 def _lane(lane: str, workers: list[str]) -> Lane:
     names = lanes.queue_names(lane, settings.QUEUE_MAX)
     depths = queues.depths(names)
-    oldest_at = _waiting_since(names) if any(depths.values()) else None
+    waiting = [name for name in names if depths[name]]
+    oldest_at = _waiting_since(waiting) if waiting else None
     return Lane(lane, depths, oldest_at, queues.serving(lane, workers))
 
 

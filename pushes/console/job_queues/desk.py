@@ -34,10 +34,12 @@ Dashboard = apps.get_model("django_rq", "Dashboard")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A lane or a queue: how many jobs wait in it, the age of the oldest in words, and how many have failed."""
+    """A lane or a queue: how many jobs wait in it, since when the oldest waits, its age in words, and how many jobs
+    have failed."""
 
     name: str
     jobs: int
+    since: datetime
     oldest: str
     failed: int
     workers: int = 0
@@ -97,23 +99,24 @@ class JobQueues(ReadOnlyDesk[Any]):
 def _queue_rows(now: datetime) -> list[Row]:
     names = list(settings.RQ_QUEUES)
     depths, numbers = queues.depths(names), failed_jobs.numbers(names)
-    return [Row(name, depths[name], _oldest([name] if depths[name] else [], now), numbers[name]) for name in names]
+    since = {name: queues.waiting_since([name]) if depths[name] else queues.LATEST for name in names}
+    return [Row(name, depths[name], since[name], _age(since[name], now), numbers[name]) for name in names]
 
 
 def _lane_rows(rows: Sequence[Row], workers: Sequence[str], now: datetime) -> list[Row]:
     found = []
     for lane in lanes.LANES:
-        names = lanes.queue_names(lane, settings.QUEUE_MAX)
+        names = set(lanes.queue_names(lane, settings.QUEUE_MAX))
         own = [row for row in rows if row.name in names]
-        jobs, number = sum(row.jobs for row in own), sum(row.failed for row in own)
-        oldest = _oldest([row.name for row in own if row.jobs], now)
-        found.append(Row(str(Kind(lane).label), jobs, oldest, number, queues.serving(lane, workers)))
+        jobs, failures = sum(row.jobs for row in own), sum(row.failed for row in own)
+        since = min((row.since for row in own), default=queues.LATEST)
+        label, serving = str(Kind(lane).label), queues.serving(lane, workers)
+        found.append(Row(label, jobs, since, _age(since, now), failures, serving))
     return found
 
 
-def _oldest(names: Sequence[str], now: datetime) -> str:
-    """The age of the oldest job; "" when none waits, or it does not say since when."""
-    since = queues.waiting_since(names)
+def _age(since: datetime, now: datetime) -> str:
+    """The age of the oldest job; "" when no job waits, or the job does not say since when."""
     return "" if since in (queues.EARLIEST, queues.LATEST) else amount(max(now - since, timedelta()))
 
 
