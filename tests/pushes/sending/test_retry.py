@@ -93,6 +93,14 @@ def test_the_back_off_is_kept_when_the_provider_asks_for_less():
     assert after(busy, attempts=4).due_at == NOW + timedelta(seconds=8)
 
 
+def test_a_back_off_below_a_second_is_kept_when_the_provider_asks_for_nothing():
+    schedule = Schedule(base_seconds=0.2, most_seconds=300.0, max_attempts=6)
+    busy = Outcome(Verdict.RETRY, Reason.PROVIDER_BUSY)
+    state = next_state(busy, Attempt(1, FAR, "keep"), schedule, NOW, lambda: 0.0)
+    assert state.due_at is not None
+    assert state.due_at - NOW < timedelta(seconds=1)
+
+
 def test_a_push_that_may_have_arrived_never_ends_as_failed_or_expired():
     lost = Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER)
     for attempts, expires_at, policy in itertools.product((1, 6, 7), (FAR, NEAR), ("keep", "resend")):
