@@ -20,6 +20,7 @@ usage: ./push.sh COMMAND
   start                  start the production processes (settings from the environment or .env)
   stop                   stop them
   restart                stop, then start; the default command
+  reload                 replace the processes one by one by what is on disk now; pushes are accepted all the while
   status                 show the processes; exit code 0: all run, 1: some do not, 3: not started
   logs [NAME]            follow the logs of one process, or of all
 TEXT
@@ -166,7 +167,7 @@ setup() {
 # Stopping and status must work whatever is installed: only starting brings the installation up to date.
 supervise() {
     case $1 in
-        start | restart) setup production ;;
+        start | restart | reload) setup production ;;
         *) [[ -x $PYTHON_IN_VENV ]] || die "nothing is installed here yet; run ./push.sh setup" ;;
     esac
     exec "$PYTHON_IN_VENV" -m higo_push.running.supervise "$@"
@@ -200,7 +201,7 @@ case $command in
         setup all
         exec "$PYTHON_IN_VENV" -m pytest "$@"
         ;;
-    start | stop | restart | status)
+    start | stop | restart | reload | status)
         no_more_arguments "$@"
         supervise "$command"
         ;;
