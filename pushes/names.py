@@ -22,6 +22,8 @@ class App(TextChoices):
 class Platform(TextChoices):
     ANDROID = "android", _("Android")
     IOS = "ios", _("iOS")
+    #: HarmonyOS 5 and later, which runs no Android apps.
+    HARMONY = "harmony", _("HarmonyOS")
 
 
 class Environment(TextChoices):
@@ -38,14 +40,60 @@ class Kind(TextChoices):
     BROADCAST = "broadcast", _("broadcast")
 
 
+class Channel(TextChoices):
+    """Which service issued a device's token, and so which service can push to the device."""
+
+    XINGE = "xinge", _("Xinge")
+    TPNS = "tpns", _("TPNS")
+    APNS = "apns", _("APNs")
+    FCM = "fcm", _("FCM")
+    JPUSH = "jpush", _("JPush")
+    HUAWEI = "huawei", _("Huawei")
+
+
 class ProviderKind(TextChoices):
+    """The protocol that an app key speaks."""
+
     XINGE_V2 = "xinge_v2", _("Xinge REST v2")
     TPNS = "tpns", _("TPNS")
+    APNS = "apns", _("APNs")
+    FCM = "fcm", _("FCM HTTP v1")
+    JPUSH = "jpush", _("JPush v3")
+    HUAWEI_V3 = "huawei_v3", _("Huawei v3 (HarmonyOS)")
+    HUAWEI_V1 = "huawei_v1", _("Huawei v1 (Android)")
     SANDBOX = "sandbox", _("sandbox")
 
 
 #: What an app key speaks unless somebody says otherwise: what all keys of the legacy system do.
 DEFAULT_PROVIDER = ProviderKind.XINGE_V2
+#: The channel of what each protocol can push to.
+CHANNELS = {
+    ProviderKind.XINGE_V2: Channel.XINGE,
+    ProviderKind.TPNS: Channel.TPNS,
+    ProviderKind.APNS: Channel.APNS,
+    ProviderKind.FCM: Channel.FCM,
+    ProviderKind.JPUSH: Channel.JPUSH,
+    ProviderKind.HUAWEI_V3: Channel.HUAWEI,
+    ProviderKind.HUAWEI_V1: Channel.HUAWEI,
+    ProviderKind.SANDBOX: Channel.XINGE,
+}
+#: How many characters a push's sound, category and Android channel may have, and those of its type.
+MAX_WORD = 64
+#: How many characters a device token may have, in any channel, and an installation id.
+MAX_TOKEN, MAX_INSTALLATION = 512, 64
+#: The platforms on which each channel issues tokens.
+PLATFORMS = {
+    Channel.XINGE: (Platform.ANDROID, Platform.IOS),
+    Channel.TPNS: (Platform.ANDROID, Platform.IOS),
+    Channel.APNS: (Platform.IOS,),
+    Channel.FCM: (Platform.ANDROID,),
+    Channel.JPUSH: (Platform.ANDROID, Platform.IOS, Platform.HARMONY),
+    Channel.HUAWEI: (Platform.ANDROID, Platform.HARMONY),
+}
+#: Channels whose keys are numbers, which the client apps are built with.
+WITH_ACCESS_IDS = (Channel.XINGE, Channel.TPNS)
+#: The channel of a device that was registered before there were channels.
+DEFAULT_CHANNEL = CHANNELS[DEFAULT_PROVIDER]
 
 
 class PushType(IntegerChoices):
@@ -67,6 +115,18 @@ class PushType(IntegerChoices):
     GOODS_DETAIL = 20, _("shared item")
     REPORTED = 30, _("user reported")
     DEFAULT = 55, _("default (no action in the app)")
+
+
+class MessageClass(TextChoices):
+    """What a push is to the phones' vendors, who count and silence marketing. All but the last are service messages."""
+
+    IM = "IM", _("service: chat")
+    ORDER = "ORDER", _("service: orders and delivery")
+    FINANCE = "FINANCE", _("service: payments")
+    ACCOUNT = "ACCOUNT", _("service: the account")
+    WORK = "WORK", _("service: work and tasks")
+    SUBSCRIPTION = "SUBSCRIPTION", _("service: what the user subscribed to")
+    MARKETING = "MARKETING", _("marketing")
 
 
 class RecordStatus(TextChoices):
@@ -119,12 +179,14 @@ class Reason(TextChoices):
     BLOCKED = "blocked", _("the recipient has blocked the sender")
     READ = "read", _("the message was read before it was sent")
     NO_DEVICE = "no_device", _("the account has no active device in this app")
-    NO_APP_KEY = "no_app_key", _("no enabled app key for this app, platform and environment")
+    NO_APP_KEY = "no_app_key", _("no enabled app key for this app, platform, environment and channel")
     OUTSIDE_WINDOW = "outside_window", _("outside the delivery window")
     COALESCED = "coalesced", _("merged into a later push")
     TYPE_DISABLED = "type_disabled", _("this push type is switched off")
     OWN_MESSAGE = "own_message", _("the account sent this message itself")
     DUPLICATE = "duplicate", _("already submitted under the same key")
+    # why a device is no longer pushed to
+    REPLACED = "replaced", _("the same installation has registered a newer token")
     # what became of the attempt
     BAD_TOKEN = "bad_token", _("the provider does not know this device token")
     BAD_PAYLOAD = "bad_payload", _("the provider refused the message itself")
@@ -177,7 +239,7 @@ def _labels(choices: type[Choices], _language: str | None) -> dict[Any, str]:
 
 
 class PauseCode(TextChoices):
-    """Why the platform paused an app key, if that is more than the provider's words."""
+    """Why the platform paused an app key, where operators are offered more than to resume it."""
 
     TOKENS_DOUBTED = (
         "tokens_doubted",
@@ -256,14 +318,17 @@ class JobRefusal(TextChoices):
 class DeviceEventKind(TextChoices):
     REGISTERED = "registered", _("registered")
     MOVED = "moved", _("moved to another account")
+    CORRECTED = "corrected", _("platform, environment or channel changed")
     DEACTIVATED = "deactivated", _("deactivated")
     REACTIVATED = "reactivated", _("reactivated")
 
 
 _PLATFORM_ALIASES = {"iphone": Platform.IOS, "ipad": Platform.IOS}
+#: What `platform_of` takes, for error messages.
+ACCEPTED_PLATFORMS = (*Platform.values, *_PLATFORM_ALIASES)
 
 
 def platform_of(value: str) -> Platform:
-    """`android`, `ios`, or the producers' `iphone`, which means `ios`. Raises ValueError."""
+    """A platform by its name, or the producers' `iphone` and `ipad`, which mean `ios`. Raises ValueError."""
     name = value.strip().lower()
     return _PLATFORM_ALIASES.get(name) or Platform(name)

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, NamedTuple
 
-from pushes.names import App, Environment, Kind, Platform, PushType, Reason
+from pushes.names import DEFAULT_CHANNEL, App, Channel, Environment, Kind, MessageClass, Platform, PushType, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,23 @@ class Audience:
 
     accounts: tuple[str, ...]
     platform: Platform | None = None
+
+
+class Presentation(NamedTuple):
+    """How a push looks and sounds on the phone, and where a tap leads: all of it optional, "" and None where nothing is
+    said (see `Notification` for the meaning of each). `pushes.text.presentation` checks it."""
+
+    subtitle: str = ""
+    link: str = ""
+    image: str = ""
+    sound: str = ""
+    badge: int | None = None
+    category: str = ""
+    android_channel: str = ""
+
+
+#: What most pushes say of it: nothing.
+PLAIN = Presentation()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,7 @@ class PushMessage:
     occurred_at: datetime | None = None
     expires_at: datetime | None = None
     broadcast_id: int | None = None
+    presentation: Presentation = PLAIN
 
     @property
     def dedupe_key(self) -> str:
@@ -74,6 +92,8 @@ class DeviceTarget(NamedTuple):
     platform: Platform
     environment: Environment
     token: str
+    channel: Channel = DEFAULT_CHANNEL
+    installation_id: str = ""
 
     def __repr__(self) -> str:
         """Leave out the token, which is all that is needed to push to the device."""
@@ -113,27 +133,41 @@ class Policy:
     window_policy: str
     window: str
     unknown_policy: str
+    message_class: str = MessageClass.MARKETING.value
+    android_channel: str = ""
+    sound: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a provider needs to sign a call. The secret is never shown."""
+    """What a provider needs to sign a call. Neither the secret nor the access token is ever shown.
+
+    `access_id` names the key at the vendor: an access id, key id, project or app key. `secret` is what the provider's
+    `Provider.sealed` returned when the key was entered. `access_token` is the short-lived word of a provider that wants
+    one (see `Provider.access_token`), "" before there is one.
+    """
 
     provider: str
-    access_id: int
+    access_id: str
     endpoint_url: str
     platform: Platform
     environment: Environment
     secret: str = field(repr=False)
+    access_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
     """One provider-neutral message, ready to be written in a provider's format.
 
-    `custom` reaches the client app as its payload. `replace_id` (0 = independent) lets Android
-    replace an earlier notification instead of showing a second one. `expire_seconds` is how long the
-    provider may keep it for a phone that is off.
+    `custom` reaches the client app as its payload. `replace_id` (0 = independent) lets a phone replace an earlier
+    notification instead of showing a second one. `expire_seconds` is how long the provider may keep it for a phone
+    that is off. `link` is a deep link that a tap opens, `image` the address of a picture, `sound` a sound of the app
+    ("" for the phone's default). `thread` groups notifications on the phone: our conversation. `category` is the push's
+    own: the app's set of buttons, or a word for the class of the message. `message_class` is that class where the
+    category says nothing of it. `channel_id` is the app's Android notification channel. `is_urgent` asks for delivery
+    at once, also to a phone that sleeps. A provider leaves out what it cannot say;
+    docs/providers.md has the matrix.
     """
 
     title: str
@@ -142,10 +176,19 @@ class Notification:
     expire_seconds: int
     replace_id: int = 0
     badge: int | None = None
+    subtitle: str = ""
+    link: str = ""
+    image: str = ""
+    sound: str = ""
+    thread: str = ""
+    category: str = ""
+    channel_id: str = ""
+    is_urgent: bool = True
+    message_class: MessageClass = MessageClass.MARKETING
 
 
 class Content(NamedTuple):
-    """The parts of a record that composing its notification needs."""
+    """The parts of a record that composing its notification needs. `presentation` is as it is stored."""
 
     id: int
     push_type: int
@@ -156,6 +199,9 @@ class Content(NamedTuple):
     created_at: datetime
     expires_at: datetime
     one_by_one: bool = False
+    conversation: str = ""
+    kind: str = Kind.SYSTEM.value
+    presentation: dict[str, Any] | None = None
 
 
 class Verdict(Enum):
@@ -194,17 +240,20 @@ class Blame(Enum):
 class Outcome:
     """The result of one provider call, in the caller's terms.
 
-    `code` and `text` are the provider's own words, kept for people; `http_status` is that of the answer. Each is None
-    where there was none. `retry_after_seconds` is the provider's wish, if it had one. A `KEY` scope outcome pauses
-    the key, whose fault `blame` names, or, with `RETRY`, counts against its breaker. `bad_tokens` are those of an
-    accepted list that the provider left out. `vouches` is False for a yes that says nothing about the token, such as
-    that of a list whose dead tokens are dropped without a word.
+    `code` and `text` are the provider's own words, kept for people, "" where there were none; `http_status` is that of
+    the answer, None where there was none. `retry_after_seconds` is the provider's wish, if it had one. A `KEY` scope
+    outcome pauses the key, whose fault `blame` names, or, with `RETRY`, counts against its breaker. `bad_tokens` are
+    those of an accepted list that the provider left out; it also left out `unsent_tokens`, for no fault of theirs.
+    `vouches` is False for a yes that says nothing about the
+    token, such as that of a list whose dead tokens are dropped without a word. `is_token_stale` is True when the
+    access token of the call was refused as too old: a new one may be accepted. `dead_since` (Unix seconds) is when the
+    provider learned that the device token is dead: a device that registered later is alive.
     """
 
     verdict: Verdict
     reason: Reason | None = None
     scope: Scope = Scope.TARGET
-    code: int | None = None
+    code: str = ""
     text: str = ""
     push_id: str = ""
     retry_after_seconds: float | None = None
@@ -212,3 +261,6 @@ class Outcome:
     http_status: int | None = None
     vouches: bool = True
     blame: Blame | None = None
+    is_token_stale: bool = False
+    dead_since: float | None = None
+    unsent_tokens: tuple[str, ...] = field(default=(), repr=False)

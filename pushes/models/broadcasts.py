@@ -25,6 +25,8 @@ class Broadcast(models.Model):
     title = models.CharField(_("title"), max_length=64)
     text = models.TextField(_("text"))
     data = models.JSONField(_("payload (JSON)"), default=dict, blank=True)
+    # As in PushRecord.
+    presentation = models.JSONField(_("presentation"), null=True, blank=True, editable=False)
     app = models.CharField(_("app"), max_length=8, choices=[*App.choices, (BOTH_APPS, _("both apps"))])
     platform = models.CharField(
         _("platform"), max_length=8, choices=Platform, blank=True, help_text=_("Blank: all platforms.")

@@ -7,7 +7,8 @@ from pushes.names import JobRefusal, Kind
 
 
 class MinuteCount(models.Model):
-    """How often something happened in one minute (or, once older than a day, one hour): what charts read."""
+    """How often something happened in one minute (or, once older than a day, one hour): what charts read, summed over
+    the nodes of a cluster of databases."""
 
     class Granularity(models.TextChoices):
         MINUTE = "minute", _("minute")
@@ -20,13 +21,16 @@ class MinuteCount(models.Model):
     event = models.CharField(max_length=10)
     reason = models.CharField(max_length=20, blank=True)
     app_key_id = models.BigIntegerField(default=0)
+    # Of a cluster of databases: nodes that count in rows of their own never conflict (see `ledger.counters`).
+    node = models.PositiveSmallIntegerField(default=1, db_default=1)
     count = models.PositiveBigIntegerField()
 
     class Meta:
         db_table = "pushes_counter"
         constraints = [
             models.UniqueConstraint(
-                fields=["granularity", "bucket_at", "kind", "event", "reason", "app_key_id"], name="one_counter"
+                fields=["granularity", "bucket_at", "kind", "event", "reason", "app_key_id", "node"],
+                name="one_counter_per_node",
             )
         ]
 
@@ -50,11 +54,15 @@ class BroadcastTally(models.Model):
     # A terminal delivery status, `made` or `doubted`.
     event = models.CharField(max_length=10)
     reason = models.CharField(max_length=20, blank=True)
+    # Of a cluster of databases: nodes that count in rows of their own never conflict (see `ledger.counters`).
+    node = models.PositiveSmallIntegerField(default=1, db_default=1)
     count = models.PositiveBigIntegerField()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["broadcast_id", "bucket_at", "event", "reason"], name="one_broadcast_tally")
+            models.UniqueConstraint(
+                fields=["broadcast_id", "bucket_at", "event", "reason", "node"], name="one_tally_per_node"
+            )
         ]
 
     def __str__(self) -> str:
@@ -71,11 +79,15 @@ class LatencyBucket(models.Model):
     bucket_at = models.DateTimeField()
     kind = models.CharField(max_length=10, choices=Kind)
     le_ms = models.PositiveIntegerField()
+    # Of a cluster of databases: nodes that count in rows of their own never conflict (see `ledger.counters`).
+    node = models.PositiveSmallIntegerField(default=1, db_default=1)
     count = models.PositiveBigIntegerField()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["granularity", "bucket_at", "kind", "le_ms"], name="one_latency_bucket")
+            models.UniqueConstraint(
+                fields=["granularity", "bucket_at", "kind", "le_ms", "node"], name="one_bucket_per_node"
+            )
         ]
 
     def __str__(self) -> str:

@@ -1,6 +1,7 @@
 """Provider credentials."""
 
 import secrets
+from typing import Any
 
 from django.db import models
 from django.utils import timezone
@@ -8,7 +9,18 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from pushes import vault
-from pushes.names import DEFAULT_PROVIDER, App, Environment, PauseCode, Platform, ProviderKind
+from pushes.names import (
+    CHANNELS,
+    DEFAULT_CHANNEL,
+    DEFAULT_PROVIDER,
+    MAX_TOKEN,
+    App,
+    Channel,
+    Environment,
+    PauseCode,
+    Platform,
+    ProviderKind,
+)
 from pushes.values import Credentials
 
 
@@ -17,7 +29,7 @@ def new_revision() -> str:
 
 
 class AppKey(models.Model):
-    """Provider credentials of one app, platform and environment. Secrets are stored encrypted.
+    """Provider credentials of one app, platform, environment and channel. Secrets are stored encrypted.
 
     After a rotation the old secret is kept beside the new one until it is discarded (see `pushes.keys.rotation`).
     """
@@ -26,13 +38,19 @@ class AppKey(models.Model):
     platform = models.CharField(_("platform"), max_length=8, choices=Platform)
     environment = models.CharField(_("environment"), max_length=12, choices=Environment, default=Environment.PRODUCTION)
     provider = models.CharField(_("provider"), max_length=12, choices=ProviderKind, default=DEFAULT_PROVIDER)
-    access_id = models.PositiveBigIntegerField(_("access ID"))
+    # That of the provider; kept here so that a database constraint and the distribution can use it.
+    channel = models.CharField(_("channel"), max_length=12, choices=Channel, default=DEFAULT_CHANNEL, editable=False)
+    access_id = models.CharField(_("access ID"), max_length=128)
     secret_encrypted = models.TextField(_("secret (encrypted)"), editable=False)
     # A refusal concerns only the credentials of the call: another revision means other credentials.
     revision = models.CharField(max_length=16, editable=False, default=new_revision)
     secret_since = models.DateTimeField(_("secret in use since"), null=True, editable=False)
     # Empty: there is no secret to roll back to.
     old_secret_encrypted = models.TextField(_("old secret (encrypted)"), editable=False, blank=True, default="")
+    # Of the old secret: some vendors name every secret anew.
+    old_access_id = models.CharField(
+        _("old access ID"), max_length=128, editable=False, blank=True, default="", db_default=""
+    )
     # Set when the provider refused the new secret and sending fell back to the old one.
     fell_back_at = models.DateTimeField(_("went back to the old secret at"), null=True, editable=False)
     fell_back_reason = models.CharField(
@@ -45,7 +63,7 @@ class AppKey(models.Model):
     )
     paused_reason = models.CharField(_("pause reason"), max_length=200, blank=True)
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True)
-    # Besides the reason, if the platform has a translated sentence for it.
+    # Set besides the reason where operators are offered more than to resume the key.
     paused_code = models.CharField(
         max_length=20, choices=PauseCode, editable=False, blank=True, default="", db_default=""
     )
@@ -59,27 +77,34 @@ class AppKey(models.Model):
         verbose_name = _("app key")
         verbose_name_plural = _("app keys")
         permissions = [("verify_appkey", gettext_noop("Can have the provider check an app key"))]
-        ordering = ["app", "platform", "environment"]
-        constraints = [models.UniqueConstraint(fields=["app", "platform", "environment"], name="one_key_per_scope")]
+        ordering = ["app", "platform", "environment", "channel"]
+        constraints = [
+            models.UniqueConstraint(fields=["app", "platform", "environment", "channel"], name="one_key_per_channel")
+        ]
 
     def __str__(self) -> str:
-        return f"{self.app} {self.platform} {self.environment} ({self.access_id})"
+        return f"{self.app} {self.platform} {self.environment} {self.channel} ({self.access_id})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.channel = CHANNELS[ProviderKind(self.provider)] if self.provider in ProviderKind.values else self.channel
+        super().save(*args, **kwargs)
+
+    @property
+    def scope(self) -> tuple[str, str, str, str]:
+        """The devices that the key pushes to: by app, platform, environment and channel."""
+        return self.app, self.platform, self.environment, self.channel
 
     @property
     def is_paused(self) -> bool:
         return self.paused_at is not None
 
     @property
-    def pause_words(self) -> str:
-        """Why the key is paused; in the reader's language if the platform found it."""
-        return str(PauseCode(self.paused_code).label) if self.paused_code in PauseCode.values else self.paused_reason
-
-    @property
     def has_old_secret(self) -> bool:
         return bool(self.old_secret_encrypted)
 
-    def set_secret(self, secret: str) -> None:
-        """Encrypt and set `secret`, and drop all others; the caller saves."""
+    def set_secret(self, secret: str, access_id: str = "") -> None:
+        """Encrypt and set `secret`, and its access id if that is another one, and drop all others; the caller saves."""
+        self.access_id = access_id or self.access_id
         self.secret_encrypted = vault.encrypt(secret)
         self.secret_since = timezone.now()
         self.end_old_credentials()
@@ -88,7 +113,7 @@ class AppKey(models.Model):
         """Start new credentials: answers to the former ones do not concern them, and there is no rollback. The caller
         saves."""
         self.revision = new_revision()
-        self.old_secret_encrypted = ""
+        self.old_secret_encrypted = self.old_access_id = ""
         self.fell_back_at, self.fell_back_reason = None, ""
 
     def credentials(self) -> Credentials:
@@ -97,13 +122,13 @@ class AppKey(models.Model):
 
     def old_credentials(self) -> Credentials:
         """Return the credentials with the old secret, while it is kept. Raises vault.SecretUnreadableError."""
-        return self.credentials_with(vault.decrypt(self.old_secret_encrypted))
+        return self.credentials_with(vault.decrypt(self.old_secret_encrypted), self.old_access_id)
 
-    def credentials_with(self, secret: str) -> Credentials:
-        """Return the key's credentials with a secret that is not stored."""
+    def credentials_with(self, secret: str, access_id: str = "") -> Credentials:
+        """Return the key's credentials with a secret that is not stored, and its access id if that is another one."""
         return Credentials(
             provider=self.provider,
-            access_id=self.access_id,
+            access_id=str(access_id or self.access_id),
             endpoint_url=self.endpoint_url,
             platform=Platform(self.platform),
             environment=Environment(self.environment),
@@ -117,7 +142,7 @@ class SuspectToken(models.Model):
 
     app_key_id = models.BigIntegerField()
     revision = models.CharField(max_length=16)
-    token = models.CharField(max_length=128)
+    token = models.CharField(max_length=MAX_TOKEN)
     account_id = models.CharField(max_length=64)
     # None: a custom directory's device.
     device_id = models.BigIntegerField(null=True)

@@ -9,7 +9,18 @@ from pushes.models.broadcasts import Broadcast
 from pushes.models.fields import JsonField
 from pushes.models.keys import AppKey
 from pushes.models.people import mask_token
-from pushes.names import App, Environment, Kind, Platform, PushType, Reason, RecordStatus, Status, WindowPolicy
+from pushes.names import (
+    MAX_TOKEN,
+    App,
+    Environment,
+    Kind,
+    Platform,
+    PushType,
+    Reason,
+    RecordStatus,
+    Status,
+    WindowPolicy,
+)
 
 
 class PushRecord(models.Model):
@@ -29,6 +40,8 @@ class PushRecord(models.Model):
     title = models.CharField(_("title"), max_length=128, blank=True)
     text = models.TextField(_("text"))
     data = JsonField(_("data"), default=dict)
+    # What was said of `values.Presentation`, None when nothing was: not in the data, which is the client app's own.
+    presentation = JsonField(_("presentation"), null=True, blank=True)
     conversation = models.CharField(_("conversation"), max_length=140, blank=True)
     sender_id = models.CharField(_("sender"), max_length=64, blank=True)
     sender_name = models.CharField(_("sender's name"), max_length=64, blank=True, default="", db_default="")
@@ -95,7 +108,7 @@ class DeliveryResult(models.Model):
     environment = models.CharField(_("environment"), max_length=12, choices=Environment, blank=True)
     account_id = models.CharField(_("account"), max_length=64)
     device_id = models.BigIntegerField(_("device"), null=True)
-    token = models.CharField(_("token"), max_length=128, blank=True)
+    token = models.CharField(_("token"), max_length=MAX_TOKEN, blank=True)
     app_key_id = models.BigIntegerField(_("app key"), null=True)
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.PENDING)
     reason = models.CharField(_("reason"), max_length=20, choices=Reason, blank=True)
@@ -111,9 +124,14 @@ class DeliveryResult(models.Model):
     burst = models.BigIntegerField(null=True)
     # Whether the result of an attempt was unknown, whatever later attempts returned.
     may_have_arrived = models.BooleanField(_("may have arrived"), default=False, db_default=False)
-    provider_code = models.IntegerField(_("provider's code"), null=True)
+    # Of the last call; None before it, and where no answer came.
+    http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True)
+    provider_code = models.CharField(_("provider's code"), max_length=40, blank=True, default="", db_default="")
+    # The idempotency key of the last call, for providers that push once however often a call is made.
+    call_key = models.CharField(max_length=63, blank=True, default="", db_default="")
     provider_text = models.CharField(_("provider's message"), max_length=200, blank=True, default="", db_default="")
-    provider_push_id = models.CharField(_("provider's push ID"), max_length=32, blank=True, default="", db_default="")
+    # 63: four bytes each stay below 256, so that MariaDB widens the column without copying the log.
+    provider_push_id = models.CharField(_("provider's push ID"), max_length=63, blank=True, default="", db_default="")
     created_at = models.DateTimeField(_("created at"))
     sent_at = models.DateTimeField(_("last sent at"), null=True)
     finished_at = models.DateTimeField(_("finished at"), null=True)
@@ -154,7 +172,7 @@ class MultiPush(models.Model):
     app_key = models.ForeignKey(AppKey, models.CASCADE, related_name="+")
     # With another count of coalesced messages it is another message to the provider.
     stands_for = models.PositiveIntegerField(default=1)
-    push_id = models.CharField(_("provider's push ID"), max_length=32)
+    push_id = models.CharField(_("provider's push ID"), max_length=63)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

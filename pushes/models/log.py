@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from pushes.models.ledger import PushRecord
-from pushes.names import ExportStatus
+from pushes.names import MAX_TOKEN, ExportStatus
 
 
 class Resend(models.Model):
@@ -19,7 +19,7 @@ class Resend(models.Model):
     record = models.OneToOneField(PushRecord, models.CASCADE, related_name="resend", verbose_name=_("push"))
     delivery_id = models.BigIntegerField(_("delivery"))
     # Empty: the first attempt had no device.
-    token = models.CharField(_("token"), max_length=128, blank=True)
+    token = models.CharField(_("token"), max_length=MAX_TOKEN, blank=True)
     by = models.CharField(_("by"), max_length=150)
     may_be_duplicate = models.BooleanField(_("may arrive twice"), default=False)
     created_at = models.DateTimeField(_("at"), default=timezone.now)

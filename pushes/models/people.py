@@ -6,7 +6,17 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from pushes.models.fields import JsonField
-from pushes.names import App, DeviceEventKind, Environment, Platform, Reason
+from pushes.names import (
+    DEFAULT_CHANNEL,
+    MAX_INSTALLATION,
+    MAX_TOKEN,
+    App,
+    Channel,
+    DeviceEventKind,
+    Environment,
+    Platform,
+    Reason,
+)
 
 
 class Account(models.Model):
@@ -39,7 +49,15 @@ class Device(models.Model):
     app = models.CharField(_("app"), max_length=8, choices=App)
     platform = models.CharField(_("platform"), max_length=8, choices=Platform)
     environment = models.CharField(_("environment"), max_length=12, choices=Environment, default=Environment.PRODUCTION)
-    token = models.CharField(_("token"), max_length=128)
+    # Which service issued the token.
+    channel = models.CharField(
+        _("channel"), max_length=12, choices=Channel, default=DEFAULT_CHANNEL, db_default=DEFAULT_CHANNEL.value
+    )
+    token = models.CharField(_("token"), max_length=MAX_TOKEN)
+    # The app's own name of this installation: one installation gets a push through one of its channels. "" if unknown.
+    installation_id = models.CharField(
+        _("installation"), max_length=MAX_INSTALLATION, blank=True, default="", db_default=""
+    )
     is_active = models.BooleanField(_("active"), default=True)
     deactivated_reason = models.CharField(_("deactivation reason"), max_length=24, blank=True, choices=Reason)
     deactivated_at = models.DateTimeField(_("deactivated at"), null=True, blank=True)
@@ -54,7 +72,10 @@ class Device(models.Model):
             ("test_device", gettext_noop("Can send a test push to a device")),
         ]
         constraints = [models.UniqueConstraint(fields=["token", "app"], name="one_device_per_token_and_app")]
-        indexes = [models.Index(fields=["app", "is_active", "id"], name="device_app_active")]
+        indexes = [
+            models.Index(fields=["app", "is_active", "id"], name="device_app_active"),
+            models.Index(fields=["installation_id", "app"], name="device_installation"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.app} {self.platform} {self.masked_token}"

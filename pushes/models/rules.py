@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from pushes.names import PushType, UnknownPolicy, WindowPolicy
+from pushes.names import MAX_WORD, MessageClass, PushType, UnknownPolicy, WindowPolicy
 from pushes.values import Policy
 
 
@@ -39,6 +39,33 @@ class PushTypePolicy(models.Model):
         _("when the outcome is unknown"), max_length=8, choices=UnknownPolicy, default=UnknownPolicy.KEEP
     )
 
+    message_class = models.CharField(
+        _("message class"),
+        max_length=16,
+        choices=MessageClass,
+        default=MessageClass.MARKETING,
+        db_default=MessageClass.MARKETING.value,
+        help_text=_(
+            "What Huawei and other vendors are told. They show few marketing pushes a day, and punish a wrong class."
+        ),
+    )
+    android_channel = models.CharField(
+        _("Android channel"),
+        max_length=MAX_WORD,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The ID of a notification channel that the app has created. Blank: the app's default."),
+    )
+    sound = models.CharField(
+        _("sound"),
+        max_length=MAX_WORD,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("A sound file of the app, such as ding.caf. Blank: the phone's default."),
+    )
+
     class Meta:
         verbose_name = _("push type")
         verbose_name_plural = _("push types")
@@ -59,6 +86,9 @@ class PushTypePolicy(models.Model):
             window_policy=self.window_policy,
             window=self.window or settings.DELIVERY_WINDOW,
             unknown_policy=self.unknown_policy,
+            message_class=self.message_class,
+            android_channel=self.android_channel,
+            sound=self.sound,
         )
 
 

@@ -43,7 +43,7 @@ _JOINER = "\u200d"
 
 def is_blank(text: str) -> bool:
     """Whether `text` has no visible character, and so counts as empty."""
-    return not ("!" <= text[:1] <= "~") and _SHOWN.search(text) is None
+    return _SHOWN.search(text) is None
 
 
 def _is_plain(text: str) -> bool:
@@ -138,18 +138,13 @@ def cut(text: str, fits: Callable[[str], bool]) -> str:
 def _boundary(text: str, end: int, *, is_defaced: bool) -> int:
     """Return the last boundary between two characters up to `end`. An unreadably long character is cut apart, and so
     is a defaced first one."""
-    if end == 0 or end == len(text) or _PLAIN_PAIR.match(text, end - 1):
+    if _PLAIN_PAIR.match(text, end - 1):
         return end
+    start = 0
     for cluster in _CLUSTER.finditer(text):
-        start, stop = cluster.span()
-        if stop > end:
+        if cluster.end() > end:
             break
-    if stop - start > MAX_CLUSTER or (start == 0 and is_defaced):
-        return _unjoined(text, start, end)
+        start = cluster.end()
+    if cluster.end() - start > MAX_CLUSTER or (start == 0 and is_defaced):
+        return start + len(text[start:end].rstrip(_JOINER))
     return start
-
-
-def _unjoined(text: str, start: int, end: int) -> int:
-    while end > start + 1 and text[end - 1] == _JOINER:
-        end -= 1
-    return end

@@ -8,6 +8,8 @@ import re
 import unicodedata
 
 from pushes.text import characters
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 
 MAX_ACCOUNT_ID = 64
 #: Invisible characters that Unicode lists as letters, marks or symbols: fillers, variation selectors, joiners.
@@ -16,6 +18,7 @@ _UNSEEN = (
     r"\U0001d159\U0001d173-\U0001d17a\U000e0100-\U000e01ef"
 )
 _UNSEEN_CHARACTER = re.compile(f"[{_UNSEEN}]")
+_MAX_EXACT_FLOAT = 2**53
 #: How such a code is written in an error.
 _SHORT_CODE = 0x10000
 
@@ -23,7 +26,7 @@ _SHORT_CODE = 0x10000
 class InvalidIdError(ValueError):
     """Why a value is not a valid account id. `shown` is the value with invisible characters escaped."""
 
-    def __init__(self, value: object, reason: str) -> None:
+    def __init__(self, value: object, reason: Note) -> None:
         self.shown, self.reason = shown(value), reason
         super().__init__(f"{self.shown}: {reason}")
 
@@ -37,18 +40,18 @@ def account_id(value: str, *, most: int = MAX_ACCOUNT_ID) -> str:
     return value.strip()
 
 
-def fault(value: str, *, most: int = MAX_ACCOUNT_ID) -> str:
-    """Return why `value` is not a valid account id, or ""."""
+def fault(value: str, *, most: int = MAX_ACCOUNT_ID) -> Note | None:
+    """Return why `value` is not a valid account id; None when it is."""
     named = value.strip()
     if not named or len(named) > most:
-        return f"an account id has 1 to {most} characters"
+        return Note(Sentence.ID_LENGTH, most=most)
     if hidden := unseen(named):
-        return f"{_code(hidden)} is invisible: an account id has visible characters only"
+        return Note(Sentence.ID_INVISIBLE, sign=_code(hidden))
     if other := wide(named):
-        return f"{_code(other)} is not the digit or letter that it looks like"
+        return Note(Sentence.ID_LOOKALIKE, sign=_code(other))
     if named[0] == "/" or named[-1] == "/":
-        return "an account id must not begin or end with a slash"
-    return ""
+        return Note(Sentence.ID_SLASH)
+    return None
 
 
 def found(value: str, *, most: int = MAX_ACCOUNT_ID) -> str:
@@ -78,6 +81,20 @@ def wide(text: str) -> str:
     return next(
         (c for c in text if not c.isascii() and (c.isdecimal() or (c.isalpha() and "\uff21" <= c <= "\uff5a"))), ""
     )
+
+
+def scalar(value: object) -> str | None:
+    """Return the text of a producer's text or whole number; None for anything else. PHP makes floats of large
+    integers."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < _MAX_EXACT_FLOAT:
+        return str(int(value))
+    return None
 
 
 def shown(value: object, *, most: int = 60) -> str:

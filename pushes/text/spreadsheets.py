@@ -36,6 +36,8 @@ HEADINGS = {
     "login_status": "loginstatus loggedin 登录状态 登陆状态 是否登录 登錄狀態",
     "push_status": "pushstatus 推送状态 推送开关 接收推送 是否接收推送 推送狀態",
     "tags": "tags tag 标签 设备标签 用户标签 標籤",
+    "channel": "channel pushchannel 通道 推送通道 渠道 推送渠道 通道名称",
+    "installation_id": "installationid installation installid 安装标识 安装id 安装编号 安裝標識",
 }
 #: Headings of a row number, which many tables have as their first column.
 ROW_NUMBERS = frozenset(

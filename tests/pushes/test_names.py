@@ -1,6 +1,19 @@
 import pytest
 
-from pushes.names import CLAIMABLE, TERMINAL, Platform, PushType, Reason, Status, platform_of
+from pushes.names import (
+    ACCEPTED_PLATFORMS,
+    CHANNELS,
+    CLAIMABLE,
+    PLATFORMS,
+    TERMINAL,
+    Channel,
+    Platform,
+    ProviderKind,
+    PushType,
+    Reason,
+    Status,
+    platform_of,
+)
 
 
 def test_push_types_keep_the_numbers_that_producers_send():
@@ -15,6 +28,7 @@ def test_push_types_keep_the_numbers_that_producers_send():
         ("iphone", Platform.IOS),
         ("iPad", Platform.IOS),
         (" Android ", Platform.ANDROID),
+        ("harmony", Platform.HARMONY),
     ],
 )
 def test_platforms_go_by_their_names_and_aliases(value: str, platform: Platform):
@@ -25,6 +39,12 @@ def test_platforms_go_by_their_names_and_aliases(value: str, platform: Platform)
 def test_an_unknown_platform_is_refused_by_its_value(value: str):
     with pytest.raises(ValueError, match=repr(value)):
         platform_of(value)
+
+
+def test_every_channel_has_its_platforms_and_every_provider_its_channel():
+    assert set(PLATFORMS) == set(Channel)
+    assert set(CHANNELS) == set(ProviderKind)
+    assert ACCEPTED_PLATFORMS == ("android", "ios", "harmony", "iphone", "ipad")
 
 
 def test_every_status_is_terminal_claimable_or_sending():

@@ -36,7 +36,7 @@ def test_case_and_accents_make_another_key():
 
 
 def test_credentials_do_not_show_their_secret():
-    shown = repr(Credentials("sandbox", 2100000001, "", Platform.IOS, Environment.LOCAL, secret="5ec2e7"))
+    shown = repr(Credentials("sandbox", "2100000001", "", Platform.IOS, Environment.LOCAL, secret="5ec2e7"))
     assert "5ec2e7" not in shown
     assert "2100000001" in shown
 

@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pushes.text import characters
-from pushes.text.characters import MAX_LEAD, MAX_MARKS, body, bounded, closed, cut, is_blank, name, shorten, shown_from
+from pushes.text.characters import (
+    MAX_CLUSTER,
+    MAX_LEAD,
+    MAX_MARKS,
+    body,
+    bounded,
+    closed,
+    cut,
+    is_blank,
+    name,
+    shorten,
+    shown_from,
+)
 
 FAMILY = "👨\u200d👩\u200d👧\u200d👦"
 ENGLAND = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
@@ -206,6 +218,20 @@ def test_what_just_fits_is_left_alone(text: str):
 
 def test_a_letter_that_is_cut_from_its_joiners_ends_without_one():
     assert shorten("👨" + "\u200d" * 100 + "字", 5) == "👨…"
+
+
+def test_joiners_that_join_nothing_leave_nothing():
+    assert shorten("\u200d" * 100 + "字", 3) == "…"
+
+
+@pytest.mark.parametrize("before", range(0, 60, 7))
+def test_a_later_character_is_cut_off_whole_wherever_it_stands(before: int):
+    assert shorten("字" * before + FAMILY + "字" * 9, before + 4) == "字" * before + "…"
+
+
+def test_a_character_of_the_greatest_length_is_whole_and_a_longer_one_is_cut_apart():
+    assert shorten("ab" + "\u1100" * MAX_CLUSTER + "cd", 20) == "ab…"
+    assert shorten("ab" + "\u1100" * (MAX_CLUSTER + 1) + "cd", 20) == "ab" + "\u1100" * 17 + "…"
 
 
 def test_of_a_crowd_of_marks_on_a_later_letter_nothing_remains():

@@ -1,6 +1,6 @@
 """Migration 0012 on filled tables: what was kept under several spellings becomes one."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -9,7 +9,6 @@ from django.apps import apps
 from django.db import connection
 from django.db.migrations import RunPython
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from pushes.models import Device, DeviceEvent, DeviceTag, Resend
 from pushes.names import App, DeviceEventKind, Platform, Status
@@ -19,12 +18,12 @@ from tests.make import make_account, make_broadcast, make_delivery, make_device,
 pytestmark = pytest.mark.django_db
 migration = import_module("pushes.migrations.0012_one_spelling")
 IPHONE = "0a1b" * 16
-NOW = timezone.now()
+NOON = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
 
 
 def iphone(account_id: str, token: str, *, hours_ago: int, app: App = App.HIGO, **fields: object) -> Device:
     account = apps.get_model("pushes", "Account").objects.get_or_create(account_id=account_id)[0]
-    fields = {"platform": Platform.IOS, "seen_at": NOW - timedelta(hours=hours_ago)} | fields
+    fields = {"platform": Platform.IOS, "seen_at": NOON - timedelta(hours=hours_ago)} | fields
     return make_device(account, app, token=token, **fields)
 
 
