@@ -12,7 +12,7 @@ in the database, so that all workers and machines decide alike.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,6 +26,7 @@ from pushes.names import Reason, Status
 from pushes.people import devices
 from pushes.storage import clocks
 from pushes.text import characters
+from pushes.text.notes import said
 from pushes.values import Outcome, Scope, Verdict
 
 #: This many refused tokens per accepted one are "nearly all". In a list that was not cleaned for years, half of the
@@ -68,10 +69,11 @@ def weigh(key: AppKey, finished: Finished) -> Weighed:
     now = clocks.now()
     accepted = {row.token for row, outcome in finished if outcome.verdict is Verdict.ACCEPTED and outcome.vouches}
     taken = len(accepted)
+    returned = _returned(finished)
     refused = {
         row.token: Suspect(row.token, row.account_id, row.device_id, _words(outcome), taken, now)
         for row, outcome in finished
-        if outcome.verdict is Verdict.BAD_TARGET
+        if outcome.verdict is Verdict.BAD_TARGET and row.device_id not in returned
     }
     earlier = list(_suspects(key).order_by("id").values_list(*Suspect._fields))
     if not refused and not (earlier and taken):
@@ -118,9 +120,9 @@ def act_on(key: AppKey, believed: Sequence[Suspect]) -> None:
         ours = [suspect.device_id for suspect in suspects if suspect.device_id is not None]
         others = {suspect.token: suspect.account_id for suspect in suspects if suspect.device_id is None}
         if ours:
-            devices.deactivate(ours, Reason.BAD_TOKEN, detail)
+            devices.deactivate(ours, Reason.BAD_TOKEN, said(detail))
         if others:
-            devices.refuse(others, key.app, key.platform, key.environment, Reason.BAD_TOKEN, detail)
+            devices.refuse(others, key.scope, Reason.BAD_TOKEN, said(detail))
     _suspects(key).filter(token__in=[suspect.token for suspect in believed]).delete()
 
 
@@ -149,10 +151,24 @@ def _remember(key: AppKey, taken: int, fresh: Iterable[Suspect]) -> None:
 def _renewed(suspects: Sequence[Suspect]) -> set[str]:
     """Return the tokens that were registered again after they were refused."""
     refused_at = {suspect.device_id: suspect for suspect in suspects if suspect.device_id is not None}
-    seen: Mapping[int, datetime] = dict(
-        Device.objects.filter(pk__among=set(refused_at)).values_list("pk", "seen_at") if refused_at else ()
-    )
+    seen = _seen(refused_at)
     return {one.token for pk, one in refused_at.items() if pk in seen and seen[pk] > one.created_at}
+
+
+def _returned(finished: Finished) -> set[int]:
+    """Return the devices that registered after the moment since which the provider knows their token to be dead: these
+    refusals say nothing of the device that is there now."""
+    dead_since = {
+        row.device_id: outcome.dead_since
+        for row, outcome in finished
+        if outcome.verdict is Verdict.BAD_TARGET and outcome.dead_since is not None and row.device_id is not None
+    }
+    return {pk for pk, seen_at in _seen(dead_since).items() if seen_at.timestamp() > dead_since[pk]}
+
+
+def _seen(device_ids: Collection[int]) -> Mapping[int, datetime]:
+    """Return when each of these devices registered last."""
+    return dict(Device.objects.filter(pk__among=set(device_ids)).values_list("pk", "seen_at")) if device_ids else {}
 
 
 def _waits(outcome: Outcome) -> Outcome:
@@ -163,4 +179,4 @@ def _waits(outcome: Outcome) -> Outcome:
 
 
 def _words(outcome: Outcome) -> str:
-    return characters.shorten(f"{'' if outcome.code is None else outcome.code} {outcome.text}".strip(), 200)
+    return characters.shorten(f"{outcome.code} {outcome.text}".strip(), 200)

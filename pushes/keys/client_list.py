@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from pushes.keys.ini import SCOPES
 from pushes.models import AppKey
-from pushes.names import App, Environment, Platform, platform_of
+from pushes.names import WITH_ACCESS_IDS, App, Environment, Platform, platform_of
 
 Scope = tuple[App, Platform, Environment]
 MAX_FAULTS = 20
@@ -37,7 +37,7 @@ class Match(TextChoices):
 class Listed:
     """The content of the list: access ids by scope, and the lines that were not understood."""
 
-    access_ids: Mapping[Scope, int]
+    access_ids: Mapping[Scope, str]
     faults: list[str]
     secrets_passed_over: int
 
@@ -48,7 +48,7 @@ class Line:
 
     scope: Scope
     key: AppKey | None
-    listed: int | None
+    listed: str | None
     match: Match
     hint: str = ""
 
@@ -72,7 +72,7 @@ class Comparison:
 
 def read(text: str) -> Listed:
     """Read lines such as `android_higo_appid = 2100047733` or `higo, android, production, 2100047733`."""
-    found: dict[Scope, int] = {}
+    found: dict[Scope, str] = {}
     faults: list[str] = []
     secrets = 0
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
@@ -103,9 +103,12 @@ def scrub(text: str) -> str:
 
 def compare(listed: Listed) -> Comparison:
     """Compare the list with the app keys, in the order of the key grid."""
-    keys: dict[Scope, AppKey] = {
-        (App(key.app), Platform(key.platform), Environment(key.environment)): key for key in AppKey.objects.all()
-    }
+    keys: dict[Scope, AppKey] = {}
+    for key in AppKey.objects.filter(channel__in=WITH_ACCESS_IDS):
+        scope = App(key.app), Platform(key.platform), Environment(key.environment)
+        # Of two channels' keys, the one that the build knows.
+        if scope not in keys or key.access_id == listed.access_ids.get(scope):
+            keys[scope] = key
     every: list[Scope] = [(a, p, e) for a in App for p in Platform for e in Environment]
     lines = [
         _line(scope, keys.get(scope), listed.access_ids.get(scope), keys)
@@ -119,7 +122,7 @@ def shown(scope: Scope) -> str:
     return " ".join(part.value for part in scope)
 
 
-def _line(scope: Scope, key: AppKey | None, listed: int | None, keys: Mapping[Scope, AppKey]) -> Line:
+def _line(scope: Scope, key: AppKey | None, listed: str | None, keys: Mapping[Scope, AppKey]) -> Line:
     if key is not None and listed is None:
         return Line(scope, key, None, Match.NOT_THERE)
     hint = _same_id_elsewhere(scope, listed, keys)
@@ -130,7 +133,7 @@ def _line(scope: Scope, key: AppKey | None, listed: int | None, keys: Mapping[Sc
     return Line(scope, key, listed, Match.SAME)
 
 
-def _same_id_elsewhere(scope: Scope, listed: int | None, keys: Mapping[Scope, AppKey]) -> str:
+def _same_id_elsewhere(scope: Scope, listed: str | None, keys: Mapping[Scope, AppKey]) -> str:
     others = [other for other, key in keys.items() if other != scope and key.access_id == listed]
     return _("Here, this is the access ID of %(scope)s.") % {"scope": shown(others[0])} if others else ""
 
@@ -143,7 +146,7 @@ def _words(content: str) -> list[str]:
     return [word for word in re.split(r"[\s,;|/=:\"']+", content) if word]
 
 
-def _read_line(content: str) -> tuple[Scope, int]:
+def _read_line(content: str) -> tuple[Scope, str]:
     """Read one line. Raises ValueError with a message that contains no secret."""
     ini = _INI.fullmatch(content)
     if ini:
@@ -190,8 +193,8 @@ def _platform(name: str) -> Platform:
         raise ValueError(_("%(word)s is not a valid app, platform or environment") % {"word": word}) from None
 
 
-def _access_id(value: str) -> int:
+def _access_id(value: str) -> str:
     if not _ACCESS_ID.fullmatch(value):
         word = repr(_LONG_WORD.sub("…", value)[:40])
         raise ValueError(_("%(word)s is not a valid access ID: enter a number of 4 to 18 digits") % {"word": word})
-    return int(value)
+    return str(int(value))

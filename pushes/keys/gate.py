@@ -5,8 +5,9 @@ answer in between, stays open for a time that doubles, then lets single probes t
 All of it is soft state: losing it costs a few calls, never a push.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -152,15 +153,28 @@ def seconds_shut(key_id: int) -> float:
 
 
 def state(key_id: int) -> GateState:
-    client: Any = shared_redis.connection()
-    asked = partial(client.hmget, KEY.format(key_id=key_id), ["tripped", "open_until"])
-    tripped, open_until = queues.unless_strange(asked, (b"", b""))
+    """Return the state of one key. Raises redis.RedisError."""
+    return states([key_id])[key_id]
+
+
+def states(key_ids: Sequence[int]) -> dict[int, GateState]:
+    """Return the state of each key, all in one exchange with Redis. Raises redis.RedisError."""
+    if not key_ids:
+        return {}
+    pipeline: Any = shared_redis.connection().pipeline(transaction=False)
+    pipeline.time()
+    for key_id in key_ids:
+        pipeline.hmget(KEY.format(key_id=key_id), ["tripped", "open_until"])
+    clock, *found = (queues.known(one, otherwise=(None, None)) for one in pipeline.execute(raise_on_error=False))
+    now = clock[0] + clock[1] / 1e6
+    return {key_id: _state(*fields, now=now) for key_id, fields in zip(key_ids, found, strict=True)}
+
+
+def _state(tripped: bytes | None, open_until: bytes | None, *, now: float) -> GateState:
     try:
-        until = float(open_until or b"")
+        left = float(open_until or b"") - now
     except ValueError:  # missing or unreadable
-        return GateState(tripped == b"1", 0.0)
-    seconds, microseconds = client.time()
-    left = until - seconds - microseconds / 1e6
+        left = 0.0
     return GateState(tripped == b"1", left if 0 < left <= STATE_SECONDS else 0.0)
 
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from pushes.models import AppKey
-from pushes.names import App, Environment, Platform, ProviderKind
+from pushes.names import CHANNELS, WITH_ACCESS_IDS, App, Environment, Platform, ProviderKind
 from pushes.vault import SecretUnreadableError
 
 #: The pairs of the legacy file: `<prefix>_appid` and `<prefix>_skey`.
@@ -45,7 +45,7 @@ class Entry:
     """One app key of the file, or one problem. `detail` says what changes, or what is wrong and where."""
 
     scope: str
-    access_id: int | None
+    access_id: str | None
     state: str
     detail: str = ""
     prefix: str = ""
@@ -70,7 +70,7 @@ def preview(text: str, *, endpoint_url: str | None = None, provider: ProviderKin
         if problem or appid is None or skey is None:
             problems.append(Entry(_shown(prefix), None, ERROR, problem, prefix))
         else:
-            entry = Entry(_shown(prefix), int(appid.value), NEW, "", prefix, skey.value)
+            entry = Entry(_shown(prefix), str(int(appid.value)), NEW, "", prefix, skey.value)
             entries.append(_compared(entry, endpoint_url, provider))
     if not entries and not problems:
         problems.append(
@@ -170,19 +170,22 @@ def _shown(prefix: str) -> str:
 def key_of(entry: Entry, provider: ProviderKind | None) -> AppKey:
     """The key that the entry is for, with the entry's access id and this provider; not saved."""
     app, platform, environment = SCOPES[entry.prefix]
-    key = _stored(entry.prefix) or AppKey(app=app, platform=platform, environment=environment)
-    key.access_id = entry.access_id or 0
+    key = _stored(entry.prefix, provider) or AppKey(app=app, platform=platform, environment=environment)
+    key.access_id = entry.access_id or ""
     key.provider = provider or key.provider
     return key
 
 
-def _stored(prefix: str) -> AppKey | None:
+def _stored(prefix: str, provider: ProviderKind | None) -> AppKey | None:
+    """Return the key that the file's entry is about: that of the provider's channel, or the one that stands there."""
     app, platform, environment = SCOPES[prefix]
-    return AppKey.objects.filter(app=app, platform=platform, environment=environment).first()
+    channels = (CHANNELS[provider],) if provider else WITH_ACCESS_IDS
+    keys = AppKey.objects.filter(app=app, platform=platform, environment=environment, channel__in=channels)
+    return keys.order_by("-channel").first()
 
 
 def _compared(entry: Entry, endpoint_url: str | None, provider: ProviderKind | None) -> Entry:
-    key = _stored(entry.prefix)
+    key = _stored(entry.prefix, provider)
     if key is None:
         return entry
     changes = [

@@ -2,13 +2,11 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.core.validators import URLValidator
 
 from pushes.keys import ini
+from pushes.management import endpoint as endpoint_url
 from pushes.names import DEFAULT_PROVIDER, ProviderKind
-from pushes.providers import hosts
 
 
 class Command(BaseCommand):
@@ -23,7 +21,7 @@ class Command(BaseCommand):
 
     def handle(self, *, file: str, endpoint: str | None, provider: str | None, dry_run: bool, **_options: Any) -> None:
         text = _text_of(file)
-        endpoint = _checked_endpoint(endpoint)
+        endpoint = endpoint_url.checked(endpoint) if endpoint else endpoint
         kind = ProviderKind(provider) if provider else None
         entries = ini.preview(text, endpoint_url=endpoint, provider=kind)
         self._show(entries)
@@ -50,18 +48,3 @@ def _text_of(file: str) -> str:
         raise CommandError(f"{file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise CommandError(f"{file} is not UTF-8 text.") from error
-
-
-def _checked_endpoint(endpoint: str | None) -> str | None:
-    if not endpoint:
-        return endpoint
-    url = hosts.ascii_url(endpoint)
-    # What stands before an @ may be a password.
-    shown = f"…@{url.rpartition('@')[2]}" if "@" in url else endpoint
-    try:
-        URLValidator(schemes=["http", "https"])(url)
-    except ValidationError as error:
-        raise CommandError(f"--endpoint={shown!r} is not a valid URL: write http://… or https://….") from error
-    if fault := hosts.fault(url):
-        raise CommandError(f"--endpoint={shown!r}: {fault}")
-    return url

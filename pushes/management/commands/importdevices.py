@@ -10,12 +10,13 @@ from pushes.people import device_csv
 from pushes.text.spreadsheets import SheetError, decode
 
 MAX_SHOWN = 50
+EVENTS = ("registered", "moved", "corrected", "reactivated", "unchanged")
 
 
 class Command(BaseCommand):
     help = (
-        "Import devices from a CSV file: account_id,app,platform,environment,token[,login_status,push_status,tags]. "
-        "A first line with these names, in English or Chinese, may put them in any order."
+        "Import devices from a CSV file: account_id,app,platform,environment,token[,login_status,push_status,tags,"
+        "channel,installation_id]. A first line with these names, in English or Chinese, may put them in any order."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -35,7 +36,7 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Nothing was imported: some of these devices registered in the meantime. Run it again. ({error})"
             ) from error
-        events = ", ".join(f"{counts[event]} {event}" for event in ("registered", "moved", "reactivated", "unchanged"))
+        events = ", ".join(f"{counts[event]} {event}" for event in EVENTS)
         self.stdout.write(
             f"{len(parsed.rows)} devices: {events}; {counts['accounts']} accounts created, "
             f"{counts['tagged']} devices retagged, {len(parsed.bad)} bad lines skipped"

@@ -1,7 +1,6 @@
 """Run the sandbox provider."""
 
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -9,9 +8,10 @@ from django.db import connections
 
 from pushes import vault
 from pushes.models import AppKey
+from pushes.names import WITH_ACCESS_IDS
 from pushes.sandbox import server
 from pushes.sandbox.faults import PROFILES, Faults, Profile
-from pushes.sandbox.keys import KeyRing
+from pushes.sandbox.keys import AccessId, KeyRing
 from pushes.sandbox.store import DEFAULT_KEEP, Received
 from pushes.sandbox.world import CODE_SETS, LEGACY, World
 
@@ -26,13 +26,14 @@ def key_argument(text: str) -> tuple[int, str]:
     return int(access_id), secret
 
 
-def load_keys() -> Mapping[int, str]:
-    """Access ids and secrets of the AppKey table; a secret that cannot be decrypted is left out."""
-    keys: dict[int, str] = {}
+def load_keys() -> list[tuple[AccessId, str]]:
+    """Return the access ids and sealed secrets of the AppKey table, without those that cannot be decrypted."""
+    keys: list[tuple[AccessId, str]] = []
     try:
         for key in AppKey.objects.all():
             try:
-                keys[key.access_id] = key.credentials().secret
+                access_id = int(key.access_id) if key.channel in WITH_ACCESS_IDS else key.access_id
+                keys.append((access_id, key.credentials().secret))
             except vault.SecretUnreadableError:
                 continue
     finally:
@@ -42,12 +43,15 @@ def load_keys() -> Mapping[int, str]:
 
 
 class Command(BaseCommand):
-    help = "Run the sandbox: an HTTP server that speaks Xinge v2 and TPNS, and shows what phones would receive."
+    help = "Run the sandbox: an HTTP server that speaks every provider's protocol, and shows what phones would receive."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8790, help="0 picks a free port (default: 8790)")
+        parser.add_argument(
+            "--tls-port", type=int, help="also serve HTTPS, with a certificate made now; 0 picks a free port"
+        )
         parser.add_argument("--latency-ms", type=float, default=0.0, help="delay of every response")
         parser.add_argument("--profile", choices=PROFILES, default="ok", help="the fault profile to start with")
         parser.add_argument(
@@ -59,8 +63,10 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         if options["latency_ms"] < 0:
             raise CommandError(f"--latency-ms={options['latency_ms']}: it cannot be negative")
-        if not 0 <= options["port"] <= MAX_PORT:
-            raise CommandError(f"--port={options['port']}: it must lie between 0 and {MAX_PORT}")
+        for name in ("port", "tls_port"):
+            if options[name] is not None and not 0 <= options[name] <= MAX_PORT:
+                flag = name.replace("_", "-")
+                raise CommandError(f"--{flag}={options[name]}: it must lie between 0 and {MAX_PORT}")
         if options["keep"] < 1:
             raise CommandError(f"--keep={options['keep']}: it must be at least 1")
 
@@ -74,9 +80,10 @@ class Command(BaseCommand):
             )
 
         try:
-            server.run(make_world, options["host"], options["port"], self._announce)
+            server.run(make_world, options["host"], options["port"], self._announce, tls_port=options["tls_port"])
         except OSError as error:
-            raise CommandError(f"cannot listen on {options['host']}:{options['port']}: {error}") from None
+            ports = " or ".join(str(options[name]) for name in ("port", "tls_port") if options[name] is not None)
+            raise CommandError(f"cannot listen on {options['host']}:{ports}: {error}") from None
 
     def _announce(self, address: str) -> None:
         self.stdout.write(f"sandbox listening on {address}")

@@ -36,7 +36,7 @@ def key(sandbox: Sandbox) -> AppKey:
 def make_key(sandbox: Sandbox, **fields: Any) -> AppKey:
     secret = make_secret()
     made = make_app_key(endpoint_url=sandbox.url, secret=secret, **fields)
-    sandbox.add_key(made.access_id, secret)
+    sandbox.add_key(int(made.access_id), secret)
     return made
 
 
@@ -109,8 +109,7 @@ def test_one_phone_that_is_accepted_again_and_again_does_not_make_it_right(key: 
     assert key.paused_code == PauseCode.TOKENS_DOUBTED
     assert len(inactive()) < belief.MIN_TO_DOUBT
     assert key.doubted_since
-    scope = (key.app, key.platform, key.environment)
-    devices.restore(scope, key.doubted_since, timezone.now(), by="operator")
+    devices.restore(key.scope, key.doubted_since, timezone.now(), by="operator")
     assert inactive() == set()
 
 
@@ -133,10 +132,10 @@ def test_of_a_key_that_becomes_wrong_in_the_middle_of_much_traffic_a_window_is_l
 
 
 def test_what_waited_goes_out_once_the_key_is_right(key: AppKey, sandbox: Sandbox):
-    sandbox.set_profile("bad_token", access_id=key.access_id)
+    sandbox.set_profile("bad_token", access_id=int(key.access_id))
     rows = [due(key) for _ in range(20)]
     assert set(send(*rows)) == {WAITS}
-    sandbox.set_profile("ok", access_id=key.access_id)
+    sandbox.set_profile("ok", access_id=int(key.access_id))
     pausing.resume_key(key)
     sweep()
     assert set(send(*rows)) == {ACCEPTED}
@@ -290,7 +289,7 @@ def test_losing_redis_changes_no_verdict(key: AppKey, redis_client: Any):
 @pytest.mark.django_db(transaction=True)
 def test_from_accepted_message_to_paused_key_and_back(key: AppKey, run_jobs: Any, sandbox: Sandbox):
     """Sixty shoppers, each with one phone, each with an order of his own."""
-    sandbox.set_profile("bad_token", access_id=key.access_id)
+    sandbox.set_profile("bad_token", access_id=int(key.access_id))
     accounts = [make_account() for _ in range(60)]
     for account in accounts:
         make_device(account, platform=Platform(key.platform))
@@ -302,7 +301,7 @@ def test_from_accepted_message_to_paused_key_and_back(key: AppKey, run_jobs: Any
     assert (sandbox.received(), inactive()) == ([], set())
     key.refresh_from_db()
     assert key.paused_code == PauseCode.TOKENS_DOUBTED
-    sandbox.set_profile("ok", access_id=key.access_id)
+    sandbox.set_profile("ok", access_id=int(key.access_id))
     pausing.resume_key(key)
     call_command("runsweeper", once=True)
     run_jobs()

@@ -26,12 +26,12 @@ HIGIRL_IOS_LOCAL = (App.HIGIRL, Platform.IOS, Environment.LOCAL)
 )
 def test_one_line_can_be_written_in_many_ways(line: str):
     found = client_list.read(line)
-    assert (dict(found.access_ids), found.faults) == ({HIGO_ANDROID: 2100047733}, [])
+    assert (dict(found.access_ids), found.faults) == ({HIGO_ANDROID: "2100047733"}, [])
 
 
 @pytest.mark.parametrize("line", ["local_ios_higirl_appid = 2200052868", "higirl iphone local 2200052868"])
 def test_the_local_build_is_another_one(line: str):
-    assert dict(client_list.read(line).access_ids) == {HIGIRL_IOS_LOCAL: 2200052868}
+    assert dict(client_list.read(line).access_ids) == {HIGIRL_IOS_LOCAL: "2200052868"}
 
 
 @pytest.mark.parametrize("line", ["", "; a remark", "# a remark", "[xinge]", "app,platform,environment,access_id"])
@@ -116,7 +116,7 @@ def test_a_key_is_held_against_the_list(text: str, match: Match, is_wrong: bool,
 @pytest.mark.django_db
 def test_a_build_without_a_key_is_wrong():
     found = compared("higo ios 2200047738")
-    assert [(line.match, line.listed, line.key) for line in found.lines] == [(Match.NOT_HERE, 2200047738, None)]
+    assert [(line.match, line.listed, line.key) for line in found.lines] == [(Match.NOT_HERE, "2200047738", None)]
     assert found.is_wrong
 
 
@@ -141,3 +141,13 @@ def test_a_line_that_cannot_be_read_leaves_the_check_incomplete():
 @pytest.mark.django_db
 def test_nothing_on_either_side_is_no_match():
     assert not compared("").is_complete
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("access_id", ["2100047733", "1500000001"])
+def test_of_two_channels_keys_the_build_knows_one(access_id: str):
+    make_app_key(access_id=2100047733)
+    make_app_key(access_id=1500000001, provider="tpns")
+    make_app_key(access_id="shop-1", provider="fcm")
+    [line] = compared(f"higo android {access_id}").lines
+    assert (line.match, line.key and line.key.access_id) == (Match.SAME, access_id)

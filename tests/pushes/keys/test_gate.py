@@ -9,7 +9,7 @@ from pytest_django import Settings
 from redis import Redis, RedisError
 
 from pushes.keys import gate
-from pushes.keys.gate import admit, forget, report, seconds_shut, state
+from pushes.keys.gate import admit, forget, report, seconds_shut, state, states
 from tests.pushes.rows import leave_redis
 from tests.together import together
 
@@ -263,6 +263,16 @@ def test_what_somebody_else_wrote_in_its_place_counts_as_nothing(redis_client: R
     redis_client.set(gate.KEY.format(key_id=KEY), "not a gate")
     assert state(KEY) == gate.GateState(is_tripped=False, seconds_left=0.0)
     assert admit(KEY, 3, None).granted == 3
+
+
+def test_the_states_of_many_keys_are_told_at_once_whatever_stands_in_one_s_place(redis_client: Redis):
+    trip()
+    redis_client.set(gate.KEY.format(key_id=OTHER), "not a gate")
+    found = states([OTHER, KEY, 9])
+    assert found[KEY].is_tripped
+    assert 0 < found[KEY].seconds_left <= 5
+    assert found[OTHER] == found[9] == gate.GateState(is_tripped=False, seconds_left=0.0)
+    assert states([]) == {}
 
 
 def test_what_was_reported_of_a_key_is_forgotten_after_an_hour(redis_client: Redis):

@@ -15,7 +15,7 @@ SECRET = make_secret()
 PAIR = f"android_higo_appid = 2100047733\nandroid_higo_skey = {SECRET}\n"
 
 
-def states(text: str) -> list[tuple[str, int | None, str]]:
+def states(text: str) -> list[tuple[str, str | None, str]]:
     return [(entry.scope, entry.access_id, entry.state) for entry in ini.preview(text)]
 
 
@@ -33,7 +33,7 @@ def whole_file() -> str:
 
 
 def test_a_preview_shows_scope_access_id_and_state_and_writes_nothing():
-    assert states(PAIR) == [("higo android production", 2100047733, "new")]
+    assert states(PAIR) == [("higo android production", "2100047733", "new")]
     assert not AppKey.objects.exists()
 
 
@@ -45,13 +45,13 @@ def test_all_six_pairs_are_imported():
 def test_an_imported_key_can_sign():
     ini.apply(PAIR)
     credentials = AppKey.objects.get().credentials()
-    assert (credentials.access_id, credentials.secret, credentials.provider) == (2100047733, SECRET, "xinge_v2")
+    assert (credentials.access_id, credentials.secret, credentials.provider) == ("2100047733", SECRET, "xinge_v2")
 
 
 def test_importing_twice_changes_nothing():
     ini.apply(PAIR)
     stored = AppKey.objects.get()
-    assert states(PAIR) == [("higo android production", 2100047733, "same")]
+    assert states(PAIR) == [("higo android production", "2100047733", "same")]
     ini.apply(PAIR)
     assert AppKey.objects.get().secret_encrypted == stored.secret_encrypted
 

@@ -10,6 +10,7 @@ from pushes.keys import pausing, rotation
 from pushes.models import AppKey, DeliveryResult
 from pushes.names import Platform, Reason, Status
 from pushes.sending.job import deliver
+from pushes.text.notes import said
 from pushes.upkeep.sweep import sweep
 from pushes.values import Blame, Outcome, Scope, Verdict
 from tests.make import make_account, make_app_key, make_device, make_secret
@@ -21,7 +22,7 @@ OLD, NEW = make_secret(), make_secret()
 
 
 def refusal(blame: Blame = Blame.CREDENTIALS, text: str = "sign error") -> Outcome:
-    return Outcome(Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, -103, text, blame=blame)
+    return Outcome(Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, "-103", text, blame=blame)
 
 
 @pytest.fixture
@@ -90,19 +91,19 @@ def test_an_operator_goes_back_without_an_alert(rotated: AppKey):
 
 def test_without_an_old_secret_there_is_no_way_back(key: AppKey):
     assert not rotation.go_back(key)
-    assert not rotation.fall_back(key, "refused")
+    assert not rotation.fall_back(key, said("refused"))
     assert in_use(key) == OLD
 
 
 def test_an_alert_is_noted_once(rotated: AppKey):
-    rotation.fall_back(rotated, "-103 sign error")
+    rotation.fall_back(rotated, said("-103 sign error"))
     assert rotation.note(rotated)
     assert not rotation.note(rotated)
     assert (again(rotated).fell_back_at, again(rotated).fell_back_reason) == (None, "")
 
 
 def test_the_next_rotation_ends_the_alert(rotated: AppKey):
-    rotation.fall_back(rotated, "-103 sign error")
+    rotation.fall_back(rotated, said("-103 sign error"))
     assert rotation.rotate(again(rotated), make_secret())
     assert (again(rotated).fell_back_at, again(rotated).fell_back_reason) == (None, "")
 
@@ -114,7 +115,7 @@ def test_another_secret_typed_over_ends_the_old_one(rotated: AppKey):
 
 
 def test_a_long_answer_is_cut(rotated: AppKey):
-    rotation.fall_back(rotated, "错" * 500)
+    rotation.fall_back(rotated, said("错" * 500))
     assert len(again(rotated).fell_back_reason) == 200
 
 
@@ -123,11 +124,18 @@ def test_a_step_changes_no_other_key(rotated: AppKey):
     assert rotation.rotate(other, NEW)
     assert rotation.go_back(rotated)
     assert in_use(other) == NEW
-    assert rotation.fall_back(again(other), "refused")
+    assert rotation.fall_back(again(other), said("refused"))
     assert not rotation.note(rotated)
     assert rotation.rotate(again(rotated), NEW)
     assert rotation.end_old(again(rotated))
     assert again(other).fell_back_reason == "refused"
+
+
+def test_a_step_changes_no_other_key_of_the_same_revision(key: AppKey):
+    other = make_app_key(secret=OLD, platform=Platform.IOS)
+    AppKey.objects.update(revision=key.revision)
+    assert rotation.rotate(key, NEW)
+    assert in_use(other) == OLD
 
 
 def test_every_step_but_the_end_of_the_old_secret_is_a_new_revision(key: AppKey):
@@ -144,13 +152,14 @@ def test_every_step_but_the_end_of_the_old_secret_is_a_new_revision(key: AppKey)
 
 def test_a_step_says_when_it_was_done(rotated: AppKey):
     steps = (rotation.end_old, lambda found: rotation.rotate(found, OLD), rotation.go_back)
-    for step in steps:
-        AppKey.objects.update(updated_at=timezone.now() - timedelta(days=9))
+    earlier = timezone.now() - timedelta(days=9)
+    for step, is_another_secret in zip(steps, (False, True, True), strict=True):
+        AppKey.objects.update(updated_at=earlier, secret_since=earlier)
         assert step(again(rotated))
-        assert timezone.now() - again(rotated).updated_at < timedelta(minutes=1)
-    since = again(rotated).secret_since
-    assert since is not None
-    assert timezone.now() - since < timedelta(minutes=1)
+        found = again(rotated)
+        assert timezone.now() - found.updated_at < timedelta(minutes=1)
+        assert found.secret_since is not None
+        assert (timezone.now() - found.secret_since < timedelta(minutes=1)) is is_another_secret
 
 
 # --- what the provider's answer leads to ------------------------------------------------------
@@ -204,7 +213,7 @@ def served(sandbox: Sandbox, redis_client: object) -> AppKey:
     """A rotated key whose new secret the provider has taken away again."""
     key = make_app_key(secret=OLD, endpoint_url=sandbox.url)
     assert rotation.rotate(key, NEW)
-    sandbox.add_key(key.access_id, OLD)
+    sandbox.add_key(int(key.access_id), OLD)
     return again(key)
 
 

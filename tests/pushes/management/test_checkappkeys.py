@@ -39,8 +39,8 @@ def test_one_bad_key_fails_the_command_and_the_good_one_is_still_listed(good_key
     with pytest.raises(CommandError, match=r"1 of 2 app keys were not accepted\.") as caught:
         call_command("checkappkeys", stdout=output)
     assert caught.value.returncode == 1
-    assert "the provider accepted this access ID" in output.getvalue()
-    assert "refused: check the access ID" in output.getvalue()
+    assert "the provider accepted these credentials" in output.getvalue()
+    assert "refused: check the credentials" in output.getvalue()
 
 
 def test_no_secret_is_printed(good_key):

@@ -1,6 +1,7 @@
 import io
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from pytest_django import Settings
 from higo_push.running import processes
 from pushes.lanes import RAW_LIST
 from pushes.models import DeadLetter, PushRecord
+from pushes.text import presentation
 from tests.needs import needs
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -51,8 +53,7 @@ def test_once_on_an_empty_list_is_fine(redis_client: Any, capsys: pytest.Capture
 
 
 def test_once_without_redis_says_so(settings: Settings):
-    address = {"URL": f"redis://127.0.0.1:{processes.free_port()}/0"}
-    settings.RQ_QUEUES = {name: queue | address for name, queue in settings.RQ_QUEUES.items()}
+    settings.REDIS_URL = f"redis://127.0.0.1:{processes.free_port()}/0"
     with pytest.raises(CommandError, match=r"the rest is still in Redis\. Error"):
         call_command("runintake", "--once")
 
@@ -94,7 +95,7 @@ def test_what_php_serialises_arrives(redis_client: Any, db: None):
     pushed = json.loads(printed.stdout)
     call_command("runintake", "--once", stdout=io.StringIO())
     stored = {record.message_id: record for record in PushRecord.objects.all()}
-    assert len(stored) == len(pushed["orders"]) == 21
+    assert len(stored) == len(pushed["orders"]) == 22
     for order in pushed["orders"]:
         record = stored[order["msg_id"]]
         given = order["to_id"] if not isinstance(order["to_id"], dict) else list(order["to_id"].values())
@@ -104,8 +105,33 @@ def test_what_php_serialises_arrives(redis_client: Any, db: None):
         assert record.platform == {"iphone": "ios", "android": "android", None: ""}[order.get("via")]
         assert (record.title, record.text) == (order.get("title", ""), order["message"])
         assert record.data == order.get("data", {})
+        assert record.presentation == ({name: order[name] for name in presentation.FIELDS if name in order} or None)
     reasons = list(DeadLetter.objects.order_by("id").values_list("reason", flat=True))
     assert reasons == pushed["refused"]
+
+
+@pytest.mark.php
+def test_the_documents_examples_arrive_as_they_say(redis_client: Any, db: None):
+    needs("php")
+    address = redis_client.connection_pool.connection_kwargs
+    connect = f"$redis = new Redis(); $redis->connect('{address['host']}', {address['port']}, 5);"
+    examples = re.findall(r"```php\n(.*?)```", (PROJECT / "docs" / "intake.md").read_text(), re.DOTALL)
+    # The example for Sentinel connects by itself, to addresses that nobody has here.
+    own = [example for example in examples if "RedisSentinel" not in example]
+    program = "".join([connect, f"$redis->select({address.get('db', 0)});", *own])
+    subprocess.run(["php", "-r", program], check=True, capture_output=True, timeout=60)
+    call_command("runintake", "--once", stdout=io.StringIO())
+    assert not DeadLetter.objects.exists()
+    looks = dict(PushRecord.objects.values_list("message_id", "presentation"))
+    assert looks == {
+        "order-77-paid": None,
+        "order-77-sent": {
+            "subtitle": "订单 77",
+            "link": "higo://order/77",
+            "image": "https://img.example.com/goods/42.jpg",
+            "badge": 3,
+        },
+    }
 
 
 class Producer(threading.Thread):
