@@ -13,7 +13,7 @@ from pushes.providers import meanings
 from pushes.providers.base import Answer, HttpResponse, TransportFailure
 from pushes.providers.meanings import Meaning
 from pushes.text import characters, exact_json
-from pushes.values import Outcome, Scope, Verdict
+from pushes.values import Blame, Outcome, Scope, Verdict
 
 MAX_TEXT = 200
 #: The longest pause that a provider may ask for; more is treated as a mistake.
@@ -29,7 +29,9 @@ NOT_TAKEN = frozenset({408, 425})
 STATUS_COUNTS = NOT_THE_ENDPOINT | UNAUTHORISED | NOT_TAKEN | {429}
 #: How much of an answer is shown: no more than the column holds, without the markup of a proxy's error page.
 _TAG = re.compile(r"</?[A-Za-z!?][^<>]*>?")
-_PUSH_ID = re.compile(r"[\w.:+/=-]*", re.ASCII)
+#: No longer than the column.
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
+_PUSH_ID = re.compile(r"[\w.:+/=%-]*", re.ASCII)
 
 
 class Said(NamedTuple):
@@ -39,26 +41,31 @@ class Said(NamedTuple):
     fields: Mapping[str, Any]
 
 
-def parse(answer: Answer, codes: Sequence[str] = (), words: Sequence[str] = ()) -> Said | Outcome:
+def parse(answer: Answer, codes: Sequence[str] = (), words: Sequence[str] = (), *, within: str = "") -> Said | Outcome:
     """The JSON object of an answer that the provider's own code explains, or what became of the call without one.
 
-    `codes` and `words` are the provider's names of its code and message fields. A request that never left is retried.
-    For a request that left, without a readable answer or after a server error, the push may have happened.
-    `docs/providers.md` has the whole table.
+    `codes` and `words` are the provider's names of its code and message fields, `within` that of the object that holds
+    both, if one does. A request that never left is retried. For a request that left, without a readable answer or after
+    a server error, the push may have happened. `docs/providers.md` has the whole table.
     """
     if isinstance(answer, TransportFailure):
-        return _without_answer(answer)
-    found, is_success = _object(answer.body), 200 <= answer.status < 300
+        return without_answer(answer)
+    found, is_success = object_of(answer.body, within), 200 <= answer.status < 300
     if found is not None and (is_success or _explains(answer.status, found, codes)):
         return Said(answer.status, found)
     if is_success:
         return unreadable(answer.status, f"HTTP {answer.status} without a readable answer")
-    return _refused(answer, shorten(_first(found or {}, words)))
+    return refused(answer, shorten(_first(found or {}, words)))
+
+
+def fields_of(answer: Answer, *, within: str = "") -> Mapping[str, Any]:
+    """Return the JSON object of an answer, whatever its status; empty without one."""
+    return {} if isinstance(answer, TransportFailure) else object_of(answer.body, within) or {}
 
 
 def unreadable(http_status: int, text: str) -> Outcome:
     """A success that does not say of what."""
-    return meanings.NO_ANSWER.outcome(http_status, None, text)
+    return meanings.NO_ANSWER.outcome(http_status, "", text)
 
 
 def _explains(status: int, found: Mapping[str, Any], codes: Sequence[str]) -> bool:
@@ -66,12 +73,17 @@ def _explains(status: int, found: Mapping[str, Any], codes: Sequence[str]) -> bo
     return 400 <= status < 500 and status not in STATUS_COUNTS and bool(code_of(_first(found, codes)))
 
 
-def _object(body: bytes) -> dict[str, Any] | None:
+def object_of(body: bytes, within: str = "") -> dict[str, Any] | None:
+    """Return the JSON object of a body; None when it holds anything else. What the object `within` holds is told as if
+    it stood beside it."""
     try:
         parsed = exact_json.loads(body)
     except exact_json.JsonError:
         return None
-    return parsed if isinstance(parsed, dict) else None
+    if not isinstance(parsed, dict):
+        return None
+    inner = parsed.get(within) if within else None
+    return parsed | inner if isinstance(inner, dict) else parsed
 
 
 def _first(found: Mapping[str, Any], names: Sequence[str]) -> Any:
@@ -82,6 +94,11 @@ def _first(found: Mapping[str, Any], names: Sequence[str]) -> Any:
 def code_of(value: object) -> int | None:
     """Return a provider's code; None for anything but a whole number of at most 32 bits."""
     return value if type(value) is int and abs(value) < 2**31 else None
+
+
+def word_of(value: object) -> str:
+    """Return a provider's code that is a word; "" for anything else."""
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
 
 
 def shorten(text: object) -> str:
@@ -100,17 +117,32 @@ def push_id_of(value: object) -> str:
     return text if _PUSH_ID.fullmatch(text) else ""
 
 
-def _without_answer(failure: TransportFailure) -> Outcome:
+def without_answer(failure: TransportFailure) -> Outcome:
+    """Return the outcome of a call that was not answered."""
     if failure.was_sent:
         return Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER, text=shorten(failure.text))
     return Outcome(Verdict.RETRY, Reason.UNREACHABLE, Scope.KEY, text=shorten(failure.text))
 
 
-def _refused(answer: HttpResponse, words: str) -> Outcome:
+def refused(answer: HttpResponse, words: str, code: str = "", meaning: Meaning | None = None) -> Outcome:
+    """Return the outcome of an answer that is no success: as the provider's own `code` means it, or as the status
+    means it when the code does not say more. `words` are the provider's, already shortened."""
     said = ": ".join(filter(None, (f"HTTP {answer.status} {_phrase(answer.status)}".strip(), words)))
-    text = characters.shorten(said, MAX_TEXT)
+    text = characters.shorten(words if meaning else said, MAX_TEXT)
+    outcome = (meaning or _meaning(answer.status)).outcome(answer.status, code, text)
     wish = retry_after(answer.headers) if answer.status in (429, 503) else None
-    return replace(_meaning(answer.status).outcome(answer.status, None, text), retry_after_seconds=wish)
+    return replace(outcome, retry_after_seconds=wish)
+
+
+def of_exchange(outcome: Outcome) -> Outcome:
+    """Return what a failed request for an access token means. It pushes nothing: so nothing is unknown about it, and
+    nothing but the key is at fault."""
+    if outcome.verdict is Verdict.RETRY:
+        return replace(outcome, scope=Scope.KEY)
+    if outcome.verdict is Verdict.FAILED:
+        blame = outcome.blame or Blame.CREDENTIALS
+        return replace(outcome, reason=Reason.BAD_CREDENTIALS, scope=Scope.KEY, blame=blame)
+    return replace(outcome, verdict=Verdict.RETRY, reason=Reason.PROVIDER_BUSY, scope=Scope.KEY)
 
 
 def _meaning(status: int) -> Meaning:

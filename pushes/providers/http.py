@@ -2,10 +2,12 @@
 
 `HttpWindow` is libcurl's multi interface, because a call through it costs a thirtieth of a common client's, and because
 its time-out covers the whole call, however slowly the bytes come. The platform relies on two properties: nothing is
-silently sent twice, and `TransportFailure.was_sent` is False only if not one byte of the request was written.
+silently sent twice, and `TransportFailure.was_sent` is False only if the server provably did not process the request.
+Requests over HTTP/2 go through `Http2Calls` instead: libcurl cannot tell that of a stream.
 """
 
 import contextlib
+import functools
 import os
 import select
 import socket
@@ -15,8 +17,9 @@ from typing import Any
 
 import pycurl
 
-from pushes.providers.base import Answer, HttpRequest
-from pushes.providers.http_slot import MAX_ANSWER_BYTES, Guard, Slot
+from pushes.providers.base import MAX_ANSWER_BYTES, Answer, HttpRequest
+from pushes.providers.http2 import Http2Calls
+from pushes.providers.http_slot import Guard, Slot
 
 # libcurl checks its kept connections only once a second; we check them after being away this long.
 LOOK_AGAIN_SECONDS = 0.002
@@ -54,6 +57,8 @@ class HttpWindow:
             raise ValueError(f"concurrency={concurrency!r}: it must be at least 1")
         self._slots = [Slot(connect_timeout_seconds, timeout_seconds, guard) for _ in range(concurrency)]
         self._free = list(self._slots)
+        self._http2: Http2Calls | None = None
+        self._make_http2 = functools.partial(Http2Calls, timeout_seconds, connect_timeout_seconds, guard)
         self._epoll = select.epoll()
         self._watched: dict[int, int] = {}
         self._timer_at: float | None = None
@@ -67,12 +72,12 @@ class HttpWindow:
     @property
     def in_flight(self) -> int:
         """How many requests were added and not yet collected."""
-        return len(self._slots) - len(self._free)
+        return len(self._slots) - self.free
 
     @property
     def free(self) -> int:
         """How many more requests may be added now."""
-        return len(self._free)
+        return len(self._free) - (self._http2.in_flight if self._http2 else 0)
 
     def add(self, tag: Hashable, request: HttpRequest) -> None:
         """Start `request`; `collect` returns its answer with `tag`.
@@ -80,10 +85,13 @@ class HttpWindow:
         Raises RuntimeError when the window is full, ValueError for a request without a body (which could
         not be kept from being sent twice), with an address that is none, or that the guard refuses.
         """
-        if not self._free:
+        if not self.free:
             raise RuntimeError(f"the window is full: {self.in_flight} requests are in flight")
         if not request.body:
             raise ValueError(f"the request to {request.url!r} has no body")
+        if request.http2:
+            self._over_http2().add(tag, request)
+            return
         if time.monotonic() - self._looked_at > LOOK_AGAIN_SECONDS:
             self._drive(0)
         slot = self._free[-1]
@@ -109,7 +117,8 @@ class HttpWindow:
         busy = [slot for slot in self._slots if id(slot) not in idle]
         for slot in busy:
             self._release(slot)
-        return [slot.tag for slot in busy]
+        tags = [slot.tag for slot in busy]
+        return tags + self._http2.abandon() if self._http2 else tags
 
     def close(self) -> None:
         """Cut the calls in flight and close every connection."""
@@ -118,16 +127,32 @@ class HttpWindow:
             slot.curl.close()
         self._multi.close()
         self._epoll.close()
+        if self._http2 is not None:
+            self._http2.close()
+            self._http2 = None
         self._slots, self._free = [], []
+
+    def _over_http2(self) -> Http2Calls:
+        if self._http2 is None:
+            self._http2 = self._make_http2()
+            # An epoll in an epoll: it is readable when one of its own is.
+            self._epoll.register(self._http2, select.EPOLLIN)
+        return self._http2
 
     def _drive(self, wait_seconds: float) -> None:
         """Wait for sockets or libcurl's own timer, and let libcurl act on them."""
         if self._timer_at is not None:
             wait_seconds = min(wait_seconds, self._timer_at - time.monotonic())
+        if self._http2 is not None:
+            self._http2.act()
+            wait_seconds = 0 if self._http2.is_done else min(wait_seconds, self._http2.seconds_left())
         events = self._epoll.poll(max(0.0, wait_seconds))
         act = self._multi.socket_action
         self._looked_at = time.monotonic()
         for descriptor, event in events:
+            if self._http2 is not None and descriptor == self._http2.fileno():
+                self._http2.act()
+                continue
             if self._watched.get(descriptor) != _IN_USE:
                 self._stirred(descriptor, event)
                 continue
@@ -173,7 +198,7 @@ class HttpWindow:
         self._timer_at = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
 
     def _reap(self) -> list[tuple[Any, Answer]]:
-        done: list[tuple[Any, Answer]] = []
+        done = self._http2.take_done() if self._http2 else []
         waiting = 1
         while waiting:
             waiting, finished, failed = self._multi.info_read(len(self._slots))

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import certifi
 import pycurl
+from django.conf import settings
 
-from pushes.providers.base import HttpRequest, HttpResponse, TransportFailure
+from pushes.providers.base import MAX_ANSWER_BYTES, HttpRequest, HttpResponse, TransportFailure
 from pushes.providers.headers import HeaderLines
 
-MAX_ANSWER_BYTES = 64 * 1024
 # Shorter than the idle time-out of common servers, so that a kept connection is rarely one that is just closing.
 MAX_IDLE_SECONDS = 45
 
@@ -42,8 +42,8 @@ class _Descriptor:
 
 
 def ca_file() -> str:
-    """The certificate authorities we trust: SSL_CERT_FILE for a private one, or Mozilla's list."""
-    return os.environ.get("SSL_CERT_FILE") or certifi.where()
+    """The certificate authorities we trust: those of PROVIDER_CA_FILE, or Mozilla's list."""
+    return str(settings.PROVIDER_CA_FILE or certifi.where())
 
 
 class Slot:

@@ -15,7 +15,7 @@ class Meaning(NamedTuple):
     blame: Blame | None = None
 
     def outcome(
-        self, http_status: int, code: int | None, text: str, push_id: str = "", bad_tokens: tuple[str, ...] = ()
+        self, http_status: int, code: str, text: str, push_id: str = "", bad_tokens: tuple[str, ...] = ()
     ) -> Outcome:
         """The outcome of a call whose answer means this."""
         return Outcome(

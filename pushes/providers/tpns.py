@@ -16,7 +16,6 @@ from pushes.providers.base import (
     MessageTooLargeError,
     PreparedMessage,
     Provider,
-    UnsupportedCallError,
 )
 from pushes.providers.text import clean, encoded_size, fit, to_json
 from pushes.values import Credentials, Notification, Outcome
@@ -46,7 +45,7 @@ class Tpns(Provider):
     list_limit: ClassVar[int] = 1000
     lists_need_creation: ClassVar[bool] = False
     lists_name_bad_tokens: ClassVar[bool] = True
-    refused_list_codes: ClassVar[frozenset[int]] = frozenset({tpns_codes.LIST_FAILED})
+    refused_list_codes: ClassVar[frozenset[str]] = frozenset({str(tpns_codes.LIST_FAILED)})
     own_urls: ClassVar[tuple[str, ...]] = (
         DEFAULT_URL,
         "https://api.tpns.sh.tencent.com",
@@ -74,18 +73,9 @@ class Tpns(Provider):
         body = f'{{"audience_type":"token","token_list":{to_json([token])},{message.body}'
         return self._request(message.credentials, PUSH_PATH, body, now)
 
-    def create_list(self, message: PreparedMessage, *, now: int) -> HttpRequest:
-        """Raise: TPNS has no such call, because a list contains its message."""
-        raise UnsupportedCallError(
-            f"TPNS creates no lists (key {message.credentials.access_id}, at {now}): call to_list with an empty push_id"
-        )
-
     def to_list(self, message: PreparedMessage, push_id: str, tokens: Sequence[str], *, now: int) -> HttpRequest:
         """Return a list call. The provider skips invalid tokens; the outcome's `bad_tokens` names them."""
-        if push_id:
-            raise ValueError(f"push_id={push_id!r}: a list of TPNS carries its message and takes no push id")
-        if not 0 < len(tokens) <= self.list_limit:
-            raise ValueError(f"tokens: {len(tokens)} given, 1 to {self.list_limit} accepted")
+        self.check_list(push_id, tokens)
         audience = f'"audience_type":"token_list","token_list":{to_json(list(tokens))},"ignore_invalid_token":1'
         return self._request(message.credentials, PUSH_PATH, f"{{{audience},{message.body}", now)
 
@@ -102,9 +92,9 @@ class Tpns(Provider):
             return answers.unreadable(status, "the answer has no ret_code")
         text = answers.shorten(fields.get("err_msg", fields.get("errMsg", "")))
         push_id = answers.push_id_of(fields.get("push_id") or "")
-        return tpns_codes.meaning(code).outcome(status, code, text, push_id, _invalid(fields))
+        return tpns_codes.meaning(code).outcome(status, str(code), text, push_id, _invalid(fields))
 
-    def doubt(self, access_id: int, platform: Platform) -> str:
+    def doubt(self, access_id: str, platform: Platform) -> str:
         if self.platform_of(access_id) is None:
             words = {"access_id": access_id}
             return (

@@ -108,9 +108,9 @@ class XingeProtocol(Provider):
         return XingeMessage(
             credentials,
             message,
-            f"environment={environment}expire_time={expire_seconds}message={message}"
+            signed=f"environment={environment}expire_time={expire_seconds}message={message}"
             f"message_type={message_type}multi_pkg=0",
-            f"&environment={environment}&expire_time={expire_seconds}&message={quoted}"
+            form=f"&environment={environment}&expire_time={expire_seconds}&message={quoted}"
             f"&message_type={message_type}&multi_pkg=0",
         )
 
@@ -125,8 +125,7 @@ class XingeProtocol(Provider):
         return self._request(body.credentials, "/v2/push/create_multipush", body.signed, body.form, now)
 
     def to_list(self, message: PreparedMessage, push_id: str, tokens: Sequence[str], *, now: int) -> HttpRequest:
-        if not 0 < len(tokens) <= self.list_limit:
-            raise ValueError(f"tokens: {len(tokens)} given, 1 to {self.list_limit} accepted")
+        self.check_list(push_id, tokens)
         device_list = to_json(list(tokens))
         signed = f"device_list={device_list}push_id={push_id}"
         form = f"&device_list={quote_plus(device_list)}&push_id={quote_plus(push_id)}"
@@ -145,7 +144,7 @@ class XingeProtocol(Provider):
         if code == 0:
             return _accepted(said)
         text = answers.shorten(said.fields.get("err_msg", ""))
-        return xinge_codes.meaning(code, text).outcome(said.http_status, code, text)
+        return xinge_codes.meaning(code, text).outcome(said.http_status, str(code), text)
 
     def _request(self, credentials: Credentials, path: str, signed: str, form: str, now: int) -> HttpRequest:
         """`signed` and `form` hold the call's own parameters in the order of names; all of them lie between
@@ -183,7 +182,7 @@ class XingeV2(XingeProtocol):
         words = {"want": SECRET_LENGTH, "have": len(secret)}
         return _("Xinge secrets have %(want)s characters; this one has %(have)s.") % words
 
-    def doubt(self, access_id: int, platform: Platform) -> str:
+    def doubt(self, access_id: str, platform: Platform) -> str:
         """TPNS is the successor: whoever moves there may have its access id already."""
         if Tpns.platform_of(access_id):
             words = {"access_id": access_id}
@@ -201,13 +200,13 @@ def _accepted(said: Said) -> Outcome:
     result = said.fields.get("result")
     if not isinstance(result, dict) or "push_id" not in result:
         return _plainly_accepted(said.http_status)
-    return meanings.ACCEPTED.outcome(said.http_status, 0, "", answers.push_id_of(result["push_id"]))
+    return meanings.ACCEPTED.outcome(said.http_status, "0", "", answers.push_id_of(result["push_id"]))
 
 
 @cache
 def _plainly_accepted(http_status: int) -> Outcome:
     """Remembered, because most pushes are answered so."""
-    return meanings.ACCEPTED.outcome(http_status, 0, "")
+    return meanings.ACCEPTED.outcome(http_status, "0", "")
 
 
 def _environment(credentials: Credentials) -> int:

@@ -4,7 +4,8 @@ from email.utils import format_datetime
 import pytest
 
 from pushes.names import Reason
-from pushes.providers.answers import Said, parse, push_id_of, retry_after, shorten
+from pushes.providers import meanings
+from pushes.providers.answers import Said, of_exchange, parse, push_id_of, refused, retry_after, shorten, word_of
 from pushes.providers.base import HttpResponse, TransportFailure
 from pushes.values import Blame, Outcome, Scope, Verdict
 
@@ -55,7 +56,7 @@ def test_a_200_that_says_nothing_readable_is_unknown(body):
 def test_each_status_has_its_meaning(status, verdict, reason, scope):
     outcome = outcome_of(HttpResponse(status, b"<html>"))
     assert (outcome.verdict, outcome.reason, outcome.scope) == (verdict, reason, scope)
-    assert (outcome.http_status, outcome.code) == (status, None)
+    assert (outcome.http_status, outcome.code) == (status, "")
 
 
 @pytest.mark.parametrize(
@@ -125,3 +126,49 @@ def test_a_servers_words_become_one_short_line(said, shown):
 )
 def test_a_push_id_holds_no_words(given, kept):
     assert push_id_of(given) == kept
+
+
+@pytest.mark.parametrize("code", ["BadDeviceToken", "invalid_grant", "x" * 40])
+def test_a_code_is_one_short_word(code):
+    assert word_of(code) == code
+
+
+@pytest.mark.parametrize("other", ["x" * 41, "", "a b", "<b>", "7up", "令牌", None, 7, [], {"a": 1}])
+def test_anything_else_is_no_code(other):
+    assert word_of(other) == ""
+
+
+def test_a_refusal_is_as_the_code_means_it_and_without_one_as_the_status_does():
+    answer = HttpResponse(429, b"", {"retry-after": "7"})
+    known = refused(answer, "words", "SomeCode", meanings.BAD_TOKEN)
+    assert (known.verdict, known.code, known.text, known.http_status) == (
+        *(Verdict.BAD_TARGET, "SomeCode"),
+        *("words", 429),
+    )
+    unknown = refused(answer, "words", "SomeCode")
+    assert (unknown.verdict, unknown.code, unknown.text) == (
+        *(Verdict.RETRY, "SomeCode"),
+        "HTTP 429 Too Many Requests: words",
+    )
+    assert known.retry_after_seconds == unknown.retry_after_seconds == 7
+
+
+@pytest.mark.parametrize(
+    ("meaning", "verdict", "reason", "blame"),
+    [
+        (meanings.NO_ANSWER, Verdict.RETRY, Reason.PROVIDER_BUSY, None),
+        (meanings.SERVER_ERROR, Verdict.RETRY, Reason.PROVIDER_BUSY, None),
+        (meanings.ACCEPTED, Verdict.RETRY, Reason.PROVIDER_BUSY, None),
+        (meanings.BAD_TOKEN, Verdict.RETRY, Reason.PROVIDER_BUSY, None),
+        (meanings.TRY_AGAIN, Verdict.RETRY, Reason.PROVIDER_BUSY, None),
+        (meanings.THROTTLED, Verdict.RETRY, Reason.THROTTLED, None),
+        (meanings.BAD_MESSAGE, Verdict.FAILED, Reason.BAD_CREDENTIALS, Blame.CREDENTIALS),
+        (meanings.BAD_CREDENTIALS, Verdict.FAILED, Reason.BAD_CREDENTIALS, Blame.CREDENTIALS),
+        (meanings.WRONG_CLOCK, Verdict.FAILED, Reason.BAD_CREDENTIALS, Blame.CLOCK),
+        (meanings.NOT_THE_ENDPOINT, Verdict.FAILED, Reason.BAD_CREDENTIALS, Blame.ENDPOINT),
+    ],
+)
+def test_asking_for_an_access_token_in_vain_concerns_the_key_alone(meaning, verdict, reason, blame):
+    found = of_exchange(meaning.outcome(400, "code", "words"))
+    assert (found.verdict, found.reason, found.scope, found.blame) == (verdict, reason, Scope.KEY, blame)
+    assert (found.code, found.text) == ("code", "words")

@@ -1,23 +1,16 @@
 import contextlib
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from pushes.providers.base import Answer, HttpRequest, HttpResponse, TransportFailure
+from pushes.providers.base import MAX_ANSWER_BYTES, Answer, HttpRequest, HttpResponse, TransportFailure
 from pushes.providers.http import HttpWindow
-from pushes.providers.http_slot import MAX_ANSWER_BYTES
 from pushes.providers.one_shot import calls
+from tests.pushes.providers.certificates import server_context
 from tests.pushes.providers.raw_server import OK, Connection, answering, serving
 
 FORM = ("Content-Type: application/x-www-form-urlencoded",)
@@ -195,7 +188,7 @@ class TestWindow:
 
 
 class TestFailure:
-    """`was_sent` is False only where not a byte of the request can have left."""
+    """Over HTTP/1.1, `was_sent` is False only where not a byte of the request can have left."""
 
     def failure(self, answer: Answer, *, was_sent: bool) -> TransportFailure:
         assert isinstance(answer, TransportFailure)
@@ -283,8 +276,8 @@ class TestFailure:
 
 
 class TestTls:
-    def test_a_trusted_certificate_is_accepted(self, certificate, monkeypatch):
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    def test_a_trusted_certificate_is_accepted(self, certificate, settings):
+        settings.PROVIDER_CA_FILE = str(certificate)
         window = HttpWindow(1, timeout_seconds=5)
         with serving(answering(), server_context(certificate)) as server:
             assert one(window, server.url).status == 200
@@ -451,34 +444,3 @@ def full_backlog() -> Iterator[str]:
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A self-signed certificate for localhost with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(timezone.utc)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "certificate.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + signed.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
-
-
-def server_context(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context

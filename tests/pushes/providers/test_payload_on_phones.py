@@ -27,7 +27,7 @@ def test_numbers_and_reserved_names_reach_the_phone(
 ) -> None:
     secret = make_secret()
     key = make_app_key(platform=platform, endpoint_url=sandbox.url, secret=secret)
-    sandbox.add_key(key.access_id, secret)
+    sandbox.add_key(int(key.access_id), secret)
     token = "a1" * (32 if platform == Platform.IOS else 20)
     make_device(make_account("7"), platform=platform, token=token)
     store(Batch("batch", [RAW]))

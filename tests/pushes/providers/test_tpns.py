@@ -19,7 +19,7 @@ tpns = Tpns()
 
 
 def credentials(platform=Platform.ANDROID, environment=Environment.PRODUCTION, url="") -> Credentials:
-    return Credentials("tpns", 1500000001, url, platform, environment, SECRET)
+    return Credentials("tpns", "1500000001", url, platform, environment, SECRET)
 
 
 def body_of(request) -> Any:

@@ -24,11 +24,11 @@ xinge = XingeV2()
 
 
 def android(url: str = "") -> Credentials:
-    return Credentials("xinge_v2", 2100000001, url, Platform.ANDROID, Environment.PRODUCTION, SECRET)
+    return Credentials("xinge_v2", "2100000001", url, Platform.ANDROID, Environment.PRODUCTION, SECRET)
 
 
 def ios(environment: Environment = Environment.PRODUCTION) -> Credentials:
-    return Credentials("xinge_v2", 2200000001, "", Platform.IOS, environment, SECRET)
+    return Credentials("xinge_v2", "2200000001", "", Platform.IOS, environment, SECRET)
 
 
 def notification(title="新订单", content="请及时处理 & 发货=1", custom=None, **fields) -> Notification:
@@ -107,7 +107,7 @@ class TestRequests:
 
     def test_the_harmless_check_is_the_first_vector(self):
         credentials = Credentials(
-            "xinge_v2", 2100000001, "", Platform.ANDROID, Environment.PRODUCTION, VECTORS["v2_secret"]
+            "xinge_v2", "2100000001", "", Platform.ANDROID, Environment.PRODUCTION, VECTORS["v2_secret"]
         )
         request = xinge.check(credentials, now=NOW)
         assert params_of(request)["sign"] == VECTORS["v2"][0]["sign"]
@@ -308,7 +308,7 @@ class TestAnswers:
     def test_token_codes_are_of_the_target_alone(self, code):
         outcome = self.read(ret_code=code, err_msg="why")
         assert (outcome.verdict, outcome.reason) == (Verdict.BAD_TARGET, Reason.BAD_TOKEN)
-        assert (outcome.scope, outcome.code, outcome.text) == (Scope.TARGET, code, "why")
+        assert (outcome.scope, outcome.code, outcome.text) == (Scope.TARGET, str(code), "why")
 
     @pytest.mark.parametrize("code", sorted(MEANINGS))
     def test_only_those_four_touch_a_token(self, code):
