@@ -1,4 +1,4 @@
-"""The control API: faults, keys and everything that was received, under /_sandbox/."""
+"""The control API under /_sandbox/: faults, keys, and everything that the sandbox received."""
 
 import asyncio
 from collections import Counter
@@ -10,8 +10,9 @@ import orjson
 
 from pushes.sandbox import forms
 from pushes.sandbox.faults import ProfileError, profile_from
+from pushes.sandbox.keys import AccessId
 from pushes.sandbox.store import Entry
-from pushes.sandbox.wire import Reply, Request
+from pushes.sandbox.wire import MAX_STREAMS, Reply, Request
 from pushes.sandbox.world import CODE_SETS, World
 
 MAX_ENTRIES = 100_000
@@ -36,6 +37,9 @@ class Control:
             "latency": self._set_latency,
             "codes": self._set_codes,
             "keys": self._add_key,
+            "expire": self._expire,
+            "limits": self._set_limits,
+            "streams": self._set_streams,
             "accounts": self._bind,
             "reset": lambda _: world.reset(),
         }
@@ -57,7 +61,7 @@ class Control:
         entries: list[Entry] = []
         try:
             limit = min(_whole(asked, "limit", 1000), MAX_ENTRIES)
-            after, access_id = _whole(asked, "after", 0), _whole(asked, "access_id", 0)
+            after, access_id = _whole(asked, "after", 0), asked.get("access_id", "")
         except ProfileError as error:
             return _json({"error": str(error)}, 400)
         for segment in self._world.received.segments(after, asked.get("token", ""), access_id):
@@ -68,7 +72,7 @@ class Control:
         return _json({"entries": [entry.as_dict() for entry in entries[:limit]]})
 
     async def _counts(self, asked: dict[str, str]) -> Reply:
-        """Two readings: the first counts hashes, which are small; the second names the groups wanted."""
+        """Count in two passes: the first counts hashes, which are small; the second names the wanted groups."""
         try:
             least, positions = _whole(asked, "least", 2), _grouping(asked.get("by") or DEFAULT_GROUPING)
         except ProfileError as error:
@@ -92,7 +96,7 @@ class Control:
 
     # --- writing -------------------------------------------------------------------------------
     def _set_profile(self, body: Json) -> None:
-        access_id = _positive(body, "access_id") if "access_id" in body else None
+        access_id = _access_id(body) if "access_id" in body else None
         self._world.faults.set(profile_from(body), access_id)
 
     def _set_latency(self, body: Json) -> None:
@@ -107,13 +111,26 @@ class Control:
         self._world.codes = body["codes"]
 
     def _add_key(self, body: Json) -> None:
-        self._world.keys.add(_positive(body, "access_id"), _text(body, "secret"))
+        self._world.keys.add(_access_id(body), _text(body, "secret"))
+
+    def _expire(self, body: Json) -> None:
+        """Refuse the access tokens that are in use as too old."""
+        self._world.bearers.expire(_access_id(body) if "access_id" in body else None)
+
+    def _set_limits(self, body: Json) -> None:
+        self._world.calls_a_minute = _positive(body, "calls_a_minute")
+
+    def _set_streams(self, body: Json) -> None:
+        first = _positive(body, "first")
+        if first > MAX_STREAMS:
+            raise ProfileError(f"first={first}: at most {MAX_STREAMS} streams")
+        self._world.connections.first_streams = first
 
     def _bind(self, body: Json) -> None:
         tokens = body.get("tokens")
         if not isinstance(tokens, list) or not all(isinstance(token, str) and token.isalnum() for token in tokens):
             raise ProfileError("tokens: a list of device tokens is needed")
-        self._world.phones.bind(_positive(body, "access_id"), _text(body, "account"), tokens)
+        self._world.phones.bind(_access_id(body), _text(body, "account"), tokens)
 
 
 def _json(content: object, status: int = 200) -> Reply:
@@ -121,7 +138,8 @@ def _json(content: object, status: int = 200) -> Reply:
 
 
 def _body(request: Request) -> Json:
-    """Only JSON that says so: a page of another origin cannot send it without asking first."""
+    """The JSON body of a request with the content type of JSON: a page of another origin cannot send one without asking
+    first."""
     if not request.headers.get(b"content-type", b"").startswith(b"application/json"):
         raise ProfileError("Content-Type must be application/json")
     try:
@@ -148,6 +166,12 @@ def _whole(asked: Mapping[str, str], name: str, default: int) -> int:
     if not (text.isascii() and text.isdigit()):
         raise ProfileError(f"{name}={text!r}: a whole number is needed")
     return int(text)
+
+
+def _access_id(body: Json) -> AccessId:
+    """A positive number for Xinge and TPNS, text for the others."""
+    value = body.get("access_id")
+    return value if isinstance(value, str) and value else _positive(body, "access_id")
 
 
 def _positive(body: Json, name: str) -> int:

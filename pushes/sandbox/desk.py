@@ -1,12 +1,16 @@
-"""Where every request arrives: which protocol it speaks, which fault it meets, and how late its answer is."""
+"""Receive every request: choose the protocol, apply the fault, delay the answer."""
 
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
+from pushes.sandbox.apns import ApnsFace
 from pushes.sandbox.control import Control
 from pushes.sandbox.face import Call, Face, StaleKeyError
 from pushes.sandbox.faults import Fault, Profile
+from pushes.sandbox.fcm import FcmFace
+from pushes.sandbox.huawei import HuaweiV1Face, HuaweiV3Face
+from pushes.sandbox.jpush import JPushFace
 from pushes.sandbox.pages import Pages
 from pushes.sandbox.tpns import TpnsFace
 from pushes.sandbox.wire import Ending, Reply, Request
@@ -14,7 +18,15 @@ from pushes.sandbox.world import World
 from pushes.sandbox.xinge import XingeFace
 
 #: Every provider that the sandbox plays.
-FACES: tuple[type[Face[Any, Any]], ...] = (XingeFace, TpnsFace)
+FACES: tuple[type[Face[Any, Any]], ...] = (
+    XingeFace,
+    TpnsFace,
+    ApnsFace,
+    FcmFace,
+    JPushFace,
+    HuaweiV3Face,
+    HuaweiV1Face,
+)
 CONTROL_PREFIX = "/_sandbox/"
 GARBAGE = b"\x1f\x8b<html>{{{ 502 \xff\xfe"
 
@@ -29,14 +41,14 @@ class Desk:
     def answer(self, request: Request) -> Reply | Coroutine[Any, Any, Reply]:
         path = request.path
         for face in self._faces:
-            if path.startswith(face.prefixes):
+            if face.speaks(path):
                 return self._provide(face, face.open_call(request))
         if path.startswith(CONTROL_PREFIX):
             return self._control.answer(request)
         return self._pages.answer(request)
 
     def _provide(self, face: Face[Any, Any], call: Call) -> Reply | Coroutine[Any, Any, Reply]:
-        self._world.calls[call.request.path] += 1
+        self._world.calls[face.counted(call.request.path)] += 1
         fault, profile = self._world.faults.pick(call.access_id)
         spoilt = _spoilt_before(fault, profile)
         if spoilt is not None:
@@ -63,11 +75,13 @@ class Desk:
 
 
 def _spoilt_before(fault: Fault, profile: Profile) -> Reply | None:
-    """The answer of a service that does not get as far as reading the call."""
+    """The answer of a service that fails before it reads the call."""
     if fault is Fault.OK:
         return None
     if fault is Fault.ERROR500:
         return Reply(b"<html>error</html>", profile.status)
+    if fault in _UNREAD:
+        return Reply(b"", 503, ending=_UNREAD[fault])
     if fault is Fault.BUSY503:
         return Reply(b"", 503, headers=(("Retry-After", profile.retry_after),))
     if fault is Fault.HANG:
@@ -77,10 +91,11 @@ def _spoilt_before(fault: Fault, profile: Profile) -> Reply | None:
     return Reply(GARBAGE) if fault is Fault.GARBAGE else None
 
 
+_UNREAD = {Fault.REFUSED_STREAM: Ending.REFUSED, Fault.GOAWAY: Ending.GOAWAY}
 _ENDINGS = {Fault.HANG_AFTER: Ending.NEVER, Fault.CUT_AFTER: Ending.CUT, Fault.HALF_AFTER: Ending.HALF}
 
 
 def _spoilt_after(reply: Reply, fault: Fault) -> Reply:
-    """The call was read and acted upon; its answer is lost on the way."""
+    """The service has read the call and acted on it; the answer is lost on the way."""
     ending = _ENDINGS.get(fault)
     return reply if ending is None else replace(reply, ending=ending)

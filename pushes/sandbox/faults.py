@@ -1,4 +1,4 @@
-"""Faults on demand: profiles for a key or for all, and tokens whose name says what happens to them."""
+"""Faults on demand: profiles for one key or for all keys, and tokens whose first characters name a fault."""
 
 import random
 from collections.abc import Mapping
@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from pushes.sandbox.keys import AccessId
+
 DEFAULT_SLOW_MS = 2_000.0
 #: What `flaky` does when it is not told otherwise, in per cent; the rest is answered as usual.
 DEFAULT_RATES = {"error500": 4.0, "busy503": 4.0, "cut": 2.0, "garbage": 2.0, "throttle": 4.0, "slow": 4.0}
 
 
 class Fault(str, Enum):
-    """One way in which a call goes wrong. Those with "after" happen when the push was already recorded."""
+    """A way in which a call fails. A fault with "after" in its name happens once the push is recorded."""
 
     OK = "ok"
     SLOW = "slow"
@@ -26,6 +28,9 @@ class Fault(str, Enum):
     GARBAGE = "garbage"
     THROTTLE = "throttle"
     BAD_AUTH = "bad_auth"
+    #: Over HTTP/2: the stream is refused unread, or the connection goes away without it. Over HTTP/1.1: a 503.
+    REFUSED_STREAM = "refused_stream"
+    GOAWAY = "goaway"
     #: As under a key of the wrong environment or app: every call is in order, and every token unknown.
     BAD_TOKEN = "bad_token"
 
@@ -61,7 +66,7 @@ class ProfileError(ValueError):
 
 @dataclass(slots=True)
 class Profile:
-    """`times` counts down the calls that the profile still applies to; None is for ever."""
+    """A fault for a number of calls. `times` counts down the remaining calls; None means no end."""
 
     name: str = "ok"
     latency_ms: float = DEFAULT_SLOW_MS
@@ -84,14 +89,14 @@ class Profile:
 
 
 class Faults:
-    """The profile of every key, and that of the keys without one."""
+    """The profile of every key, and the profile of the keys without one."""
 
     def __init__(self, start: Profile | None = None) -> None:
         self._start = start or Profile()
-        self._of_key: dict[int, Profile] = {}
+        self._of_key: dict[AccessId, Profile] = {}
         self._of_all = self._start
 
-    def set(self, profile: Profile, access_id: int | None = None) -> None:
+    def set(self, profile: Profile, access_id: AccessId | None = None) -> None:
         if access_id is None:
             self._of_all = profile
         else:
@@ -101,8 +106,8 @@ class Faults:
         self._of_key.clear()
         self._of_all = self._start
 
-    def pick(self, access_id: int | None) -> tuple[Fault, Profile]:
-        """The fault of the next call under `access_id`; counts it."""
+    def pick(self, access_id: AccessId | None) -> tuple[Fault, Profile]:
+        """Choose the fault of the next call under `access_id`, and count the call."""
         profile = self._of_all
         if self._of_key and access_id in self._of_key:
             profile = self._of_key[access_id]
@@ -117,7 +122,7 @@ class Faults:
 
 
 def profile_from(body: Mapping[str, Any]) -> Profile:
-    """A profile from the control API's JSON. Raises ProfileError naming the field and its value."""
+    """Read a profile from the control API's JSON. Raises ProfileError with the field and its value."""
     unknown = body.keys() - {"profile", "access_id", "latency_ms", "retry_after", "status", "times", "rates", "seed"}
     if unknown:
         raise ProfileError(f"{sorted(unknown)!r}: no such fields")

@@ -1,11 +1,12 @@
-"""Percent-encoded forms, decoded at C speed."""
+"""Decode percent-encoded forms at C speed."""
 
 import binascii
 from urllib.parse import unquote_to_bytes
 
 
 def parse(data: bytes) -> dict[str, str]:
-    """Names to values, the last of a repeated name. Raises UnicodeDecodeError for what is no UTF-8."""
+    """Map names to values; of a repeated name the last value counts. Raises UnicodeDecodeError for bytes that are not
+    UTF-8."""
     params: dict[str, str] = {}
     for pair in data.split(b"&"):
         if pair:
@@ -15,7 +16,7 @@ def parse(data: bytes) -> dict[str, str]:
 
 
 def decode(value: bytes) -> str:
-    """One encoded name or value; `+` is a space."""
+    """Decode one encoded name or value; `+` is a space."""
     if b"+" in value:
         value = value.replace(b"+", b" ")
     if b"%" not in value:

@@ -8,6 +8,7 @@ import orjson
 from django.template.loader import get_template
 from django.utils import translation
 
+from pushes.names import Platform
 from pushes.sandbox import forms
 from pushes.sandbox.store import Entry
 from pushes.sandbox.wire import HTML, Reply, Request
@@ -40,8 +41,7 @@ class Pages:
             asked = {}
         token = asked.get("token", "").strip()
         access_id = asked.get("access_id", "").strip()
-        number = int(access_id) if access_id.isascii() and access_id.isdigit() else 0
-        entries = self._world.received.newest(SHOWN, token, number)
+        entries = self._world.received.newest(SHOWN, token, access_id)
         nonce = secrets.token_urlsafe(16)
         languages = request.headers.get(b"accept-language", b"").lower()
         with translation.override(CHINESE if languages.startswith(b"zh") else "en"):
@@ -53,10 +53,11 @@ class Pages:
                     "access_id": access_id,
                     "phones": [
                         {
-                            "platform": platform,
+                            "platform": platform.value,
+                            "name": platform.label,
                             "cards": [_card(entry) for entry in entries if entry.platform == platform],
                         }
-                        for platform in ("android", "ios")
+                        for platform in Platform
                     ],
                 }
             )

@@ -1,9 +1,11 @@
-"""What the provider knows of an app's devices: tokens seen, their accounts and tags, and pushes to many."""
+"""What the provider knows of an app's devices: tokens, accounts and tags, and pushes to many devices."""
 
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+
+from pushes.sandbox.keys import AccessId
 
 FIRST_PUSH_ID = 2_854_657_652  # beyond 31 bits, as the real ones are
 MAX_TASKS = 100_000
@@ -13,10 +15,10 @@ MAX_DEVICES_OF_ACCOUNT = 15
 
 @dataclass(slots=True)
 class PushTask:
-    """A push that the provider numbered: created for lists, or sent to all or to tags."""
+    """A push with a number of the provider: created for lists, or sent to all devices or to tags."""
 
     push_id: str
-    access_id: int
+    access_id: AccessId
     rest: bytes
     is_for_lists: bool
     ends_at: float
@@ -29,27 +31,27 @@ class Phones:
     """The devices of all apps."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, set[int]] = defaultdict(set)
-        self._accounts: dict[tuple[int, str], list[str]] = {}
-        self._tags: dict[tuple[int, str], set[str]] = {}
+        self._seen: dict[AccessId, set[int]] = defaultdict(set)
+        self._accounts: dict[tuple[AccessId, str], list[str]] = {}
+        self._tags: dict[tuple[AccessId, str], set[str]] = {}
         self._tasks: OrderedDict[str, PushTask] = OrderedDict()
         self._next_push_id = FIRST_PUSH_ID
 
-    def seen(self, access_id: int, tokens: Iterable[str]) -> None:
+    def seen(self, access_id: AccessId, tokens: Iterable[str]) -> None:
         """Count devices, up to a number that keeps the memory small."""
         known = self._seen[access_id]
         if len(known) < MAX_TOKENS_COUNTED:
             known.update(map(hash, tokens))
 
-    def has_seen(self, access_id: int, token: str) -> bool:
+    def has_seen(self, access_id: AccessId, token: str) -> bool:
         return hash(token) in self._seen[access_id]
 
-    def device_count(self, access_id: int) -> int:
+    def device_count(self, access_id: AccessId) -> int:
         return len(self._seen[access_id])
 
     # --- accounts ------------------------------------------------------------------------------
-    def bind(self, access_id: int, account: str, tokens: Sequence[str]) -> None:
-        """A token belongs to one account, the last; an account has at most 15, the oldest gives way."""
+    def bind(self, access_id: AccessId, account: str, tokens: Sequence[str]) -> None:
+        """Bind tokens to one account, and to no other. An account has at most 15 tokens; the oldest are dropped."""
         for (owner_id, _), bound in self._accounts.items():
             if owner_id == access_id:
                 bound[:] = [token for token in bound if token not in tokens]
@@ -58,30 +60,30 @@ class Phones:
         del bound[:-MAX_DEVICES_OF_ACCOUNT]
         self.seen(access_id, tokens)
 
-    def tokens_of(self, access_id: int, account: str) -> list[str]:
+    def tokens_of(self, access_id: AccessId, account: str) -> list[str]:
         return list(self._accounts.get((access_id, account), ()))
 
-    def unbind(self, access_id: int, account: str, token: str | None = None) -> list[str]:
-        """Without `token`, all of them. Returns those that remain."""
+    def unbind(self, access_id: AccessId, account: str, token: str | None = None) -> list[str]:
+        """Unbind a token, or all tokens. Returns the remaining tokens."""
         remaining = [kept for kept in self.tokens_of(access_id, account) if token is not None and kept != token]
         self._accounts[access_id, account] = remaining
         return remaining
 
     # --- tags ----------------------------------------------------------------------------------
-    def tag(self, access_id: int, tag: str, token: str) -> None:
+    def tag(self, access_id: AccessId, tag: str, token: str) -> None:
         self._tags.setdefault((access_id, tag), set()).add(token)
         self.seen(access_id, [token])
 
-    def untag(self, access_id: int, tag: str, token: str) -> None:
+    def untag(self, access_id: AccessId, tag: str, token: str) -> None:
         self._tags.get((access_id, tag), set()).discard(token)
 
-    def tags(self, access_id: int) -> list[str]:
+    def tags(self, access_id: AccessId) -> list[str]:
         return sorted(tag for (owner_id, tag), tokens in self._tags.items() if owner_id == access_id and tokens)
 
-    def tags_of(self, access_id: int, token: str) -> list[str]:
+    def tags_of(self, access_id: AccessId, token: str) -> list[str]:
         return [tag for tag in self.tags(access_id) if token in self._tags[access_id, tag]]
 
-    def tagged(self, access_id: int, tags: Sequence[str], *, needs_all: bool) -> list[str]:
+    def tagged(self, access_id: AccessId, tags: Sequence[str], *, needs_all: bool) -> list[str]:
         groups = [self._tags.get((access_id, tag), set()) for tag in tags]
         found = set.intersection(*groups) if needs_all else set.union(*groups)
         return sorted(found)
@@ -96,6 +98,6 @@ class Phones:
         if len(self._tasks) > MAX_TASKS:
             self._tasks.popitem(last=False)
 
-    def task(self, access_id: int, push_id: str) -> PushTask | None:
+    def task(self, access_id: AccessId, push_id: str) -> PushTask | None:
         task = self._tasks.get(push_id)
         return task if task is not None and task.access_id == access_id else None

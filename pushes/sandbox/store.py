@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from pushes.sandbox.keys import AccessId
 from pushes.text import device_tokens
 
 SEGMENT = 1024
@@ -20,7 +21,7 @@ class Entry(NamedTuple):
 
     seq: int
     time: float
-    access_id: int
+    access_id: AccessId
     token: str
     platform: str
     title: str
@@ -29,13 +30,15 @@ class Entry(NamedTuple):
     n_id: int
     push_id: str
     path: str
+    link: str
+    image: str
 
     def as_dict(self) -> dict[str, Any]:
         return self._asdict()
 
 
 class Received:
-    """At most about `keep` entries, the oldest forgotten first, a segment at a time."""
+    """At most about `keep` entries. The oldest are dropped first, a segment at a time."""
 
     def __init__(self, keep: int = DEFAULT_KEEP) -> None:
         self._keep = keep
@@ -58,9 +61,9 @@ class Received:
     def compressed_bytes(self) -> int:
         return sum(map(len, self._sealed)) + sum(map(len, self._open))
 
-    def record(self, access_id: int, tokens: Iterable[str], rest: bytes) -> None:
-        """`rest` comes from `describe`; tokens are known to need no escaping in JSON."""
-        head = b'[%.3f,%d,"' % (time.time(), access_id)
+    def record(self, access_id: AccessId, tokens: Iterable[str], rest: bytes) -> None:
+        """Record a push. `rest` comes from `describe`; tokens need no escaping in JSON."""
+        head = b'[%.3f,%b,"' % (time.time(), orjson.dumps(access_id))
         for token in tokens:
             self._open.append(head + token.encode() + rest)
             if len(self._open) == SEGMENT:
@@ -74,13 +77,13 @@ class Received:
             self._forgotten += SEGMENT
 
     def clear(self) -> None:
-        """The sequence goes on, so that a reader's position stays valid."""
+        """Drop all entries. The sequence continues, so that a reader's position stays valid."""
         self._forgotten = self.last_seq
         self._sealed.clear()
         self._open = []
 
-    def segments(self, after: int = 0, token: str = "", access_id: int = 0) -> Iterator[list[Entry]]:
-        """The entries with a sequence number above `after`, oldest first, a segment at a time."""
+    def segments(self, after: int = 0, token: str = "", access_id: str = "") -> Iterator[list[Entry]]:
+        """Yield the entries with a sequence number above `after`, oldest first, a segment at a time."""
         first = max(0, (after - self._forgotten) // SEGMENT)
         # An iPhone's token may be asked for in either letter case.
         names = {token, device_tokens.apple(token) or token}
@@ -99,17 +102,17 @@ class Received:
                 for entry in _entries(data, start)
                 if entry.seq > after
                 and (not token or entry.token in names)
-                and (not access_id or entry.access_id == access_id)
+                and (not access_id or str(entry.access_id) == access_id)
             ]
 
     def rows(self) -> Iterator[list[list[Any]]]:
-        """All entries as lists of the fields behind `seq`, a segment at a time; cheaper than `segments`."""
+        """Yield all entries as lists of the fields behind `seq`, a segment at a time; cheaper than `segments`."""
         for blob in [*self._sealed, None]:
             data = b"\n".join(self._open) if blob is None else zlib.decompress(blob)
             yield orjson.loads(b"[" + data.replace(b"\n", b",") + b"]")
 
-    def newest(self, count: int, token: str = "", access_id: int = 0) -> list[Entry]:
-        """The newest `count` entries, newest first; a search looks at no more than the last 64 segments."""
+    def newest(self, count: int, token: str = "", access_id: str = "") -> list[Entry]:
+        """Return the newest `count` entries, newest first; a search reads at most the last 64 segments."""
         found: list[Entry] = []
         for back in range(min(64, len(self._sealed) + 1)):
             after = self._forgotten + (len(self._sealed) - back) * SEGMENT
@@ -120,10 +123,18 @@ class Received:
 
 
 def describe(
-    platform: str, title: str, content: str, custom: dict[str, Any], n_id: int, push_id: str, path: str
+    platform: str,
+    title: str,
+    content: str,
+    custom: dict[str, Any],
+    n_id: int,
+    push_id: str,
+    path: str,
+    link: str = "",
+    image: str = "",
 ) -> bytes:
-    """The part of an entry's line that all tokens of one push share."""
-    return b'",' + orjson.dumps([platform, title, content, custom, n_id, push_id, path])[1:]
+    """Write the part of an entry's line that all tokens of one push share."""
+    return b'",' + orjson.dumps([platform, title, content, custom, n_id, push_id, path, link, image])[1:]
 
 
 def _entries(data: bytes, start: int) -> Iterator[Entry]:

@@ -1,10 +1,12 @@
-"""TPNS, the provider's side: pushes by `/v3/push/app`, and the account query that keys are checked with."""
+"""TPNS, the provider's side: pushes through `/v3/push/app`, and the account query that checks keys."""
 
 import base64
 import binascii
 import hashlib
 import hmac
+import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +14,15 @@ import orjson
 
 from pushes.names import Platform
 from pushes.providers.tpns import Tpns
-from pushes.sandbox.face import Call, Face, RefusedError
-from pushes.sandbox.faults import PREFIX_LENGTH, TOKEN_PREFIXES, Fault, TokenFault
-from pushes.sandbox.keys import Key
+from pushes.sandbox.face import Call, Face, RefusedError, token_fault
+from pushes.sandbox.faults import Fault, TokenFault
+from pushes.sandbox.keys import AccessId, Key
 from pushes.sandbox.store import ALL_DEVICES, describe
 from pushes.sandbox.wire import Ending, Reply, Request
 from pushes.sandbox.world import World
+
+#: What describes a push to the store, given the push id.
+Described = Callable[[str], bytes]
 
 PUSH = "/v3/push/app"
 ACCOUNT_QUERY = "/v3/device/account/query"
@@ -45,11 +50,11 @@ class TpnsCall(Call):
 
 
 class TpnsFace(Face[TpnsCall, TpnsRefusedError]):
-    prefixes = ("/v3/",)
+    paths = re.compile("/v3/(push/app|device/account/)")
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._last_to_all: dict[int, float] = {}
+        self._last_to_all: dict[AccessId, float] = {}
 
     def open_call(self, request: Request) -> TpnsCall:
         headers = request.headers
@@ -100,10 +105,10 @@ class TpnsFace(Face[TpnsCall, TpnsRefusedError]):
         return key
 
     def _push(self, key: Key, body: dict[str, Any]) -> Reply:
-        message = _checked(body, key)
+        describe_with = _checked(body, key)
         audience = body.get("audience_type")
         if audience == "all":
-            return self._to_all(key, message)
+            return self._to_all(key, describe_with)
         tokens = body.get("token_list")
         if audience not in ("token", "token_list"):
             raise TpnsRefusedError(INVALID, f"audience_type={audience!r} is not spoken here")
@@ -112,12 +117,12 @@ class TpnsFace(Face[TpnsCall, TpnsRefusedError]):
         if len(tokens) > MAX_TOKENS:
             raise TpnsRefusedError(INVALID, f"token_list has {len(tokens)} items, more than {MAX_TOKENS}")
         tokens = tokens[:1] if audience == "token" else tokens
-        return self._to_tokens(key, body, message, tokens, is_single=audience == "token")
+        return self._to_tokens(key, body, describe_with, tokens, is_single=audience == "token")
 
     def _to_tokens(
-        self, key: Key, body: dict[str, Any], message: bytes, tokens: list[str], *, is_single: bool
+        self, key: Key, body: dict[str, Any], describe_with: Described, tokens: list[str], *, is_single: bool
     ) -> Reply:
-        faults = {token: TOKEN_PREFIXES.get(token[:PREFIX_LENGTH].lower()) for token in tokens}
+        faults = {token: token_fault(token) for token in tokens}
         if is_single:
             _refuse_token(faults[tokens[0]])
         if is_single and faults[tokens[0]] is TokenFault.HANGS:
@@ -130,7 +135,7 @@ class TpnsFace(Face[TpnsCall, TpnsRefusedError]):
         if not valid:
             raise TpnsRefusedError(ALL_FAILED, "all tokens failed")
         push_id = self._world.phones.new_push_id()
-        self._world.deliver(key.access_id, valid, _with_push_id(message, push_id))
+        self._world.deliver(key.access_id, valid, describe_with(push_id))
         if is_single and faults[tokens[0]] is TokenFault.CUT_AFTER:
             return Reply(b"", ending=Ending.CUT)
         more: dict[str, Any] = {"result": orjson.dumps([0] * len(valid)).decode()}
@@ -138,14 +143,14 @@ class TpnsFace(Face[TpnsCall, TpnsRefusedError]):
             more["invalid_targe_list"] = invalid
         return _answer(PUSH, 0, "", push_id=push_id, **more)
 
-    def _to_all(self, key: Key, message: bytes) -> Reply:
-        """At most one a second."""
+    def _to_all(self, key: Key, describe_with: Described) -> Reply:
+        """Push to all devices, at most once a second."""
         now = time.monotonic()
         if now - self._last_to_all.get(key.access_id, float("-inf")) < 1:
             raise TpnsRefusedError(TOO_FAST, "request too fast")
         self._last_to_all[key.access_id] = now
         push_id = self._world.phones.new_push_id()
-        self._world.received.record(key.access_id, [ALL_DEVICES], _with_push_id(message, push_id))
+        self._world.received.record(key.access_id, [ALL_DEVICES], describe_with(push_id))
         return _answer(PUSH, 0, "", push_id=push_id)
 
     def _query(self, key: Key, body: dict[str, Any]) -> Reply:
@@ -163,7 +168,7 @@ class TpnsFace(Face[TpnsCall, TpnsRefusedError]):
 
 
 def _refuse_all(body: dict[str, Any]) -> None:
-    """Every token is unknown."""
+    """Answer that every token is unknown."""
     if body.get("audience_type") == "token":
         raise TpnsRefusedError(BAD_TOKEN, "token is not valid")
     if body.get("audience_type") == "token_list":
@@ -193,9 +198,9 @@ def _json(data: bytes) -> dict[str, Any]:
     return body
 
 
-def _checked(body: dict[str, Any], key: Key) -> bytes:
-    """The message as an entry's line has it, with an empty push id."""
-    platform = Tpns.platform_of(key.access_id) or Platform.ANDROID
+def _checked(body: dict[str, Any], key: Key) -> Described:
+    """Check the message. Returns what describes it for an entry's line, given the push id."""
+    platform = Tpns.platform_of(str(key.access_id)) or Platform.ANDROID
     message, is_ios = body.get("message"), platform is Platform.IOS
     if not isinstance(message, dict) or not isinstance(message.get("title"), str):
         raise TpnsRefusedError(MISSING, "message.title")
@@ -213,11 +218,11 @@ def _checked(body: dict[str, Any], key: Key) -> bytes:
     custom = _custom((message.get("ios") if is_ios else message.get("android")) or {})
     n_id = message.get("android", {}).get("n_id", 0) if not is_ios else custom.get("n_id", 0)
     n_id = n_id if type(n_id) is int else 0
-    return describe(platform.value, message["title"], message["content"], custom, n_id, "", PUSH)
+    return lambda push_id: describe(platform.value, message["title"], message["content"], custom, n_id, push_id, PUSH)
 
 
 def _custom(options: Any) -> dict[str, Any]:
-    """`custom_content` is a string that holds JSON."""
+    """Read `custom_content`, a string that holds JSON."""
     text = options.get("custom_content", "{}") if isinstance(options, dict) else None
     try:
         custom = orjson.loads(text) if isinstance(text, str) else None
@@ -226,11 +231,6 @@ def _custom(options: Any) -> dict[str, Any]:
     if not isinstance(custom, dict):
         raise TpnsRefusedError(INVALID, "custom_content must be a string that holds a JSON object")
     return custom
-
-
-def _with_push_id(rest: bytes, push_id: str) -> bytes:
-    tail = f',"","{PUSH}"]'.encode()
-    return rest.removesuffix(tail) + f',"{push_id}","{PUSH}"]'.encode()
 
 
 def _is_token(token: str) -> bool:
@@ -245,7 +245,7 @@ def _refuse_token(fault: TokenFault | None) -> None:
 
 
 def _answer(path: str, code: int, text: str, **more: Any) -> Reply:
-    """Pushes are answered in one spelling, queries in another."""
+    """Write an answer: answers to pushes have one spelling, answers to queries another."""
     if path == PUSH:
         return Reply(orjson.dumps({"seq": 0, "environment": "product", "ret_code": code, "err_msg": text, **more}))
     return Reply(orjson.dumps({"retCode": code, "errMsg": text, **more}))

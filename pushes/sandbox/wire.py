@@ -1,6 +1,6 @@
 """HTTP/1.1 for the sandbox: bytes to requests, replies to bytes, in order, over connections that stay open.
 
-Also everything that may go wrong on a wire, on purpose: late answers, none at all, half of one.
+Also deliberate faults of the wire: late answers, missing answers, half answers.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ import httptools
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
+#: Of HTTP/2, under way at once on a connection.
+MAX_STREAMS = 1_000
 JSON = "application/json; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 
@@ -33,12 +35,15 @@ class Request:
 
 
 class Ending(Enum):
-    """What becomes of a reply on the wire."""
+    """What happens to a reply on the wire."""
 
     SENT = "sent"
     CUT = "cut"
     HALF = "half"
     NEVER = "never"
+    #: Over HTTP/2: nothing of the request was looked at. Over HTTP/1.1 there is no such word: the reply is sent.
+    REFUSED = "refused"
+    GOAWAY = "goaway"
 
 
 @dataclass(slots=True)
@@ -69,7 +74,7 @@ def _phrase(status: int) -> str:
 
 
 def _origin_form(url: bytes) -> bytes:
-    """Clients that were told to use the sandbox as their proxy send the whole address."""
+    """Shorten the whole address that a client sends when the sandbox is its proxy."""
     if url.startswith(b"http://"):
         _, slash, rest = url[len(b"http://") :].partition(b"/")
         return slash + rest
@@ -82,8 +87,10 @@ Answerer = Callable[[Request], Reply | Coroutine[Any, Any, Reply]]
 
 @dataclass
 class Connections:
-    """The open connections of a server."""
+    """The open connections of a server. A client of HTTP/2 may have `first_streams` under way on a new connection, and
+    MAX_STREAMS once a call was answered there. Apple takes one stream until it has seen a valid token."""
 
+    first_streams: int = MAX_STREAMS
     transports: set[asyncio.Transport] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -95,7 +102,7 @@ class Connections:
 
 
 class Wire(asyncio.Protocol):
-    """One connection. A request that comes while another is being answered waits its turn."""
+    """One connection. A request that arrives during another request's answer waits its turn."""
 
     def __init__(self, answer: Answerer, connections: Connections) -> None:
         self._answer = answer

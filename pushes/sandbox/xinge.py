@@ -1,5 +1,6 @@
-"""Xinge REST v2, the provider's side: from a request to an endpoint, in the order of checks of the real service."""
+"""Xinge REST v2, the provider's side: from a request to an endpoint, with the checks in the real service's order."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -7,8 +8,7 @@ import orjson
 
 from pushes.names import Platform
 from pushes.providers.sandbox import SandboxProvider
-from pushes.sandbox import forms
-from pushes.sandbox import xinge_checks as checks
+from pushes.sandbox import forms, xinge_checks
 from pushes.sandbox.face import Call, Face
 from pushes.sandbox.faults import Fault
 from pushes.sandbox.keys import Key
@@ -24,13 +24,13 @@ FORM = b"application/x-www-form-urlencoded"
 
 @dataclass(slots=True)
 class XingeCall(Call):
-    """`params` is None when the form cannot be read."""
+    """One call; `params` is None if the form cannot be read."""
 
     params: Params | None
 
 
 class XingeFace(Face[XingeCall, XingeRefusedError]):
-    prefixes = ("/v2/",)
+    paths = re.compile("/v2/")
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -94,11 +94,11 @@ class XingeFace(Face[XingeCall, XingeRefusedError]):
         if fault is Fault.THROTTLE:
             raise XingeRefusedError(Refusal.THROTTLED)
         # The sandbox's own kind takes the keys of all vendors.
-        platform = SandboxProvider.platform_of(key.access_id) or Platform.ANDROID
+        platform = SandboxProvider.platform_of(str(key.access_id)) or Platform.ANDROID
         return Asked(key.access_id, platform, params, call.request.path)
 
     def _unknown_tokens(self, asked: Asked) -> Reply | None:
-        """A push to a token is refused, a list dropped without a word; None for all other calls."""
+        """Answer as for unknown tokens: refuse a push to a token, silently drop a list. None for all other calls."""
         if asked.path == SINGLE_DEVICE:
             raise XingeRefusedError(Refusal.UNREGISTERED)
         return OK if asked.path == LIST_PATH else None
@@ -114,13 +114,13 @@ class XingeFace(Face[XingeCall, XingeRefusedError]):
         return params
 
     def _known_caller(self, call: XingeCall, params: Params) -> Key:
-        """Access id, clock, signature."""
+        """Check the access id, the clock and the signature."""
         if call.access_id is None:
             raise XingeRefusedError(Refusal.MISSING, "access_id")
         key = self._world.keys.get(call.access_id)
         if key is None:
             raise self._stale_or(None, XingeRefusedError(Refusal.UNKNOWN_ID))
-        checks.check_clock(params)
-        if not checks.is_signed(call.request, params, key.secret):
+        xinge_checks.check_clock(params)
+        if not xinge_checks.is_signed(call.request, params, key.secret):
             raise self._stale_or(key, XingeRefusedError(Refusal.SIGN))
         return key

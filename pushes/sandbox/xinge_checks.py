@@ -1,4 +1,4 @@
-"""What Xinge v2 checks of a call before it pushes: the signature first of all, then the message."""
+"""The checks of Xinge v2 before a push: first the signature, then the message."""
 
 import hashlib
 import re
@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from pushes.names import Platform
+from pushes.sandbox.keys import AccessId
 from pushes.sandbox.store import describe
 from pushes.sandbox.wire import Request
 from pushes.sandbox.xinge_refusals import Refusal, XingeRefusedError
@@ -32,9 +33,9 @@ Params = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A call whose caller is known, and its parameters one by one. The readers raise XingeRefusedError."""
+    """A call of a known caller, with readers for its parameters. The readers raise XingeRefusedError."""
 
-    access_id: int
+    access_id: AccessId
     platform: Platform
     params: Params
     path: str
@@ -46,7 +47,7 @@ class Asked:
         return value
 
     def array(self, name: str, most: int) -> list[Any]:
-        """A JSON list of 1 to `most` items."""
+        """Read a JSON list of 1 to `most` items."""
         try:
             items = orjson.loads(self.params.get(name, ""))
         except orjson.JSONDecodeError:
@@ -87,7 +88,7 @@ class Message:
 
 
 def check_clock(params: Params) -> None:
-    """`valid_time` says how far the clocks may be apart, at most 600 s, which is also the default."""
+    """Check the caller's clock: `valid_time` is the allowed difference, at most 600 s and by default 600 s."""
     timestamp = whole(params, "timestamp", least=0, refusal=Refusal.MISSING)
     valid = params.get("valid_time", "")
     seconds = int(valid) if valid.isascii() and valid.isdigit() else MAX_VALID_SECONDS
@@ -96,7 +97,7 @@ def check_clock(params: Params) -> None:
 
 
 def is_signed(request: Request, params: Params, secret: str) -> bool:
-    """Signed for the host that was asked, or for the real service by a client that was only re-routed."""
+    """Whether the call is signed for the host that was asked, or for the real service by a re-routed client."""
     pairs = "".join([f"{name}={value}" for name, value in sorted(params.items()) if name != "sign"])
     rest = f"{request.path}{pairs}{secret}"
     host = request.headers.get(b"host", b"").decode("latin-1")
@@ -112,7 +113,7 @@ def without_port(host: str) -> str:
 
 
 def message_of(asked: Asked) -> Message:
-    """The push-common parameters, checked. Raises XingeRefusedError."""
+    """Read and check the push-common parameters. Raises XingeRefusedError."""
     params = asked.params
     text = params.get("message")
     if text is None:
@@ -130,7 +131,7 @@ def message_of(asked: Asked) -> Message:
 
 
 def _check_size(text: str, parsed: dict[str, Any], *, is_ios: bool) -> None:
-    """What Apple does not get (`accept_time`, the caller's `xg`) does not count."""
+    """Check the size. Parameters that Apple does not receive (`accept_time`, the caller's `xg`) do not count."""
     size = len(text) if text.isascii() else len(text.encode())
     if size > MAX_MESSAGE_BYTES and is_ios:
         size = len(orjson.dumps({name: parsed[name] for name in parsed if name not in ("xg", "accept_time")}))
@@ -154,7 +155,7 @@ def _check_common(params: Params, *, is_ios: bool) -> None:
 
 
 def loop_times(asked: Asked) -> int:
-    """How often a push to all or to tags is repeated; 0 without a loop."""
+    """How often a push to all devices or to tags is repeated; 0 without a loop."""
     times = asked.whole("loop_times", least=0, most=15, default=0, refusal=Refusal.LOOP)
     interval = asked.whole("loop_interval", least=0, most=14, default=0, refusal=Refusal.LOOP)
     if times and (interval == 0 or (times - 1) * interval + 1 > 15):
@@ -175,7 +176,7 @@ def _android(parsed: dict[str, Any], message_type: str) -> Message:
 
 
 def _ios(parsed: dict[str, Any]) -> Message:
-    """The APNs payload itself; whatever stands beside `aps` is the app's."""
+    """Read the APNs payload itself; the keys beside `aps` are the app's."""
     aps = parsed.get("aps")
     if not isinstance(aps, dict) or not ("alert" in aps or "content-available" in aps):
         raise XingeRefusedError(Refusal.PARAM, "aps has neither alert nor content-available")
@@ -189,7 +190,7 @@ def _ios(parsed: dict[str, Any]) -> Message:
 
 
 def is_token(token: str, platform: Platform) -> bool:
-    """64 hexadecimal digits, on Android also 40."""
+    """Whether this is a token: 64 hexadecimal digits, on Android also 40."""
     lengths = (64,) if platform is Platform.IOS else (40, 64)
     return len(token) in lengths and _HEX.fullmatch(token) is not None
 
@@ -199,7 +200,7 @@ def beijing_time(seconds: float) -> str:
 
 
 def is_later(send_time: str) -> bool:
-    """A time in the past, and none, mean at once."""
+    """Whether the time is in the future: a past time, or none, means now."""
     return send_time > beijing_time(time.time())
 
 

@@ -1,9 +1,9 @@
-"""Xinge v2's endpoints that push nothing: numbered pushes, accounts, tags, devices."""
+"""Xinge v2's endpoints without a push: numbered pushes, accounts, tags, devices."""
 
 import time
 from typing import Any
 
-from pushes.sandbox import xinge_checks as checks
+from pushes.sandbox import xinge_checks
 from pushes.sandbox.phones import PushTask
 from pushes.sandbox.wire import Reply
 from pushes.sandbox.world import World
@@ -24,7 +24,7 @@ class XingeData:
 
     # --- numbered pushes -----------------------------------------------------------------------
     def get_msg_status(self, asked: Asked) -> Reply:
-        """`push_ids` as the SDKs send it, or a single `push_id`."""
+        """Answer for `push_ids`, as the SDKs send them, or for a single `push_id`."""
         if "push_ids" in asked.params:
             items = asked.array("push_ids", MAX_PUSH_IDS)
             push_ids = [str(item.get("push_id")) for item in items if isinstance(item, dict)]
@@ -105,7 +105,7 @@ def _pairs(asked: Asked) -> list[tuple[str, str]]:
         tag, token = item
         if not tag or " " in tag or len(tag.encode()) > MAX_TAG_BYTES:
             raise XingeRefusedError(Refusal.PARAM, f"tag {tag!r}")
-        if not checks.is_token(token, asked.platform):
+        if not xinge_checks.is_token(token, asked.platform):
             raise XingeRefusedError(Refusal.ILLEGAL_TOKEN)
         pairs.append((tag, token))
     return pairs
@@ -115,7 +115,7 @@ def _status(task: PushTask) -> dict[str, Any]:
     return {
         "push_id": task.push_id,
         "status": task.status,
-        "start_time": checks.beijing_time(task.created_at),
+        "start_time": xinge_checks.beijing_time(task.created_at),
         "finished": task.delivered,
         "total": task.delivered,
     }

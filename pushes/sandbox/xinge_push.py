@@ -1,12 +1,13 @@
-"""Xinge v2's push endpoints: who receives the message, and what the caller is told."""
+"""Xinge v2's push endpoints: the message's receivers, and the answer to the caller."""
 
 import time
 from typing import Any
 
 import orjson
 
-from pushes.sandbox import xinge_checks as checks
+from pushes.sandbox import xinge_checks
 from pushes.sandbox.faults import PREFIX_LENGTH, TOKEN_PREFIXES, TokenFault
+from pushes.sandbox.keys import AccessId
 from pushes.sandbox.phones import PushTask
 from pushes.sandbox.store import ALL_DEVICES
 from pushes.sandbox.wire import Ending, Reply
@@ -40,9 +41,9 @@ class XingePush:
         self._world = world
 
     def single_device(self, asked: Asked) -> Reply:
-        message = checks.message_of(asked)
+        message = xinge_checks.message_of(asked)
         token = asked.needed("device_token")
-        if not checks.is_token(token, asked.platform):
+        if not xinge_checks.is_token(token, asked.platform):
             raise XingeRefusedError(Refusal.ILLEGAL_TOKEN)
         fault = TOKEN_PREFIXES.get(token[:PREFIX_LENGTH].lower())
         if fault in _TOKEN_REFUSALS:
@@ -53,7 +54,7 @@ class XingePush:
         return Reply(b"", ending=Ending.CUT) if fault is TokenFault.CUT_AFTER else OK
 
     def single_account(self, asked: Asked) -> Reply:
-        message = checks.message_of(asked)
+        message = xinge_checks.message_of(asked)
         tokens = self._world.phones.tokens_of(asked.access_id, asked.needed("account"))
         if not tokens:
             raise XingeRefusedError(Refusal.NO_ACCOUNT)
@@ -61,21 +62,21 @@ class XingePush:
         return OK
 
     def account_list(self, asked: Asked) -> Reply:
-        rest = checks.message_of(asked).described(asked.platform, "", asked.path)
+        rest = xinge_checks.message_of(asked).described(asked.platform, "", asked.path)
         return result(self._to_accounts(asked.access_id, asked.strings("account_list", MAX_ACCOUNTS), rest))
 
     def all_device(self, asked: Asked) -> Reply:
-        """One entry with the token "*" stands for every device of the app."""
-        message = checks.message_of(asked)
-        times = checks.loop_times(asked)
+        """Push to every device of the app: one entry with the token "*"."""
+        message = xinge_checks.message_of(asked)
+        times = xinge_checks.loop_times(asked)
         self._throttle_broadcast(asked)
         task = self._numbered(asked, message, asked.path)
         self._to_tokens(task, [ALL_DEVICES])
         return self._pushed(task, times)
 
     def tags_device(self, asked: Asked) -> Reply:
-        message = checks.message_of(asked)
-        times = checks.loop_times(asked)
+        message = xinge_checks.message_of(asked)
+        times = xinge_checks.loop_times(asked)
         tags = asked.strings("tags_list", MAX_TAGS)
         operation = asked.params.get("tags_op")
         if operation not in ("AND", "OR"):
@@ -85,15 +86,15 @@ class XingePush:
         return self._pushed(task, times)
 
     def create_multipush(self, asked: Asked) -> Reply:
-        task = self._numbered(asked, checks.message_of(asked), LIST_PATH)
+        task = self._numbered(asked, xinge_checks.message_of(asked), LIST_PATH)
         task.is_for_lists = True
         return result({"push_id": task.push_id})
 
     def device_list_multiple(self, asked: Asked) -> Reply:
-        """Tokens that are not registered are dropped without a word, as the real service does."""
+        """Push to a list; unregistered tokens are silently dropped, as in the real service."""
         task = self._list_task(asked)
         tokens = asked.strings("device_list", MAX_LIST)
-        if not all(checks.is_token(token, asked.platform) for token in tokens):
+        if not all(xinge_checks.is_token(token, asked.platform) for token in tokens):
             raise XingeRefusedError(Refusal.ILLEGAL_TOKEN)
         faults = TOKEN_PREFIXES.get
         self._to_tokens(task, [t for t in tokens if faults(t[:PREFIX_LENGTH].lower()) not in _UNKNOWN_TOKENS])
@@ -105,8 +106,8 @@ class XingePush:
         return OK
 
     # -------------------------------------------------------------------------------------------
-    def _to_accounts(self, access_id: int, accounts: list[str], rest: bytes) -> list[int]:
-        """A code for each account, in their order."""
+    def _to_accounts(self, access_id: AccessId, accounts: list[str], rest: bytes) -> list[int]:
+        """Push to accounts; the answer has a code for each account, in their order."""
         codes = []
         for account in accounts:
             tokens = self._world.phones.tokens_of(access_id, account)
@@ -124,12 +125,12 @@ class XingePush:
             raise XingeRefusedError(Refusal.VALUE, f"push_id={asked.params['push_id']!r}")
         return task
 
-    def _numbered(self, asked: Asked, message: checks.Message, path: str) -> PushTask:
+    def _numbered(self, asked: Asked, message: xinge_checks.Message, path: str) -> PushTask:
         push_id = self._world.phones.new_push_id()
         seconds = int(asked.params.get("expire_time") or 0) or DEFAULT_EXPIRE_SECONDS
         rest = message.described(asked.platform, push_id, path)
         task = PushTask(push_id, asked.access_id, rest, is_for_lists=False, ends_at=time.time() + seconds)
-        if checks.is_later(asked.params.get("send_time", "")):
+        if xinge_checks.is_later(asked.params.get("send_time", "")):
             task.status = 0
         self._world.phones.keep_task(task)
         return task
@@ -141,7 +142,7 @@ class XingePush:
         return result(content)
 
     def _throttle_broadcast(self, asked: Asked) -> None:
-        """To mid 2017 a pause of 3 s; after it 30 an hour, and the same content once."""
+        """Limit broadcasts: one in 3 s until mid 2017; after that 30 an hour, and the same content once."""
         now, message = time.time(), asked.params["message"]
         recent = [(at, said) for at, said in self._world.broadcasts[asked.access_id] if now - at < 3600]
         if self._world.codes == LEGACY:

@@ -1,4 +1,4 @@
-"""Why Xinge v2 refuses a call, and by which code in which era of the service."""
+"""Why Xinge v2 refuses a call, with the code of each era of the service."""
 
 from enum import Enum
 
@@ -7,7 +7,7 @@ from pushes.sandbox.world import LEGACY
 
 
 class Refusal(Enum):
-    """The code to mid 2017, the one after, and the message."""
+    """The code until mid 2017, the code after that, and the message."""
 
     MISSING = (-1, -111, "common param error!")
     PARAM = (-1, -101, "param error")
@@ -26,7 +26,7 @@ class Refusal(Enum):
 
 
 class XingeRefusedError(RefusedError):
-    """A call that ends in a `ret_code` other than 0."""
+    """A call whose `ret_code` is not 0."""
 
     def __init__(self, refusal: Refusal, detail: str = "") -> None:
         super().__init__(detail)

@@ -101,7 +101,11 @@ def test_a_slow_profile_is_late(android, sandbox):
     ("name", "body", "message"),
     [
         ("profile", {"profile": "broken"}, "profile='broken'"),
-        ("profile", {"profile": "ok", "access_id": "x"}, "access_id='x'"),
+        ("profile", {"profile": "ok", "access_id": ""}, "access_id=''"),
+        ("limits", {"calls_a_minute": 0}, "calls_a_minute=0"),
+        ("streams", {"first": 0}, "first=0"),
+        ("streams", {"first": 1001}, "first=1001"),
+        ("expire", {"access_id": -1}, "access_id=-1"),
         ("latency", {"latency_ms": -1}, "latency_ms=-1"),
         ("codes", {"codes": "modern"}, "codes='modern'"),
         ("keys", {"access_id": 0, "secret": "x"}, "access_id=0"),

@@ -4,20 +4,21 @@ import time
 import pytest
 
 from pushes.names import Platform
+from pushes.providers.huawei_v3 import Account
 from pushes.providers.sandbox import SandboxProvider
-from pushes.sandbox.keys import KeyRing
+from pushes.sandbox.keys import AccessId, KeyRing, credentials
 
 
 class Table:
     """A key table that counts how often it is read."""
 
     def __init__(self) -> None:
-        self.rows: dict[int, str] = {}
+        self.rows: dict[AccessId, str] = {}
         self.reads = 0
 
-    def load(self) -> dict[int, str]:
+    def load(self) -> list[tuple[AccessId, str]]:
         self.reads += 1
-        return dict(self.rows)
+        return list(self.rows.items())
 
 
 def secret_of(ring: KeyRing, access_id: int) -> str:
@@ -38,7 +39,7 @@ def secret_of(ring: KeyRing, access_id: int) -> str:
     ],
 )
 def test_the_access_id_tells_the_platform(access_id, platform):
-    assert SandboxProvider.platform_of(access_id) is platform
+    assert SandboxProvider.platform_of(str(access_id)) is platform
 
 
 def test_given_keys_are_known():
@@ -109,3 +110,27 @@ def test_a_secret_does_not_show():
         return repr(KeyRing({1: "s3cr3t"}).get(1))
 
     assert "s3cr3t" not in asyncio.run(run())
+
+
+def test_one_access_id_may_have_several_keys_in_the_table():
+    async def run():
+        ring = KeyRing({}, lambda: [("k", "first"), ("k", "second"), ("k", "first"), (7, "x")])
+        await ring.load()
+        assert [key.secret for key in ring.all("k")] == ["first", "second"]
+        assert {key.access_id for key in ring} == {7, "k"}
+        ring.add("k", "mine")
+        assert [key.secret for key in ring.all("k")] == ["mine"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "secret", ["", "plain", "[]", '{"key_id": "x"}', '{"key_id": 7, "sub_account": "", "private_key": ""}']
+)
+def test_credentials_of_another_kind_are_none(secret):
+    assert credentials(secret, Account) is None
+
+
+def test_credentials_are_read():
+    sealed = '{"key_id": "k", "sub_account": "s", "private_key": "p"}'
+    assert credentials(sealed, Account) == Account("k", "s", "p")

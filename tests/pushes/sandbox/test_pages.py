@@ -1,8 +1,14 @@
+import base64
+import json
+import re
+
 import pytest
 import requests
 
+from pushes.names import Platform, ProviderKind
 from tests.pushes.sandbox.client import android_message, ios_message, ios_params, push_params
 from tests.pushes.sandbox.conftest import ANDROID_ID
+from tests.pushes.sandbox.vendors import call, known
 
 
 def page(sandbox, path="/", **options) -> str:
@@ -16,7 +22,7 @@ def push(client, token, message):
 
 
 def test_an_empty_page_says_so(sandbox):
-    assert page(sandbox).count("No push has arrived yet.") == 2
+    assert page(sandbox).count("No push has arrived yet.") == len(Platform)
 
 
 def test_a_push_is_shown(android, sandbox):
@@ -62,3 +68,27 @@ def test_a_fault_profile_is_named(sandbox):
 
 def test_another_path_is_not_found(sandbox):
     assert requests.get(sandbox.url + "/admin", timeout=10).status_code == 404
+
+
+def test_the_vendors_pushes_stand_on_their_phones(sandbox):
+    jiguang = known(sandbox, ProviderKind.JPUSH)
+    headers = {"Authorization": f"Basic {base64.b64encode(':'.join(jiguang).encode()).decode()}"}
+    for name in ("android", "ios", "hmos"):
+        notification = {name: {"alert": f"words for {name}"}}
+        body = {"platform": [name], "audience": {"registration_id": ["1" * 18]}, "notification": notification}
+        assert call(f"{sandbox.url}/v3/push", json.dumps(body), headers).status == 200
+    phones = re.findall(r'<section class="phone (\w+)"(.*?)</section>', page(sandbox), re.DOTALL)
+    shown = {platform: re.findall(r"words for (\w+)", inside) for platform, inside in phones}
+    assert shown == {"android": ["android"], "ios": ["ios"], "harmony": ["hmos"]}
+
+
+def test_the_image_and_what_a_tap_opens_are_shown_as_text(sandbox):
+    jiguang = known(sandbox, ProviderKind.JPUSH)
+    headers = {"Authorization": f"Basic {base64.b64encode(':'.join(jiguang).encode()).decode()}"}
+    image, link = "https://img.example.com/1.jpg", "higo://order/7?a=<b>"
+    said = {"alert": "words", "big_pic_path": image, "intent": {"url": link}}
+    body = {"platform": ["android"], "audience": {"registration_id": ["1" * 18]}, "notification": {"android": said}}
+    assert call(f"{sandbox.url}/v3/push", json.dumps(body), headers).status == 200
+    html = page(sandbox)
+    assert f"<dt>Image</dt><dd>{image}</dd><dt>Opens</dt><dd>higo://order/7?a=&lt;b&gt;</dd>" in html
+    assert "<img" not in html

@@ -33,6 +33,8 @@ def test_an_entry_comes_back_whole():
         "n_id": 7,
         "push_id": "12",
         "path": "/v2/push/single_device",
+        "link": "",
+        "image": "",
     }
     assert abs(entry.time - time.time()) < 5
 
@@ -59,7 +61,7 @@ def test_only_one_tokens_entries():
 def test_only_one_keys_entries():
     store = filled(3)
     store.record(2, ["ff" * 20], REST)
-    assert [entry.seq for entry in entries(store, access_id=2)] == [4]
+    assert [entry.seq for entry in entries(store, access_id="2")] == [4]
 
 
 def test_the_oldest_are_forgotten_by_the_segment():
