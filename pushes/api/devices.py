@@ -9,11 +9,13 @@ from pushes.api.errors import ApiError, invalid, not_found
 from pushes.api.fields import object_of, text
 from pushes.inbound.orders import shown
 from pushes.models import Device
-from pushes.names import App, DeviceEventKind, Environment, platform_of
+from pushes.names import ACCEPTED_PLATFORMS, App, DeviceEventKind, Environment, platform_of
 from pushes.people import devices, tags
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 
 MAX_BODY = 4 * 1024
-FIELDS = ("account_id", "app", "platform", "environment", "tags")
+FIELDS = ("account_id", "app", "platform", "environment", "channel", "installation_id", "tags")
 
 
 def register(call: Call, token: str) -> HttpResponse:
@@ -29,6 +31,8 @@ def register(call: Call, token: str) -> HttpResponse:
             platform_of(text(body, "platform")),
             _environment(text(body, "environment", default=Environment.PRODUCTION)),
             token,
+            channel=_optional(body, "channel"),
+            installation_id=_optional(body, "installation_id"),
             wanted_tags=_tags(body),
         )
     except tags.InvalidTagError as error:
@@ -37,7 +41,7 @@ def register(call: Call, token: str) -> HttpResponse:
         raise invalid(error.field, f"{error}.") from None
     except ValueError:
         raise invalid(
-            "platform", f"{body['platform']!r:.60} is not a valid platform; accepted: android, ios, iphone."
+            "platform", f"{body['platform']!r:.60} is not a valid platform; accepted: {', '.join(ACCEPTED_PLATFORMS)}."
         ) from None
     return answer(201 if event == DeviceEventKind.REGISTERED else 200, _shown(device))
 
@@ -50,8 +54,14 @@ def remove(call: Call, token: str) -> HttpResponse:
     ids = list(found.values_list("pk", flat=True))
     if not ids:
         raise not_found("device")
-    devices.deactivate(ids, None, f"removed through the API by {call.token.name if call.token else ''}")
+    name = call.token.name if call.token else ""
+    devices.deactivate(ids, None, Note(Sentence.REMOVED_BY_API, token=name))
     return no_content()
+
+
+def _optional(body: dict[str, Any], name: str) -> str:
+    """Return a text that need not be given; "" where it is missing or null."""
+    return "" if body.get(name) is None else text(body, name)
 
 
 def _tags(body: dict[str, Any]) -> list[str] | None:
@@ -90,6 +100,8 @@ def _shown(device: Device) -> dict[str, object]:
         "app": device.app,
         "platform": device.platform,
         "environment": device.environment,
+        "channel": device.channel,
+        "installation_id": device.installation_id or None,
         "is_active": device.is_active,
         "tags": tags.of_device(device.pk),
     }

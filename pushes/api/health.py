@@ -10,11 +10,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
-from redis import Redis
 
-from pushes import lanes
 from pushes.api.endpoint import Call, answer
-from pushes.storage import probe
+from pushes.storage import probe, shared_redis
 from pushes.workers import queues
 
 TIMEOUT_SECONDS = 2.0
@@ -78,9 +76,6 @@ def _ask_database() -> None:
 
 
 def _ask_redis() -> None:
-    url = str(settings.RQ_QUEUES[lanes.send_queue(lanes.SYSTEM)]["URL"])
-    with Redis.from_url(url) as client:
-        # The URL has its own time-outs, which would take precedence.
-        bounds = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
-        client.connection_pool.connection_kwargs.update(bounds)
+    bounds = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
+    with shared_redis.connect(shared_redis.url(), **bounds) as client:
         queues.try_to_write(client)

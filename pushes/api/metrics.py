@@ -33,7 +33,7 @@ from pushes.storage import clocks
 from pushes.workers import pulse, queues, refused_jobs
 
 RECENT_MINUTES = 5
-SCOPE = ("app", "platform", "environment")
+SCOPE = ("app", "platform", "environment", "channel")
 #: Counting stops here: "at least this many" is enough for an alert, and costs the same on any table.
 MAX_COUNTED = 100_000
 

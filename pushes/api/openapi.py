@@ -7,7 +7,8 @@ from django.http import HttpResponse
 from pushes.api.endpoint import Call, answer
 from pushes.api.pushes import DEFAULT_PAGE, MAX_ITEMS, MAX_PAGE
 from pushes.api.schemas import NUMBER, SCHEMAS, TEXT, Schema, one_of, ref
-from pushes.names import App, Status
+from pushes.names import MAX_TOKEN, App, Status
+from pushes.text.device_tokens import MIN_TOKEN
 
 #: The statuses of an invalid body.
 UNUSABLE_BODY = (400, 413, 415, 422)
@@ -76,7 +77,7 @@ def _pushes() -> dict[str, Schema]:
 
 
 def _devices() -> dict[str, Schema]:
-    token = _parameter("token", "path", TEXT)
+    token = _parameter("token", "path", {"type": "string", "minLength": MIN_TOKEN, "maxLength": MAX_TOKEN})
     register = _operation(
         "Register a device, or move it to another account",
         "devices",

@@ -13,11 +13,14 @@ from pushes.api.endpoint import RETRY_SECONDS, Call, answer
 from pushes.api.errors import ApiError, invalid, not_found
 from pushes.api.fields import MAX_ID, moment, object_of, query_integer
 from pushes.distribution import withdrawal
+from pushes.history import answers
 from pushes.inbound import orders
 from pushes.ledger.same_push import Conflict
 from pushes.models import DeliveryResult, PushRecord
 from pushes.names import Kind, Status
+from pushes.people import channels
 from pushes.storage import clocks
+from pushes.text import notes, presentation
 from pushes.values import PushMessage
 
 SOURCE = "api"
@@ -27,7 +30,10 @@ MAX_KEY = 128
 MAX_PAGE, DEFAULT_PAGE = 500, 100
 #: What the API calls a message's fields, where that is another name.
 FIELDS_OF_MESSAGES = {"accounts": "to_id", "text": "message"}
-FIELDS = ("type", "to_id", "app", "via", "title", "message", "data", "msg_id", "expires_at", "ttl")
+FIELDS = (
+    *("type", "to_id", "app", "via", "title", "message", "data", "msg_id", "expires_at", "ttl"),
+    *presentation.FIELDS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +120,13 @@ def _result(message: PushMessage, result: submit.Result) -> Result:
 
 def _conflict(message: PushMessage, conflict: Conflict) -> ApiError:
     name = f"msg_id {message.message_id!r}" if message.message_id else "This Idempotency-Key"
-    return ApiError(409, "conflict", f"{name} {conflict}.", field="msg_id" if message.message_id else "")
+    return ApiError(409, "conflict", f"{conflict.note(name)}.", field="msg_id" if message.message_id else "")
 
 
 def _refusal(refused: submit.Refused) -> ApiError:
     """Under the API's own names of the fields."""
     refused = refused._replace(field=FIELDS_OF_MESSAGES.get(refused.field, refused.field))
-    return invalid(refused.field, f"{refused}.", code=refused.code)
+    return invalid(refused.field, f"{refused.note}.", code=refused.code)
 
 
 def show(_call: Call, record_id: int) -> HttpResponse:
@@ -138,7 +144,7 @@ def show(_call: Call, record_id: int) -> HttpResponse:
             "source": record.source,
             "msg_id": record.message_id or None,
             "status": record.status,
-            "detail": record.status_detail or None,
+            "detail": notes.english(record.status_detail) or None,
             "recipients": len(record.accounts),
             "created_at": moment(record.created_at),
             "distributed_at": moment(record.distributed_at),
@@ -181,8 +187,14 @@ def deliveries(call: Call, record_id: int) -> HttpResponse:
         rows = rows.filter(status=status)
     page = list(rows[: limit + 1])
     more = len(page) > limit
+    of_rows = channels.of_deliveries(page[:limit])
+    items = [_delivery(row, of_rows.get(row.pk)) for row in page[:limit]]
     return answer(
-        200, {"items": [_delivery(row) for row in page[:limit]], "next": page[limit - 1].pk if more else None}
+        200,
+        {
+            "items": items,
+            "next": page[limit - 1].pk if more else None,
+        },
     )
 
 
@@ -193,18 +205,20 @@ def _record(record_id: int) -> PushRecord:
     return record
 
 
-def _delivery(row: DeliveryResult) -> dict[str, Any]:
+def _delivery(row: DeliveryResult, channel: str | None) -> dict[str, Any]:
     return {
         "id": row.pk,
         "account_id": row.account_id,
         "platform": row.platform or None,
         "environment": row.environment or None,
+        "channel": channel,
         "token": row.masked_token or None,
         "status": row.status,
         "reason": row.reason or None,
         "attempts": row.attempts,
         "may_have_arrived": row.may_have_arrived or row.status == Status.UNKNOWN,
-        "provider_code": row.provider_code,
+        "http_status": row.http_status,
+        "provider_code": answers.code(row.provider_code),
         "provider_text": row.provider_text or None,
         "provider_push_id": row.provider_push_id or None,
         "created_at": moment(row.created_at),

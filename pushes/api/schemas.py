@@ -2,9 +2,24 @@
 
 from typing import Any
 
-from pushes.names import App, Environment, Kind, Platform, PushType, Reason, RecordStatus, Status
+from pushes.names import (
+    MAX_INSTALLATION,
+    MAX_WORD,
+    App,
+    Channel,
+    Environment,
+    Kind,
+    MessageClass,
+    Platform,
+    PushType,
+    Reason,
+    RecordStatus,
+    Status,
+)
 from pushes.people import tags
 from pushes.people.mutes import MAX_ENTRIES
+from pushes.text import presentation
+from pushes.text.device_tokens import MIN_INSTALLATION
 
 Schema = dict[str, Any]
 
@@ -52,6 +67,35 @@ ERRORS: dict[str, Schema] = {
     "Error": closed({"error": ref("Problem")}),
     "Problem": closed({"code": TEXT, "message": TEXT, "field": TEXT}, ("code", "message")),
 }
+#: How a push looks: each field may be missing, null or "".
+_WORD: Schema = {"type": ["string", "integer", "null"], "maxLength": MAX_WORD, "pattern": "^[A-Za-z0-9._-]*$"}
+PRESENTATION: dict[str, Schema] = {
+    "subtitle": {"type": ["string", "integer", "null"], "maxLength": presentation.MAX_SUBTITLE},
+    "link": {
+        "type": ["string", "null"],
+        "maxLength": presentation.MAX_ADDRESS,
+        "description": "What a tap opens: an https address, or the app's own link.",
+    },
+    "image": {
+        "type": ["string", "null"],
+        "maxLength": presentation.MAX_ADDRESS,
+        "pattern": "^(|[Hh][Tt][Tt][Pp][Ss]://.*)$",
+        "description": "The https address of a picture.",
+    },
+    "sound": {**_WORD, "description": "A sound file of the app; default: that of the push type."},
+    "badge": {
+        "type": ["integer", "string", "null"],
+        "minimum": 0,
+        "maximum": presentation.MAX_BADGE,
+        "description": "The number on the app's icon.",
+    },
+    "category": {
+        **_WORD,
+        "description": "The class of the message (" + ", ".join(MessageClass.values) + "), where it is another one "
+        "than the push type's; a category of Huawei's; or the app's set of buttons on iPhones.",
+    },
+    "android_channel": {**_WORD, "description": "The app's notification channel; default: that of the push type."},
+}
 #: POST /pushes.
 SUBMITTING: dict[str, Schema] = {
     "Push": closed(
@@ -62,7 +106,7 @@ SUBMITTING: dict[str, Schema] = {
             },
             "to_id": {"oneOf": [ACCOUNT_ID, {"type": "array", "items": or_null(ACCOUNT_ID), "minItems": 1}]},
             "app": one_of(App.values),
-            "via": one_of_or_null([*Platform.values, "iphone"]),
+            "via": one_of_or_null([*Platform.values, "iphone", "ipad"]),
             "title": {"type": ["string", "null"], "maxLength": 128},
             "message": TEXT,
             "data": {"type": ["object", "array", "null"]},
@@ -75,6 +119,7 @@ SUBMITTING: dict[str, Schema] = {
                 "type": ["string", "number", "null"],
                 "description": "Seconds from acceptance, at most three days. Of ttl and expires_at the earlier counts.",
             },
+            **PRESENTATION,
         },
         ("to_id", "app", "message"),
     ),
@@ -135,6 +180,7 @@ PUSHES: dict[str, Schema] = {
             "account_id": TEXT,
             "platform": one_of_or_null(Platform.values),
             "environment": one_of_or_null(Environment.values),
+            "channel": one_of_or_null(Channel.values),
             "token": {"type": ["string", "null"], "description": "Masked."},
             "status": one_of(Status.values),
             "reason": one_of_or_null(Reason.values),
@@ -143,7 +189,8 @@ PUSHES: dict[str, Schema] = {
                 "type": "boolean",
                 "description": "The result of one attempt was unknown, whatever a later attempt returned.",
             },
-            "provider_code": or_null(NUMBER),
+            "http_status": or_null(NUMBER),
+            "provider_code": {"type": ["integer", "string", "null"], "description": "A number where it is one."},
             "provider_text": or_null(TEXT),
             "provider_push_id": or_null(TEXT),
             "created_at": TIME,
@@ -158,8 +205,18 @@ DEVICES: dict[str, Schema] = {
         {
             "account_id": ACCOUNT_ID,
             "app": one_of(App.values),
-            "platform": one_of([*Platform.values, "iphone"]),
+            "platform": one_of([*Platform.values, "iphone", "ipad"]),
             "environment": {**one_of(Environment.values), "default": "production"},
+            "channel": {
+                **one_of_or_null(Channel.values),
+                "description": "Null or omitted: the only one that has an app key, or the one that older apps mean.",
+            },
+            "installation_id": {
+                "type": ["string", "null"],
+                "minLength": MIN_INSTALLATION,
+                "maxLength": MAX_INSTALLATION,
+                "description": "The app's own random name of this installation, the same in all channels.",
+            },
             "tags": {
                 "type": ["array", "null"],
                 "items": {"type": "string", "minLength": 1, "maxLength": tags.MAX_TAG},
@@ -176,6 +233,8 @@ DEVICES: dict[str, Schema] = {
             "app": one_of(App.values),
             "platform": one_of(Platform.values),
             "environment": one_of(Environment.values),
+            "channel": one_of(Channel.values),
+            "installation_id": or_null(TEXT),
             "is_active": BOOLEAN,
             "tags": {"type": "array", "items": TEXT},
         }

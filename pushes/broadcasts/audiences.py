@@ -5,13 +5,18 @@ missed, however long the listing takes and however often it is interrupted.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
-from pushes.models import Broadcast
+from pushes.distribution import distribute
+from pushes.models import Broadcast, DeviceTag
 from pushes.names import App
+from pushes.people import installations
 from pushes.people.directory import UnlistableError, directory
 from pushes.storage import batches
 from pushes.submit import InvalidMessageError
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 from pushes.values import DeviceTarget, Recipient
 
 EXPAND_DEVICES = 2_000
@@ -56,7 +61,7 @@ def _estimate(broadcast: Broadcast, app: App) -> int:
         try:
             return known.count(app, broadcast.platform, **_tag(broadcast))
         except UnlistableError as error:
-            raise InvalidMessageError("audience_kind", broadcast.audience_kind, str(error)) from None
+            raise InvalidMessageError("audience_kind", broadcast.audience_kind, error.note) from None
     return sum(
         _is_meant(broadcast, device)
         for chunk in batches.chunks(_listed(broadcast), EXPAND_ACCOUNTS)
@@ -75,6 +80,36 @@ def next_page(broadcast: Broadcast, app: App, *, pages: int = 1) -> Page:
     limit = EXPAND_DEVICES * pages
     found = directory().page(app, broadcast.platform, after=broadcast.cursor, limit=limit, **_tag(broadcast))
     return Page([Member(device.account_id, device) for device in found.devices], found.cursor, found.is_last)
+
+
+def one_per_installation(
+    broadcast: Broadcast, app: App, members: Sequence[Member], key_ids: distribute.KeyIds
+) -> list[Member]:
+    """Leave out the devices whose installation another member of the audience reaches, maybe one of another page.
+
+    It costs a query only where the members name installations. (Of a list of accounts, all devices are looked up
+    later, and chosen from.)
+    """
+    named = [member.device for member in members if member.device and member.device.installation_id]
+    if not named:
+        return list(members)
+    candidates = dict.fromkeys([*named, *_of_the_same_accounts(broadcast, app, named)])
+    reached = installations.one_each(list(candidates), partial(distribute.has_key, key_ids, app))
+    passed_over = set(named).difference(reached)
+    return [member for member in members if member.device not in passed_over]
+
+
+def _of_the_same_accounts(broadcast: Broadcast, app: App, devices: Sequence[DeviceTarget]) -> list[DeviceTarget]:
+    """Return the devices of these devices' accounts that are part of the audience, too."""
+    known, found = directory(), list[DeviceTarget]()
+    for chunk in batches.chunks(dict.fromkeys(device.account_id for device in devices), EXPAND_ACCOUNTS):
+        found += [d for several in known.devices(chunk, app).values() for d in several if _is_meant(broadcast, d)]
+    if broadcast.audience_kind != Broadcast.AudienceKind.TAG:
+        return found
+    ids = [device.device_id for device in found if device.device_id is not None]
+    tagged = DeviceTag.objects.filter(app=app, tag=broadcast.tag, device__id__among=ids)
+    with_tag = set(tagged.values_list("device_id", flat=True))
+    return [device for device in found if device.device_id in with_tag]
 
 
 def recipients(broadcast: Broadcast, app: App, members: Sequence[Member]) -> list[Recipient]:
@@ -122,7 +157,7 @@ def _listed(broadcast: Broadcast) -> list[str]:
 
 def _check_tag(broadcast: Broadcast) -> None:
     if broadcast.audience_kind == Broadcast.AudienceKind.TAG and not broadcast.tag:
-        raise InvalidMessageError("tag", broadcast.tag, "without a tag it would go to every device of the app")
+        raise InvalidMessageError("tag", broadcast.tag, Note(Sentence.NO_TAG))
 
 
 def _tag(broadcast: Broadcast) -> dict[str, str]:

@@ -8,7 +8,7 @@ is sent device by device (`PushRecord.one_by_one`), since Xinge silently drops t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from math import ceil
@@ -21,6 +21,8 @@ from pushes.broadcasts.audiences import Member
 from pushes.ledger import tallies
 from pushes.models import Broadcast, BroadcastTally, DeliveryResult
 from pushes.names import CLAIMABLE, BroadcastPhase, Reason, Status
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 
 WHOLE = 10_000
 #: A failure rate of fewer devices than this means little, so a small share is raised to about this many.
@@ -32,6 +34,7 @@ MIN_SPIKE, MIN_RECENT_ANSWERS = 10, 50
 #: A rate that an operator has accepted halts the broadcast again only when it gets worse by this factor.
 WORSE = 1.5
 ERRORS, BAD_TOKENS, SILENCE = "errors", "bad_tokens", "silence"
+_OF_CANARY = {SILENCE: Sentence.CANARY_SILENT, ERRORS: Sentence.CANARY_FAILS}
 #: Retries for these reasons say nothing about the message or the tokens.
 NO_TROUBLE = (Reason.THROTTLED, Reason.OUTSIDE_WINDOW, Reason.BROADCAST_PAUSED)
 
@@ -45,7 +48,7 @@ def share(broadcast: Broadcast, size: int | None) -> int:
     if not percent or size == 0:
         return 0
     least = ceil(MIN_DEVICES * WHOLE / size) if size else 0
-    return int(min(WHOLE // 2, max(percent * WHOLE // 100, least)))
+    return int(min(WHOLE / 2, max(percent * WHOLE / 100, least)))
 
 
 def is_part(broadcast: Broadcast, member: Member) -> bool:
@@ -168,14 +171,20 @@ class Objection(NamedTuple):
         except TypeError:
             return None
 
-    def __str__(self) -> str:
-        if self.why == SILENCE:
-            return f"none of {self.number} devices of the canary has an outcome"
-        what = "failed" if self.why == ERRORS else "have invalid tokens"
-        whose = f"{self.answered} devices of the last {self.seconds} s"
-        if not self.seconds:
-            whose = f"the canary's {self.answered} answered devices"
-        return f"{self.number} of {whose} {what}: {self.percent:.1f} %, the limit is {self.most_percent:g} %"
+    @property
+    def note(self) -> Note:
+        if self.seconds:
+            sentence = Sentence.RECENT_FAILS if self.why == ERRORS else Sentence.RECENT_TOKENS
+        else:
+            sentence = _OF_CANARY.get(self.why, Sentence.CANARY_TOKENS)
+        return Note(
+            sentence,
+            count=f"{self.number:,}",
+            answered=f"{self.answered:,}",
+            percent=f"{self.percent:.1f}",
+            most=f"{self.most_percent:g}",
+            seconds=self.seconds,
+        )
 
 
 def objection(tally: Tally, most: Limits, *, is_over: bool) -> Objection | None:
@@ -185,7 +194,7 @@ def objection(tally: Tally, most: Limits, *, is_over: bool) -> Objection | None:
     Before that, a few errors among a few answers are not enough. A single error among several answers never is.
     """
     if is_over:
-        tally = Tally(tally.accepted, tally.errors + tally.troubled, tally.bad_tokens, 0, tally.waiting, tally.silent)
+        tally = replace(tally, errors=tally.errors + tally.troubled)
         if not tally.answered and tally.waiting:
             return Objection(SILENCE, tally.waiting, 0, 0.0)
     elif tally.answered < MIN_ANSWERS:

@@ -14,7 +14,8 @@ from pushes.distribution.planned import Pending
 from pushes.ledger import tallies
 from pushes.models import Broadcast, BroadcastTally, DeliveryResult, PushRecord
 from pushes.names import App, BroadcastPhase, BroadcastStatus
-from pushes.storage import clocks
+from pushes.storage import clocks, conflicts
+from pushes.text import notes
 from pushes.workers import queues
 
 log = logging.getLogger(__name__)
@@ -31,10 +32,11 @@ def expand(broadcast_id: int) -> int:
             raise
         log.exception("broadcast #%s cannot be sent", broadcast_id)
         with contextlib.suppress(rows.BroadcastStateError):
-            lifecycle.pause(broadcast_id, reason=f"{type(error).__name__}: {error}"[:300])
+            lifecycle.pause(broadcast_id, reason=notes.of_error(error))
         return 0
 
 
+@conflicts.repeated
 def _expand(broadcast_id: int) -> int:
     with transaction.atomic():
         broadcast = rows.locked(broadcast_id)
@@ -45,6 +47,7 @@ def _expand(broadcast_id: int) -> int:
         batch = message.look_up(broadcast.push_type, broadcast.window_policy, clocks.now())
         page = audiences.next_page(broadcast, app, pages=canary.pages_at_once(broadcast))
         chosen = canary.members(broadcast, record.id, page.members)
+        chosen = audiences.one_per_installation(broadcast, app, chosen, batch.key_ids)
         recipients = audiences.recipients(broadcast, app, chosen)
         drafts = [draft for recipient in recipients for draft in distribute.drafts_for(record, recipient, batch)]
         is_over = _move_on(broadcast, app, page, batch.now)

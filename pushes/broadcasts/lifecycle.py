@@ -20,6 +20,9 @@ from pushes.names import BroadcastPhase, BroadcastStatus, Reason, Status
 from pushes.people.directory import DirectoryError
 from pushes.storage import clocks
 from pushes.submit import InvalidMessageError, refusal, submit_all
+from pushes.text import notes
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 from pushes.workers import queues
 
 log = logging.getLogger(__name__)
@@ -27,10 +30,6 @@ log = logging.getLogger(__name__)
 EXPANSIONS = lanes.distribute_queue(lanes.BROADCAST)
 #: How many deliveries of a cancelled broadcast are marked at a time.
 CANCELLED_AT_ONCE = 20_000
-
-
-#: Noted on a broadcast that started although its audience was empty by then.
-NOBODY = "nobody was in the audience when it started"
 
 
 def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
@@ -60,7 +59,7 @@ def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
         broadcast.started_at = now
         broadcast.estimate = size
         if size == 0:
-            broadcast.status_reason = NOBODY
+            broadcast.status_reason = notes.stored(Note(Sentence.NOBODY), most=rows.MAX_REASON)
         broadcast.canary_share = canary.share(broadcast, size)
         broadcast.phase = BroadcastPhase.CANARY if broadcast.canary_share else ""
         broadcast.save()
@@ -73,7 +72,7 @@ def launch(broadcast_id: int, *, by: Any = None) -> Broadcast:
 def _check_expiry(broadcast: Broadcast, now: datetime) -> None:
     starts_at = max(now, broadcast.scheduled_at or now)
     if broadcast.expires_at and broadcast.expires_at <= starts_at:
-        raise InvalidMessageError("expires_at", broadcast.expires_at, "it would expire before it is sent")
+        raise InvalidMessageError("expires_at", broadcast.expires_at, Note(Sentence.EXPIRES_TOO_EARLY))
 
 
 def _estimate_if_possible(broadcast: Broadcast) -> int | None:
@@ -85,12 +84,11 @@ def _estimate_if_possible(broadcast: Broadcast) -> int | None:
         return None
 
 
-def pause(broadcast_id: int, *, by: Any = None, reason: str = "") -> Broadcast:
+def pause(broadcast_id: int, *, by: Any = None, reason: Note | None = None) -> Broadcast:
     """Hold all unsent deliveries. Raises BroadcastStateError unless the broadcast is sending."""
     with transaction.atomic():
-        broadcast = rows.moved(
-            broadcast_id, (BroadcastStatus.SENDING,), BroadcastStatus.PAUSED, reason or _by("paused", by)
-        )
+        why = reason or _by(Sentence.PAUSED, Sentence.PAUSED_BY, by)
+        broadcast = rows.moved(broadcast_id, (BroadcastStatus.SENDING,), BroadcastStatus.PAUSED, why)
         far = clocks.now() + timedelta(days=FAR_FUTURE_DAYS)
         held = {"status": Status.HELD, "reason": Reason.BROADCAST_PAUSED, "due_at": far}
         rows.unsent(broadcast).update(**held)
@@ -102,7 +100,8 @@ def resume(broadcast_id: int, *, by: Any = None) -> Broadcast:
     """Continue where `pause` stopped. Raises BroadcastStateError unless the broadcast is paused, and when it was
     halted automatically: use `watch.go_on` then."""
     with transaction.atomic():
-        broadcast = rows.moved(broadcast_id, (BroadcastStatus.PAUSED,), BroadcastStatus.SENDING, _by("resumed", by))
+        why = _by(Sentence.RESUMED, Sentence.RESUMED_BY, by)
+        broadcast = rows.moved(broadcast_id, (BroadcastStatus.PAUSED,), BroadcastStatus.SENDING, why)
         if broadcast.objection:
             raise BroadcastStateError(f"broadcast #{broadcast_id} has halted by itself: it cannot simply be resumed")
         now = clocks.now()
@@ -125,7 +124,8 @@ def cancel(broadcast_id: int, *, by: Any = None) -> Broadcast:
     """
     open_states = (*STARTABLE, BroadcastStatus.SENDING, BroadcastStatus.PAUSED)
     with transaction.atomic():
-        broadcast = rows.moved(broadcast_id, open_states, BroadcastStatus.CANCELLED, _by("cancelled", by))
+        why = _by(Sentence.CANCELLED, Sentence.CANCELLED_BY, by)
+        broadcast = rows.moved(broadcast_id, open_states, BroadcastStatus.CANCELLED, why)
         _end_as_cancelled(rows.unbegun(broadcast))
     _finish_cancelled(broadcast)
     return broadcast
@@ -189,8 +189,8 @@ def _launch_scheduled(broadcast_id: int) -> None:
         log.info("not launched: %s", error)
     except InvalidMessageError as error:
         log.warning("broadcast #%s cannot be sent and is cancelled: %s", broadcast_id, error)
-        rows.moved(broadcast_id, (BroadcastStatus.SCHEDULED,), BroadcastStatus.CANCELLED, str(error))
+        rows.moved(broadcast_id, (BroadcastStatus.SCHEDULED,), BroadcastStatus.CANCELLED, error.note)
 
 
-def _by(what: str, user: Any) -> str:
-    return f"{what} by {user}" if user is not None else what
+def _by(sentence: Sentence, by_somebody: Sentence, user: Any) -> Note:
+    return Note(sentence) if user is None else Note(by_somebody, who=str(user))

@@ -9,6 +9,7 @@ from django.conf import settings
 from pushes.distribution import distribute, windows
 from pushes.models import Broadcast
 from pushes.names import App, Kind, Platform
+from pushes.text import presentation
 from pushes.values import Audience, PushMessage
 
 
@@ -21,6 +22,7 @@ def message_of(broadcast: Broadcast, app: App) -> PushMessage:
         text=broadcast.text,
         title=broadcast.title,
         data=broadcast.data,
+        presentation=presentation.stored(broadcast.presentation),
         push_type=broadcast.push_type,
         source="broadcast",
         identity=str(broadcast.pk) if len(broadcast.apps) == 1 else f"{broadcast.pk}:{app}",

@@ -7,12 +7,15 @@ from django.db import transaction
 
 from pushes.models import Broadcast, DeliveryResult, PushRecord
 from pushes.names import CLAIMABLE, BroadcastStatus, Status
-from pushes.text import characters
+from pushes.text import notes
+from pushes.text.notes import Note
 
 STARTABLE = (BroadcastStatus.DRAFT, BroadcastStatus.WAITING, BroadcastStatus.SCHEDULED)
 
 
 FAR_FUTURE_DAYS = 3_650
+#: The width of a broadcast's status_reason.
+MAX_REASON = 200
 
 
 class BroadcastStateError(Exception):
@@ -34,11 +37,11 @@ def locked(broadcast_id: int) -> Broadcast:
 
 
 @transaction.atomic
-def moved(broadcast_id: int, allowed: tuple[str, ...], status: BroadcastStatus, reason: str) -> Broadcast:
+def moved(broadcast_id: int, allowed: tuple[str, ...], status: BroadcastStatus, reason: Note) -> Broadcast:
     broadcast = locked(broadcast_id)
     if broadcast.status not in allowed:
         raise BroadcastStateError(f"broadcast #{broadcast_id} is {broadcast.status}: it cannot become {status.value}")
-    broadcast.status, broadcast.status_reason = status, characters.shorten(reason, 200)
+    broadcast.status, broadcast.status_reason = status, notes.stored(reason, most=MAX_REASON)
     broadcast.save(update_fields=["status", "status_reason"])
     return broadcast
 

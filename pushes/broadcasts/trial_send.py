@@ -14,9 +14,9 @@ from pushes.broadcasts import message
 from pushes.distribution import distribute
 from pushes.distribution.planned import Draft, Pending
 from pushes.models import Broadcast, DeliveryResult, Device, PushRecord
-from pushes.names import App, Environment, Platform, RecordStatus, WindowPolicy
+from pushes.names import App, RecordStatus, WindowPolicy
 from pushes.people.devices import meant_by
-from pushes.people.directory import directory
+from pushes.people.directory import as_targets, directory
 from pushes.storage import clocks
 from pushes.submit import submit_all
 from pushes.text import ids
@@ -65,13 +65,7 @@ def _devices_in(app: App, names: Sequence[str]) -> dict[str, list[DeviceTarget]]
 
 
 def _of_token(app: App, token: str) -> list[DeviceTarget]:
-    rows = Device.objects.filter(meant_by(token), app=app, is_active=True)
-    return [
-        DeviceTarget(pk, account_id, Platform(platform), Environment(environment), stored)
-        for pk, account_id, platform, environment, stored in rows.values_list(
-            "pk", "account_id", "platform", "environment", "token"
-        )
-    ]
+    return as_targets(Device.objects.filter(meant_by(token), app=app, is_active=True))
 
 
 def send(message_for: Callable[[App], PushMessage], devices: Devices, *, window_policy: str = "") -> bool:

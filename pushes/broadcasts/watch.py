@@ -69,8 +69,8 @@ def _judge_recent(broadcast: Broadcast, now: datetime) -> bool:
 
 
 def _halt(broadcast: Broadcast, objection: canary.Objection, *, phase: str) -> None:
-    log.warning("broadcast #%s halted: %s", broadcast.pk, objection)
-    lifecycle.pause(broadcast.pk, reason=f"halted: {objection}")
+    log.warning("broadcast #%s halted: %s", broadcast.pk, objection.note)
+    lifecycle.pause(broadcast.pk, reason=objection.note)
     Broadcast.objects.filter(pk=broadcast.pk).update(phase=phase, objection=objection._asdict())
 
 

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain, zip_longest
 from zoneinfo import ZoneInfo
 
@@ -17,8 +18,11 @@ from pushes.distribution.planned import Draft, Pending, order_key, rows
 from pushes.ledger import counters
 from pushes.models import AppKey, DeliveryResult, PushRecord, Resend, policies
 from pushes.names import RESEND_SOURCE, Reason, RecordStatus, Status
+from pushes.people import installations
 from pushes.people.directory import Directory, directory
-from pushes.storage import batches, bulk, clocks
+from pushes.storage import batches, bulk, clocks, conflicts
+from pushes.text import notes
+from pushes.text.sentences import Sentence
 from pushes.values import DeviceTarget, Policy, Recipient
 from pushes.workers import queues
 
@@ -27,7 +31,7 @@ log = logging.getLogger(__name__)
 LOOKUP_SIZE = 1_000
 #: A record for more accounts than this is distributed in parts.
 PART_ACCOUNTS = 2_000
-KeyIds = dict[tuple[str, str, str], int]
+KeyIds = dict[tuple[str, str, str, str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Batch:
     decisions: dict[int, windows.Decision]
 
 
+@conflicts.repeated
 def distribute(record_ids: Sequence[int], *, now: datetime | None = None) -> int:
     """Turn the records that are still pending into delivery rows, and enqueue their sending.
 
@@ -75,7 +80,8 @@ def _distribute_alone(record_id: int, behind: deque[int], now: datetime) -> int:
             raise
         log.exception("push #%s cannot be distributed", record_id)
         PushRecord.objects.filter(pk=record_id, status=RecordStatus.PENDING).update(
-            status=RecordStatus.FAILED, status_detail=f"{type(error).__name__}: {error}"[:200]
+            status=RecordStatus.FAILED,
+            status_detail=notes.stored(notes.of_error(error, Sentence.NOT_DISTRIBUTED), most=200),
         )
         return 0
 
@@ -173,11 +179,11 @@ def _locked(record_ids: Sequence[int], *, in_order: bool = False) -> list[Pendin
 def look_up(now: datetime) -> Batch:
     rules = policies()
     zone = ZoneInfo(settings.TIME_ZONE)
-    keys = AppKey.objects.filter(is_enabled=True).values_list("app", "platform", "environment", "id")
+    keys = AppKey.objects.filter(is_enabled=True).values_list("app", "platform", "environment", "channel", "id")
     return Batch(
         now=now,
         policies=rules,
-        key_ids={(app, platform, environment): key_id for app, platform, environment, key_id in keys},
+        key_ids={key[:4]: key[4] for key in keys},
         decisions={
             number: windows.decide(rule.window_policy, rule.window, now, zone) for number, rule in rules.items()
         },
@@ -238,7 +244,8 @@ def drafts_for(record: Pending, recipient: Recipient, batch: Batch) -> list[Draf
     broadcast)."""
     policy = batch.policies[record.push_type]
     reason = eligibility.verdict(recipient, policy, conversation=record.conversation, sender_id=record.sender_id)
-    devices = [d for d in recipient.devices if not record.platform or d.platform == record.platform]
+    meant = [d for d in recipient.devices if not record.platform or d.platform == record.platform]
+    devices = installations.one_each(meant, partial(has_key, batch.key_ids, record.app))
     if reason is None and not devices:
         reason = Reason.NO_DEVICE
     grace = settings.GRACE_SECONDS.get(record.kind, 0.0) if reason is Reason.ONLINE else 0.0
@@ -251,6 +258,11 @@ def drafts_for(record: Pending, recipient: Recipient, batch: Batch) -> list[Draf
     return [_device_draft(record, device, batch) for device in devices]
 
 
+def has_key(key_ids: KeyIds, app: str, device: DeviceTarget) -> bool:
+    """Whether the device's channel has an enabled app key."""
+    return (app, device.platform, device.environment, device.channel) in key_ids
+
+
 def _waiting_for_the_reader(draft: Draft, now: datetime, grace_seconds: float) -> Draft:
     """Hold back a chat push while its reader is online and may read the message any moment."""
     if draft.status is not Status.SKIPPED:
@@ -261,7 +273,7 @@ def _waiting_for_the_reader(draft: Draft, now: datetime, grace_seconds: float) -
 
 def _device_draft(record: Pending, device: DeviceTarget, batch: Batch) -> Draft:
     """Return the delivery to one eligible device, skipped or held if its app key or the delivery window says so."""
-    key_id = batch.key_ids.get((record.app, device.platform, device.environment))
+    key_id = batch.key_ids.get((record.app, device.platform, device.environment, device.channel))
     decision = batch.decisions[record.push_type]
     draft = Draft(record, device.account_id, device, key_id, Status.PENDING, None, batch.now)
     if key_id is None:

@@ -4,7 +4,7 @@ from pushes.names import Reason
 from pushes.values import Policy, Recipient
 
 
-def verdict(recipient: Recipient, policy: Policy, *, conversation: str = "", sender_id: str = "") -> Reason | None:
+def verdict(recipient: Recipient, policy: Policy, *, conversation: str, sender_id: str) -> Reason | None:
     """Return None when the push may go to this account's devices, otherwise the first reason why not.
 
     The order of the reasons is part of the contract: first the message, then the state of the account, then what

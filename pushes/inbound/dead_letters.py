@@ -9,16 +9,21 @@ from django.db import transaction
 from pushes import submit
 from pushes.inbound import intake, orders, payload
 from pushes.ledger import same_push
+from pushes.ledger.dead_letter_store import MAX_DETAIL
 from pushes.ledger.same_push import Conflict
 from pushes.models import DeadLetter
 from pushes.names import CONFLICT, DeadLetterStatus
 from pushes.storage import clocks
+from pushes.text import notes
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 from pushes.values import PushMessage
 
 log = logging.getLogger(__name__)
 
 #: Sources whose raw bytes are producers' orders. Other sources read their own dead letters.
 REPLAYABLE = (intake.SOURCE,)
+_RESOLVED = {DeadLetterStatus.REPLAYED: Sentence.REPLAYED, DeadLetterStatus.DISCARDED: Sentence.DISCARDED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class StillBad:
 
     dead_letter_id: int
     reason: str
-    detail: str
+    detail: Note
     record_id: int = 0
 
 
@@ -100,9 +105,8 @@ def message_of(letter: DeadLetter) -> PushMessage | None:
 
 def _still_bad(dead_letter_id: int, message: PushMessage, fault: submit.Refused | Conflict) -> StillBad:
     if isinstance(fault, submit.Refused):
-        return StillBad(dead_letter_id, fault.code, str(fault))
-    detail = f"msg_id {message.message_id!r} {fault}; change it or leave it out"
-    return StillBad(dead_letter_id, CONFLICT, detail, fault.record_id)
+        return StillBad(dead_letter_id, fault.code, fault.note)
+    return StillBad(dead_letter_id, CONFLICT, fault.note(f"msg_id {message.message_id!r}"), fault.record_id)
 
 
 def _new_ones(dead_letter_ids: Collection[int]) -> list[DeadLetter]:
@@ -113,7 +117,7 @@ def _new_ones(dead_letter_ids: Collection[int]) -> list[DeadLetter]:
 
 def _read(letter: DeadLetter, corrected: bytes | None) -> PushMessage | StillBad:
     if letter.source not in REPLAYABLE:
-        return StillBad(letter.pk, "not_replayable", f"what came from {letter.source!r} is no producer's order")
+        return StillBad(letter.pk, "not_replayable", Note(Sentence.NOT_REPLAYABLE, source=repr(letter.source)))
     raw = bytes(letter.raw) if corrected is None else corrected
     try:
         fields, identity = payload.parse(raw), f"deadletter:{letter.pk}"
@@ -126,7 +130,6 @@ def _resolve(letters: list[DeadLetter], status: DeadLetterStatus, by: str) -> No
     now = clocks.now()
     for letter in letters:
         letter.status, letter.resolved_at = status, now
-        note = f" ({status.value} by {by[:80]})"
-        letter.detail = letter.detail[: 300 - len(note)] + note
+        letter.detail = notes.stored(*notes.read(letter.detail), Note(_RESOLVED[status], who=by[:80]), most=MAX_DETAIL)
     DeadLetter.objects.bulk_update(letters, ["status", "resolved_at", "detail"], batch_size=500)
     log.info("%s dead letters %s by %s", len(letters), status.value, by)

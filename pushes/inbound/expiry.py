@@ -9,6 +9,8 @@ from django.utils.dateparse import parse_datetime
 from django.utils.timezone import get_default_timezone
 
 from pushes.text import ids
+from pushes.text.notes import Note, NotedError
+from pushes.text.sentences import Sentence
 
 #: No provider keeps a message for longer; a longer time is cut to this.
 MAX_SECONDS = 259_200
@@ -22,11 +24,11 @@ _NO_DATE = "0000-00-00"
 _EXAMPLES = "2026-11-27T18:00:00+08:00, 2026-11-27 18:00:00 (in TIME_ZONE) or Unix seconds"
 
 
-class ExpiryError(ValueError):
-    """A field that cannot be used; the message says what is wrong with the value, and what is accepted."""
+class ExpiryError(NotedError, ValueError):
+    """A field that cannot be used; `note` says what is wrong with the value, and what is accepted."""
 
-    def __init__(self, field: str, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, field: str, note: Note) -> None:
+        super().__init__(note)
         self.field = field
 
 
@@ -43,7 +45,7 @@ def _after(value: Any, now: datetime) -> datetime | None:
     if seconds == 0 or _is_nothing(value):
         return None
     if seconds is None or seconds >= FIRST_SECOND:
-        raise ExpiryError("ttl", f"{ids.shown(value)} is not a duration; write seconds, such as 3600")
+        raise ExpiryError("ttl", Note(Sentence.NOT_A_DURATION, value=ids.shown(value)))
     return now + timedelta(seconds=min(seconds, MAX_SECONDS))
 
 
@@ -53,7 +55,8 @@ def _moment(value: Any) -> datetime | None:
         return None
     moment = _written(value) if number is None else _counted(number)
     if moment is None:
-        raise ExpiryError("expires_at", f"{ids.shown(value)} is not a moment; write {_EXAMPLES}")
+        note = Note(Sentence.NOT_A_MOMENT, value=ids.shown(value), examples=_EXAMPLES)
+        raise ExpiryError("expires_at", note)
     return moment
 
 

@@ -13,19 +13,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, transaction
 from redis import Redis, RedisError
 
-from pushes import lanes, submit
+from pushes import submit
 from pushes.inbound import orders, payload
 from pushes.inbound.raw_list import Batch, RawList
 from pushes.ledger import dead_letter_store
 from pushes.ledger.dead_letter_store import Letter
 from pushes.ledger.same_push import Conflict
 from pushes.names import CONFLICT, INTAKE_SOURCE, Kind
-from pushes.storage import clocks
+from pushes.storage import clocks, conflicts, shared_redis
 from pushes.values import PushMessage
 from pushes.workers import job_check, pulse
 
@@ -67,10 +66,10 @@ class Counts:
 
 def connect() -> Redis:
     """Return a client whose commands may take as long as `RawList.wait` blocks."""
-    url = str(settings.RQ_QUEUES[lanes.distribute_queue(lanes.SYSTEM)]["URL"])
-    return Redis.from_url(url, socket_timeout=WAIT_SECONDS + 5, socket_connect_timeout=3)
+    return shared_redis.connect(shared_redis.url(), socket_timeout=WAIT_SECONDS + 5)
 
 
+@conflicts.repeated
 def store(batch: Batch) -> Counts:
     """Store a batch's pushes and dead letters in one transaction; storing it twice does nothing more.
 
@@ -103,9 +102,9 @@ def _refused(batch: Batch, messages: Mapping[str, PushMessage], results: Iterabl
     for (position, message), result in zip(messages.items(), results, strict=True):
         raw = batch.raws[int(position.rpartition(":")[2])]
         if isinstance(result, submit.Refused):
-            yield Letter(SOURCE, position, raw, result.code, str(result))
+            yield Letter(SOURCE, position, raw, result.code, result.note)
         elif isinstance(result, Conflict):
-            yield Letter(SOURCE, position, raw, CONFLICT, f"msg_id {message.message_id!r} {result}")
+            yield Letter(SOURCE, position, raw, CONFLICT, result.note(f"msg_id {message.message_id!r}"))
 
 
 class Intake:

@@ -5,20 +5,21 @@ field), strict about what cannot be guessed. The fields are described in docs/in
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 
 from pushes.inbound import expiry
-from pushes.names import App, Kind, Platform, PushType, platform_of
-from pushes.text import characters, ids
-from pushes.values import Audience, PushMessage
+from pushes.names import ACCEPTED_PLATFORMS, App, Kind, Platform, PushType, platform_of
+from pushes.text import characters, ids, presentation
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
+from pushes.values import Audience, Presentation, PushMessage
 
 MAX_MSG_ID = 128
 MAX_TITLE = 128
-_MAX_EXACT_FLOAT = 2**53
 _APPS = {app.value: app for app in App}
 _TYPES = frozenset(PushType.values)
 #: What programs write for "none": PHP's `intval(null)` and `strval(false)`, JavaScript's `String(undefined)`.
@@ -28,7 +29,7 @@ _NO_ID = re.compile(r"[-+]?0+(\.0+)?|null|none|nil|undefined|nan|false", re.IGNO
 class OrderError(ValueError):
     """A field cannot be used. `reason` is a stable code; `detail` names the value and what is accepted."""
 
-    def __init__(self, reason: str, field: str, detail: str) -> None:
+    def __init__(self, reason: str, field: str, detail: Note) -> None:
         super().__init__(f"{field}: {detail}")
         self.reason, self.field, self.detail = reason, field, detail
 
@@ -55,6 +56,7 @@ def read(
         source=source,
         identity=f"msg:{owner}:{message_id}" if message_id else identity,
         expires_at=_expires_at(fields, now or timezone.now()),
+        presentation=_presentation(fields),
     )
 
 
@@ -63,33 +65,19 @@ def shown(value: object) -> str:
     return ids.shown(value)
 
 
-def _scalar(value: object) -> str | None:
-    """Text of a text or whole number; None for anything else. PHP makes floats of large integers."""
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float) and value.is_integer() and abs(value) < _MAX_EXACT_FLOAT:
-        return str(int(value))
-    return None
-
-
 def _push_type(value: object) -> int:
     if value is None or value == "":
         return PushType.DEFAULT
-    text = _scalar(value) or ""
+    text = ids.scalar(value) or ""
     if not (text.isascii() and text.isdigit() and len(text) < 6) or int(text) not in _TYPES:
-        accepted = ", ".join(map(str, PushType.values))
-        raise OrderError("unknown_type", "type", f"{shown(value)} is not a valid push type; accepted: {accepted}")
+        raise OrderError("unknown_type", "type", _not_one_of(Sentence.NOT_A_TYPE, value, PushType.values))
     return int(text)
 
 
 def _app(value: object) -> App:
     app = _APPS.get(value.strip().lower()) if isinstance(value, str) else None
     if app is None:
-        raise OrderError("unknown_app", "app", f"{shown(value)} is not a valid app; accepted: {', '.join(_APPS)}")
+        raise OrderError("unknown_app", "app", _not_one_of(Sentence.NOT_AN_APP, value, _APPS))
     return app
 
 
@@ -99,9 +87,11 @@ def _platform(value: object) -> Platform | None:
     try:
         return platform_of(value if isinstance(value, str) else "")
     except ValueError:
-        raise OrderError(
-            "bad_via", "via", f"{shown(value)} is not a valid platform; accepted: android, iphone, ios"
-        ) from None
+        raise OrderError("bad_via", "via", _not_one_of(Sentence.NOT_A_PLATFORM, value, ACCEPTED_PLATFORMS)) from None
+
+
+def _not_one_of(sentence: Sentence, value: object, choices: Iterable[object]) -> Note:
+    return Note(sentence, value=shown(value), choices=", ".join(map(str, choices)))
 
 
 def _recipients(value: object) -> tuple[str, ...]:
@@ -111,7 +101,7 @@ def _recipients(value: object) -> tuple[str, ...]:
     given = value if isinstance(value, list) else [value]
     accounts = tuple(dict.fromkeys(_account_id(item) for item in given if not _is_empty(item)))
     if not accounts:
-        raise OrderError("no_recipient", "to_id", "an account id, or a list of them, is required")
+        raise OrderError("no_recipient", "to_id", Note(Sentence.NO_ACCOUNT_ID))
     return accounts
 
 
@@ -122,22 +112,19 @@ def _is_empty(value: object) -> bool:
 
 def _account_id(value: object) -> str:
     try:
-        return ids.account_id(_scalar(value) or "")
+        return ids.account_id(ids.scalar(value) or "")
     except ids.InvalidIdError as error:
-        raise OrderError(
-            "bad_recipient", "to_id", f"{shown(value)} is not a valid account id; {error.reason}"
-        ) from None
+        detail = Note(Sentence.BAD_ACCOUNT_ID, value=shown(value), why=error.reason)
+        raise OrderError("bad_recipient", "to_id", detail) from None
 
 
 def _message_id(value: object) -> str:
     """Empty for none, however a program writes that."""
     if value is None or value is False or (isinstance(value, str) and not value.strip()):
         return ""
-    message_id = _scalar(value)
+    message_id = ids.scalar(value)
     if not message_id or len(message_id) > MAX_MSG_ID:
-        raise OrderError(
-            "bad_msg_id", "msg_id", f"{shown(value)} is not a valid id; an id has 1 to {MAX_MSG_ID} characters"
-        )
+        raise OrderError("bad_msg_id", "msg_id", Note(Sentence.BAD_ID, value=shown(value), most=MAX_MSG_ID))
     return "" if _NO_ID.fullmatch(message_id) or characters.is_blank(message_id) else message_id
 
 
@@ -145,23 +132,30 @@ def _expires_at(fields: Mapping[str, Any], now: datetime) -> datetime | None:
     try:
         return expiry.read(fields, now)
     except expiry.ExpiryError as error:
-        raise OrderError("bad_expiry", error.field, str(error)) from None
+        raise OrderError("bad_expiry", error.field, error.note) from None
+
+
+def _presentation(fields: Mapping[str, Any]) -> Presentation:
+    try:
+        return presentation.read(fields)
+    except presentation.PresentationError as error:
+        raise OrderError(f"bad_{error.field}", error.field, error.detail) from None
 
 
 def _title(value: object) -> str:
     if value is None:
         return ""
-    title = _scalar(value)
+    title = ids.scalar(value)
     if title is None or len(title) > MAX_TITLE:
-        raise OrderError("bad_title", "title", f"a text of at most {MAX_TITLE} characters is required")
+        raise OrderError("bad_title", "title", Note(Sentence.NO_TITLE, most=MAX_TITLE))
     return "" if characters.is_blank(title) else title
 
 
 def _text(value: object) -> str:
     """A number is a fine text (a verification code); nothing at all is not, nor what shows nothing."""
-    text = _scalar(value) or (str(value) if isinstance(value, float) else "")
+    text = ids.scalar(value) or (str(value) if isinstance(value, float) else "")
     if not text or characters.is_blank(text):
-        raise OrderError("no_message", "message", "a text that is not empty is required")
+        raise OrderError("no_message", "message", Note(Sentence.NO_TEXT))
     return text
 
 
@@ -172,5 +166,5 @@ def _data(value: object) -> dict[str, Any]:
         # The client app is handed an object; PHP numbers a list's elements in the same way.
         return {str(index): item for index, item in enumerate(value)}
     if not isinstance(value, dict):
-        raise OrderError("bad_data", "data", f"{shown(value)} is not an array")
+        raise OrderError("bad_data", "data", Note(Sentence.NO_DATA, value=shown(value)))
     return value

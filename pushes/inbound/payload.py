@@ -15,6 +15,8 @@ import re
 from typing import Any
 
 from pushes.text import exact_json
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = exact_json.MAX_DEPTH
@@ -27,12 +29,13 @@ _STRING_HEAD = re.compile(rb's:([0-9]{1,10}):"')
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _LONG_INTEGER = re.compile(rb"i:[+-]?[0-9]{20,};")
 _FORBIDDEN = {
-    b"O": ("object", "an object"),
-    b"C": ("object", "an object with its own format"),
-    b"E": ("object", "an enum case"),
-    b"R": ("reference", "a reference"),
-    b"r": ("reference", "a reference to an object"),
+    b"O": ("object", Sentence.AN_OBJECT),
+    b"C": ("object", Sentence.A_CUSTOM_OBJECT),
+    b"E": ("object", Sentence.AN_ENUM_CASE),
+    b"R": ("reference", Sentence.A_REFERENCE),
+    b"r": ("reference", Sentence.AN_OBJECT_REFERENCE),
 }
+_KINDS: dict[type, Sentence] = {type(None): Sentence.A_NULL, bool: Sentence.A_BOOLEAN, str: Sentence.A_STRING}
 
 
 class PayloadError(Exception):
@@ -42,7 +45,7 @@ class PayloadError(Exception):
     `malformed`, `bad_utf8`, `bad_number`, `not_an_array`.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: Note) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
@@ -51,19 +54,19 @@ class PayloadError(Exception):
 def parse(raw: bytes) -> dict[str, Any]:
     """Return the named fields of one payload. Raises PayloadError, and nothing else, whatever the bytes are."""
     if not raw:
-        raise PayloadError("empty", "no bytes at all")
+        raise PayloadError("empty", Note(Sentence.NO_BYTES))
     if len(raw) > MAX_BYTES:
-        raise PayloadError("too_large", f"{len(raw)} bytes; at most {MAX_BYTES} are allowed")
+        raise PayloadError("too_large", Note(Sentence.TOO_MANY_BYTES, n=len(raw), most=MAX_BYTES))
     value = parse_json(raw) if raw.lstrip()[:1] in (b"{", b"[") else _parse_php(raw)
     if not isinstance(value, dict):
-        raise PayloadError("not_an_array", f"named fields are required, but this is {_kind(value)}")
+        raise PayloadError("not_an_array", Note(Sentence.NOT_AN_ARRAY, what=Note(_kind(value))))
     return value
 
 
-def _kind(value: object) -> str:
+def _kind(value: object) -> Sentence:
     if isinstance(value, list):
-        return "a list" if value else "an empty array"
-    return {type(None): "null", bool: "a boolean", str: "a string"}.get(type(value), "a number")
+        return Sentence.A_LIST if value else Sentence.AN_EMPTY_ARRAY
+    return _KINDS.get(type(value), Sentence.A_NUMBER)
 
 
 # --- JSON --------------------------------------------------------------------------------------
@@ -79,13 +82,13 @@ def _json_error(raw: bytes, error: exact_json.JsonError) -> PayloadError:
     try:
         text = raw.decode()
     except UnicodeDecodeError as undecodable:
-        return PayloadError("bad_utf8", f"byte {undecodable.start} is not valid UTF-8")
+        return PayloadError("bad_utf8", Note(Sentence.NOT_UTF8, at=undecodable.start))
     if isinstance(error, exact_json.NumberError):
-        return PayloadError("bad_number", "infinity or not-a-number")
+        return PayloadError("bad_number", Note(Sentence.NOT_FINITE))
     if isinstance(error, exact_json.DepthError):
-        return PayloadError("too_deep", str(error))
+        return PayloadError("too_deep", Note(Sentence.TOO_DEEP, n=MAX_DEPTH))
     reason = "truncated" if error.position >= len(text) or str(error) == "unexpected end of data" else "malformed"
-    return PayloadError(reason, f"invalid JSON at character {error.position}")
+    return PayloadError(reason, Note(Sentence.NOT_JSON, at=error.position))
 
 
 # --- PHP ---------------------------------------------------------------------------------------
@@ -113,7 +116,7 @@ def _parse_php(raw: bytes) -> Any:
             try:
                 items.append(raw[begin:end].decode())
             except UnicodeDecodeError as error:
-                raise PayloadError("bad_utf8", f"byte {begin + error.start} is not valid UTF-8") from None
+                raise PayloadError("bad_utf8", Note(Sentence.NOT_UTF8, at=begin + error.start)) from None
             at = end + 2
         elif code == _INTEGER:
             end = find(b";", at, at + 24)
@@ -135,7 +138,7 @@ def _parse_php(raw: bytes) -> Any:
             items.append(value)
         if not stack:
             return _whole(raw, items[0], at)
-    raise PayloadError("truncated", f"the input ends at byte {at}, inside an array")
+    raise PayloadError("truncated", Note(Sentence.ENDS_IN_ARRAY, at=at))
 
 
 def _integer(raw: bytes, at: int, end: int) -> int:
@@ -151,7 +154,7 @@ def _integer(raw: bytes, at: int, end: int) -> int:
 
 
 def _too_long(at: int) -> PayloadError:
-    return PayloadError("bad_number", f"an integer of more than 64 bits at byte {at}")
+    return PayloadError("bad_number", Note(Sentence.LONG_INTEGER, at=at))
 
 
 def _array_start(raw: bytes, at: int, depth: int) -> tuple[int, int]:
@@ -160,23 +163,21 @@ def _array_start(raw: bytes, at: int, depth: int) -> tuple[int, int]:
     if head is None:
         raise _unreadable(raw, at)
     if depth >= MAX_DEPTH:
-        raise PayloadError("too_deep", f"more than {MAX_DEPTH} levels, at byte {at}")
+        raise PayloadError("too_deep", Note(Sentence.TOO_DEEP_AT, n=MAX_DEPTH, at=at))
     count = int(head[1])
     # The shortest item (`i:0;N;`) has six bytes.
     if count * 6 > len(raw) - at:
-        raise PayloadError("truncated", f"an array of {count} items at byte {at} cannot fit into the rest")
+        raise PayloadError("truncated", Note(Sentence.ARRAY_TOO_LONG, n=count, at=at))
     return count, head.end()
 
 
 def _array(items: list[Any], announced: int, at: int) -> Any:
     keys, values = items[::2], items[1::2]
     if len(keys) != announced or len(values) != announced:
-        raise PayloadError(
-            "malformed", f"the array that ends at byte {at} does not have the {announced} items it announced"
-        )
+        raise PayloadError("malformed", Note(Sentence.ARRAY_TOO_SHORT, at=at, n=announced))
     kinds = set(map(type, keys))
     if not kinds <= {int, str}:
-        raise PayloadError("malformed", f"a key that is neither text nor integer, in the array that ends at byte {at}")
+        raise PayloadError("malformed", Note(Sentence.STRANGE_KEY, at=at))
     # Text keys never make a list: PHP itself turns "0" into 0.
     if kinds <= {int} and keys == list(range(announced)):
         return values
@@ -194,13 +195,13 @@ def _rare_value(raw: bytes, at: int) -> tuple[Any, int]:
         raise _unreadable(raw, at)
     value = float(raw[at + 2 : end])
     if not math.isfinite(value):
-        raise PayloadError("bad_number", f"infinity or not-a-number at byte {at}")
+        raise PayloadError("bad_number", Note(Sentence.NOT_FINITE_AT, at=at))
     return value, end + 1
 
 
 def _whole(raw: bytes, value: Any, at: int) -> Any:
     if at != len(raw):
-        raise PayloadError("trailing_bytes", f"{len(raw) - at} bytes follow the end at byte {at}")
+        raise PayloadError("trailing_bytes", Note(Sentence.BYTES_FOLLOW, n=len(raw) - at, at=at))
     return value
 
 
@@ -210,8 +211,8 @@ def _bad_string(raw: bytes, at: int) -> PayloadError:
         return _unreadable(raw, at)
     length = int(head[1])
     if head.end() + length + 2 > len(raw):
-        return PayloadError("truncated", f"a string of {length} bytes at byte {at}, but the input ends before its end")
-    return PayloadError("malformed", f"the string at byte {at} is not {length} bytes long")
+        return PayloadError("truncated", Note(Sentence.ENDS_IN_STRING, n=length, at=at))
+    return PayloadError("malformed", Note(Sentence.STRING_LENGTH, at=at, n=length))
 
 
 def _unreadable(raw: bytes, at: int) -> PayloadError:
@@ -219,7 +220,7 @@ def _unreadable(raw: bytes, at: int) -> PayloadError:
     rest = raw[at : at + 64]
     forbidden = _FORBIDDEN.get(rest[:1])
     if forbidden and rest[1:2] in (b":", b""):
-        return PayloadError(forbidden[0], f"{forbidden[1]} at byte {at}")
+        return PayloadError(forbidden[0], Note(Sentence.VALUE_AT, what=Note(forbidden[1]), at=at))
     if at + len(rest) == len(raw) and _CUT_VALUE.fullmatch(rest):
-        return PayloadError("truncated", f"the input ends at byte {len(raw)}, inside a value")
-    return PayloadError("malformed", f"not a PHP value at byte {at}")
+        return PayloadError("truncated", Note(Sentence.ENDS_IN_VALUE, at=len(raw)))
+    return PayloadError("malformed", Note(Sentence.NOT_PHP, at=at))

@@ -1,9 +1,10 @@
 """Devices from a CSV file, in bulk: read and check every line first, then write in one transaction.
 
-Columns: account_id, app, platform, environment, token[, login_status, push_status, tags]. A first line that
-names them, in English or Chinese, may put them in any order; without it they stand in this order. An empty
-status leaves the account unchanged (a new account is logged in and accepts pushes); an empty environment, or none in
-the heading, means production. Tags are separated by spaces or |; without any the device keeps its tags.
+Columns: account_id, app, platform, environment, token[, login_status, push_status, tags, channel, installation_id]. A
+first line that names them, in English or Chinese, may put them in any order; without it they stand in this order. An
+empty status leaves the account unchanged (a new account is logged in and accepts pushes); an empty environment, or none
+in the heading, means production. Tags are separated by spaces or |; without any the device keeps its tags. Without a
+channel it follows from the app keys (see `channels`).
 """
 
 from collections import Counter
@@ -14,15 +15,19 @@ from typing import Any, NamedTuple, TypeVar
 from django.db import transaction
 
 from pushes.models import Account, Device, DeviceEvent, mask_token
-from pushes.names import App, DeviceEventKind, Environment, Platform, platform_of
-from pushes.people import tags
-from pushes.people.devices import InvalidDeviceError, Registration, change_of, revive
+from pushes.names import ACCEPTED_PLATFORMS, App, DeviceEventKind, Environment, Platform, platform_of
+from pushes.people import devices, tags
+from pushes.people.channels import Known
+from pushes.people.devices import InvalidDeviceError, Registration
 from pushes.storage import batches, bulk, clocks
 from pushes.text import characters, ids, spreadsheets
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 from pushes.text.spreadsheets import SheetError, is_row_number
 
 T = TypeVar("T")
-COLUMNS = ("account_id", "app", "platform", "environment", "token", "login_status", "push_status", "tags")
+COLUMNS: tuple[str, ...] = ("account_id", "app", "platform", "environment", "token")
+COLUMNS += ("login_status", "push_status", "tags", "channel", "installation_id")
 REQUIRED = ("account_id", "app", "platform", "token")
 CHUNK = 2_000
 _APPS = {app.value: app for app in App}
@@ -62,11 +67,11 @@ class Parsed:
 
 
 class Event(NamedTuple):
-    """What happened to a device, and the detail for its history."""
+    """What happened to a device, and the details for its history."""
 
     device_id: int
     kind: DeviceEventKind
-    detail: str
+    details: Sequence[Note]
 
 
 class _AccountRow(NamedTuple):
@@ -88,7 +93,9 @@ class _DeviceRow(NamedTuple):
     app: str
     platform: str
     environment: str
+    channel: str
     token: str
+    installation_id: str
     created_at: Any
     seen_at: Any
     is_active: bool = True
@@ -119,13 +126,13 @@ def parse(lines: Iterable[str]) -> Parsed:
 def parse_text(text: str) -> Parsed:
     """Read and check every line of the file. Writes nothing, and collects bad lines without raising. Raises
     spreadsheets.SheetError when the file is not a table, or its heading is not understood."""
-    parsed = Parsed()
+    parsed, known = Parsed(), Known.read()
     table = spreadsheets.rows(text)
     columns = _header(table[0]) if table else None
     seen: dict[tuple[str, str], Row] = {}
     for line in table[1:] if columns else table:
         try:
-            row = _row(line.number, columns or COLUMNS, line.cells)
+            row = _row(line.number, columns or COLUMNS, line.cells, known)
             if not _is_repetition(row, seen):
                 parsed.rows.append(row)
         except _BadLineError as error:
@@ -146,7 +153,7 @@ def _header(first: spreadsheets.Row) -> list[str] | None:
     if said := "; ".join(f"it {what}: {', '.join(map(ids.shown, which))}" for what, which in faults if which):
         raise SheetError(
             f"line {first.number}: the heading cannot be used: {said}. The columns are {','.join(COLUMNS)} (the last "
-            "three optional), or in Chinese 账号,应用,平台,环境,令牌,登录状态,推送状态,标签"
+            "five optional), or in Chinese 账号,应用,平台,环境,令牌,登录状态,推送状态,标签,通道,安装标识"
         )
     return names
 
@@ -157,7 +164,7 @@ def _may_be_a_device(cells: Sequence[str]) -> bool:
     return given[1] in _APPS or given[2] in _PLATFORMS or given[3] in filter(None, _ENVIRONMENTS)
 
 
-def _row(line: int, columns: Sequence[str], cells: list[str]) -> Row:
+def _row(line: int, columns: Sequence[str], cells: list[str], known: Known) -> Row:
     account_ids = [cell for name, cell in zip(columns, cells, strict=False) if name == "account_id" and cell]
     if spreadsheets.is_total([cells[0], *account_ids] if account_ids else cells):
         raise _BadLineError("line", characters.shorten(" ".join(filter(None, cells)), 60), spreadsheets.total_advice())
@@ -173,7 +180,7 @@ def _row(line: int, columns: Sequence[str], cells: list[str]) -> Row:
             raise _BadLineError(name, shown, reason)
     return Row(
         line,
-        _registration(given),
+        _registration(given, known),
         _one_of("login_status", given["login_status"], _STATUSES),
         _one_of("push_status", given["push_status"], _STATUSES),
         _tags(given["tags"]),
@@ -187,20 +194,23 @@ def _tags(given: str) -> tuple[str, ...]:
         raise _BadLineError("tags", characters.shorten(given, 80), str(error)) from None
 
 
-def _registration(given: dict[str, str]) -> Registration:
+def _registration(given: dict[str, str], known: Known) -> Registration:
     try:
         platform = platform_of(given["platform"])
     except ValueError:
         raise _BadLineError(
-            "platform", characters.shorten(given["platform"], 80), "must be one of android, ios, iphone"
+            "platform", characters.shorten(given["platform"], 80), f"must be one of {', '.join(ACCEPTED_PLATFORMS)}"
         ) from None
     try:
-        return Registration(
+        return devices.registration(
             account_id=given["account_id"],
             app=_one_of("app", given["app"], _APPS),
             platform=platform,
             environment=_one_of("environment", given["environment"], _ENVIRONMENTS),
             token=given["token"],
+            channel=given["channel"],
+            installation_id=given["installation_id"],
+            known=known,
         )
     except InvalidDeviceError as error:
         value = mask_token(given["token"]) if error.field == "token" else characters.shorten(given[error.field], 80)
@@ -263,8 +273,7 @@ def _store_accounts(rows: Sequence[Row]) -> int:
 
 
 def _store_devices(wanted: Sequence[Registration]) -> Counter[str]:
-    tokens = [item.token for item in wanted]
-    found = Device.objects.select_for_update().filter(token__in=tokens)
+    found = Device.objects.select_for_update().filter(token__in=[item.token for item in wanted])
     known = {(device.token, device.app): device for device in found}
     fresh = [item for item in wanted if (item.token, item.app) not in known]
     events = _insert(fresh)
@@ -277,27 +286,42 @@ def _store_devices(wanted: Sequence[Registration]) -> Counter[str]:
     Device.objects.bulk_update(changed, UPDATED, batch_size=500)
     # The tags belonged to the former users.
     tags.replace({event.device_id: () for event in events if event.kind is DeviceEventKind.MOVED})
-    now = bulk.db_datetime(clocks.now())
-    rows = [_EventRow(one.device_id, one.kind.value, f"{one.detail} (import)"[:200], created_at=now) for one in events]
+    now, imported = bulk.db_datetime(clocks.now()), Note(Sentence.IMPORTED)
+    rows = [
+        _EventRow(one.device_id, one.kind.value, devices.event_detail(*one.details, imported), created_at=now)
+        for one in events
+    ]
     bulk.insert_rows(DeviceEvent, rows)
+    _settle_installations(wanted)
     counts = Counter(event.kind.value for event in events)
     counts["unchanged"] = len(wanted) - len(events)
     return counts
 
 
-UPDATED = ["account", "platform", "environment", "is_active", "deactivated_reason", "deactivated_at", "seen_at"]
+UPDATED = ["account", "platform", "environment", "channel", "installation_id"]
+UPDATED += ["is_active", "deactivated_reason", "deactivated_at", "seen_at"]
+
+
+def _settle_installations(wanted: Sequence[Registration]) -> None:
+    """Have the other tokens of the installations follow, in the order of the file."""
+    places = {(item.token, item.app.value): place for place, item in enumerate(wanted) if item.installation_id}
+    if places:
+        named = Device.objects.filter(token__in=[token for token, _ in places])
+        ours = [device for device in named if (device.token, device.app) in places]
+        devices.settle_installations(sorted(ours, key=lambda device: places[device.token, device.app]))
 
 
 def _change(device: Device, item: Registration) -> Event | None:
     """Change a known device as the file says; None when nothing changes."""
-    event, detail = change_of(device, item)
+    item = devices.completed(item, device)
+    event, details = devices.change_of(device, item)
+    if event is None and device.installation_id != item.installation_id:
+        what = f"installation_id {item.installation_id}"
+        event, details = DeviceEventKind.CORRECTED, [Note(Sentence.CHANGED, what=what)]
     if event is None:
-        if (device.platform, device.environment) == (item.platform, item.environment):
-            return None
-        event, detail = DeviceEventKind.REGISTERED, "platform or environment corrected"
-    device.account_id, device.platform, device.environment = item.account_id, item.platform, item.environment
-    revive(device)
-    return Event(device.pk, event, detail)
+        return None
+    devices.apply(device, item)
+    return Event(device.pk, event, details)
 
 
 def _insert(fresh: Sequence[Registration]) -> list[Event]:
@@ -308,7 +332,9 @@ def _insert(fresh: Sequence[Registration]) -> list[Event]:
             app=item.app.value,
             platform=item.platform.value,
             environment=item.environment.value,
+            channel=item.channel.value,
             token=item.token,
+            installation_id=item.installation_id,
             created_at=now,
             seen_at=now,
         )
@@ -318,7 +344,7 @@ def _insert(fresh: Sequence[Registration]) -> list[Event]:
     owners = {(item.token, item.app.value): item.account_id for item in fresh}
     stored = Device.objects.filter(token__in=[item.token for item in fresh]).values_list("pk", "token", "app")
     return [
-        Event(pk, DeviceEventKind.REGISTERED, f"to {owners[token, app]}")
+        Event(pk, DeviceEventKind.REGISTERED, [Note(Sentence.TO_ACCOUNT, account=owners[token, app])])
         for pk, token, app in stored
         if (token, app) in owners
     ]

@@ -13,25 +13,28 @@ from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
 from pushes.models import Account, Device, DeviceTag
-from pushes.names import Environment, Platform
+from pushes.names import Channel, Environment, Platform
 from pushes.storage import shared_redis
+from pushes.text.notes import NotedError
 from pushes.values import AccountFacts, DeviceTarget
 
 # Calling an enum costs ten look-ups, and a large group needs twenty thousand calls.
 _PLATFORMS = {member.value: member for member in Platform}
 _ENVIRONMENTS = {member.value: member for member in Environment}
+_CHANNELS = {member.value: member for member in Channel}
+_COLUMNS = ("account_id", "platform", "environment", "token", "channel", "installation_id")
 
 
-class DirectoryError(OperationalError):
-    """A custom directory cannot answer now. That says nothing about the pushes: they wait."""
+class DirectoryError(NotedError, OperationalError):
+    """A custom directory cannot answer now, as `note` says. That says nothing about the pushes: they wait."""
 
     #: See `pushes.storage.outages`.
     passes = True
 
 
-class UnlistableError(Exception):
-    """The directory cannot list these devices (it knows devices only by account, or has no tags). The message says
-    what to do."""
+class UnlistableError(NotedError):
+    """The directory cannot list these devices (it knows devices only by account, or has no tags). `note` says what to
+    do."""
 
 
 class DevicePage(NamedTuple):
@@ -97,6 +100,25 @@ def read_positions(asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], fl
     return {pair: position for pair, position in found.items() if math.isfinite(position)}
 
 
+def as_targets(devices: "QuerySet[Device]") -> list[DeviceTarget]:
+    """Return devices of our table as what is pushed to."""
+    return [as_target(row) for row in devices.values_list("id", *_COLUMNS)]
+
+
+def as_target(row: tuple[Any, ...]) -> DeviceTarget:
+    """Return the device with these columns: its id, and _COLUMNS."""
+    device_id, account_id, platform, environment, token, channel, installation_id = row
+    return DeviceTarget(
+        device_id,
+        account_id,
+        _PLATFORMS[platform],
+        _ENVIRONMENTS[environment],
+        token,
+        _CHANNELS[channel],
+        installation_id,
+    )
+
+
 class TableDirectory:
     """Accounts and devices from this platform's own tables, presence from Redis."""
 
@@ -113,32 +135,25 @@ class TableDirectory:
 
     def devices(self, account_ids: Sequence[str], app: str) -> dict[str, list[DeviceTarget]]:
         rows = Device.objects.filter(account__account_id__among=account_ids, app=app, is_active=True).values_list(
-            "id", "account_id", "platform", "environment", "token"
+            "id", *_COLUMNS
         )
         found: dict[str, list[DeviceTarget]] = defaultdict(list)
-        for device_id, account_id, platform, environment, token in rows:
-            found[account_id].append(
-                DeviceTarget(device_id, account_id, _PLATFORMS[platform], _ENVIRONMENTS[environment], token)
-            )
+        for row in rows:
+            found[row[1]].append(as_target(row))
         return found
 
     def online(self, account_ids: Sequence[str]) -> set[str]:
         return online(account_ids)
 
     def page(self, app: str, platform: str, *, after: int, limit: int, tag: str = "") -> DevicePage:
-        columns = ("account_id", "platform", "environment", "token")
         if tag:
             # The index on (app, tag, device) has them in order already, even if only a few devices have the tag.
             tagged = _tagged(app, platform, tag).filter(device_id__gt=after).order_by("device_id")
-            rows = list(tagged.values_list("device_id", *(f"device__{name}" for name in columns))[:limit])
+            rows = list(tagged.values_list("device_id", *(f"device__{name}" for name in _COLUMNS))[:limit])
         else:
             every = _of_app(app, platform).filter(id__gt=after).order_by("id")
-            rows = list(every.values_list("id", *columns)[:limit])
-        found = [
-            DeviceTarget(device_id, account_id, _PLATFORMS[platform], _ENVIRONMENTS[environment], token)
-            for device_id, account_id, platform, environment, token in rows
-        ]
-        return DevicePage(found, rows[-1][0] if rows else after, len(rows) < limit)
+            rows = list(every.values_list("id", *_COLUMNS)[:limit])
+        return DevicePage([as_target(row) for row in rows], rows[-1][0] if rows else after, len(rows) < limit)
 
     def count(self, app: str, platform: str, *, tag: str = "") -> int:
         return _tagged(app, platform, tag).count() if tag else _of_app(app, platform).count()

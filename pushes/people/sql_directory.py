@@ -12,11 +12,13 @@ from typing import Any
 from django.db.models import QuerySet
 
 from pushes.models import Device
-from pushes.names import Environment, Platform, platform_of
-from pushes.people import sql_source
+from pushes.names import App, Channel, Environment, Platform, platform_of
+from pushes.people import channels, sql_source
 from pushes.people.directory import DevicePage, DirectoryError, UnlistableError, online
 from pushes.people.sql_source import Places, Query, is_on, text
 from pushes.text import device_tokens, exact_json, ids
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 from pushes.values import AccountFacts, DeviceTarget
 
 log = logging.getLogger(__name__)
@@ -95,18 +97,12 @@ def check() -> list[str]:
 
 def _refuse_tag(tag: str) -> None:
     if tag:
-        raise UnlistableError(
-            f"the devices are in another database, which knows no tags: “{tag}” would reach nobody. "
-            "Send to a list of accounts instead"
-        )
+        raise UnlistableError(Note(Sentence.KNOWS_NO_TAGS, tag=tag))
 
 
 def _refuse_without_query() -> None:
     if not ALL_DEVICES.text:
-        raise UnlistableError(
-            f"the devices are in another database, and {ALL_DEVICES.setting} is not set: without that query "
-            "“every device of the app” would reach nobody"
-        )
+        raise UnlistableError(Note(Sentence.NO_LISTING, setting=ALL_DEVICES.setting))
 
 
 def _last_position(rows: Sequence[Mapping[str, Any]], after: int) -> int:
@@ -115,8 +111,7 @@ def _last_position(rows: Sequence[Mapping[str, Any]], after: int) -> int:
         position = row["row_id"]
         if not isinstance(position, int) or position <= after:
             raise DirectoryError(
-                f"{ALL_DEVICES.setting}: row_id {position!r} comes after {after}: it must be a whole number that "
-                "increases from row to row (WHERE … > {after} ORDER BY …)"
+                Note(Sentence.ROW_ORDER, setting=ALL_DEVICES.setting, row=repr(position), before=after)
             )
         after = position
     return after
@@ -157,23 +152,29 @@ def _names(value: object) -> frozenset[str]:
 def _usable(rows: Sequence[Mapping[str, Any]], app: str) -> list[DeviceTarget]:
     """Return the devices that can be pushed to, each once, without those that a provider has refused."""
     impossible: Counter[str] = Counter()
-    found = [device for row in rows if (device := _target(row, impossible))]
+    known = channels.Known.read() if rows else channels.Known()
+    found = [device for row in rows if (device := _target(row, App(app), known, impossible))]
     for reason, number in impossible.items():
         _say_once(f"devices are left out: {reason}", number)
     tokens = [device.token for device in found]
-    refused = set(_refused(app).filter(token__in=tokens).values_list("token", flat=True))
-    return list(dict.fromkeys(device for device in found if device.token not in refused))
+    # Apple's tokens are the same in several channels: what one refuses, another may accept.
+    refused = set(_refused(app).filter(token__in=tokens).values_list("token", "channel"))
+    return list(dict.fromkeys(device for device in found if (device.token, device.channel) not in refused))
 
 
-def _target(row: Mapping[str, Any], impossible: Counter[str]) -> DeviceTarget | None:
+def _target(row: Mapping[str, Any], app: App, known: channels.Known, impossible: Counter[str]) -> DeviceTarget | None:
     """Return a row's device; None for a row without one. `impossible` counts invalid tokens by reason."""
     token, account_id = text(row["token"]).strip(), _account_id(row)
     platform = _platform(text(row["platform"]))
     environment = _environment(text(row.get("environment")))
     if not (token and account_id and platform and environment):
         return None
+    channel = _channel(text(row.get("channel")), app, platform, environment, known)
+    if channel is None:
+        return None
     try:
-        return DeviceTarget(None, account_id, platform, environment, device_tokens.spelled(token, platform))
+        spelled = device_tokens.spelled(token, platform, channel)
+        return DeviceTarget(None, account_id, platform, environment, spelled, channel, _installation(row))
     except device_tokens.InvalidTokenError as error:
         impossible[f"the token of an {platform.label} device is not valid: {error}"] += 1
         return None
@@ -201,6 +202,28 @@ def _environment(value: str) -> Environment | None:
     except ValueError:
         _say_once(f"devices of environment {value!r} are left out: it must be one of {', '.join(Environment.values)}")
         return None
+
+
+def _channel(
+    value: str, app: App, platform: Platform, environment: Environment, known: channels.Known
+) -> Channel | None:
+    try:
+        if value.strip():
+            return channels.named(value, platform)
+        return channels.meant(known.fitting(app, platform, environment), platform)
+    except channels.ChannelError as error:
+        _say_once(f"{platform.label} devices of channel {value!r} are left out: {error}")
+        return None
+
+
+def _installation(row: Mapping[str, Any]) -> str:
+    """Return the id of a row's installation; "" for none, and for an invalid one: the device can be reached all the
+    same."""
+    try:
+        return device_tokens.installation(text(row.get("installation_id")))
+    except device_tokens.InvalidTokenError as error:
+        _say_once(f"installation ids are ignored: {error}")
+        return ""
 
 
 def _say_once(problem: str, number: int = 1) -> None:

@@ -13,6 +13,8 @@ from django.conf import settings
 from django.db import Error, connections
 
 from pushes.people.directory import DirectoryError
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 
 ALIAS = "directory"
 NO_DATABASE = "DIRECTORY_DATABASE_URL is not set; set it to the database that these queries run on"
@@ -54,7 +56,9 @@ def ask(query: Query, places: Places) -> list[Row]:
     rows = _run(query.setting, *bound(query.text, places))
     names = rows.names
     if missing := [name for name in query.columns if name not in names]:
-        raise DirectoryError(f"{query.setting}: the query returns no column {missing[0]!r}, only {', '.join(names)}")
+        raise DirectoryError(
+            Note(Sentence.NO_COLUMN, setting=query.setting, column=missing[0], columns=", ".join(names))
+        )
     return [dict(zip(names, values, strict=True)) for values in rows.values]
 
 
@@ -112,4 +116,5 @@ def _run(setting: str, sql: str, parameters: Sequence[Any]) -> _Rows:
         connection.close()
         if was_open:
             return _run(setting, sql, parameters)
-        raise DirectoryError(f"{setting}: {' '.join(str(error).split())}") from error
+        text = " ".join(str(error).split())
+        raise DirectoryError(Note(Sentence.DIRECTORY_FAILS, setting=setting, error=text)) from error

@@ -108,8 +108,7 @@ def test_a_time_that_cannot_be_used_is_refused(api: Api, ttl: Any):
 
 
 def test_without_redis_presence_is_unavailable(api: Api, settings: Settings):
-    address = {"URL": f"redis://127.0.0.1:{processes.free_port()}/0"}
-    settings.RQ_QUEUES = {name: queue | address for name, queue in settings.RQ_QUEUES.items()}
+    settings.REDIS_URL = f"redis://127.0.0.1:{processes.free_port()}/0"
     assert api.call("PUT", "/presence/7")[0] == 503
 
 

@@ -1,9 +1,12 @@
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from pushes.models import Device, DeviceEvent
-from tests.make import make_account, make_device
+from pushes.names import ProviderKind
+from pushes.text import notes
+from tests.make import make_account, make_app_key, make_device
 from tests.pushes.api.conftest import Api
 
 BODY = {"account_id": "7", "app": "higo", "platform": "iphone"}
@@ -19,6 +22,8 @@ def test_a_new_device_is_created(api: Api):
         "app": "higo",
         "platform": "ios",
         "environment": "production",
+        "channel": "xinge",
+        "installation_id": None,
         "is_active": True,
         "tags": [],
     }
@@ -56,6 +61,11 @@ def test_a_device_moves_to_the_account_that_registers_it(api: Api):
         ({"platform": "windows"}, "platform"),
         ({"environment": "test"}, "environment"),
         ({"token": "other"}, "token"),
+        ({"channel": "wechat"}, "channel"),
+        ({"channel": "fcm", "platform": "harmony"}, "channel"),
+        ({"channel": 1}, "channel"),
+        ({"installation_id": "short"}, "installation_id"),
+        ({"installation_id": 12345678}, "installation_id"),
         ({"tags": "vip"}, "tags"),
         ({"tags": ["vip", 1]}, "tags"),
         ({"tags": ["v!p"]}, "tags"),
@@ -67,11 +77,52 @@ def test_a_bad_field_is_named(api: Api, change: dict[str, Any], field: str):
     assert (status, answer["error"]["field"]) == (422, field)
 
 
-@pytest.mark.parametrize("token", ["short", "x" * 129, "中文中文中文中文"])
+@pytest.mark.parametrize("token", ["short", "x" * 513, "中文中文中文中文"])
 def test_a_bad_token_is_refused_without_repeating_it(api: Api, token: str):
     status, answer = api.call("PUT", f"/devices/{token}", BODY)
     assert (status, answer["error"]["field"]) == (422, "token")
     assert token not in str(answer)
+
+
+FCM_TOKEN = "dQw4w9WgXcQ:APA91b" + "Ab-_" * 36
+
+
+def test_a_device_names_its_channel_and_installation(api: Api):
+    body = BODY | {"platform": "android", "channel": "FCM", "installation_id": "6F9619FF-8B86-D011-B42D-00CF4FC964FF"}
+    status, answer = api.call("PUT", f"/devices/{quote(FCM_TOKEN, safe='')}", body)
+    assert status == 201
+    assert answer["channel"] == "fcm"
+    assert answer["installation_id"] == "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
+    assert Device.objects.get().token == FCM_TOKEN
+    assert api.call("PUT", f"/devices/{FCM_TOKEN}", body)[0] == 200
+    assert api.call("DELETE", f"/devices/{FCM_TOKEN}") == (204, None)
+
+
+def test_a_harmony_phone_is_registered_with_huaweis_channel(api: Api):
+    status, answer = api.call("PUT", f"/devices/{'Mz' * 60}", BODY | {"platform": "harmony"})
+    assert (status, answer["platform"], answer["channel"]) == (201, "harmony", "huawei")
+
+
+def test_where_several_keys_fit_the_channel_must_be_said(api: Api):
+    make_app_key(provider=ProviderKind.FCM)
+    make_app_key(provider=ProviderKind.JPUSH)
+    status, answer = api.call("PUT", "/devices/token-0001", BODY | {"platform": "android"})
+    assert (status, answer["error"]["field"]) == (422, "channel")
+    assert "fcm, jpush" in answer["error"]["message"]
+    assert api.call("PUT", "/devices/token-0001", BODY | {"platform": "android", "channel": "jpush"})[0] == 201
+    make_app_key()
+    assert api.call("PUT", "/devices/token-0002", BODY | {"platform": "android"})[1]["channel"] == "xinge"
+
+
+def test_a_change_of_the_channel_is_no_new_device(api: Api):
+    api.call("PUT", f"/devices/{TOKEN}", BODY)
+    status, answer = api.call("PUT", f"/devices/{TOKEN}", BODY | {"channel": "apns"})
+    assert (status, answer["channel"]) == (200, "apns")
+    events = DeviceEvent.objects.order_by("id").values_list("event", "detail")
+    assert [(event, notes.english(detail)) for event, detail in events] == [
+        ("registered", "to 7"),
+        ("corrected", "(changed: xinge → apns)"),
+    ]
 
 
 def test_a_token_with_a_slash_is_a_token(api: Api):
@@ -83,7 +134,7 @@ def test_removing_deactivates_with_history(api: Api):
     assert api.call("DELETE", f"/devices/{TOKEN}") == (204, None)
     device.refresh_from_db()
     assert not device.is_active
-    assert DeviceEvent.objects.get().detail.startswith("removed through the API by token")
+    assert notes.english(DeviceEvent.objects.get().detail).startswith("removed through the API by token")
 
 
 def test_removing_twice_is_fine(api: Api):
@@ -135,7 +186,7 @@ def test_a_token_that_cannot_be_one_is_refused(api: Api, token: str, platform: s
     assert not Device.objects.exists()
 
 
-@pytest.mark.parametrize("token", [TOKEN[:-1], TOKEN + "a", TOKEN[:40], TOKEN * 2 + "ab", "x" + TOKEN[1:]])
+@pytest.mark.parametrize("token", [TOKEN[:-1], TOKEN + "a", TOKEN[:40], TOKEN * 8 + "ab", "x" + TOKEN[1:]])
 def test_an_iphones_token_has_its_length_and_alphabet(api: Api, token: str):
     status, answer = api.call("PUT", f"/devices/{token}", BODY)
     assert (status, answer["error"]["field"]) == (422, "token")

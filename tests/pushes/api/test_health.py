@@ -24,7 +24,7 @@ def hang() -> None:
 
 
 def use_redis(settings: Settings, url: str) -> None:
-    settings.RQ_QUEUES = {name: queue | {"URL": url} for name, queue in settings.RQ_QUEUES.items()}
+    settings.REDIS_URL = url
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])

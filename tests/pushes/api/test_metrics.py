@@ -18,6 +18,7 @@ from pushes.keys import gate
 from pushes.ledger import counters
 from pushes.models import AppKey, Lease, PushRecord, RefusedJob
 from pushes.names import Platform
+from pushes.text.notes import said
 from pushes.upkeep import sweep
 from pushes.workers import queues
 from tests.make import make_app_key
@@ -110,7 +111,7 @@ def test_what_became_of_the_recent_past(redis_client: Any):
 
 def test_paused_app_keys(redis_client: Any):
     make_app_key(paused_at=timezone.now())
-    assert scrape()["higo_app_key_paused", "higo", "production", "android"] == 1
+    assert scrape()["higo_app_key_paused", "higo", "xinge", "production", "android"] == 1
 
 
 def test_app_keys_that_went_back_to_their_old_secret(redis_client: Any):
@@ -118,8 +119,8 @@ def test_app_keys_that_went_back_to_their_old_secret(redis_client: Any):
     AppKey.objects.update(fell_back_at=timezone.now())
     make_app_key(platform=Platform.IOS)
     values = scrape()
-    assert values["higo_app_key_fell_back", "higo", "production", "android"] == 1
-    assert values["higo_app_key_fell_back", "higo", "production", "ios"] == 0
+    assert values["higo_app_key_fell_back", "higo", "xinge", "production", "android"] == 1
+    assert values["higo_app_key_fell_back", "higo", "xinge", "production", "ios"] == 0
 
 
 def test_how_long_recent_pushes_took(redis_client: Any):
@@ -137,9 +138,13 @@ def test_an_open_breaker(redis_client: Any, settings: Settings):
     key, other = make_app_key(), make_app_key(platform=Platform.IOS)
     gate.report(key.pk, answered=0, failed=3)
     values = scrape()
-    assert values["higo_app_key_breaker", "higo", "production", "android"] == 1
-    assert 0 < values["higo_app_key_shut_seconds", "higo", "production", "android"] <= settings.BREAKER_BASE_SECONDS
-    assert values["higo_app_key_breaker", "higo", "production", other.platform] == 0
+    assert values["higo_app_key_breaker", "higo", "xinge", "production", "android"] == 1
+    assert (
+        0
+        < values["higo_app_key_shut_seconds", "higo", "xinge", "production", "android"]
+        <= settings.BREAKER_BASE_SECONDS
+    )
+    assert values["higo_app_key_breaker", "higo", "xinge", "production", other.platform] == 0
 
 
 def test_other_parts_add_their_own(redis_client: Any, settings: Settings):
@@ -184,13 +189,12 @@ def _scans(sql: str) -> bool:
 
 
 def test_dead_letters(redis_client: Any):
-    submit.dead_letter("intake", "p", b"raw", "malformed", "")
+    submit.dead_letter("intake", "p", b"raw", "malformed", said(""))
     assert scrape()["higo_dead_letters",] == 1
 
 
 def test_without_redis_the_rest_is_still_told(settings: Settings):
-    address = {"URL": f"redis://127.0.0.1:{processes.free_port()}/0"}
-    settings.RQ_QUEUES = {name: queue | address for name, queue in settings.RQ_QUEUES.items()}
+    settings.REDIS_URL = f"redis://127.0.0.1:{processes.free_port()}/0"
     values = scrape()
     assert (values["higo_source_up", "redis"], values["higo_source_up", "database"]) == (0, 1)
     assert ("higo_dead_letters",) in values

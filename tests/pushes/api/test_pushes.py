@@ -185,8 +185,7 @@ class TestOne:
         assert (response.status_code, response["Retry-After"]) == (429, "5")
 
     def test_without_redis_a_push_is_accepted_all_the_same(self, api: Api, settings: Settings):
-        address = {"URL": f"redis://127.0.0.1:{processes.free_port()}/0"}
-        settings.RQ_QUEUES = {name: queue | address for name, queue in settings.RQ_QUEUES.items()}
+        settings.REDIS_URL = f"redis://127.0.0.1:{processes.free_port()}/0"
         assert submit(api, PUSH)[0] == 202
 
 
@@ -266,6 +265,21 @@ class TestShow:
         assert (status, answer["status"], answer["msg_id"]) == (200, "pending", "m")
         assert answer["deliveries"] == {"accepted": 1, "skipped": 1}
         assert "你好" not in str(answer)
+
+    @pytest.mark.parametrize(
+        ("stored", "told"),
+        [
+            ("", None),
+            ("withdrawn", "withdrawn"),
+            ("KeyError: of an earlier version", "KeyError: of an earlier version"),
+            ('{"note":"not_distributed","kind":"KeyError","text":"7"}', "KeyError while it was distributed: 7"),
+        ],
+    )
+    def test_why_it_ended_is_told_in_english(self, api: Api, stored: str, told: str | None):
+        record_id = submit(api, PUSH)[1]["id"]
+        PushRecord.objects.filter(pk=record_id).update(status_detail=stored)
+        answer = api.call("GET", f"/pushes/{record_id}", **{"Accept-Language": "zh-hans"})[1]
+        assert answer["detail"] == told
 
     @pytest.mark.parametrize("path", ["/pushes/999", f"/pushes/{2**63}", "/pushes/999/deliveries"])
     def test_an_unknown_push_is_not_found(self, api: Api, path: str):

@@ -136,7 +136,7 @@ def test_it_goes_in_front_of_a_running_broadcast(
 def test_every_phone_has_an_answer_of_its_own(sandbox: Sandbox, run_jobs: Callable[..., int]):
     secret = make_secret()
     key: Any = make_app_key(endpoint_url=sandbox.url, secret=secret)
-    sandbox.add_key(key.access_id, secret)
+    sandbox.add_key(int(key.access_id), secret)
     good = [make_device().token for _ in range(4)]
     dead = make_device(token=f"dead0000{make_token()[8:]}").token
     broadcast = make_broadcast()

@@ -21,6 +21,7 @@ from pushes.models import AppKey, Broadcast, DeliveryResult, Device, PushRecord
 from pushes.models.broadcasts import BOTH_APPS
 from pushes.names import App, BroadcastPhase, BroadcastStatus, Platform, Reason, Status
 from pushes.people import tags
+from pushes.text import notes
 from pushes.upkeep.sweep import sweep
 from pushes.workers import queues
 from tests.make import make_account, make_app_key, make_broadcast, make_device, make_operator, make_secret, make_token
@@ -146,9 +147,9 @@ def test_a_canary_of_nobody_holds_up_nothing(key: Any):
 @pytest.mark.parametrize(
     ("status", "reason", "why"),
     [
-        (Status.FAILED, Reason.TOO_MANY_ATTEMPTS, "answered devices failed: "),
-        (Status.UNKNOWN, Reason.NO_ANSWER, "answered devices failed: "),
-        (Status.FAILED, Reason.BAD_TOKEN, "have invalid tokens: "),
+        (Status.FAILED, Reason.TOO_MANY_ATTEMPTS, "canary results are failures: "),
+        (Status.UNKNOWN, Reason.NO_ANSWER, "canary results are failures: "),
+        (Status.FAILED, Reason.BAD_TOKEN, "canary tokens are invalid: "),
     ],
 )
 def test_it_halts_by_itself_and_says_why(key: Any, status: Status, reason: str, why: str):
@@ -158,8 +159,8 @@ def test_it_halts_by_itself_and_says_why(key: Any, status: Status, reason: str, 
     settle()
     assert judge_canaries() == 1
     assert state(broadcast) == ("paused", "halted")
-    assert broadcast.status_reason.startswith("halted: 6 of the canary's")
-    assert why in broadcast.status_reason
+    assert notes.english(broadcast.status_reason).startswith("6 of ")
+    assert why in notes.english(broadcast.status_reason)
     assert canary.Objection(**broadcast.objection).number == 6
     assert expand(broadcast.pk) == 0
     assert judge_canaries() == 0
@@ -199,7 +200,7 @@ def halted(number: int = NUMBER) -> Broadcast:
 
 def test_a_halted_one_goes_on_in_spite_of_it_and_reaches_everybody_once(key: Any):
     broadcast, user = halted(), make_operator()
-    assert go_on(broadcast.pk, by=user).status_reason == f"resumed by {user}"
+    assert notes.english(go_on(broadcast.pk, by=user).status_reason) == f"resumed by {user}"
     assert state(broadcast) == ("sending", "rest")
     expand_all(broadcast)
     assert len(tokens()) == len(set(tokens())) == NUMBER
@@ -262,7 +263,7 @@ def test_no_answer_is_waited_for_only_so_long(key: Any, settings: Settings):
     assert judge_canaries(timezone.now() + timedelta(seconds=59)) == 0
     assert judge_canaries(timezone.now() + timedelta(seconds=61)) == 1
     assert state(broadcast) == ("paused", "halted")
-    assert "has an outcome" in broadcast.status_reason
+    assert "has returned a result" in notes.english(broadcast.status_reason)
 
 
 def test_a_few_stragglers_do_not_hold_up_the_rest_for_ever(key: Any):
@@ -344,7 +345,7 @@ def test_a_judge_that_was_killed_before_it_could_enqueue_loses_nobody(
 def real_key(sandbox: Sandbox) -> None:
     secret = make_secret()
     key = make_app_key(endpoint_url=sandbox.url, secret=secret)
-    sandbox.add_key(key.access_id, secret)
+    sandbox.add_key(int(key.access_id), secret)
 
 
 def rounds(run_jobs: Callable[..., int], number: int = 4) -> None:
@@ -375,7 +376,7 @@ def test_dead_tokens_at_the_real_provider_halt_it(sandbox: Sandbox, run_jobs: Ca
     broadcast = launch(make_broadcast(canary_percent=10).pk)
     rounds(run_jobs)
     assert state(broadcast) == ("paused", "halted")
-    assert "invalid tokens" in broadcast.status_reason
+    assert "canary tokens are invalid" in notes.english(broadcast.status_reason)
     assert DeliveryResult.objects.count() < 60
 
 
@@ -440,7 +441,7 @@ def test_both_apps_are_listed_by_one_chain_of_jobs_and_sent_through_the_real_pro
     for app in App:
         secret = make_secret()
         made = make_app_key(app, endpoint_url=sandbox.url, secret=secret)
-        sandbox.add_key(made.access_id, secret)
+        sandbox.add_key(int(made.access_id), secret)
     devices = [*phones(20), *phones(20, app=App.HIGIRL)]
     broadcast = launch(make_broadcast(app=BOTH_APPS).pk)
     rounds(run_jobs)
@@ -475,7 +476,8 @@ def test_a_spike_on_the_way_halts_it_with_its_reason(key: Any, status: Status, r
     assert state(broadcast) == ("paused", "")
     assert broadcast.objection["why"] == why
     assert broadcast.has_halted
-    assert "20 of 60 devices of the last 60 s" in broadcast.status_reason
+    assert notes.english(broadcast.status_reason).startswith("20 of 60 ")
+    assert "in the last 60 s" in notes.english(broadcast.status_reason)
     assert set(DeliveryResult.objects.exclude(finished_at__isnull=False).values_list("status", flat=True)) == {"held"}
     with pytest.raises(BroadcastStateError, match="has halted by itself"):
         resume(broadcast.pk)
@@ -579,5 +581,5 @@ def test_tokens_that_the_real_provider_refuses_halt_the_rest(
         run_jobs()
         assert sweep() is not None
     assert state(broadcast) == ("paused", "")
-    assert "have invalid tokens" in broadcast.status_reason
+    assert "tokens in the last 60 s are invalid" in notes.english(broadcast.status_reason)
     assert progress(broadcast.pk).waiting > 0

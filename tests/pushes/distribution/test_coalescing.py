@@ -76,8 +76,11 @@ def test_what_waits_for_the_window_is_summarised_and_keeps_its_hour() -> None:
 
 def test_other_conversations_and_refused_rows_are_left_alone() -> None:
     system, refused, other = draft(None), draft(8, status=Status.SKIPPED), draft(9)
-    coalesce([system, refused, other], {}, {7: NOW + WINDOW}, NOW, WINDOW)
+    ends = {7: NOW + WINDOW}
+    coalesce([system, refused, other], {}, ends, NOW, WINDOW)
     assert [system.status, refused.status, other.status] == [Status.PENDING, Status.SKIPPED, Status.PENDING]
+    assert [system.burst, refused.burst, other.burst] == [None] * 3
+    assert ends == {7: NOW + WINDOW, 9: NOW + WINDOW}
 
 
 @given(
@@ -129,6 +132,23 @@ def test_stored_and_new_messages_of_a_burst_are_merged(reader: None) -> None:
         ("skipped", "coalesced", 2),
         ("held", "coalesced", 3),
     ]
+
+
+def test_a_burst_keeps_its_number_from_message_to_message(reader: None) -> None:
+    for number in range(5):
+        distribute(submit([say("hi", number)]).record_ids)
+    first, *rest = DeliveryResult.objects.order_by("id").values_list("burst", flat=True)
+    assert first is None
+    assert len(set(rest)) == 1
+    assert rest[0] is not None
+
+
+def test_what_waits_without_a_reason_is_replaced_too(reader: None) -> None:
+    for number in range(2):
+        distribute(submit([say("hi", number)]).record_ids)
+    DeliveryResult.objects.update(reason="")
+    distribute(submit([say("hi", 2)]).record_ids)
+    assert states() == [("pending", "", 1), ("skipped", "coalesced", 1), ("held", "", 2)]
 
 
 def test_every_message_of_a_burst_is_counted(reader: None) -> None:
@@ -223,7 +243,9 @@ def test_an_end_that_nobody_can_read_is_none(reader: None, redis_client: redis.R
     assert made.status is Status.PENDING
 
 
-@pytest.mark.parametrize(("seconds", "status"), [(9.9, Status.HELD), (11, Status.PENDING), (-1, Status.PENDING)])
+@pytest.mark.parametrize(
+    ("seconds", "status"), [(9.9, Status.HELD), (10, Status.HELD), (11, Status.PENDING), (-1, Status.PENDING)]
+)
 def test_an_end_beyond_the_length_of_a_burst_is_none_of_ours(
     reader: None, redis_client: redis.Redis, seconds: float, status: Status
 ) -> None:
@@ -232,3 +254,13 @@ def test_an_end_beyond_the_length_of_a_burst_is_none_of_ours(
     made = draft()
     coalescing.apply([made], now)
     assert made.status is status
+
+
+def test_an_end_that_is_remembered_is_not_written_again(reader: None, redis_client: redis.Redis) -> None:
+    now = django_timezone.now()
+    name, written = coalescing.MARK.format(order_key=7), f"{(now + timedelta(seconds=5)).timestamp():.9f}000"
+    redis_client.set(name, written)
+    made = draft()
+    coalescing.apply([made], now)
+    assert made.status is Status.HELD
+    assert redis_client.get(name) == written.encode()

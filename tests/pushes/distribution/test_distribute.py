@@ -17,6 +17,7 @@ from pushes.models import Account, AppKey, DeliveryResult, Device, PushRecord, P
 from pushes.names import App, Environment, Kind, Platform, PushType, Reason, RecordStatus, Status
 from pushes.people.directory import TableDirectory, presence_key
 from pushes.submit import submit
+from pushes.text import notes
 from pushes.workers import queues
 from tests.make import make_account, make_app_key, make_broadcast, make_device
 from tests.pushes.rows import leave_redis, make_message
@@ -465,7 +466,8 @@ def test_a_record_that_cannot_be_distributed_takes_no_other_with_it(key: AppKey,
         RecordStatus.FAILED,
         RecordStatus.DISTRIBUTED,
     ]
-    assert PushRecord.objects.get(pk=ids[1]).status_detail == "LookupError: the account's row is broken"
+    detail = PushRecord.objects.get(pk=ids[1]).status_detail
+    assert notes.english(detail) == "LookupError while it was distributed: the account's row is broken"
 
 
 def test_a_lost_earlier_record_that_is_broken_does_not_condemn_the_one_asked_for(key: AppKey, settings: Settings):

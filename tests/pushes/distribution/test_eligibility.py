@@ -26,6 +26,8 @@ FACTS = AccountFacts("u1", is_logged_in=True, accepts_pushes=True)
 DEVICE = DeviceTarget(1, "u1", Platform.ANDROID, Environment.PRODUCTION, "t" * 40)
 WILLING = Recipient("u1", FACTS, is_online=False, devices=(DEVICE,))
 CHAT = {"conversation": "group:7", "sender_id": "u2"}
+#: What belongs to no conversation, and comes from nobody.
+NO_CHAT = {"conversation": "", "sender_id": ""}
 
 
 def test_a_willing_recipient_is_accepted():
@@ -94,7 +96,7 @@ def test_all_combinations_of_policy_and_state_agree_with_the_table():
             (True, None),
         ]
         recipient = Recipient("u1", facts, online, (DEVICE,) if has_device else ())
-        assert verdict(recipient, policy) is next(reason for holds, reason in expected if holds)
+        assert verdict(recipient, policy, **NO_CHAT) is next(reason for holds, reason in expected if holds)
 
 
 def test_a_mute_concerns_its_own_conversation_only():
@@ -104,4 +106,4 @@ def test_a_mute_concerns_its_own_conversation_only():
 
 def test_outside_conversations_nothing_is_muted_blocked_or_ones_own():
     facts = FACTS._replace(muted=frozenset({""}), blocked=frozenset({""}))
-    assert verdict(WILLING._replace(account_id="", facts=facts), POLICY) is None
+    assert verdict(WILLING._replace(account_id="", facts=facts), POLICY, **NO_CHAT) is None

@@ -34,7 +34,7 @@ def reader(redis_client: redis.Redis, sandbox: Sandbox, settings: Settings) -> r
     settings.GRACE_SECONDS = {"private": 60.0}
     settings.READ_POSITION_KEY = READ_KEY
     key = make_app_key(secret="a" * 32, endpoint_url=sandbox.url)
-    sandbox.add_key(key.access_id, "a" * 32)
+    sandbox.add_key(int(key.access_id), "a" * 32)
     make_device(make_account("reader"))
     redis_client.set(presence_key("reader"), 1)
     return redis_client

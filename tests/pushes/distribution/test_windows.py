@@ -205,6 +205,11 @@ def test_hours_that_a_clock_change_repeats_or_leaves_out(
     assert decision.hold_until == at(zone, opening, opening_fold)
 
 
+@pytest.mark.parametrize("now", [NIGHT, at(BERLIN, "2026-10-25T02:40")], ids=["on the clock", "at a change"])
+def test_an_opening_is_in_utc(now: datetime):
+    assert next_opening(DailyWindow(time(1), time(2, 30)), now, BERLIN).tzinfo is UTC
+
+
 def test_an_opening_at_a_change_is_on_its_second():
     now = at(BERLIN, "2026-10-25T02:40") + timedelta(seconds=12, microseconds=345_678)
     daily = DailyWindow(time(1), time(2, 30))

@@ -11,6 +11,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
+from higo_push.running.processes import free_port
 from pushes.distribution import withdrawal
 from pushes.distribution.distribute import distribute
 from pushes.distribution.withdrawal import OfBroadcastError, withdraw
@@ -35,7 +36,7 @@ def phones(sandbox: Sandbox, settings: Settings) -> Sandbox:
     """The sandbox as provider, and a reader with one phone."""
     settings.SANDBOX_URL = sandbox.url
     key = make_app_key(secret="a" * 32, endpoint_url=sandbox.url)
-    sandbox.add_key(key.access_id, "a" * 32)
+    sandbox.add_key(int(key.access_id), "a" * 32)
     make_device(make_account("reader"))
     return sandbox
 
@@ -281,7 +282,7 @@ def test_what_was_withdrawn_is_not_offered_again():
 
 def test_without_redis_it_is_withdrawn_all_the_same(redis_client: Redis, settings: Settings):
     row = make_delivery()
-    settings.RQ_QUEUES = {}
+    settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
     assert counts(withdraw(row.record_id, by="wang")) == (1, 0, 0)
 
 

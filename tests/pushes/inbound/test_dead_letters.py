@@ -6,6 +6,9 @@ from pushes.inbound import dead_letters
 from pushes.inbound.intake import store
 from pushes.inbound.raw_list import Batch
 from pushes.models import DeadLetter, PushRecord
+from pushes.text import notes
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 
@@ -14,8 +17,11 @@ def order(**fields: object) -> bytes:
     return bytes(phpserialize.dumps({"to_id": "7", "app": "higo", "message": "hello"} | fields))
 
 
+BAD = Note(Sentence.NOT_PHP, at=0)
+
+
 def make_letter(raw: bytes = b"bad", source: str = "intake") -> DeadLetter:
-    submit.dead_letter(source, f"position {DeadLetter.objects.count()}", raw, "malformed", "not a PHP value at byte 0")
+    submit.dead_letter(source, f"position {DeadLetter.objects.count()}", raw, "malformed", BAD)
     return DeadLetter.objects.latest("id")
 
 
@@ -24,7 +30,8 @@ def test_what_can_be_read_now_becomes_a_push():
     assert dead_letters.replay([letter.pk], by="anna").accepted == 1
     letter.refresh_from_db()
     assert PushRecord.objects.get().text == "late"
-    assert (letter.status, letter.detail) == ("replayed", "not a PHP value at byte 0 (replayed by anna)")
+    assert letter.status == "replayed"
+    assert notes.read(letter.detail) == [BAD, Note(Sentence.REPLAYED, who="anna")]
     assert letter.resolved_at
 
 
@@ -96,5 +103,6 @@ def test_a_long_detail_leaves_room_for_who():
     DeadLetter.objects.update(detail="x" * 300)
     dead_letters.discard([letter.pk], by="a" * 200)
     letter.refresh_from_db()
-    assert len(letter.detail) == 300
-    assert letter.detail.endswith("a)")
+    assert len(letter.detail) <= 300
+    assert notes.english(letter.detail).startswith("x" * 99)
+    assert notes.english(letter.detail).endswith(f"x… (discarded by {'a' * 80})")

@@ -19,6 +19,9 @@ from pushes.inbound.raw_list import Batch, RawList
 from pushes.lanes import RAW_LIST, distribute_queue
 from pushes.ledger.dead_letter_store import MAX_RAW_BYTES
 from pushes.models import DeadLetter, PushRecord
+from pushes.text import notes
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 from pushes.workers import queues
 
 
@@ -87,19 +90,20 @@ class TestStore:
         store(batch_of(b"\xff\x00 garbage"))
         letter = DeadLetter.objects.get()
         assert bytes(letter.raw) == b"\xff\x00 garbage"
-        assert (letter.source, letter.status, letter.detail) == ("intake", "new", "not a PHP value at byte 0")
+        assert (letter.source, letter.status) == ("intake", "new")
+        assert notes.read(letter.detail) == [Note(Sentence.NOT_PHP, at=0)]
 
     def test_of_an_enormous_message_only_the_beginning_is_kept(self, redis_client: Any):
         store(batch_of(b"x" * (MAX_RAW_BYTES + 1)))
         letter = DeadLetter.objects.get()
         assert (letter.reason, len(bytes(letter.raw))) == ("too_large", MAX_RAW_BYTES)
-        assert "only the first 65536 bytes are kept" in letter.detail
+        assert "only the first 65536 bytes are kept" in notes.english(letter.detail)
 
     def test_what_submit_alone_refuses_becomes_a_dead_letter_too(self, redis_client: Any):
         # 12,000 control characters fit into 64 KiB of PHP, but not of JSON, which writes six bytes for each.
         counts = store(batch_of(raw(), raw(data={"x": "\x01" * 12_000}), raw(message="b")))
         assert (counts.accepted, counts.refused) == (2, {"invalid": 1})
-        assert DeadLetter.objects.get().detail.startswith("data: is longer than")
+        assert notes.english(DeadLetter.objects.get().detail).startswith("data: is longer than")
 
     def test_storing_a_batch_again_does_nothing(self, redis_client: Any):
         batch = batch_of(raw(), raw(msg_id="m"), b"bad")
@@ -228,7 +232,7 @@ class TestLoop:
         valkey = embedded.Valkey(tmp_path, is_durable=True)
         client: Any
         with embedded.running(valkey) as server, Redis.from_url(server.url) as client:
-            settings.RQ_QUEUES = {name: queue | {"URL": server.url} for name, queue in settings.RQ_QUEUES.items()}
+            settings.REDIS_URL = server.url
             with running(Intake(RawList(client), batch_size=100)):
                 client.rpush(RAW_LIST, raw())
                 eventually(lambda: PushRecord.objects.exists())

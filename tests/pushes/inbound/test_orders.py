@@ -1,9 +1,12 @@
+import re
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from pushes.inbound.orders import OrderError, read
 from pushes.names import App, Kind, Platform, PushType
+from pushes.text import notes
 from pushes.values import PushMessage
 
 FIELDS = {"to_id": 7, "app": "higo", "message": "您有新的订单"}
@@ -155,6 +158,13 @@ def test_empty_data_is_an_empty_object(empty: Any):
         ({"message": ["a"]}, "no_message", "message"),
         ({"title": "x" * 129}, "bad_title", "title"),
         ({"title": ["a"]}, "bad_title", "title"),
+        ({"subtitle": ["a"]}, "bad_subtitle", "subtitle"),
+        ({"link": "http://higo.example"}, "bad_link", "link"),
+        ({"image": "1.jpg"}, "bad_image", "image"),
+        ({"sound": "a b"}, "bad_sound", "sound"),
+        ({"badge": -1}, "bad_badge", "badge"),
+        ({"category": "a b"}, "bad_category", "category"),
+        ({"android_channel": "a b"}, "bad_android_channel", "android_channel"),
         ({"data": "text"}, "bad_data", "data"),
         ({"msg_id": "x" * 129}, "bad_msg_id", "msg_id"),
         ({"msg_id": []}, "bad_msg_id", "msg_id"),
@@ -199,3 +209,30 @@ def test_a_recipient_that_only_looks_like_an_id_is_refused(to_id: str):
 def test_white_space_around_a_recipient_is_taken_off():
     fields = {"to_id": "\u00a010086\r\n", "app": "higo", "message": "hello"}
     assert read(fields, source="test", identity="1").audience.accounts == ("10086",)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"type": 999},
+        {"app": "x"},
+        {"via": "fax"},
+        {"to_id": None},
+        *({"to_id": to} for to in ("x" * 99, "1\u200b0", "\uff11", "/a")),
+        {"message": ""},
+        {"data": "x"},
+        {"title": "x" * 999},
+        {"msg_id": "x" * 999},
+        {"ttl": "soon"},
+        {"expires_at": "soon"},
+    ],
+)
+def test_whatever_is_wrong_with_a_field_is_told_in_the_readers_language(changes: dict[str, Any]):
+    with pytest.raises(OrderError) as caught:
+        message_of(**changes)
+    column = notes.stored(caught.value.detail, most=300)
+    assert notes.english(column) == caught.value.detail
+    with translation.override("zh-hans"):
+        told = notes.words(column)
+    assert re.search("[\u4e00-\u9fff]", told)
+    assert not re.search("valid|accepted|character|required|array|write", told)

@@ -1,15 +1,19 @@
 import contextlib
+import re
 import timeit
 from typing import Any
 
 import orjson
 import phpserialize
 import pytest
+from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pushes.inbound.payload import MAX_BYTES, MAX_DEPTH, PayloadError, parse
+from pushes.text import notes
 
+CHINESE = re.compile("[\u4e00-\u9fff]")
 ORDER = {
     "type": "5",
     "to_id": 10086,
@@ -60,6 +64,11 @@ def test_a_php_list_with_a_gap_stays_a_mapping_with_text_keys():
 
 def test_mixed_keys_become_text():
     assert parse(b'a:2:{i:0;i:1;s:1:"k";i:2;}') == {"0": 1, "k": 2}
+
+
+def test_an_array_of_the_shortest_items_fits():
+    items = b"".join(b"i:%d;N;" % number for number in range(10))
+    assert parse(b'a:1:{s:1:"x";a:10:{' + items + b"}}") == {"x": [None] * 10}
 
 
 def test_an_empty_php_array_is_an_empty_list():
@@ -173,6 +182,9 @@ def test_an_error_says_where_and_repeats_no_content():
         (b"i:1;i:2;", "4 bytes follow the end at byte 4"),
         (b's:9:"x";', "a string of 9 bytes at byte 0, but the input ends before its end"),
         (b's:2:"abc";', "the string at byte 0 is not 2 bytes long"),
+        (b's:2:"abxx', "the string at byte 0 is not 2 bytes long"),
+        (b"a:1:{i", "the input ends at byte 6, inside a value"),
+        (b'a:1:{s:1:"x";a:5:{i:0;N;}}', "an array of 5 items at byte 13 cannot fit into the rest"),
         (b'a:1:{s:1:"x";', "the input ends at byte 13, inside an array"),
         (b'a:1:{s:1:"x";i:1', "the input ends at byte 16, inside a value"),
         (b'O:1:"A":0:{}', "an object at byte 0"),
@@ -190,6 +202,8 @@ def test_an_error_says_what_is_wrong_and_where(raw: bytes, detail: str):
         parse(raw)
     assert caught.value.detail == detail
     assert str(caught.value) == f"{caught.value.reason}: {detail}"
+    with translation.override("zh-hans"):
+        assert CHINESE.search(notes.words(caught.value.detail))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +238,8 @@ def test_the_largest_payload_is_read():
 
 
 @pytest.mark.parametrize(
-    "item", [b"i:;", b"i:-;", b"i:1.0;", b"ix1;", b"i:1", b"i:--1;", b"b:1", b"d:;", b"d:1", b"s1:a;", b"d:e5;"]
+    "item",
+    [b"i:;", b"i:-;", b"i:1.0;", b"ix1;", b"i:1", b"i:--1;", b"i:X1;", b"b:1", b"d:;", b"d:1", b"s1:a;", b"d:e5;"],
 )
 def test_a_value_of_another_form_is_none(item: bytes):
     assert reason_of(b'a:1:{s:1:"x";' + item + b"zzzz}") == "malformed"

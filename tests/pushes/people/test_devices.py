@@ -5,8 +5,10 @@ import pytest
 from django.db import connection
 
 from pushes.models import Account, Device, DeviceEvent
-from pushes.names import App, DeviceEventKind, Environment, Platform, Reason
+from pushes.names import App, Channel, DeviceEventKind, Environment, Platform, Reason
 from pushes.people import devices
+from pushes.text import notes
+from pushes.text.notes import said
 from tests.make import make_account, make_device, make_token
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +21,8 @@ def register(account_id: str = "7", token: str = "token-0001", **changes: Any):
 
 
 def history(device: Device) -> list[tuple[str, str]]:
-    return list(DeviceEvent.objects.filter(device=device).order_by("id").values_list("event", "detail"))
+    events = DeviceEvent.objects.filter(device=device).order_by("id").values_list("event", "detail")
+    return [(event, notes.english(detail)) for event, detail in events]
 
 
 def test_a_first_registration_makes_account_and_device():
@@ -79,7 +82,7 @@ def test_platform_and_environment_follow_the_registration():
         ({"account_id": ""}, "account_id"),
         ({"account_id": "x" * 65}, "account_id"),
         ({"token": "short"}, "token"),
-        ({"token": "x" * 129}, "token"),
+        ({"token": "x" * 513}, "token"),
         ({"token": "with a space"}, "token"),
         ({"token": "中文中文中文中文"}, "token"),
     ],
@@ -99,7 +102,7 @@ def test_an_error_does_not_repeat_the_token():
 
 def test_deactivating_leaves_reason_time_and_history():
     device, other = make_device(), make_device()
-    assert devices.deactivate([device.pk], Reason.BAD_TOKEN, "provider code 40") == 1
+    assert devices.deactivate([device.pk], Reason.BAD_TOKEN, said("provider code 40")) == 1
     device.refresh_from_db()
     other.refresh_from_db()
     assert (device.is_active, device.deactivated_reason, other.is_active) == (False, "bad_token", True)
@@ -123,7 +126,8 @@ def test_many_are_deactivated_in_few_queries(django_assert_max_num_queries: Any)
 
 def refuse(*tokens: str, account_id: str = "7") -> int:
     owners = dict.fromkeys(tokens, account_id)
-    return devices.refuse(owners, App.HIGO, Platform.IOS, Environment.LOCAL, Reason.BAD_TOKEN, "code 40")
+    scope = (App.HIGO, Platform.IOS, Environment.LOCAL, Channel.XINGE)
+    return devices.refuse(owners, scope, Reason.BAD_TOKEN, said("code 40"))
 
 
 def test_a_refused_token_that_we_have_no_row_of_gets_one_with_its_history():
@@ -226,5 +230,6 @@ def test_without_a_platform_only_an_iphone_is_meant_in_another_letter_case():
 
 
 def test_a_refused_token_is_remembered_in_the_one_spelling():
-    devices.refuse({IPHONE.upper(): "7"}, App.HIGO, Platform.IOS, Environment.PRODUCTION, Reason.BAD_TOKEN)
+    scope = (App.HIGO, Platform.IOS, Environment.PRODUCTION, Channel.APNS)
+    devices.refuse({IPHONE.upper(): "7"}, scope, Reason.BAD_TOKEN)
     assert Device.objects.get().token == IPHONE

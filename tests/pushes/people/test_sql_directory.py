@@ -16,7 +16,7 @@ from pushes.broadcasts import audiences, expansion, lifecycle
 from pushes.distribution.distribute import distribute
 from pushes.history.timeline import timeline
 from pushes.models import Broadcast, DeliveryResult, Device, PushRecord
-from pushes.names import App, Environment, Platform, PushType, Reason, RecordStatus, Status
+from pushes.names import App, Channel, Environment, Platform, ProviderKind, PushType, Reason, RecordStatus, Status
 from pushes.people import devices, sql_directory
 from pushes.people.directory import DirectoryError, UnlistableError
 from pushes.people.sql_directory import SqlDirectory, check
@@ -98,6 +98,43 @@ def test_devices_are_those_of_the_app(schema: sqlite3.Connection) -> None:
     assert {device.environment for device in found} == {Environment.PRODUCTION}
 
 
+WITH_CHANNELS = DEVICES.replace(
+    " FROM", ", iif(os = 'iphone', 'apns', NULL) AS channel, uid || '-installation' AS installation_id FROM", 1
+)
+
+
+def test_a_channel_and_an_installation_may_be_columns(schema: sqlite3.Connection, settings: Settings) -> None:
+    settings.DIRECTORY_DEVICES_SQL = WITH_CHANNELS
+    make_app_key(provider=ProviderKind.FCM)
+    found = {device.token: device for device in SqlDirectory().devices(["1"], "higo")["1"]}
+    assert {token: (device.channel, device.installation_id) for token, device in found.items()} == {
+        IPHONE: (Channel.APNS, "1-installation"),
+        ANDROID: (Channel.FCM, "1-installation"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "left"),
+    [("channel", "wechat", set()), ("channel", "huawei", {ANDROID}), ("installation_id", "short", {IPHONE, ANDROID})],
+)
+def test_what_is_wrong_in_those_columns_spoils_no_other_row(
+    schema: sqlite3.Connection, settings: Settings, column: str, value: str, left: set[str]
+):
+    settings.DIRECTORY_DEVICES_SQL = DEVICES.replace(" FROM", f", '{value}' AS {column} FROM", 1)
+    found = SqlDirectory().devices(["1"], "higo").get("1", [])
+    assert {device.token for device in found} == left
+    assert {device.installation_id for device in found} <= {""}
+
+
+def test_what_xinge_refused_is_tried_once_more_by_apple(schema: sqlite3.Connection, settings: Settings) -> None:
+    make_device(token=IPHONE, platform=Platform.IOS, is_active=False)
+    assert [device.token for device in SqlDirectory().devices(["1"], "higo")["1"]] == [ANDROID]
+    settings.DIRECTORY_DEVICES_SQL = WITH_CHANNELS
+    assert IPHONE in {device.token for device in SqlDirectory().devices(["1"], "higo")["1"]}
+    devices.refuse({IPHONE: "1"}, ("higo", "ios", "production", "apns"), Reason.BAD_TOKEN)
+    assert IPHONE not in {device.token for device in SqlDirectory().devices(["1"], "higo")["1"]}
+
+
 def test_a_refused_token_stays_refused(schema: sqlite3.Connection) -> None:
     make_device(token=ANDROID, is_active=False)
     assert [device.token for device in SqlDirectory().devices(["1"], "higo")["1"]] == [IPHONE]
@@ -110,7 +147,7 @@ def test_no_ids_ask_nothing(schema: sqlite3.Connection) -> None:
 
 def test_a_missing_column_is_named(schema: sqlite3.Connection, settings: Settings) -> None:
     settings.DIRECTORY_ACCOUNTS_SQL = "SELECT uid AS account_id FROM hg_user WHERE uid IN ({ids})"
-    with pytest.raises(DirectoryError, match=r"DIRECTORY_ACCOUNTS_SQL.*'login_status'"):
+    with pytest.raises(DirectoryError, match="returns no column “login_status”, only account_id"):
         SqlDirectory().accounts(["1"])
 
 
@@ -190,7 +227,7 @@ def send(
     """Account 1 has one phone whose token the sandbox calls dead; a push to it goes all the way."""
     secret = make_secret()
     key = make_app_key(endpoint_url=sandbox.url, secret=secret)
-    sandbox.add_key(key.access_id, secret)
+    sandbox.add_key(int(key.access_id), secret)
     schema.execute("DELETE FROM hg_phone WHERE os = 'iphone'")
     schema.execute("UPDATE hg_phone SET xg_token = ? WHERE xg_token = ?", (DEAD, ANDROID))
 
@@ -245,7 +282,7 @@ def test_its_outage_only_delays(schema: sqlite3.Connection, path: Path, redis_cl
     away = path.with_suffix(".away")
     path.rename(away)
     ids = submit([make_message("1", push_type=PushType.NEW_ORDER)]).record_ids
-    with pytest.raises(DirectoryError, match="DIRECTORY_ACCOUNTS_SQL: "):
+    with pytest.raises(DirectoryError, match="DIRECTORY_ACCOUNTS_SQL with an error: "):
         distribute(ids)
     assert PushRecord.objects.get().status == RecordStatus.PENDING
     assert not path.exists()
@@ -274,7 +311,7 @@ def test_a_connection_that_the_server_has_closed_is_opened_again(schema: sqlite3
 
 def test_a_query_that_does_not_fit_the_schema_is_named_and_delays(schema: sqlite3.Connection, settings: Settings):
     settings.DIRECTORY_DEVICES_SQL = DEVICES.replace("hg_phone", "hg_fone")
-    with pytest.raises(DirectoryError, match=r"DIRECTORY_DEVICES_SQL: .*hg_fone"):
+    with pytest.raises(DirectoryError, match=r"DIRECTORY_DEVICES_SQL with an error: .*hg_fone"):
         SqlDirectory().devices(["1"], "higo")
 
 

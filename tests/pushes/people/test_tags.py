@@ -89,6 +89,7 @@ def test_a_bad_tag_registers_nothing(db: None):
     assert not DeviceTag.objects.exists()
 
 
+@pytest.mark.django_db
 def test_tags_are_added_and_taken_away_and_the_others_left():
     one, two = make_device(), make_device(app=App.HIGIRL)
     tags.replace({one.pk: ["vip", "old"], two.pk: ["shop"]})
@@ -97,6 +98,7 @@ def test_tags_are_added_and_taken_away_and_the_others_left():
     assert tags.change([one.pk, two.pk], add=["new"]) == 0
 
 
+@pytest.mark.django_db
 def test_nobody_is_changed_when_one_would_have_too_many():
     one, two = make_device(), make_device()
     tags.replace({two.pk: [f"t{number}" for number in range(20)]})
