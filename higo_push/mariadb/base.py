@@ -11,17 +11,23 @@ to the time-outs of the settings.
 
 import contextlib
 import os
+import random
 import socket
+import time
 from datetime import datetime, timezone
 from typing import Any
 
 from django.db.backends.mysql import base, operations
+from MySQLdb import Error, OperationalError
 from MySQLdb.constants import FIELD_TYPE
 from MySQLdb.times import DateTime_or_None
+
+from higo_push.mariadb import nodes
 
 #: A silent connection is asked for a sign of life after so many seconds, and every so many, and given up after so many
 #: in vain; data that nobody acknowledges counts as much.
 KEEPALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+DEADLOCK, CONFLICT_TRIES, CONFLICT_SECONDS = 1213, 8, 0.05
 
 
 def instant(text: str) -> datetime | None:
@@ -40,8 +46,28 @@ class DatabaseOperations(operations.DatabaseOperations):
         return [one for one in super().get_db_converters(expression) if one != self.convert_datetimefield_value]
 
 
+class CursorWrapper(base.CursorWrapper):
+    """Repeats a statement that is a transaction of its own when it met another one: nothing of it was done."""
+
+    def __init__(self, cursor: Any, wrapper: "DatabaseWrapper") -> None:
+        super().__init__(cursor)
+        self._wrapper = wrapper
+
+    def execute(self, query: Any, args: Any = None) -> Any:
+        for _ in range(CONFLICT_TRIES - 1):
+            try:
+                return super().execute(query, args)
+            except OperationalError as error:
+                if error.args[:1] != (DEADLOCK,) or self._wrapper.in_atomic_block:
+                    raise
+            time.sleep(random.uniform(0.0, CONFLICT_SECONDS))
+        return super().execute(query, args)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     ops_class = DatabaseOperations
+    #: Whether the present connection is to a node of a Galera cluster.
+    is_clustered = False
 
     def get_connection_params(self) -> dict[str, Any]:
         parameters: dict[str, Any] = super().get_connection_params()
@@ -49,9 +75,28 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return parameters
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        connection = super().get_new_connection(conn_params)
+        own = dict(conn_params)
+        hosts = own.pop("nodes", None) or [(own.pop("host", ""), own.pop("port", 0))]
+
+        def connect_to(host: str, port: int, seconds: int) -> Any:
+            where = {name: value for name, value in (("host", host), ("port", port)) if value}
+            return super(DatabaseWrapper, self).get_new_connection({**own, **where, "connect_timeout": seconds})
+
+        connection, self.is_clustered = nodes.connect(hosts, int(own.pop("connect_timeout", 10)), connect_to)
         keep_alive(connection.fileno())
         return connection
+
+    def create_cursor(self, name: str | None = None) -> CursorWrapper:  # noqa: ARG002
+        return CursorWrapper(self.connection.cursor(), self)
+
+    def is_usable(self) -> bool:
+        """Also whether the node is still one that can be worked with: one without a majority answers a ping."""
+        if not super().is_usable():
+            return False
+        try:
+            return not self.is_clustered or nodes.is_ready(self.connection)
+        except Error:
+            return False
 
 
 def keep_alive(descriptor: int) -> None:

@@ -34,10 +34,15 @@ READING_SECONDS, DOUBTED_SECONDS, ASK_SECONDS = 60.0, 5.0, 2
 
 
 class Reading(NamedTuple):
-    """The database's time, and the monotonic clock's at that moment."""
+    """The database's time, and the monotonic clock's at that moment, which is certain to `margin` seconds: a database
+    that took long to answer, such as a cluster that was just losing a node, read its clock at some time meanwhile."""
 
     there: datetime
     monotonic: float
+    margin: float = 0.0
+
+    def agrees_with(self, own: datetime) -> bool:
+        return abs(self.now - own) <= AGREE + timedelta(seconds=self.margin)
 
     @property
     def now(self) -> datetime:
@@ -62,10 +67,10 @@ def now() -> datetime:
     if connection.vendor != "mysql":
         return own
     reading = _Process.reading
-    is_doubted = reading is None or abs(reading.now - own) > AGREE
+    is_doubted = reading is None or not reading.agrees_with(own)
     if reading is None or reading.age > (DOUBTED_SECONDS if is_doubted else READING_SECONDS):
         reading = _read_again()
-    return own if reading is None or abs(reading.now - own) <= AGREE else reading.now
+    return own if reading is None or reading.agrees_with(own) else reading.now
 
 
 def _read_again() -> Reading | None:
@@ -90,7 +95,8 @@ def ask_database(*, seconds: int) -> None:
     with probe.cursor(seconds=seconds) as cursor:
         before = time.monotonic()
         there = _asked(cursor)
-        _Process.reading = Reading(there, (before + time.monotonic()) / 2)
+        after = time.monotonic()
+        _Process.reading = Reading(there, (before + after) / 2, (after - before) / 2)
 
 
 def database_time(now: datetime, *, seconds: float = 0.0) -> Any:

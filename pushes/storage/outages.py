@@ -13,6 +13,8 @@ _LOST |= {2002, 2003, 2005, 2006, 2012, 2013, 2014, 2024, 2026, 2027, 2048, 2055
 #: Locked, interrupted, full of connections or of data, read-only for now, a table that was just altered.
 _BUSY = frozenset({1020, 1021, 1040, 1047, 1114, 1180, 1203, 1205, 1206, 1213, 1226, 1290, 1317})
 _BUSY |= {1412, 1613, 1614, 1615, 1637, 1792, 1836, 1969, 3024, 3058, 3100, 3101, 3572}
+#: Of a cluster's node without a majority.
+_NOT_READY = 1047
 _PASSING_NUMBERS = _LOST | _BUSY
 #: SQLite's messages for the same. All its other operational errors are about the statement or the tables.
 _PASSING_WORDS = (
@@ -47,6 +49,12 @@ def passes(error: BaseException) -> bool:
         return False
     # An error without a driver's error behind it was raised by code that reports an outage.
     return _says(error, _PASSING_WORDS) or not (error.__cause__ or _says(error, _LASTING_WORDS))
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection is lost or its node of a cluster cannot be worked with: elsewhere work may go on."""
+    number = error.args[0] if isinstance(error, Error) and error.args else None
+    return number in _LOST or number == _NOT_READY or (isinstance(error, InterfaceError) and passes(error))
 
 
 def is_locked(error: BaseException) -> bool:
