@@ -10,9 +10,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes.history import stored_words
 from pushes.models import AppKey, DeliveryResult, PushRecord, Resend
 from pushes.names import CONFLICT, Reason, RecordStatus, Status, reason_words
+from pushes.text import notes
 
 
 class Answer(TextChoices):
@@ -133,9 +133,14 @@ def of_record(record: PushRecord, account_id: str) -> Conclusion:
     return _ended(record)
 
 
+def why_ended(record: PushRecord) -> str:
+    """Why the push ended before it was distributed: a reason, or a note."""
+    return notes.words(reason_words(record.status, record.status_detail))
+
+
 def _ended(record: PushRecord) -> Conclusion:
     """Of a push that ended before it was distributed."""
-    detail = f" {stored_words.words(record.status_detail, 'push')}" if record.status_detail else ""
+    detail = f" {why_ended(record)}" if record.status_detail else ""
     if record.status == RecordStatus.EXPIRED:
         limit = _("The push had to be sent before %(time)s.") % {"time": _local(record.expires_at)}
         detail = f"{detail} {limit}"
@@ -178,7 +183,7 @@ def _waits_for(key: AppKey) -> Conclusion:
     text = _("waiting: the app key %(key)s has been paused since %(time)s: %(reason)s.") % {
         "key": key,
         "time": _local(key.paused_at),
-        "reason": stored_words.words(key.pause_words, "key") or "–",
+        "reason": notes.words(key.paused_reason) or "–",
     }
     next_step = _("Fix and resume the app key; the push then goes out automatically.")
     return Conclusion(key.paused_at, Answer.KEY_PAUSED, text, next_step=next_step)
@@ -241,11 +246,21 @@ def _because(row: DeliveryResult) -> str:
 
 def _said(row: DeliveryResult) -> str:
     """The provider's own words."""
-    if row.provider_code is None and not row.provider_text:
-        return ""
-    is_said = row.provider_code is None or row.provider_text.startswith(f"HTTP {row.provider_code}")
-    code = "" if is_said else f"{row.provider_code} "
-    return _("; the provider said: %(words)s") % {"words": f"{code}{row.provider_text}".strip()}
+    words = said(row.http_status, row.provider_code, row.provider_text)
+    return _("; the provider said: %(words)s") % {"words": words} if words else ""
+
+
+def code(stored: str) -> int | str | None:
+    """Return a provider's code as the API and exports give it: a number where it is one, as all were before APNs and
+    FCM; None without a code."""
+    is_number = stored.isascii() and stored.removeprefix("-").isdecimal()
+    return int(stored) if is_number and len(stored) < 10 else stored or None
+
+
+def said(http_status: int | None, code: str, text: str) -> str:
+    """Return a provider's refusal in its own words: status, code and text; "" for a plain success."""
+    is_plain = http_status is None or 200 <= http_status < 300 or text.startswith(f"HTTP {http_status}")
+    return " ".join(filter(None, ("" if is_plain else f"HTTP {http_status}", "" if code == "0" else code, text)))
 
 
 def _local(moment: datetime | None) -> str:

@@ -5,19 +5,25 @@ from datetime import datetime
 from time import monotonic
 from typing import Any, NamedTuple
 
-from django.core.exceptions import PermissionDenied
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from pushes.history import log_query, pages
+from pushes.history import answers, log_query, pages
 from pushes.models import DeliveryResult, Export, PushRecord
 from pushes.names import Kind, PushType, Status, label, reason_words
+from pushes.people import channels
 from pushes.storage import batches
+from pushes.text.notes import Note, NotedError
+from pushes.text.sentences import Sentence
 
 PERMISSION = "pushes.export_deliveryresult"
 #: How many pushes one statement looks up, and the columns of the file about them.
 LOOKUP_SIZE, SHOWN_OF_PUSH = 1_000, ("message_id", "conversation", "title")
 KNOWN_TYPES = frozenset(PushType.values)
+
+
+class MayNotExportError(NotedError):
+    """The export's operator has lost the permission."""
 
 
 class Piece(NamedTuple):
@@ -29,11 +35,11 @@ class Piece(NamedTuple):
 
 
 def read(export: Export, limit: int, seconds: float) -> Piece:
-    """Read the next rows below the export's cursor, with their pushes. Raises PermissionDenied when its operator has
+    """Read the next rows below the export's cursor, with their pushes. Raises MayNotExportError when its operator has
     lost the permission, and what `log_query.read` raises."""
     user = export.created_by
     if not (user.is_active and user.has_perm(PERMISSION)):
-        raise PermissionDenied(_("%(user)s no longer has permission to export the log.") % {"user": user})
+        raise MayNotExportError(Note(Sentence.MAY_NOT_EXPORT, user=str(user)))
     piece = _read(export, limit, seconds)
     _look_up_pushes(piece.rows)
     return piece
@@ -74,27 +80,28 @@ def head(language: str) -> list[str]:
             _("platform"), _("environment"), _("token"), _("status"), _("status in words"), _("reason"),
             _("reason in words"), _("provider's code"), _("provider's message"), _("provider's push id"),
             _("attempts"), _("last sent"), _("finished"), _("push"), _("message id"), _("conversation"), _("title"),
-            _("may have arrived"),
+            _("may have arrived"), _("channel"),
         ]  # fmt: skip
 
 
 def cells(export: Export, rows: Sequence[DeliveryResult]) -> Iterator[Sequence[Any]]:
     """Return one line per delivery, in the columns of `head`."""
+    of_rows = channels.of_deliveries(rows)
     with translation.override(export.language):
         for row in rows:
-            yield _cells(row, shows_token=export.shows_tokens)
+            yield _cells(row, of_rows.get(row.pk, ""), shows_token=export.shows_tokens)
 
 
-def _cells(row: DeliveryResult, *, shows_token: bool) -> Sequence[Any]:
+def _cells(row: DeliveryResult, channel: str, *, shows_token: bool) -> Sequence[Any]:
     record = getattr(row, "record", None)  # deliveries may outlive their pushes
     return (
         row.pk, _local(row.created_at), row.account_id, label(Kind, row.kind), row.push_type, _type(row.push_type),
         row.app, row.platform, row.environment, row.token if shows_token else row.masked_token,
         row.status, label(Status, row.status), row.reason, reason_words(row.status, row.reason),
-        "" if row.provider_code is None else row.provider_code, row.provider_text, row.provider_push_id, row.attempts,
+        answers.code(row.provider_code), row.provider_text, row.provider_push_id, row.attempts,
         _local(row.sent_at), _local(row.finished_at), row.record_id, record.message_id if record else "",
         record.conversation if record else "", record.title if record else "",
-        int(row.may_have_arrived or row.status == Status.UNKNOWN),
+        int(row.may_have_arrived or row.status == Status.UNKNOWN), channel,
     )  # fmt: skip
 
 

@@ -22,7 +22,9 @@ from pushes.history.export_rows import Piece
 from pushes.models import DeliveryResult, Export, ExportPiece
 from pushes.names import ExportStatus
 from pushes.storage import clocks
-from pushes.text import csv_cells
+from pushes.text import csv_cells, notes
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 from pushes.workers import queues
 
 log = logging.getLogger(__name__)
@@ -76,7 +78,7 @@ def write(export_id: int, *, slice_seconds: float = SLICE_SECONDS) -> bool:
         if queues.passes(error):
             raise
         log.exception("export #%s cannot be written", export_id)
-        _finish(export_id, ExportStatus.FAILED, f"{type(error).__name__}: {error}"[:300])
+        _finish(export_id, ExportStatus.FAILED, notes.of_error(error, Sentence.NOT_WRITTEN))
         return True
     if stored is not None and stored.status == ExportStatus.RUNNING:
         Export.objects.filter(pk=export_id, holder=stored.holder).update(holder="", lease_until=None)
@@ -127,13 +129,13 @@ def _store(export: Export, piece: Piece) -> Export | None:
 
 def cancel(export_id: int, *, by: str) -> bool:
     """End the export and delete its pieces; False when it was already over."""
-    return _finish(export_id, ExportStatus.CANCELLED, by[:300])
+    return _finish(export_id, ExportStatus.CANCELLED, Note(Sentence.BY, who=by))
 
 
 @transaction.atomic
-def _finish(export_id: int, status: ExportStatus, detail: str) -> bool:
+def _finish(export_id: int, status: ExportStatus, detail: Note) -> bool:
     ended = Export.objects.filter(pk=export_id, status__in=LIVE).update(
-        status=status, detail=detail, finished_at=clocks.now(), holder="", lease_until=None
+        status=status, detail=notes.stored(detail, most=300), finished_at=clocks.now(), holder="", lease_until=None
     )
     if ended:
         ExportPiece.objects.filter(export_id=export_id).delete()

@@ -18,6 +18,7 @@ from pushes.models import DeliveryResult, PushRecord, Resend
 from pushes.names import RESEND_SOURCE, App, Kind, Platform, Reason, RecordStatus, Status
 from pushes.people.directory import directory
 from pushes.submit import submit_all
+from pushes.text import presentation
 from pushes.values import Audience, PushMessage, SourceMessage
 
 MAX_AT_ONCE = 500
@@ -191,6 +192,7 @@ def _message(row: DeliveryResult, record: PushRecord, tries: int) -> PushMessage
         text=record.text,
         title=record.title,
         data=record.data,
+        presentation=presentation.stored(record.presentation),
         push_type=record.push_type,
         source=RESEND_SOURCE,
         identity=f"{row.pk}:{tries}",

@@ -9,13 +9,14 @@ from django.utils.translation import ngettext
 from redis import RedisError
 
 from pushes import lanes
-from pushes.history import answers, stored_words
+from pushes.history import answers
 from pushes.history.answers import Answer, Conclusion, Event, Step, Timeline
 from pushes.inbound import orders, payload
 from pushes.models import AppKey, DeadLetter, DeliveryResult, PushRecord, Resend
 from pushes.names import CONFLICT, INTAKE_SOURCE, RESEND_SOURCE, DeadLetterStatus, PushType, Reason
 from pushes.people.directory import DirectoryError, directory
 from pushes.storage import clocks
+from pushes.text import notes
 from pushes.workers import queues
 
 MAX_RECORDS = 20
@@ -147,7 +148,7 @@ def _unknown() -> Conclusion:
 def _became_letter(letter: DeadLetter) -> Conclusion:
     text = _("Received, but could not be used: %(reason)s, %(detail)s (dead letter #%(id)s, %(state)s).") % {
         "reason": letter.reason,
-        "detail": stored_words.words(letter.detail, "letter"),
+        "detail": notes.words(letter.detail),
         "id": letter.pk,
         "state": letter.get_status_display(),
     }
@@ -163,7 +164,7 @@ def _conflicting(found: Timeline, records: list[PushRecord]) -> list[Conclusion]
         Conclusion(
             letter.created_at,
             Answer.CONFLICT,
-            text % {"detail": letter.detail, "id": letter.pk, "state": letter.get_status_display()},
+            text % {"detail": notes.words(letter.detail), "id": letter.pk, "state": letter.get_status_display()},
             letter.reason,
             next_step=_("Give the dead letter a msg_id of its own and replay it, or discard it."),
         )

@@ -1,7 +1,7 @@
 """The current state of the platform: waiting work, keys, workers. A few look-ups, without any scan."""
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -139,10 +139,11 @@ def key_state(key: AppKey) -> KeyState:
     return KeyState(key, check.endpoint_fault(key))
 
 
-def with_gates(states: Iterable[KeyState]) -> list[KeyState]:
+def with_gates(states: Sequence[KeyState]) -> list[KeyState]:
     """Add what Redis knows. Raises RedisError."""
-    gates = ((state, gate.state(state.key.pk)) for state in states)
-    return [replace(state, is_tripped=one.is_tripped, seconds_shut=one.seconds_left) for state, one in gates]
+    gates = gate.states([state.key.pk for state in states])
+    each = ((state, gates[state.key.pk]) for state in states)
+    return [replace(state, is_tripped=one.is_tripped, seconds_shut=one.seconds_left) for state, one in each]
 
 
 def as_known(states: Sequence[KeyState]) -> Sequence[KeyState]:

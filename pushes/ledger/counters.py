@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
+from itertools import chain
 from typing import Any
 
 from django.db import connection, models, transaction
@@ -11,11 +12,13 @@ from django.db.models import Sum
 from django.db.models.functions import TruncHour
 
 from pushes.models import LatencyBucket, MinuteCount
-from pushes.storage import bulk
+from pushes.storage import batches, bulk, conflicts
 
 SUBMITTED = "submitted"
 #: A dead letter beyond DEAD_LETTERS_PER_HOUR.
 NOT_KEPT = "not_kept"
+#: SQLite takes few thousand parameters.
+ROWS_PER_STATEMENT = 100
 MINUTES_KEPT = timedelta(hours=25)
 #: (kind, event, reason, app key id or 0) → how many.
 Events = Mapping[tuple[str, str, str, int], int]
@@ -46,19 +49,28 @@ def bound_of(seconds: float) -> int:
 
 
 def upsert(model: type[models.Model], fields: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """Insert the rows, or add their last field, the count, to existing rows with the same other fields."""
+    """Insert the rows, or add their last field, the count, to existing rows with the same other fields.
+
+    In a cluster of databases each node has rows of its own, and readers add them up: of two nodes that change the same
+    row at the same time, one would have to roll back its whole transaction. Galera numbers its nodes for their
+    automatic keys; a single server is number 1.
+    """
     if not rows:
         return
-    table, columns = model._meta.db_table, ", ".join(f"{connection.ops.quote_name(name)}" for name in fields)
-    marks = ", ".join(["%s"] * len(fields))
+    is_mysql = connection.vendor == "mysql"
+    table, columns = model._meta.db_table, ", ".join(connection.ops.quote_name(name) for name in fields)
     count = connection.ops.quote_name("count")
+    node = "@@GLOBAL.auto_increment_offset" if is_mysql else "1"
     upsert = (
         f"ON DUPLICATE KEY UPDATE {count} = {count} + VALUES({count})"
-        if connection.vendor == "mysql"
-        else f"ON CONFLICT ({', '.join(fields[:-1])}) DO UPDATE SET {count} = {table}.{count} + excluded.{count}"
+        if is_mysql
+        else f"ON CONFLICT ({', '.join(fields[:-1])}, node) DO UPDATE SET {count} = {table}.{count} + excluded.{count}"
     )
+    row = f"({', '.join(['%s'] * len(fields))}, {node})"
     with connection.cursor() as cursor:
-        cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks}) {upsert}", rows)
+        for part in batches.chunks(rows, ROWS_PER_STATEMENT):
+            values = ", ".join([row] * len(part))
+            cursor.execute(f"INSERT INTO {table} ({columns}, node) VALUES {values} {upsert}", list(chain(*part)))
 
 
 def roll_up(now: datetime) -> int:
@@ -67,6 +79,7 @@ def roll_up(now: datetime) -> int:
     return _roll_up(MinuteCount, EVENT_FIELDS, oldest) + _roll_up(LatencyBucket, LATENCY_FIELDS, oldest)
 
 
+@conflicts.repeated
 @transaction.atomic
 def _roll_up(model: type[models.Model], fields: tuple[str, ...], oldest: datetime) -> int:
     minutes = model._default_manager.filter(granularity="minute", bucket_at__lt=oldest)

@@ -18,7 +18,9 @@ from pushes.ledger import counters
 from pushes.models import DeadLetter, MinuteCount
 from pushes.names import DeadLetterStatus, Kind
 from pushes.storage import bulk, clocks
-from pushes.text import characters
+from pushes.text import notes
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ class Letter(NamedTuple):
     position: str
     raw: bytes
     reason: str
-    detail: str
+    detail: Note
 
 
 class Row(NamedTuple):
@@ -100,8 +102,8 @@ def _divided(letters: Sequence[Letter], now: datetime) -> tuple[list[Letter], li
 
 
 def _detail(letter: Letter) -> str:
-    cut = f" (only the first {MAX_RAW_BYTES} bytes are kept)" if len(letter.raw) > MAX_RAW_BYTES else ""
-    return characters.shorten(letter.detail, MAX_DETAIL - len(cut)) + cut
+    cut = [Note(Sentence.CUT, n=MAX_RAW_BYTES)] if len(letter.raw) > MAX_RAW_BYTES else []
+    return notes.stored(letter.detail, *cut, most=MAX_DETAIL)
 
 
 def _count(letters: Sequence[Letter], now: datetime) -> None:

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from pushes.ledger import counters, tallies
 from pushes.models import DeliveryResult
 from pushes.names import Kind, Reason, Status
-from pushes.storage import batches
+from pushes.storage import batches, conflicts
 
 
 def end(
@@ -33,17 +33,22 @@ def end(
     )
 
 
+@conflicts.repeated
 @transaction.atomic
 def _end(
     rows: "QuerySet[DeliveryResult]", status: Status, reason: Reason, now: datetime, changes: dict[str, Any]
 ) -> int:
-    locked = list(rows.select_for_update().order_by("id").values_list("id", "kind", "app_key_id", "record_id"))
+    columns = ("id", "kind", "app_key_id", "record_id", "call_key")
+    locked = list(rows.select_for_update().order_by("id").values_list(*columns))
     if not locked:
         return 0
     ended = DeliveryResult.objects.filter(id__in=[row[0] for row in locked]).update(
         status=status, reason=reason, claim="", lease_until=None, order_key=None, finished_at=now, **changes
     )
-    counters.add(Counter((kind, status.value, reason.value, key_id or 0) for _, kind, key_id, _ in locked), now)
-    records = Counter(record_id for _, kind, _, record_id in locked if kind == Kind.BROADCAST)
+    if doubtful := [pk for pk, *_, call_key in locked if call_key]:
+        # The fate of their last call was still open.
+        DeliveryResult.objects.filter(id__in=doubtful).update(may_have_arrived=True)
+    counters.add(Counter((kind, status.value, reason.value, key_id or 0) for _, kind, key_id, *_ in locked), now)
+    records = Counter(record_id for _, kind, _, record_id, _ in locked if kind == Kind.BROADCAST)
     tallies.add({(pk, status.value, reason.value): number for pk, number in records.items()}, now)
     return ended

@@ -28,13 +28,15 @@ Wording = tuple[int, int]
 
 @dataclass(slots=True)
 class Call:
-    """One provider call and the deliveries that it is for; with several rows it is a list call."""
+    """One provider call and the deliveries that it is for; with several rows it is a list call. `is_made_again`: its
+    rows had the same call, with the same key, before."""
 
     rows: list[Claimed]
     message: PreparedMessage
     is_list: bool = False
     push_id: str = ""
     is_created_earlier: bool = False
+    is_made_again: bool = False
 
 
 @dataclass(slots=True)
@@ -54,12 +56,14 @@ class KeyWork:
 
 
 def planned(work: KeyWork, rows: Iterable[Claimed]) -> list[Call]:
-    """Group rows of one message into list calls. Small groups and records marked `one_by_one` get a call per row."""
+    """Group rows of one message into list calls. Small groups and records marked `one_by_one` get a call per row. Rows
+    whose call is made again share one call as before."""
     by_wording: dict[Wording, list[Claimed]] = defaultdict(list)
+    by_call_key: dict[str, list[Claimed]] = defaultdict(list)
     for row in rows:
-        by_wording[row.wording].append(row)
-    calls: list[Call] = []
+        (by_call_key[row.call_key] if row.call_key else by_wording[row.wording]).append(row)
     now = clocks.now()
+    calls = [call for group in by_call_key.values() for call in _made_again(work, group, now)]
     for wording, group in by_wording.items():
         message = _prepared(work, wording, group, now)
         if message is None:
@@ -70,6 +74,13 @@ def planned(work: KeyWork, rows: Iterable[Claimed]) -> list[Call]:
         else:
             calls += [Call([row], message) for row in group]
     return calls
+
+
+def _made_again(work: KeyWork, group: list[Claimed], now: datetime) -> list[Call]:
+    """Return the call of rows that had it before: as a list however few they are by now, since they may have been more.
+    Some of their messages may have been recalled since, so the least count is told."""
+    message = _prepared(work, min(row.wording for row in group), group, now)
+    return [] if message is None else [Call(group, message, is_list=True, is_made_again=True)]
 
 
 def _prepared(work: KeyWork, wording: Wording, group: list[Claimed], now: datetime) -> PreparedMessage | None:

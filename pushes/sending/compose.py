@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from pushes.names import HIDDEN_TEXT
+from pushes.names import HIDDEN_TEXT, Kind, MessageClass
 from pushes.providers.reserved import moved_aside
-from pushes.text import characters
+from pushes.text import characters, presentation
 from pushes.values import Content, Notification, Policy
 
 #: A push on its way is kept for so long at least.
@@ -20,9 +20,12 @@ def compose(content: Content, policy: Policy, now: datetime, *, stands_for: int 
     The client app finds the number of the push type as `type` and the producer's data beside it; what the producer
     himself calls `type` or `n_id` is `custom_type` and `custom_n_id` there. The replace id is the record's own, so
     that a second delivery of it replaces the first on Android. What shows nothing counts as none, and no text turns
-    what stands around it. The provider cuts the text and the time to keep it to its own limits. `stands_for` counts
-    the messages of a burst: above one, the count comes before the last message's text.
+    what stands around it. Where the provider can say so, the phone groups the notifications of one conversation, and
+    sleeps on for a broadcast. What the push itself says of its sound and Android channel goes before what its type
+    says. The provider cuts the text and the time to keep it to its own limits. `stands_for` counts the messages of a
+    burst: above one, the count comes before the last message's text.
     """
+    said = presentation.stored(content.presentation)
     seconds_left = int((content.expires_at - now).total_seconds())
     return Notification(
         title=_title(content, policy),
@@ -30,7 +33,22 @@ def compose(content: Content, policy: Policy, now: datetime, *, stands_for: int 
         custom=_custom(content),
         expire_seconds=max(MIN_EXPIRE_SECONDS, seconds_left),
         replace_id=content.id % 2_147_483_647 or 1,
+        thread=content.conversation,
+        is_urgent=content.kind != Kind.BROADCAST,
+        badge=said.badge,
+        subtitle=characters.name(said.subtitle),
+        link=said.link,
+        image=said.image,
+        sound=said.sound or policy.sound,
+        category=said.category,
+        channel_id=said.android_channel or policy.android_channel,
+        message_class=_message_class(content, policy),
     )
+
+
+def _message_class(content: Content, policy: Policy) -> MessageClass:
+    """Return the class of its type; a broadcast is marketing, whatever page its type opens in the app."""
+    return MessageClass.MARKETING if content.kind == Kind.BROADCAST else MessageClass(policy.message_class)
 
 
 def _title(content: Content, policy: Policy) -> str:

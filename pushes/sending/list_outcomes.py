@@ -6,7 +6,7 @@ from pushes.names import Reason
 from pushes.providers.base import Provider
 from pushes.values import Outcome, Scope, Verdict
 
-MAX_PUSH_ID = 32
+MAX_PUSH_ID = 63
 
 
 def is_created(outcome: Outcome) -> bool:
@@ -39,6 +39,8 @@ def weighed(sender: Provider, outcome: Outcome) -> Outcome:
 
 def of_token(token: str, outcome: Outcome) -> Outcome:
     """Return the outcome for one token, which the provider may have reported as left out."""
-    if token not in outcome.bad_tokens:
-        return outcome
-    return replace(outcome, verdict=Verdict.BAD_TARGET, reason=Reason.BAD_TOKEN, bad_tokens=())
+    if token in outcome.bad_tokens:
+        return replace(outcome, verdict=Verdict.BAD_TARGET, reason=Reason.BAD_TOKEN, bad_tokens=(), unsent_tokens=())
+    if token in outcome.unsent_tokens:
+        return replace(outcome, verdict=Verdict.FAILED, reason=Reason.BAD_PAYLOAD, bad_tokens=(), unsent_tokens=())
+    return outcome

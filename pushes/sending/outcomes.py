@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
+from zlib import crc32
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -19,20 +20,23 @@ from pushes.keys import belief, gate, pausing
 from pushes.ledger import claims, counters, endings, tallies
 from pushes.ledger.claims import Claimed
 from pushes.models import AppKey, BroadcastTally, DeliveryResult
-from pushes.names import CLAIMABLE, TERMINAL, Kind, PauseCode, Reason, Status
+from pushes.names import CLAIMABLE, TERMINAL, Kind, Reason, Status
 from pushes.sending.retry import Attempt, NextState, Schedule, next_state
-from pushes.storage import clocks, outages
+from pushes.storage import clocks, conflicts, outages
+from pushes.storage.each import of_each
 from pushes.values import Blame, Content, Outcome, Policy, Scope, Verdict
 from pushes.workers import pulse
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-#: For the log, and for readers of the row outside the console; `PauseCode` has the console's words.
-TOKENS_DOUBTED = "the provider refuses nearly every device token"
+#: What the columns hold.
+MAX_CODE, MAX_PUSH_ID = 40, 63
 Finished = Sequence[tuple[Claimed, Outcome]]
 #: What one statement writes: the next state and the provider's words, and the record where records are counted.
 Group = tuple[NextState, str, int | None, str, str, int]
+#: The deliveries of a group, each with the id that the provider gave its push.
+PushIds = dict[int, str]
 
 
 def settle(
@@ -62,66 +66,71 @@ def settle(
         outlast_outage(partial(belief.act_on, key, weighed.believed))
     _halt_poisoned_records(key, finished)
     if weighed.doubted_since is not None:
-        pausing.pause_key(key, TOKENS_DOUBTED, PauseCode.TOKENS_DOUBTED, doubted_since=weighed.doubted_since)
+        pausing.pause_for_doubt(key, weighed.doubted_since)
         return False
-    return _judge_key(key, finished)
+    return judge(key, [outcome for _, outcome in finished])
 
 
 def _told_apart(finished: Finished) -> Finished:
     """When this machine's clock is known to be wrong, a refusal of the call's timestamp says nothing about the key:
     other machines can still send under it."""
-    if all(outcome.blame is not Blame.CLOCK for _, outcome in finished) or not clocks.is_wrong():
+    if all(outcome.blame is not Blame.CLOCK for _, outcome in finished):
         return finished
-    return [
-        (row, replace(outcome, reason=Reason.WRONG_CLOCK) if outcome.blame is Blame.CLOCK else outcome)
-        for row, outcome in finished
-    ]
+    return [(row, by_this_clock(outcome)) for row, outcome in finished]
 
 
-def _groups(finished: Finished, policies: dict[int, Policy]) -> dict[Group, list[int]]:
+def by_this_clock(outcome: Outcome) -> Outcome:
+    """Return the outcome with another reason if only this machine's clock is to blame."""
+    is_ours = outcome.blame is Blame.CLOCK and clocks.is_wrong()
+    return replace(outcome, reason=Reason.WRONG_CLOCK) if is_ours else outcome
+
+
+def _groups(finished: Finished, policies: dict[int, Policy]) -> dict[Group, PushIds]:
     schedule = Schedule(settings.RETRY_BASE_SECONDS, settings.RETRY_MOST_SECONDS, settings.MAX_ATTEMPTS)
     now = clocks.now()
-    groups: dict[Group, list[int]] = defaultdict(list)
+    groups: dict[Group, PushIds] = defaultdict(dict)
     # Retries of one settlement share a random spread of a few steps, so that they need few statements.
     steps = [random.random() for _ in range(8)]
     for row, outcome in finished:
-        attempt = Attempt(row.attempts + 1, row.expires_at, policies[row.push_type].unknown_policy)
-        state = next_state(outcome, attempt, schedule, now, partial(steps.__getitem__, row.id % len(steps)))
+        policy = policies[row.push_type].unknown_policy
+        call_key = row.call_key or row.new_call_key
+        attempt = Attempt(row.attempts + 1, row.expires_at, policy, bool(call_key), bool(row.call_key))
+        # The rows of a call that may be made again have to be due together.
+        step = (crc32(call_key.encode()) if call_key else row.id) % len(steps)
+        state = next_state(outcome, attempt, schedule, now, partial(steps.__getitem__, step))
         tallied = row.record_id if row.kind == Kind.BROADCAST else 0
-        groups[state, row.kind, _stored_code(outcome), outcome.text[:200], outcome.push_id, tallied].append(row.id)
+        code, text = outcome.code[:MAX_CODE], outcome.text[:200]
+        groups[state, row.kind, outcome.http_status, code, text, tallied][row.id] = outcome.push_id[:MAX_PUSH_ID]
     return groups
 
 
-def _stored_code(outcome: Outcome) -> int | None:
-    """The provider's own code; the status of a server that refused without one stands in its column."""
-    is_refusal = outcome.http_status is not None and not 200 <= outcome.http_status < 300
-    return outcome.http_status if outcome.code is None and is_refusal else outcome.code
-
-
+@conflicts.repeated
 @transaction.atomic
 def _write(
-    groups: dict[Group, list[int]], claim: str, key: AppKey, latencies: Sequence[tuple[str, float]], is_begun: bool
+    groups: dict[Group, PushIds], claim: str, key: AppKey, latencies: Sequence[tuple[str, float]], is_begun: bool
 ) -> None:
     now = clocks.now()
     events: Counter[tuple[str, str, str, int]] = Counter()
     ends: Counter[tuple[int, str, str]] = Counter()
-    for (state, kind, code, text, push_id, record_id), delivery_ids in groups.items():
+    for (state, kind, http_status, code, text, record_id), push_ids in groups.items():
         changes: dict[str, Any] = {
             "status": state.status,
             "reason": state.reason or "",
+            "http_status": http_status,
             "provider_code": code,
             "provider_text": text,
-            "provider_push_id": push_id[:32],
+            "provider_push_id": of_each(push_ids),
         }
         if state.status in TERMINAL:
             changes |= {"order_key": None, "finished_at": now}
         if state.due_at:
             changes["due_at"] = state.due_at
+            changes |= {} if state.keeps_call_key else {"call_key": ""}
         if state.may_have_arrived:
             changes["may_have_arrived"] = True
         if state.counts != is_begun:
             changes["attempts"] = F("attempts") + (1 if state.counts else -1)
-        settled = claims.settle(delivery_ids, claim, **changes)
+        settled = claims.settle(list(push_ids), claim, **changes)
         events[kind, state.status, state.reason or "", key.pk] += settled
         end = BroadcastTally.DOUBTED if state.reason is Reason.TOKENS_DOUBTED else state.status
         ends[record_id, end, state.reason or ""] += settled if record_id else 0
@@ -154,19 +163,25 @@ def _halt_poisoned_records(key: AppKey, finished: Finished) -> None:
             poisoned[row.record_id] = outcome
     for record_id, outcome in poisoned.items():
         rest = DeliveryResult.objects.filter(record_id=record_id, app_key_id=key.pk, status__in=CLAIMABLE)
-        words: dict[str, Any] = {"provider_code": _stored_code(outcome), "provider_text": outcome.text[:200]}
+        words: dict[str, Any] = {
+            "http_status": outcome.http_status,
+            "provider_code": outcome.code[:MAX_CODE],
+            "provider_text": outcome.text[:200],
+        }
         outlast_outage(partial(endings.end, rest, Status.FAILED, Reason.BAD_PAYLOAD, now=clocks.now(), **words))
 
 
-def _judge_key(key: AppKey, finished: Finished) -> bool:
-    refusals = [o for _, o in finished if o.verdict is Verdict.FAILED and o.scope is Scope.KEY]
+def judge(key: AppKey, found: Sequence[Outcome]) -> bool:
+    """Act on what outcomes say of their key: pause it, fall back to its old secret, tell its breaker. Returns whether
+    the key may continue sending."""
+    refusals = [o for o in found if o.verdict is Verdict.FAILED and o.scope is Scope.KEY]
     if refusals and refusals[0].reason is Reason.WRONG_CLOCK:
         pulse.stop_sending()
         return False
     if refusals:
         pausing.answer_refusal(key, refusals[0])
         return False
-    outcomes = {id(o): o for _, o in finished}.values()  # one per call, however many rows it is for
+    outcomes = {id(o): o for o in found}.values()  # one per call, however many rows it is for
     failures = [o for o in outcomes if _is_failure_of_provider(o)]
     throttled = [o for o in failures if o.reason is Reason.THROTTLED]
     pause = max((o.retry_after_seconds or settings.BREAKER_BASE_SECONDS for o in throttled), default=0.0)

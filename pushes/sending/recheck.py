@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -24,6 +25,7 @@ from pushes.models import PushRecord
 from pushes.names import BroadcastStatus, Kind, Reason, Status
 from pushes.people.directory import directory, read_positions
 from pushes.sending import standing
+from pushes.storage import conflicts
 from pushes.values import Policy, Recipient
 
 #: A verdict younger than this still holds, unless the delivery has been tried before.
@@ -56,7 +58,7 @@ def still_wanted(rows: Sequence[Claimed], claim: Claim, policies: Mapping[int, P
     """Return the claimed rows that are to be sent now, and settle the others. Raises redis.RedisError."""
     wanted = _without_halted_broadcasts(rows, claim)
     for judge in (_outside_window, _refused, _read):
-        wanted = _apart_from(judge(wanted, claim, policies), wanted, claim)
+        wanted = apart_from(judge(wanted, claim, policies), wanted, claim)
     return _without_taken_back(wanted, claim, policies)
 
 
@@ -67,32 +69,40 @@ def _without_taken_back(rows: Sequence[Claimed], claim: Claim, policies: Mapping
     changes = {row_id: Change(Status.CANCELLED, reason) for row_id, reason in found.ended.items()}
     with transaction.atomic():
         counts = standing.part(found, claim.token, claim.now)
-        left = _apart_from(changes, rows, claim)
+        left = apart_from(changes, rows, claim)
     return [row._replace(stands_for=counts.get(row.id, row.stands_for)) for row in left]
 
 
-def _apart_from(changes: Mapping[int, Change], rows: Sequence[Claimed], claim: Claim) -> list[Claimed]:
+def apart_from(changes: Mapping[int, Change], rows: Sequence[Claimed], claim: Claim) -> list[Claimed]:
+    """Give the rows that are not sent now their new states, and return the others."""
     if changes:
         _settle(changes, rows, claim)
     return [row for row in rows if row.id not in changes]
 
 
+@conflicts.repeated
 @transaction.atomic
 def _settle(changes: Mapping[int, Change], rows: Sequence[Claimed], claim: Claim) -> None:
-    by_change: dict[tuple[Change, str, int], list[int]] = defaultdict(list)
+    by_change: dict[tuple[Change, str, int, bool], list[int]] = defaultdict(list)
     for row in rows:
         if row.id in changes:
             tallied = row.record_id if row.kind == Kind.BROADCAST else 0
-            by_change[changes[row.id], row.kind, tallied].append(row.id)
+            by_change[changes[row.id], row.kind, tallied, bool(row.call_key)].append(row.id)
     events: Counter[tuple[str, str, str, int]] = Counter()
     ends: Counter[tuple[int, str, str]] = Counter()
-    for (change, kind, record_id), delivery_ids in by_change.items():
-        after = {"due_at": change.due_at} if change.due_at else {"order_key": None, "finished_at": claim.now}
+    for (change, kind, record_id, is_open), delivery_ids in by_change.items():
+        after: dict[str, Any] = {"due_at": change.due_at} if change.due_at else _ended(claim, is_open=is_open)
         settled = claims.settle(delivery_ids, claim.token, status=change.status, reason=change.reason, **after)
         events[kind, change.status, change.reason, claim.key_id] += settled
         ends[record_id, change.status, change.reason] += settled if record_id else 0
     counters.add(events, claim.now)
     tallies.add(ends, claim.now)
+
+
+def _ended(claim: Claim, *, is_open: bool) -> dict[str, Any]:
+    """Return the columns of a row that ends now; `is_open`: the fate of its last call is not known."""
+    ended = {"order_key": None, "finished_at": claim.now}
+    return ended | {"may_have_arrived": True} if is_open else ended
 
 
 def _without_halted_broadcasts(rows: Sequence[Claimed], claim: Claim) -> list[Claimed]:
@@ -105,7 +115,7 @@ def _without_halted_broadcasts(rows: Sequence[Claimed], claim: Claim) -> list[Cl
         # Once more under the broadcasts' locks: a `resume` at the same time then finds the rows that are held here.
         halted = _halted(states(record_ids, lock=True), claim)
         changes = {row.id: halted[row.record_id] for row in rows if row.record_id in halted}
-        return _apart_from(changes, rows, claim)
+        return apart_from(changes, rows, claim)
 
 
 def _halted(states: Mapping[int, str], claim: Claim) -> dict[int, Change]:

@@ -38,6 +38,13 @@ def _window() -> HttpWindow:
     return _connections.window
 
 
+def hang_up() -> None:
+    """Cut this thread's calls and close its connections; the next call opens new ones."""
+    window, _connections.window = _connections.window, None
+    if window is not None:
+        window.close()
+
+
 def outcomes_of(
     sender: Provider, requests: dict[T, HttpRequest], leaves: Callable[[T], None] = lambda _: None
 ) -> Generator[tuple[T, Outcome], None, None]:
@@ -62,5 +69,4 @@ def outcomes_of(
     finally:
         if window.in_flight:
             # Left by an error: the next job must not take these calls' answers for its own.
-            _connections.window = None
-            window.close()
+            hang_up()

@@ -25,7 +25,7 @@ from pushes.ledger import counters, endings
 from pushes.models import AppKey, DeliveryResult, Lease, PushRecord, policies
 from pushes.names import SWEEPER_LEASE, Reason, RecordStatus, Status, UnknownPolicy
 from pushes.storage import batches, clocks
-from pushes.upkeep import lost_jobs, postdated, retention
+from pushes.upkeep import fates, lost_jobs, postdated, retention
 from pushes.upkeep.postdated import CLOCK_TOLERANCE
 from pushes.workers import queues
 
@@ -74,6 +74,7 @@ def sweep(*, now: datetime | None = None, thorough: bool = True) -> Swept | None
         swept.expired = _part(lambda: retention.expire(now))
         swept.deleted = _part(lambda: retention.retain(now))
         _part(lambda: belief.forget_old(now))
+        _part(lambda: fates.ask(now))
         _part(lambda: counters.roll_up(now))
         _part(lambda: exports.clean_up(now))
         _part(rare_rows.forget)
@@ -120,8 +121,9 @@ def take_lease(now: datetime) -> bool:
 
 
 def _expired_leases(now: datetime, swept: Swept) -> None:
-    """Handle rows whose sender died. A row that was not begun provably never left. A begun row may have left, so the
-    push type's policy says whether a duplicate or a loss is worse."""
+    """Handle rows whose sender died. A row that was not begun provably never left. A begun row may have left: with a
+    call key the same call is made again, and otherwise the push type's policy says whether a duplicate or a loss is
+    worse."""
     longest = clocks.database_time(now, seconds=settings.LEASE_SECONDS + CLOCK_TOLERANCE.total_seconds())
     is_over = Q(lease_until__lte=clocks.database_time(now)) | Q(lease_until__gt=longest)
     lost = DeliveryResult.objects.filter(is_over, status=Status.SENDING)
@@ -132,12 +134,15 @@ def _expired_leases(now: datetime, swept: Swept) -> None:
     distribute.enqueue_by_key(unbegun)
     resend = [number for number, rule in policies().items() if rule.unknown_policy == UnknownPolicy.RESEND]
     begun, due_at = lost.filter(sent_at__isnull=False), now + timedelta(seconds=settings.RETRY_BASE_SECONDS)
-    swept.leases_to_retry = begun.filter(
-        push_type__in=resend, attempts__lt=settings.MAX_ATTEMPTS, expires_at__gt=due_at
-    ).update(
-        status=Status.RETRYING, reason=Reason.CUT_OFF, claim="", lease_until=None, due_at=due_at, may_have_arrived=True
-    )
-    swept.leases_to_unknown = endings.end(begun, Status.UNKNOWN, Reason.CUT_OFF, now=now, may_have_arrived=True)
+    # The database's clock runs on, so more leases end from one statement to the next. So each statement says itself
+    # which rows it means, and none means "the rest".
+    is_asked_again = ~Q(call_key="") & Q(expires_at__gt=due_at)
+    is_sent_again = Q(call_key="", push_type__in=resend, attempts__lt=settings.MAX_ATTEMPTS, expires_at__gt=due_at)
+    again = {"status": Status.RETRYING, "reason": Reason.CUT_OFF, "claim": "", "lease_until": None, "due_at": due_at}
+    swept.leases_to_retry = begun.filter(is_asked_again).update(**again)
+    swept.leases_to_retry += begun.filter(is_sent_again).update(may_have_arrived=True, **again)
+    in_doubt = begun.exclude(is_asked_again | is_sent_again)
+    swept.leases_to_unknown = endings.end(in_doubt, Status.UNKNOWN, Reason.CUT_OFF, now=now, may_have_arrived=True)
 
 
 def _due_deliveries(now: datetime, quiet: Collection[str]) -> int:
@@ -164,7 +169,8 @@ def _due_deliveries(now: datetime, quiet: Collection[str]) -> int:
 def _shut_keys() -> list[int]:
     """Return keys that let nothing through now. Their rows would only come back, at the expense of the other keys."""
     keys = list(AppKey.objects.values_list("id", "paused_at"))
-    return [pk for pk, paused_at in keys if paused_at or gate.seconds_shut(pk)]
+    gates = gate.states([pk for pk, _paused_at in keys])
+    return [pk for pk, paused_at in keys if paused_at or gates[pk].seconds_left]
 
 
 def _jobless_since(lane: str, now: datetime, *, is_quiet: bool) -> datetime:

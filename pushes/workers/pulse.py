@@ -37,6 +37,8 @@ CLOCK_KEY = "higo:clock-refused:{host}"
 CLOCK_SECONDS = 3_600
 #: A busy machine may take a while to ask.
 MIN_SILENT_SECONDS = 10.0
+#: How often a database is asked that a statement has just lost.
+LOST_SECONDS = 0.5
 #: RQ waits up to 10 s for a job, and maintains its registries: a loop may be silent for that long.
 MIN_STILL_SECONDS = 30.0
 _threads: dict[int, float] = {}
@@ -49,9 +51,12 @@ _WORDS = {
 
 
 class _Process:
-    """Since when (monotonic clock) this process has stopped sending, because its machine's clock is wrong."""
+    """Since when (monotonic clock) this process has stopped sending, because its machine's clock is wrong; and when a
+    statement last lost the database, which has not answered since."""
 
     clock_refused_at: float | None = None
+    lost_at: float | None = None
+    lost = threading.Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,13 @@ def may_send() -> bool:
     return _Process.clock_refused_at is None
 
 
+def lost_database() -> None:
+    """Take no further job until the database answers: a statement has lost it. On another node of a cluster, or with
+    the next one of DATABASE_URL, others go on."""
+    _Process.lost_at = time.monotonic()
+    _Process.lost.set()
+
+
 def _look_at_clock() -> None:
     """Resume sending when the clock is right; stop when another process of this machine has stopped. Raises
     redis.RedisError."""
@@ -120,8 +132,9 @@ def _quietly(tell: Callable[[], object]) -> None:
 
 
 class Pulse:
-    """The pulse of the process `name`. The database may be silent for the time of a shard's lease, and threads for that
-    of a claim's. A process that `sends` needs a clock that providers accept."""
+    """The pulse of the process `name`. The database may be silent for half of the time of a shard's lease, so that
+    others have the shard by the end of it, and threads for the time of a claim's. A process that `sends` needs a clock
+    that providers accept."""
 
     def __init__(self, name: str, ask: Callable[[], None] | None = None, *, sends: bool = False) -> None:
         self._name, self._host, self._sends = name, socket.gethostname(), sends
@@ -140,13 +153,14 @@ class Pulse:
     def stop(self) -> None:
         """Stop. A complaint stays until it expires: the successor of an unwell process has the same problem."""
         self._stop.set()
+        _Process.lost.set()  # it wakes up
         self._thread.join(timeout=ASK_SECONDS)
 
     def complaint(self) -> Complaint | None:
         """Return what is wrong; None while the process is well. Without any answer so far it is not well."""
         now = time.monotonic()
         silent = now - (self._answered_at or self._started_at)
-        if self._answered_at is None or silent > max(MIN_SILENT_SECONDS, settings.SHARD_LEASE_SECONDS):
+        if self._answered_at is None or silent > max(MIN_SILENT_SECONDS, settings.SHARD_LEASE_SECONDS / 2):
             return Complaint(self._name, self._host, DATABASE, int(silent))
         if self._sends and _Process.clock_refused_at is not None:
             return Complaint(self._name, self._host, CLOCK, int(now - _Process.clock_refused_at))
@@ -159,18 +173,30 @@ class Pulse:
     def is_well(self) -> bool:
         return self.complaint() is None
 
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether the process should take jobs now: it is well, and has not just lost the database."""
+        return _Process.lost_at is None and self.is_well
+
     def _watch(self) -> None:
-        while not self._stop.wait(settings.SHARD_LEASE_SECONDS / 6):
-            self._look()
-            connection.close()  # this thread's connection, if it has read the clock
+        while not self._stop.is_set():
+            is_lost = _Process.lost_at is not None
+            _Process.lost.wait(LOST_SECONDS if is_lost else settings.SHARD_LEASE_SECONDS / 6)
+            _Process.lost.clear()
+            if not self._stop.is_set():
+                self._look()
+                connection.close()  # this thread's connection, if it has read the clock
 
     def _look(self) -> None:
+        asked_at = time.monotonic()
         try:
             self._ask()
         except DatabaseError as error:
             log.debug("the database does not answer: %s", error)
         else:
             self._answered_at = time.monotonic()
+            if _Process.lost_at is not None and _Process.lost_at <= asked_at:
+                _Process.lost_at = None
         if self._sends:
             _quietly(_look_at_clock)
         found = self.complaint()

@@ -50,13 +50,13 @@ class _Told:
 
 
 @lru_cache(maxsize=512)
-def _queue(name: str, url: str) -> Queue:
-    found: Queue = django_rq.get_queue(name, connection=shared_redis.client(url))
+def _queue(name: str, client: Redis) -> Queue:
+    found: Queue = django_rq.get_queue(name, connection=client)
     return found
 
 
 def queue(name: str) -> Queue:
-    return _queue(name, settings.RQ_QUEUES[name]["URL"])
+    return _queue(name, shared_redis.connection())
 
 
 def passes(error: BaseException) -> bool:
@@ -105,6 +105,11 @@ def enqueue_expansion(broadcast_id: int) -> None:
 def enqueue_export(export_id: int) -> None:
     """Enqueue the next piece of an export."""
     transaction.on_commit(partial(_enqueue, lanes.EXPORT_QUEUE, EXPORT_JOB, [export_id], split=False))
+
+
+def put_back(queue_name: str, job_path: str, ids: Sequence[int], app_key_id: int | None) -> None:
+    """Enqueue the ids of a job that its process could not do, at the front: another process may."""
+    _enqueue(queue_name, job_path, list(ids), app_key_id=app_key_id, is_urgent=True)
 
 
 def absorb_waiting(ids: Sequence[int]) -> list[list[int]]:

@@ -23,8 +23,7 @@ from rq import Queue
 
 from pushes import lanes
 from pushes.storage import shared_redis
-from pushes.workers import garbage, pulse
-from pushes.workers import threads as background
+from pushes.workers import garbage, pulse, threads
 from pushes.workers.pulse import Pulse
 from pushes.workers.worker import MAINTENANCE_SECONDS, WORKER_SECONDS, ShardWorker
 
@@ -82,7 +81,7 @@ class ShardLeases:
     @property
     def may_work(self) -> bool:
         """Whether this process should take jobs at all: an unwell process leaves them to others."""
-        return (self.pulse is None or self.pulse.is_well) and bool(self.owned or not self.names)
+        return (self.pulse is None or self.pulse.takes_jobs) and bool(self.owned or not self.names)
 
     def renew(self) -> None:
         """Take free shards and keep ours; give up all of them while the process cannot work. Raises
@@ -196,9 +195,9 @@ def serve(lane: str, names: Sequence[str], *, burst: bool) -> None:
         # Until RQ installs its own handlers: leases that are taken by then must be released.
         signal.signal(number, lambda *_: sys.exit(0))
     # RQ waits for jobs over this connection; short commands use the process's other client.
-    bounds = {"socket_timeout": WORKER_SECONDS - 5, "socket_connect_timeout": 5}
+    options = {"socket_timeout": WORKER_SECONDS - 10, "health_check_interval": 30}
     with (
-        Redis.from_url(settings.REDIS_URL, health_check_interval=30, **bounds) as client,
+        shared_redis.connect(shared_redis.url(), **options) as client,
         pulse.watched(f"workers-{lane}", sends=True) as own,
     ):
         leases = ShardLeases(shared_redis.connection(), [name for name in names if lane in lanes.SHARDED], own)
@@ -222,9 +221,9 @@ def _work(lane: str, names: Sequence[str], client: Redis, leases: ShardLeases, b
     worker.leases = leases
     worker.log_result_lifespan = False
     # A burst ends when its queues are empty, so what distribution is about to enqueue must be there by then.
-    threads = background.start(settings.SEND_THREADS, distributes=not burst)
+    workshop = threads.start(settings.SEND_THREADS, distributes=not burst)
     garbage.settle()
     try:
         worker.work(burst=burst, logging_level="WARNING")
     finally:
-        threads.drain()
+        workshop.drain()

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from django import db
 from django.conf import settings
 
-from pushes.workers import pulse
+from pushes.storage import outages
+from pushes.workers import pulse, queues
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,26 @@ class Stream:
 
     name: str
     is_ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OrPutBack:
+    """`work` that is put back into its queue when the database is lost: a process on another node may do it at once.
+    Until its own database answers, this process takes no job, so it does not take the same again and again."""
+
+    work: Work
+    queue_name: str
+    job_path: str
+    app_key_id: int | None = None
+
+    def __call__(self, ids: list[int]) -> object:
+        try:
+            return self.work(ids)
+        except db.Error as error:
+            if self.queue_name and outages.is_lost(error):
+                pulse.lost_database()
+                queues.put_back(self.queue_name, self.job_path, ids, self.app_key_id)
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +143,8 @@ class Workshop:
     """The threads of one worker process: `send_threads` for sending, and one for distributing, because the pushes of a
     conversation are distributed in order. With `distributes=False` the caller distributes in its own thread."""
 
+    is_ending = False
+
     def __init__(self, send_threads: int, *, distributes: bool = True) -> None:
         self.sending = Threads(send_threads)
         self.distributing = Threads(1, "distribute") if distributes else None
@@ -143,6 +166,17 @@ def start(send_threads: int, *, distributes: bool = True) -> Workshop:
     """Start the background threads of this process. Call it after a fork, not before."""
     _Process.workshop = Workshop(send_threads, distributes=distributes)
     return _Process.workshop
+
+
+def end() -> None:
+    """The process was told to end: what it has begun is done to its end, and nothing more is begun. For a signal
+    handler."""
+    if _Process.workshop is not None:
+        _Process.workshop.is_ending = True
+
+
+def is_ending() -> bool:
+    return _Process.workshop is not None and _Process.workshop.is_ending
 
 
 def send(work: Work, delivery_ids: Sequence[int], stream: Stream) -> None:

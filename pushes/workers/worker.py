@@ -26,13 +26,13 @@ from rq.utils import as_text, current_timestamp, now
 from rq.worker import WorkerStatus
 
 from pushes import lanes
-from pushes.workers import foreign_values, job_check, job_fetch, pulse, refused_jobs
+from pushes.workers import foreign_values, job_check, job_fetch, pulse, refused_jobs, threads
 
 log = logging.getLogger(__name__)
 
-#: RQ waits 15 s less than the first for a job before it does maintenance. A worker without a heartbeat for ALIVE
-#: (between jobs) or BUSY (in a job) counts as gone.
-WORKER_SECONDS, ALIVE_SECONDS, BUSY_SECONDS = 25, 30, 90
+#: RQ waits 15 s less than the first for a job: the less, the sooner a worker notices that Redis hangs. A worker without
+#: a heartbeat for ALIVE (between jobs) or BUSY (in a job) counts as gone.
+WORKER_SECONDS, ALIVE_SECONDS, BUSY_SECONDS = 20, 30, 90
 MAINTENANCE_SECONDS = 30
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 5.0
 STORE_SECONDS = 1.0
@@ -211,6 +211,7 @@ class ShardWorker(SimpleWorker):
     def _shutdown(self) -> None:
         """Called by a signal, so nothing is written to Redis in here."""
         self._stop_requested = True
+        threads.end()
         if self._may_be_interrupted:
             raise StopRequested
 

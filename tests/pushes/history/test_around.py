@@ -2,21 +2,21 @@
 
 import json
 from datetime import datetime, timedelta
+from datetime import timezone as tz
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from pushes.history import around as module
-from pushes.history.around import around
+from pushes.history.around import UNDELIVERED, around
 from pushes.names import Reason, RecordStatus, Status
 from tests.make import make_account, make_delivery, make_record
 from tests.pushes.console.conftest import SignIn, sign_in, url, viewer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 __all__ = ["SignIn", "sign_in", "viewer"]
-NOW = timezone.now().replace(microsecond=0)
+NOW = datetime(2026, 5, 1, 8, tzinfo=tz.utc)
 
 
 def message(minutes: float, name: str, status: Status = Status.ACCEPTED, reason: str = "", account: str = "7") -> None:
@@ -81,7 +81,7 @@ def test_a_time_without_messages_says_so_and_what_to_do() -> None:
     assert [step.code for step in found.steps] == ["nothing", "account_now"]
 
 
-@pytest.mark.parametrize("status", module.UNDELIVERED)
+@pytest.mark.parametrize("status", UNDELIVERED)
 def test_a_push_that_made_no_delivery_is_told_too(status: RecordStatus) -> None:
     make_record(message_id="order-7", accounts=["7"], status=status, created_at=NOW, occurred_at=NOW)
     make_record(message_id="other", accounts=["8"], status=status, created_at=NOW, occurred_at=NOW)
@@ -90,7 +90,7 @@ def test_a_push_that_made_no_delivery_is_told_too(status: RecordStatus) -> None:
 
 
 def test_of_very_many_the_nearest_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_RECORDS", 1)
+    monkeypatch.setattr("pushes.history.around.MAX_RECORDS", 1)
     message(-20, "far")
     message(1, "near")
     assert "near" in texts()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError
-from django.utils import timezone
+from django.utils import timezone, translation
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from pushes import lanes
@@ -18,6 +18,7 @@ from pushes.history import export_rows, exports
 from pushes.history.export_rows import Piece, read
 from pushes.models import DeliveryResult, Export, ExportPiece
 from pushes.names import ExportStatus
+from pushes.text import notes
 from pushes.upkeep.sweep import sweep
 from pushes.workers import queues
 from tests.make import make_delivery, make_operator, make_record
@@ -150,15 +151,15 @@ def test_a_cancelled_export_stops_and_drops_what_it_has(user: User, monkeypatch:
     export = ordered(user)
 
     def cancelling(mine: Export, limit: int, seconds: float) -> Piece:
-        exports.cancel(mine.pk, by="by wang")
+        exports.cancel(mine.pk, by="wang")
         return read(mine, limit, seconds)
 
     monkeypatch.setattr(export_rows, "read", cancelling)
     exports.write(export.pk)
     export.refresh_from_db()
-    assert (export.status, export.detail) == (ExportStatus.CANCELLED, "by wang")
+    assert (export.status, notes.english(export.detail)) == (ExportStatus.CANCELLED, "by wang")
     assert not ExportPiece.objects.exists()
-    assert not exports.cancel(export.pk, by="by li")
+    assert not exports.cancel(export.pk, by="li")
 
 
 def test_an_error_ends_the_export_and_stands_on_its_page(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +170,10 @@ def test_an_error_ends_the_export_and_stands_on_its_page(user: User, monkeypatch
     monkeypatch.setattr(export_rows, "read", broken)
     assert exports.write(export.pk)
     export.refresh_from_db()
-    assert (export.status, export.detail) == (ExportStatus.FAILED, "ValueError: no such filter")
+    assert export.status == ExportStatus.FAILED
+    assert notes.english(export.detail) == "The file could not be written (ValueError: no such filter)."
+    with translation.override("zh-hans"):
+        assert notes.words(export.detail) == "文件无法写出（ValueError：no such filter）。"
 
 
 def test_a_database_that_is_away_ends_nothing(user: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Where rare rows of the log are."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,11 @@ from pushes.upkeep.sweep import sweep
 from tests.make import make_delivery, make_record
 
 pytestmark = pytest.mark.django_db
-LATER = timezone.now() + timedelta(hours=1)
+
+
+def later() -> datetime:
+    """When the rows that a test makes are old enough to be noted."""
+    return timezone.now() + timedelta(hours=1)
 
 
 @pytest.fixture(autouse=True)
@@ -42,21 +46,21 @@ def numbers(**wanted: Any) -> list[tuple[int, int]]:
 
 
 def test_a_rare_row_s_block_is_known_and_so_is_what_may_become_one(log: list[DeliveryResult]) -> None:
-    assert rare_rows.note(LATER) == 10  # nine are old and full enough, and one of them is read again at once
+    assert rare_rows.note(later()) == 10  # nine are old and full enough, and one of them is read again at once
     assert numbers(status="failed") == [(1055, 1056), (1025, 1026)]
     assert numbers(reason="bad_token") == [(1055, 1056), (1025, 1026)]
     assert numbers(status="unknown") == [(1055, 1056)]
 
 
 def test_conditions_meet_within_a_block(log: list[DeliveryResult]) -> None:
-    rare_rows.note(LATER)
+    rare_rows.note(later())
     assert numbers(status="failed", kind=Kind.SYSTEM, app_key_id=3) == [(1055, 1056), (1025, 1026)]
     assert numbers(status="failed", kind=Kind.GROUP) == []
 
 
 def test_conditions_that_no_row_fulfils_together_leave_nothing_to_read(log: list[DeliveryResult]) -> None:
     DeliveryResult.objects.filter(pk=1027).update(reason=Reason.MUTED, status=Status.SKIPPED)
-    rare_rows.note(LATER)
+    rare_rows.note(later())
     assert numbers(reason="muted") == [(1055, 1056), (1027, 1028)]
     assert numbers(status="failed", reason="muted") == [(1055, 1056)]
 
@@ -64,12 +68,12 @@ def test_conditions_that_no_row_fulfils_together_leave_nothing_to_read(log: list
 def test_a_value_that_many_rows_have_is_looked_for_in_the_whole_block(log: list[DeliveryResult]) -> None:
     DeliveryResult.objects.filter(pk__in=(1031, 1033, 1036)).update(status=Status.EXPIRED)
     DeliveryResult.objects.filter(pk__in=(1041, 1042, 1043, 1044)).update(status=Status.EXPIRED)
-    rare_rows.note(LATER)
+    rare_rows.note(later())
     assert numbers(status="expired") == [(1055, 1056), (1040, 1050), (1036, 1037), (1033, 1034), (1031, 1032)]
 
 
 def test_a_block_that_was_noted_without_its_rows_is_read_whole(log: list[DeliveryResult]) -> None:
-    rare_rows.note(LATER)
+    rare_rows.note(later())
     LogBlock.objects.update(places="")
     assert numbers(status="failed") == [(1050, 1060), (1020, 1030)]
 
@@ -81,7 +85,7 @@ def test_what_many_blocks_hold_does_not_keep_the_search_from_what_few_do(
     monkeypatch.setattr(rare_rows, "FIRST_BATCH", 2)
     monkeypatch.setattr(rare_rows, "MAX_BATCH", 2)
     DeliveryResult.objects.filter(pk=1001).update(push_type=8)
-    rare_rows.note(LATER)
+    rare_rows.note(later())
     with django_assert_max_num_queries(4):
         assert numbers(kind=Kind.SYSTEM, push_type=8) == [(1001, 1002)]
 
@@ -95,7 +99,7 @@ def test_a_walk_among_blocks_that_hold_nothing_is_cut_short_too(
     DeliveryResult.objects.filter(pk__gte=1000).update(status=Status.ACCEPTED, reason="")
     DeliveryResult.objects.filter(pk__in=(1003, 1023, 1043)).update(reason=Reason.MUTED)
     DeliveryResult.objects.filter(pk__in=(1004, 1024, 1044)).update(status=Status.FAILED)
-    rare_rows.note(LATER)
+    rare_rows.note(later())
     bounds = pages.Bounds(sieve=rare_rows.sieve({"status": "failed", "reason": "muted"}))
     rows = DeliveryResult.objects.filter(status="failed", reason="muted").order_by()
     older = pages.read_page(rows, pages.Cursor(before=1090), 5, walk=True, bounds=bounds)
@@ -105,14 +109,14 @@ def test_a_walk_among_blocks_that_hold_nothing_is_cut_short_too(
 
 
 def test_neighbours_are_one_window(log: list[DeliveryResult]) -> None:
-    rare_rows.note(LATER)
+    rare_rows.note(later())
     assert numbers(status="accepted") == [(1050, 1090), (1000, 1050)]
 
 
 def test_a_row_that_has_ended_meanwhile_is_noted_by_the_next_round(log: list[DeliveryResult]) -> None:
-    rare_rows.note(LATER)
+    rare_rows.note(later())
     DeliveryResult.objects.filter(pk=1055).update(status=Status.ACCEPTED)
-    rare_rows.note(LATER)
+    rare_rows.note(later())
     assert numbers(status="failed") == [(1025, 1026)]
 
 
@@ -122,24 +126,24 @@ def test_young_rows_are_left_alone(log: list[DeliveryResult]) -> None:
 
 
 def test_no_condition_is_no_sieve(log: list[DeliveryResult]) -> None:
-    rare_rows.note(LATER)
+    rare_rows.note(later())
     assert rare_rows.sieve({}) is None
 
 
 def test_a_round_without_time_does_nothing(log: list[DeliveryResult]) -> None:
-    assert rare_rows.note(LATER, budget_seconds=-1) == 0
+    assert rare_rows.note(later(), budget_seconds=-1) == 0
 
 
 def test_gaps_between_ids_are_skipped() -> None:
     record = make_record()
     for pk in (5, 7_005, 9_005):
         make_delivery(record, pk=pk)
-    assert rare_rows.note(LATER) == 2
+    assert rare_rows.note(later()) == 2
     assert numbers(status="accepted") == [(7_005, 7_006), (5, 6)]
 
 
 def test_what_retention_removed_is_forgotten(log: list[DeliveryResult]) -> None:
-    rare_rows.note(LATER)
+    rare_rows.note(later())
     DeliveryResult.objects.filter(pk__lt=1050).delete()
     rare_rows.forget()
     assert set(LogBlock.objects.values_list("number", flat=True)) == set(range(105, 109))
@@ -170,8 +174,8 @@ def test_a_walk_finds_every_row_whatever_is_noted(
     monkeypatch.setattr(pages, "SPAN_ROWS", 7)
     DeliveryResult.objects.filter(pk__in=(1033, 1035, 1036, 1044, 1047, 1061)).update(status=Status.FAILED)
     DeliveryResult.objects.filter(pk__in=(1035, 1047, 1055, 1064)).update(app_key_id=4)
-    DeliveryResult.objects.filter(pk__gte=1072).update(created_at=LATER)
-    rare_rows.note(LATER)
+    DeliveryResult.objects.filter(pk__gte=1072).update(created_at=later())
+    rare_rows.note(later())
     LogBlock.objects.filter(number__lt=102).delete()
     for wanted in (
         {"status": "accepted"},

@@ -83,6 +83,7 @@ def test_a_second_try_is_a_new_push_of_the_same_message() -> None:
     PushRecord.objects.filter(pk=row.record_id).update(
         title="标题",
         data={"order": 7},
+        presentation={"link": "higo://order/7"},
         kind=Kind.PRIVATE,
         conversation="private:1:2",
         sender_id="2",
@@ -97,6 +98,7 @@ def test_a_second_try_is_a_new_push_of_the_same_message() -> None:
         "title",
         "text",
         "data",
+        "presentation",
         "message_id",
         "conversation",
         "sender_id",
@@ -233,7 +235,7 @@ def test_a_second_try_goes_when_its_push_goes() -> None:
 def test_a_second_try_reaches_the_phone(sandbox: Sandbox, run_jobs: Callable[..., int]) -> None:
     secret = make_secret()
     key = make_app_key(App.HIGO, Platform.ANDROID, secret=secret, endpoint_url=sandbox.url)
-    sandbox.add_key(key.access_id, secret)
+    sandbox.add_key(int(key.access_id), secret)
     row = failed(reason=Reason.TOO_MANY_ATTEMPTS)
     resend.resend([row.pk], by="wang")
     run_jobs()

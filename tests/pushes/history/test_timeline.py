@@ -13,6 +13,7 @@ from pushes.history.answers import Timeline
 from pushes.history.timeline import timeline
 from pushes.models import DeliveryResult, PushRecord
 from pushes.names import App, Kind, Reason, Status
+from pushes.text.notes import said
 from pushes.values import Audience, PushMessage
 from tests.make import make_account, make_app_key
 
@@ -61,14 +62,16 @@ def test_a_message_that_may_still_be_in_the_raw_list(redis_client: Any):
 
 
 def test_a_message_that_became_a_dead_letter():
-    submit.dead_letter("intake", "p", b'a:1:{s:6:"msg_id";s:7:"order-1"', "truncated", "the input ends at byte 31")
+    submit.dead_letter(
+        "intake", "p", b'a:1:{s:6:"msg_id";s:7:"order-1"', "truncated", said("the input ends at byte 31")
+    )
     found = timeline("7", "order-1")
     assert found.outcome == "dead_letter"
     assert "truncated, the input ends at byte 31" in found.summary
 
 
 def test_a_dead_letter_of_a_longer_id_is_not_meant():
-    submit.dead_letter("intake", "p", b"order-12", "truncated", "")
+    submit.dead_letter("intake", "p", b"order-12", "truncated", said(""))
     assert timeline("7", "order-1").outcome == "never_received"
 
 
@@ -108,10 +111,10 @@ def test_a_refusal_is_told_with_its_reason(reason: Reason):
         (Status.HELD, {"reason": Reason.OUTSIDE_WINDOW}, "held until 20"),
         (Status.SENDING, {"attempts": 1}, "being sent now (attempt 1)"),
         (Status.RETRYING, {"attempts": 2, "reason": Reason.PROVIDER_BUSY}, "attempt 2 failed"),
-        (Status.ACCEPTED, {"provider_push_id": "9876", "provider_code": 0}, "push ID 9876; the provider said: 0"),
+        (Status.ACCEPTED, {"provider_push_id": "9876", "provider_code": "0"}, "push ID 9876."),
         (
             Status.FAILED,
-            {"attempts": 1, "reason": Reason.BAD_TOKEN, "provider_code": 40, "provider_text": "token invalid"},
+            {"attempts": 1, "reason": Reason.BAD_TOKEN, "provider_code": "40", "provider_text": "token invalid"},
             "the provider said: 40 token invalid",
         ),
         (Status.UNKNOWN, {"reason": Reason.NO_ANSWER}, "it is unknown whether it arrived"),
@@ -229,8 +232,7 @@ def test_an_unknown_account_is_told():
 def test_without_redis_only_presence_is_missing(settings: Settings):
     make_account("7")
     make_record()
-    address = {"URL": f"redis://127.0.0.1:{processes.free_port()}/0"}
-    settings.RQ_QUEUES = {name: queue | address for name, queue in settings.RQ_QUEUES.items()}
+    settings.REDIS_URL = f"redis://127.0.0.1:{processes.free_port()}/0"
     assert "presence unknown" in timeline("7", "order-1").steps[-1].text
 
 

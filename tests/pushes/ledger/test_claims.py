@@ -102,6 +102,13 @@ def test_a_claim_has_a_token_of_its_own_or_the_one_that_was_brought():
     assert DeliveryResult.objects.filter(claim="brought").count() == 1
 
 
+def test_a_token_that_is_brought_twice_returns_only_what_was_asked_for():
+    earlier, later = make_delivery(), make_delivery()
+    claims.claim([earlier.pk], now=now(), lease_seconds=60, token="brought")
+    _, rows = claims.claim([later.pk], now=now(), lease_seconds=60, token="brought")
+    assert [row.id for row in rows] == [later.pk]
+
+
 def test_a_claim_that_took_nothing_has_its_token_all_the_same():
     assert claims.claim([], now=now(), lease_seconds=60, token="brought") == ("brought", [])
 
@@ -195,6 +202,15 @@ def test_those_that_waited_for_what_was_sent_may_be_free_now():
     assert claims.waited_for(sent, asked) == [second.pk]
     assert claims.waited_for(sent, [first.pk]) == []
     assert claims.waited_for([row for row in sent if row.id == single.pk], asked) == []
+
+
+def test_where_nobody_can_have_waited_nothing_is_asked(django_assert_num_queries):
+    (row,) = conversation(make_delivery())
+    single = make_delivery()
+    _, sent = claims.claim([row.pk, single.pk], now=now(), lease_seconds=60)
+    with django_assert_num_queries(0):
+        assert claims.waited_for(sent, [row.pk]) == []
+        assert claims.waited_for([claimed for claimed in sent if claimed.id == single.pk], [row.pk]) == []
 
 
 # --- begin ------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from django.db import connection
 
 from pushes.ledger import counters
 from pushes.models import LatencyBucket, MinuteCount
@@ -85,3 +86,14 @@ def test_an_hour_that_gets_more_minutes_adds_up():
         counters.add({("system", "accepted", "", 3): 2}, old)
         counters.roll_up(NOW)
     assert MinuteCount.objects.get().count == 4
+
+
+@pytest.mark.skipif(connection.vendor != "mysql", reason="SQLite has one node")
+def test_each_node_of_a_cluster_counts_in_a_row_of_its_own():
+    key = ("system", "accepted", "", 3)
+    counters.add({key: 2}, NOW)
+    MinuteCount.objects.update(node=2)
+    counters.add({key: 5}, NOW)
+    assert sorted(MinuteCount.objects.values_list("node", "count")) == [(1, 5), (2, 2)]
+    counters.roll_up(NOW + timedelta(days=2))
+    assert MinuteCount.objects.get(granularity="hour").count == 7

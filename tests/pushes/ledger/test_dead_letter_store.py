@@ -17,6 +17,8 @@ from pushes.inbound.raw_list import Batch
 from pushes.ledger import dead_letter_store
 from pushes.ledger.dead_letter_store import MAX_RAW_BYTES, Letter, keep, not_kept
 from pushes.models import DeadLetter, PushRecord
+from pushes.text import notes
+from pushes.text.notes import said
 from tests.pushes.api.test_metrics import scrape
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
@@ -29,7 +31,7 @@ def ceiling(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def letters(count: int, reason: str = "malformed", batch: str = "a") -> list[Letter]:
-    return [Letter("intake", f"{batch}:{reason}:{number}", b"x", reason, "d") for number in range(count)]
+    return [Letter("intake", f"{batch}:{reason}:{number}", b"x", reason, said("d")) for number in range(count)]
 
 
 def order(**fields: object) -> bytes:
@@ -75,15 +77,15 @@ def test_no_push_is_lost_among_a_flood():
 
 def test_scanners_letters_have_the_same_ceiling():
     for number in range(9):
-        submit.dead_letter("group", f"group:{number}", b"{}", "unknown_type", "")
+        submit.dead_letter("group", f"group:{number}", b"{}", "unknown_type", said(""))
     assert (reasons(), not_kept(timezone.now())) == ({"unknown_type": 5}, {"unknown_type": 4})
 
 
 def test_no_letter_is_larger_than_what_could_be_a_push():
-    keep([Letter("intake", "p", b"x" * 200_000, "too_large", "d" * 400)])
+    keep([Letter("intake", "p", b"x" * 200_000, "too_large", said("d" * 400))])
     letter = DeadLetter.objects.get()
     assert len(bytes(letter.raw)) == MAX_RAW_BYTES
-    assert letter.detail.endswith("d… (only the first 65536 bytes are kept)")
+    assert notes.english(letter.detail).endswith("d… (only the first 65536 bytes are kept)")
     assert len(letter.detail) == 300
 
 

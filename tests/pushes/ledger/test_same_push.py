@@ -14,6 +14,8 @@ from pushes.ledger import same_push
 from pushes.ledger.same_push import Conflict
 from pushes.models import DeadLetter, PushRecord
 from pushes.submit import Stored, submit
+from pushes.text import notes
+from pushes.text.sentences import Sentence
 from tests.pushes.rows import make_message
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
@@ -35,7 +37,7 @@ def test_buyers_and_sellers_message_of_one_order_are_told_apart():
     letter = DeadLetter.objects.get()
     assert (counts.accepted, counts.duplicates, counts.refused) == (1, 0, {"conflict": 1})
     assert (letter.reason, bytes(letter.raw)) == ("conflict", order(SELLER))
-    assert letter.detail == (
+    assert notes.english(letter.detail) == (
         f"msg_id 'order-77' names push #{PushRecord.objects.get().pk} already, which differs in app, to_id, message"
     )
 
@@ -51,6 +53,8 @@ def test_buyers_and_sellers_message_of_one_order_are_told_apart():
         {"type": 9},
         {"data": {"a": 1}},
         {"app": "higirl"},
+        {"image": "https://img.example.com/1.jpg"},
+        {"badge": 0},
     ],
 )
 @pytest.mark.parametrize("batch", ["batch", "later"])
@@ -109,7 +113,7 @@ def test_a_replay_under_the_used_id_stays_refused_and_under_another_goes():
     letter = DeadLetter.objects.get()
     counts = dead_letters.replay([letter.pk], by="anna")
     assert [bad.reason for bad in counts.still_bad] == ["conflict"]
-    assert "change it or leave it out" in counts.still_bad[0].detail
+    assert counts.still_bad[0].detail.code is Sentence.ID_TAKEN
     letter.refresh_from_db()
     assert letter.status == "new"
     corrected = order(SELLER | {"msg_id": "order-77-seller"})
@@ -180,7 +184,7 @@ def test_in_one_batch_each_message_has_its_answer():
     conflict = Conflict(first, ("message",))
     assert result.results == [Stored(first, True), conflict, Stored(first, False), Stored(last, True)]
     assert (result.accepted, result.duplicates) == (2, 1)
-    assert str(conflict) == f"names push #{first} already, which differs in message"
+    assert conflict.note("It") == f"It names push #{first} already, which differs in message"
 
 
 def test_a_message_compares_with_its_own_record_as_the_same():

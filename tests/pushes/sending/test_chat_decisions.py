@@ -65,7 +65,7 @@ def test_every_combination_ends_as_the_table_says(settings: Settings, kind: str)
         settings.GRACE_SECONDS = {kind: GRACE} if has_grace else {}
         facts = AccountFacts("u", **({"is_logged_in": True, "accepts_pushes": True} | changes))
         recipient = Recipient("u", facts, is_online, (DEVICE,) if has_device else ())
-        keys = {("higo", Platform.ANDROID.value, Environment.PRODUCTION.value): 5} if has_key else {}
+        keys = {("higo", "android", "production", "xinge"): 5} if has_key else {}
         [draft] = drafts_for(record, recipient, Batch(NOW, {1: POLICY}, keys, {1: WINDOWS[window]}))
         case = (wish, is_online, has_grace, has_device, window, has_key)
         found = (draft.status, draft.reason, draft.due_at)

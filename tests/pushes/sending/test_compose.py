@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -5,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pushes.names import Kind, MessageClass
 from pushes.sending.compose import compose
 from pushes.values import Content, Policy
 
@@ -40,6 +42,12 @@ def test_the_app_finds_the_push_type_beside_the_producers_data():
 )
 def test_what_the_producer_has_under_a_reserved_name_is_kept_beside_it(data: dict[str, Any], custom: dict[str, Any]):
     assert compose(content(data=data), POLICY, NOW).custom == custom
+
+
+@pytest.mark.parametrize(("kind", "is_urgent"), [("system", True), ("group", True), ("broadcast", False)])
+def test_the_phone_groups_by_conversation_and_sleeps_on_for_a_broadcast(kind: str, is_urgent: bool):
+    made = compose(content(conversation="group:7", kind=kind), POLICY, NOW)
+    assert (made.thread, made.is_urgent) == ("group:7", is_urgent)
 
 
 @pytest.mark.parametrize(
@@ -100,3 +108,36 @@ def test_ids_beyond_31_bits_begin_again_at_one(record_id: int, replace_id: int):
 
 def test_a_burst_without_a_text_of_its_own_counts_before_the_title():
     assert compose(content(text=""), POLICY, NOW, stands_for=2).content == "2 条新消息：标题"
+
+
+LOOK = {"subtitle": "副", "link": "higo://1", "image": "https://i/1.png", "badge": 0, "category": "IM"}
+TYPED = replace(POLICY, message_class="ORDER", android_channel="orders", sound="ding.caf")
+
+
+def test_the_push_says_how_it_looks():
+    made = compose(content(presentation=LOOK), POLICY, NOW)
+    assert (made.subtitle, made.link, made.image, made.badge, made.category) == tuple(LOOK.values())
+
+
+def test_an_old_record_says_nothing_of_it():
+    made = compose(content(presentation=None), POLICY, NOW)
+    assert (made.subtitle, made.link, made.image, made.badge, made.category) == ("", "", "", None, "")
+    assert (made.sound, made.channel_id, made.message_class) == ("", "", MessageClass.MARKETING)
+
+
+def test_its_type_says_the_rest():
+    made = compose(content(), TYPED, NOW)
+    assert (made.sound, made.channel_id, made.message_class) == ("ding.caf", "orders", MessageClass.ORDER)
+
+
+def test_the_pushs_own_words_go_before_its_types():
+    made = compose(content(presentation={"sound": "bell.caf", "android_channel": "sale"}), TYPED, NOW)
+    assert (made.sound, made.channel_id) == ("bell.caf", "sale")
+
+
+def test_a_broadcast_is_marketing_whatever_its_type():
+    assert compose(content(kind=Kind.BROADCAST), TYPED, NOW).message_class is MessageClass.MARKETING
+
+
+def test_a_subtitle_turns_nothing_that_stands_around_it():
+    assert compose(content(presentation={"subtitle": "\u202eabc"}), POLICY, NOW).subtitle == "abc"

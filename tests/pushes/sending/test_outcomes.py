@@ -14,22 +14,23 @@ from pushes.ledger import claims
 from pushes.ledger.claims import Claimed
 from pushes.models import AppKey, DeliveryResult, Device, DeviceEvent, LatencyBucket, MinuteCount, PushRecord, policies
 from pushes.names import CLAIMABLE, Platform, PushType, Reason, Status
-from pushes.sending import outcomes as results
+from pushes.sending import outcomes
+from pushes.text.notes import said
 from pushes.values import Blame, Content, Outcome, Scope, Verdict
 from tests.make import make_app_key, make_device, make_secret
 from tests.pushes.rows import leave_redis, make_delivery, make_record
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 
-ACCEPTED = Outcome(Verdict.ACCEPTED, code=0, push_id="2854657652")
-DEAD = Outcome(Verdict.BAD_TARGET, Reason.BAD_TOKEN, code=40, text="token does not exist")
-BAD_MESSAGE = Outcome(Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE, code=-1, text="param error")
+ACCEPTED = Outcome(Verdict.ACCEPTED, code="0", push_id="2854657652")
+DEAD = Outcome(Verdict.BAD_TARGET, Reason.BAD_TOKEN, code="40", text="token does not exist")
+BAD_MESSAGE = Outcome(Verdict.FAILED, Reason.BAD_PAYLOAD, Scope.MESSAGE, code="-1", text="param error")
 BAD_KEY = Outcome(
-    Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, code=-103, text="sign error", blame=Blame.CREDENTIALS
+    Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY, code="-103", text="sign error", blame=Blame.CREDENTIALS
 )
-THROTTLED = Outcome(Verdict.RETRY, Reason.THROTTLED, Scope.KEY, code=76, retry_after_seconds=30.0)
-BUSY = Outcome(Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.KEY, code=15)
-OFFLINE = Outcome(Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.TARGET, code=90)
+THROTTLED = Outcome(Verdict.RETRY, Reason.THROTTLED, Scope.KEY, code="76", retry_after_seconds=30.0)
+BUSY = Outcome(Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.KEY, code="15")
+OFFLINE = Outcome(Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.TARGET, code="90")
 SILENT = Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER)
 
 
@@ -54,7 +55,7 @@ def settle(key: AppKey, *pairs: tuple[DeliveryResult, Outcome], is_begun: bool =
     records = PushRecord.objects.filter(deliveries__in=ids).values_list(*Content._fields)
     contents = {content.id: content for content in map(Content._make, records)}
     finished = [(by_id[row.pk], outcome) for row, outcome in pairs]
-    goes_on = results.settle(key, token, finished, policies(), contents, is_begun=is_begun)
+    goes_on = outcomes.settle(key, token, finished, policies(), contents, is_begun=is_begun)
     for row, _ in pairs:
         row.refresh_from_db()
     return goes_on
@@ -66,7 +67,7 @@ def settle(key: AppKey, *pairs: tuple[DeliveryResult, Outcome], is_begun: bool =
 def test_an_accepted_row_keeps_the_providers_words(key: AppKey):
     row = row_for(key, order_key=5)
     assert settle(key, (row, ACCEPTED))
-    assert (row.status, row.reason, row.provider_code, row.provider_push_id) == ("accepted", "", 0, "2854657652")
+    assert (row.status, row.reason, row.provider_code, row.provider_push_id) == ("accepted", "", "0", "2854657652")
     assert (row.order_key, row.claim, row.lease_until, row.attempts) == (None, "", None, 1)
     assert row.finished_at is not None
 
@@ -100,21 +101,18 @@ def test_a_row_that_will_be_tried_again_keeps_its_place_in_its_conversation(key:
 
 
 @pytest.mark.parametrize(
-    ("code", "http_status", "stored"),
-    [(40, 400, 40), (None, 404, 404), (None, 503, 503), (None, 200, None), (None, None, None), (0, 200, 0)],
+    ("code", "http_status"), [("40", 400), ("BadDeviceToken", 410), ("", 404), ("", None), ("0", 200)]
 )
-def test_the_status_of_a_refusal_stands_for_the_code_that_it_lacks(
-    key: AppKey, code: int | None, http_status: int | None, stored: int | None
-):
+def test_code_and_status_stand_beside_each_other(key: AppKey, code: str, http_status: int | None):
     row = row_for(key)
     settle(key, (row, Outcome(Verdict.FAILED, Reason.NO_DEVICE, code=code, http_status=http_status)))
-    assert row.provider_code == stored
+    assert (row.provider_code, row.http_status) == (code, http_status)
 
 
 def test_long_words_of_the_provider_are_cut(key: AppKey):
     row = row_for(key)
-    settle(key, (row, Outcome(Verdict.FAILED, Reason.NO_DEVICE, text="错" * 500, push_id="9" * 50)))
-    assert (len(row.provider_text), len(row.provider_push_id)) == (200, 32)
+    settle(key, (row, Outcome(Verdict.FAILED, Reason.NO_DEVICE, text="错" * 500, code="8" * 50, push_id="9" * 70)))
+    assert (len(row.provider_text), len(row.provider_code), len(row.provider_push_id)) == (200, 40, 63)
 
 
 def test_rows_of_a_lost_claim_stay_as_they_are(key: AppKey):
@@ -122,7 +120,7 @@ def test_rows_of_a_lost_claim_stay_as_they_are(key: AppKey):
     token, [claimed] = claims.claim([row.pk], now=timezone.now(), lease_seconds=60)
     DeliveryResult.objects.filter(pk=row.pk).update(status=Status.UNKNOWN, claim="")
     content = Content(*PushRecord.objects.values_list(*Content._fields).get(pk=row.record_id))
-    results.settle(key, token, [(claimed, ACCEPTED)], policies(), {content.id: content})
+    outcomes.settle(key, token, [(claimed, ACCEPTED)], policies(), {content.id: content})
     row.refresh_from_db()
     assert row.status == Status.UNKNOWN
     assert not MinuteCount.objects.exists()
@@ -134,12 +132,25 @@ def test_settling_many_rows_is_a_few_statements(key: AppKey, django_assert_max_n
         settle_only(key, rows)
 
 
+def test_pushes_with_ids_of_their_own_are_a_few_statements_too(key: AppKey, django_assert_max_num_queries):
+    rows = [row_for(key) for _ in range(60)]
+    token, claimed = claims.claim([row.pk for row in rows], now=timezone.now(), lease_seconds=60)
+    now = timezone.now()
+    contents = {row.record_id: Content(*fields_of(row.record_id, now)) for row in claimed}
+    finished = [(row, Outcome(Verdict.ACCEPTED, push_id=f"id-{row.id}" if row.id % 3 else "")) for row in claimed]
+    with django_assert_max_num_queries(10):
+        outcomes.settle(key, token, finished, policies(), contents, is_begun=False)
+    stored = dict(DeliveryResult.objects.values_list("id", "provider_push_id"))
+    assert stored == {row.id: f"id-{row.id}" if row.id % 3 else "" for row in claimed}
+    assert set(DeliveryResult.objects.values_list("status", flat=True)) == {Status.ACCEPTED}
+
+
 def settle_only(key: AppKey, rows: list[DeliveryResult]) -> None:
     token, claimed = claims.claim([row.pk for row in rows], now=timezone.now(), lease_seconds=60)
     now = timezone.now()
     contents = {row.record_id: Content(*fields_of(row.record_id, now)) for row in claimed}
-    outcomes = itertools.cycle([ACCEPTED, BUSY])
-    results.settle(key, token, list(zip(claimed, outcomes, strict=False)), policies(), contents, is_begun=False)
+    in_turn = itertools.cycle([ACCEPTED, BUSY])
+    outcomes.settle(key, token, list(zip(claimed, in_turn, strict=False)), policies(), contents, is_begun=False)
 
 
 def fields_of(record_id: int, now: Any) -> list[Any]:
@@ -196,7 +207,7 @@ def test_a_refused_message_is_spared_the_rest_of_its_devices(key: AppKey, status
     sent, waiting = row_for(key, record), row_for(key, record, status=status)
     settle(key, (sent, BAD_MESSAGE))
     waiting.refresh_from_db()
-    assert (waiting.status, waiting.reason, waiting.provider_code) == ("failed", "bad_payload", -1)
+    assert (waiting.status, waiting.reason, waiting.provider_code) == ("failed", "bad_payload", "-1")
     assert waiting.finished_at is not None
 
 
@@ -225,7 +236,7 @@ def test_what_is_refused_or_halted_without_a_call_is_counted_too(key: AppKey):
     record = make_record(push_type=PushType.NEW_ORDER)
     asked, waiting, elsewhere = row_for(key, record), row_for(key, record), row_for(key)
     settle(key, (asked, BAD_MESSAGE))
-    assert results.refuse([elsewhere.pk, waiting.pk], Reason.NO_APP_KEY) == 1
+    assert outcomes.refuse([elsewhere.pk, waiting.pk], Reason.NO_APP_KEY) == 1
     counted = MinuteCount.objects.filter(app_key_id=key.pk).values_list("event", "reason", "count")
     assert sorted(counted) == [(Status.FAILED, Reason.BAD_PAYLOAD, 2), (Status.SKIPPED, Reason.NO_APP_KEY, 1)]
 
@@ -237,7 +248,9 @@ def test_a_refusal_of_what_the_key_was_before_does_not_pause_what_it_is_now(key:
     if change == "secret":
         corrected.set_secret(make_secret())
     else:
-        setattr(corrected, change, {"access_id": key.access_id + 1, "endpoint_url": "http://push.example.com"}[change])
+        setattr(
+            corrected, change, {"access_id": f"{key.access_id}1", "endpoint_url": "http://push.example.com"}[change]
+        )
     corrected.save()
     assert not settle(key, (row, BAD_KEY))
     key.refresh_from_db()
@@ -247,14 +260,14 @@ def test_a_refusal_of_what_the_key_was_before_does_not_pause_what_it_is_now(key:
 
 
 def test_the_first_reason_of_a_pause_is_kept(key: AppKey):
-    pausing.pause_key(key, "first")
-    pausing.pause_key(key, "second")
+    pausing.pause_key(key, said("first"))
+    pausing.pause_key(key, said("second"))
     key.refresh_from_db()
     assert key.paused_reason == "first"
 
 
 def test_a_pause_without_words_still_has_a_reason(key: AppKey):
-    pausing.pause_key(key, "")
+    pausing.pause_key(key, said(""))
     key.refresh_from_db()
     assert key.paused_reason
 
@@ -263,7 +276,7 @@ def test_resuming_lets_waiting_pushes_go_at_once(key: AppKey):
     later = timezone.now() + timedelta(minutes=50)
     waiting = row_for(key, status=Status.RETRYING, reason=Reason.KEY_PAUSED, due_at=later)
     retrying = row_for(key, status=Status.RETRYING, reason=Reason.PROVIDER_BUSY, due_at=later)
-    pausing.pause_key(key, "wrong secret")
+    pausing.pause_key(key, said("wrong secret"))
     gate.report(key.pk, answered=0, failed=0, pause_seconds=100)
     pausing.resume_key(key)
     key.refresh_from_db()
@@ -276,9 +289,9 @@ def test_resuming_lets_waiting_pushes_go_at_once(key: AppKey):
 
 def test_failures_without_an_answer_trip_the_breaker(key: AppKey, settings: Settings):
     settings.BREAKER_FAILURES = 4
-    outcomes = [Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER) for _ in range(2)]
-    outcomes += [Outcome(Verdict.RETRY, Reason.UNREACHABLE, Scope.KEY) for _ in range(2)]
-    assert not settle(key, *[(row_for(key), outcome) for outcome in outcomes])
+    failures = [Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER) for _ in range(2)]
+    failures += [Outcome(Verdict.RETRY, Reason.UNREACHABLE, Scope.KEY) for _ in range(2)]
+    assert not settle(key, *[(row_for(key), outcome) for outcome in failures])
     assert gate.state(key.pk).is_tripped
 
 
@@ -291,7 +304,7 @@ def test_the_rows_of_one_list_call_are_one_failure(key: AppKey, settings: Settin
 def test_phones_that_are_offline_say_nothing_about_the_provider(key: AppKey, settings: Settings):
     settings.BREAKER_FAILURES = 2
     for _ in range(5):
-        outcome = Outcome(Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.TARGET, code=90)
+        outcome = Outcome(Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.TARGET, code="90")
         assert settle(key, (row_for(key), outcome))
     assert gate.seconds_shut(key.pk) == 0
 
@@ -318,6 +331,6 @@ def test_outcomes_are_written_even_when_the_gate_cannot_be_told(
 def test_rows_without_a_key_are_skipped_with_the_reason(key: AppKey):
     rows = [row_for(key, status=status, order_key=n) for n, status in enumerate(CLAIMABLE)]
     done = row_for(key, status=Status.ACCEPTED)
-    assert results.refuse([row.pk for row in [*rows, done]], Reason.NO_APP_KEY) == len(CLAIMABLE)
+    assert outcomes.refuse([row.pk for row in [*rows, done]], Reason.NO_APP_KEY) == len(CLAIMABLE)
     skipped = DeliveryResult.objects.filter(status=Status.SKIPPED, reason=Reason.NO_APP_KEY, order_key=None)
     assert skipped.exclude(finished_at=None).count() == len(CLAIMABLE)

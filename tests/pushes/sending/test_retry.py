@@ -62,6 +62,56 @@ def test_every_combination_leads_where_the_table_says():
     }
 
 
+# --- with a call key ----------------------------------------------------------------------------
+
+
+def keyed(outcome: Outcome, *, is_open: bool = False, attempts: int = 1, expires_at: datetime = FAR) -> NextState:
+    attempt = Attempt(attempts, expires_at, "keep", has_call_key=True, is_call_open=is_open)
+    return next_state(outcome, attempt, SCHEDULE, NOW, lambda: 0.0)
+
+
+SILENCE = Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER)
+ERROR_503 = Outcome(Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.KEY, http_status=503)
+THROTTLED = Outcome(Verdict.RETRY, Reason.THROTTLED, Scope.KEY, http_status=429)
+UNREACHABLE = Outcome(Verdict.RETRY, Reason.UNREACHABLE, Scope.KEY)
+REFUSED_KEY = Outcome(Verdict.FAILED, Reason.BAD_CREDENTIALS, Scope.KEY)
+
+
+@pytest.mark.parametrize("outcome", [SILENCE, ERROR_503])
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_call_whose_fate_is_open_is_made_again(outcome: Outcome, is_open: bool):
+    state = keyed(outcome, is_open=is_open)
+    assert (state.status, state.keeps_call_key, state.may_have_arrived) == (Status.RETRYING, True, False)
+
+
+@pytest.mark.parametrize("outcome", [THROTTLED, UNREACHABLE, REFUSED_KEY])
+def test_only_what_says_nothing_of_an_earlier_call_keeps_its_key(outcome: Outcome):
+    assert keyed(outcome, is_open=True).keeps_call_key
+    assert not keyed(outcome).keeps_call_key
+
+
+@pytest.mark.parametrize("outcome", [SILENCE, ERROR_503, UNREACHABLE])
+def test_what_can_be_found_out_is_not_given_up(outcome: Outcome):
+    assert keyed(outcome, is_open=True, attempts=99).status is Status.RETRYING
+
+
+@pytest.mark.parametrize("outcome", [SILENCE, ERROR_503, THROTTLED, UNREACHABLE])
+def test_what_ends_while_it_is_open_may_have_arrived(outcome: Outcome):
+    state = keyed(outcome, is_open=True, expires_at=NEAR)
+    wanted = Status.UNKNOWN if outcome is SILENCE else Status.EXPIRED
+    assert (state.status, state.may_have_arrived, state.keeps_call_key) == (wanted, True, False)
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_an_acceptance_and_a_refusal_tell_the_fate(is_open: bool):
+    assert keyed(Outcome(Verdict.ACCEPTED), is_open=is_open) == NextState(Status.ACCEPTED)
+    state = keyed(Outcome(Verdict.BAD_TARGET, Reason.BAD_TOKEN), is_open=is_open)
+    assert state == NextState(Status.FAILED, Reason.BAD_TOKEN)
+
+
+# --- without ------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("scope", Scope)
 def test_accepted_ends_it(scope: Scope):
     assert after(Outcome(Verdict.ACCEPTED, scope=scope)) == NextState(Status.ACCEPTED)

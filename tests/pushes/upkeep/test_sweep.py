@@ -48,8 +48,7 @@ from pushes.names import (
 from pushes.storage import batches
 from pushes.submit import submit
 from pushes.upkeep import lost_jobs
-from pushes.upkeep import sweep as sweep_module
-from pushes.upkeep.sweep import Swept, sweep, take_lease
+from pushes.upkeep.sweep import HOLDER, QUIET_JOBS, Swept, sweep, take_lease
 from pushes.workers import queues
 from tests.make import make_app_key, make_broadcast, make_dead_letter, make_device
 from tests.pushes.rows import leave_redis, make_delivery, make_message, make_record
@@ -65,7 +64,7 @@ ORDER, CHAT = PushType.NEW_ORDER, PushType.CHAT  # resend, keep
 @pytest.fixture
 def new_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweeper that has seen nothing yet."""
-    monkeypatch.setattr(sweep_module, "WATCH", lost_jobs.Watch())
+    monkeypatch.setattr("pushes.upkeep.sweep.WATCH", lost_jobs.Watch())
 
 
 def swept(**options: Any) -> Swept:
@@ -87,7 +86,7 @@ def distributions(lane: str = "system", shard: int = 0) -> list[int]:
 
 def fill(redis_client: Redis, lane: str) -> None:
     """The lane has more jobs than a quiet one."""
-    for number in range(sweep_module.QUIET_JOBS + 1):
+    for number in range(QUIET_JOBS + 1):
         redis_client.rpush(f"rq:queue:{lanes.send_queue(lane)}", f"job-{number}")
 
 
@@ -117,7 +116,7 @@ def test_while_another_holds_the_lease_nothing_is_done():
 def test_the_lease_of_a_dead_sweeper_is_inherited():
     Lease.objects.create(name=SWEEPER_LEASE, holder="another", until=timezone.now() - SECOND)
     assert sweep() is not None
-    assert Lease.objects.get().holder == sweep_module.HOLDER
+    assert Lease.objects.get().holder == HOLDER
 
 
 def test_a_lease_from_a_clock_that_was_ahead_is_no_lease():
@@ -146,13 +145,16 @@ def test_two_rounds_at_once_do_no_harm(run_jobs: Callable[..., int]):
 # --- expired leases ---------------------------------------------------------------------------
 
 
-def abandoned(*, is_begun: bool, push_type: int = ORDER, **fields: Any) -> DeliveryResult:
+def abandoned(
+    *, is_begun: bool, push_type: int = ORDER, call_key: str = "", order_key: int = 7, **fields: Any
+) -> DeliveryResult:
     """A row whose sender died a minute ago, before or after it had begun the call."""
     past = timezone.now() - MINUTE
-    row = make_delivery(make_record(push_type=push_type), order_key=7, **fields)
+    row = make_delivery(make_record(push_type=push_type), order_key=order_key, **fields)
     token, _ = claims.claim([row.pk], now=timezone.now(), lease_seconds=-60)
     if is_begun:
-        claims.begin([row.pk], token, now=past, lease_seconds=-60)
+        call_keys = {call_key: [row.pk]} if call_key else None
+        claims.begin([row.pk], token, now=past, lease_seconds=-60, call_keys=call_keys)
     return row
 
 
@@ -183,6 +185,44 @@ def test_what_was_begun_is_sent_again_when_a_duplicate_is_better(settings: Setti
     assert state(row) == (Status.RETRYING, Reason.CUT_OFF)
     assert (row.claim, row.attempts, row.order_key, row.may_have_arrived) == ("", 1, 7, True)
     assert row.due_at == now + timedelta(seconds=settings.RETRY_BASE_SECONDS)
+
+
+@pytest.mark.parametrize("push_type", [ORDER, CHAT])
+def test_what_was_begun_with_a_call_key_is_asked_for_again_whatever_the_policy(settings: Settings, push_type: int):
+    row = abandoned(is_begun=True, push_type=push_type, call_key="app-7", attempts=settings.MAX_ATTEMPTS)
+    now = timezone.now()
+    found = swept(now=now)
+    assert (found.leases_to_retry, found.leases_to_unknown) == (1, 0)
+    assert state(row) == (Status.RETRYING, Reason.CUT_OFF)
+    assert (row.call_key, row.claim, row.order_key, row.may_have_arrived) == ("app-7", "", 7, False)
+    assert row.due_at == now + timedelta(seconds=settings.RETRY_BASE_SECONDS)
+
+
+def test_what_has_a_call_key_but_no_time_left_is_unknown():
+    row = abandoned(is_begun=True, call_key="app-7", expires_at=timezone.now() + SECOND)
+    assert swept().leases_to_unknown == 1
+    assert state(row) == (Status.UNKNOWN, Reason.CUT_OFF)
+    assert row.may_have_arrived
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_lease_that_ends_between_two_statements_is_like_any_other(number: int):
+    rows = [abandoned(is_begun=True, push_type=CHAT, call_key="app-7"), abandoned(is_begun=True, order_key=8)]
+    late = DeliveryResult.objects.filter(pk__in=[row.pk for row in rows])
+    late.update(lease_until=timezone.now() + MINUTE)
+    statements = itertools.count()
+
+    def end_leases(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if "lease_until" in sql and next(statements) == number:
+            late.update(lease_until=timezone.now() - MINUTE)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(end_leases):
+        swept()
+    assert next(statements) > number
+    swept()
+    assert {state(row)[0] for row in rows} <= {Status.RETRYING, Status.PENDING}
+    assert [row.may_have_arrived for row in rows] == [False, True]
 
 
 def test_the_policy_is_the_one_of_now():
@@ -267,7 +307,7 @@ def test_in_a_busy_lane_a_pending_row_has_a_job_that_waits(redis_client: Redis):
 
 def busy(redis_client: Redis, enqueued_at: datetime) -> None:
     """The system lane is deep in send jobs, the oldest of which waits since then."""
-    for _ in range(sweep_module.QUIET_JOBS + 1):
+    for _ in range(QUIET_JOBS + 1):
         job = queues.queue(lanes.send_queue("system")).enqueue(queues.SEND_JOB, [0])
         redis_client.hset(job.key, "enqueued_at", utcformat(enqueued_at))
 
@@ -292,7 +332,7 @@ def test_a_pending_row_as_old_as_a_job_that_waits_may_be_what_the_job_is_about(r
 def test_the_rows_of_a_key_that_is_shut_for_now_keep_no_place_from_others(
     redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sweep_module, "ROWS_PER_ROUND", 3)
+    monkeypatch.setattr("pushes.upkeep.sweep.ROWS_PER_ROUND", 3)
     shut, open_key = make_app_key(), make_app_key(environment=Environment.LOCAL)
     gate.report(shut.pk, answered=0, failed=0, pause_seconds=100)
     for _ in range(3):
@@ -601,12 +641,12 @@ def test_once_beside_another_sweeper_says_so():
 @COMMITTED
 def test_the_loop_goes_on_when_redis_comes_back(settings: Settings, caplog: pytest.LogCaptureFixture):
     settings.SWEEP_INTERVAL = 0.05
-    here = settings.RQ_QUEUES
+    here = settings.REDIS_URL
     row, stop = make_delivery(status=Status.RETRYING), threading.Event()
     leave_redis(settings)
 
     def repair() -> None:
-        settings.RQ_QUEUES = here
+        settings.REDIS_URL = here
         threading.Timer(0.5, stop.set).start()
 
     threading.Timer(0.3, repair).start()

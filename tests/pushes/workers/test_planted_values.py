@@ -77,7 +77,7 @@ def names(redis_client: Redis, sandbox: Sandbox, settings: Settings, monkeypatch
     monkeypatch.setattr(worker_module, "MIN_PAUSE_SECONDS", 0.02)
     secret = make_secret()
     key = make_app_key(endpoint_url=sandbox.url, secret=secret)
-    sandbox.add_key(key.access_id, secret)
+    sandbox.add_key(int(key.access_id), secret)
     make_device(make_account("reader"))
     submit([make_message("reader", kind=Kind.GROUP, conversation="group:1", text="hello")])
     work(redis_client)

@@ -48,7 +48,6 @@ def server() -> Iterator[embedded.Valkey]:
 @pytest.fixture(autouse=True)
 def its_database(server: embedded.Valkey, settings: Settings) -> None:
     settings.REDIS_URL = server.url
-    settings.RQ_QUEUES = {name: queue | {"URL": server.url} for name, queue in settings.RQ_QUEUES.items()}
     settings.READINESS_CHECKS = {}
     with redis.Redis.from_url(server.url) as client:
         # A test that failed before its refusal had begun has nothing to heal.

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
@@ -26,7 +28,7 @@ from pushes.models import DeliveryResult, PushRecord
 from pushes.names import Kind, RecordStatus, Status
 from pushes.submit import submit
 from pushes.upkeep.sweep import sweep
-from pushes.workers import queues
+from pushes.workers import queues, shards
 from pushes.workers.shards import LEASE_KEY, ShardLeases, assignments
 from pushes.workers.worker import ALIVE_SECONDS, BUSY_SECONDS, ShardWorker
 from tests.pushes.rows import make_message
@@ -160,12 +162,13 @@ def test_two_processes_of_one_host_name_and_pid_are_two(redis_client: Redis):
     assert redis_client.get(LEASE_KEY.format(name="a")) == one.holder.encode()
 
 
-def test_a_lease_that_could_not_be_renewed_in_time_is_nobody_s(redis_client: Redis, settings: Settings):
-    settings.SHARD_LEASE_SECONDS = 0.2
+def test_a_lease_that_could_not_be_renewed_in_time_is_nobody_s(redis_client: Redis, monkeypatch: pytest.MonkeyPatch):
+    now = time.monotonic()
+    monkeypatch.setattr(shards, "time", SimpleNamespace(monotonic=lambda: now))
     one = ShardLeases(redis_client, ["a"])
     one.renew()
     assert one.owned == {"a"}
-    time.sleep(0.25)
+    now += settings.SHARD_LEASE_SECONDS
     assert one.owned == set()
     one.renew()
     assert one.owned == {"a"}

@@ -5,10 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.db import OperationalError
 from pytest_django import Settings
+from redis import Redis
 
-from pushes.workers import threads as background
-from pushes.workers.threads import Stream, Threads, Work
+from pushes import lanes
+from pushes.workers import pulse, queues, threads
+from pushes.workers.threads import OrPutBack, Stream, Threads, Work
 
 LOOSE = Stream("system")
 SHARD, OTHER_SHARD = Stream("group:1", is_ordered=True), Stream("group:2", is_ordered=True)
@@ -64,8 +67,8 @@ def in_background(act: Callable[[], None]) -> threading.Thread:
 
 
 def test_where_nothing_was_started_work_is_done_here_and_now(notes: Notes):
-    background.send(notes, [1], SHARD)
-    background.distribute(notes, [2], SHARD)
+    threads.send(notes, [1], SHARD)
+    threads.distribute(notes, [2], SHARD)
     assert notes.batches == [[1], [2]]
     assert notes.threads == [threading.current_thread().name] * 2
 
@@ -73,62 +76,62 @@ def test_where_nothing_was_started_work_is_done_here_and_now(notes: Notes):
 @pytest.fixture
 def working_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `start` does to this process lasts as long as the test."""
-    monkeypatch.setattr(background._Process, "workshop", None)
+    monkeypatch.setattr(threads._Process, "workshop", None)
 
 
 @pytest.mark.usefixtures("working_process")
 def test_a_worker_process_sends_and_distributes_in_threads_of_their_own(notes: Notes):
-    threads = background.start(1)
-    background.send(notes, [1], LOOSE)
-    background.distribute(notes, [1], SHARD)
-    threads.drain()
+    workshop = threads.start(1)
+    threads.send(notes, [1], LOOSE)
+    threads.distribute(notes, [1], SHARD)
+    workshop.drain()
     assert sorted(notes.threads) == ["distribute-1", "send-1"]
 
 
 @pytest.mark.usefixtures("working_process")
 def test_distribution_is_done_one_batch_after_the_other_whatever_the_queue(notes: Notes):
     slow = Notes(seconds=0.05)
-    threads = background.start(3)
-    background.distribute(slow, [1], SHARD)
-    background.distribute(lambda ids: notes(slow.ids + ids), [2], OTHER_SHARD)
-    threads.drain()
+    workshop = threads.start(3)
+    threads.distribute(slow, [1], SHARD)
+    threads.distribute(lambda ids: notes(slow.ids + ids), [2], OTHER_SHARD)
+    workshop.drain()
     assert notes.ids == [1, 2]
 
 
 @pytest.mark.usefixtures("working_process")
 def test_draining_ends_distribution_before_sending(notes: Notes):
     """What distribution hands over for sending at the very end is still sent."""
-    threads = background.start(1)
+    workshop = threads.start(1)
 
     def distribute(ids: list[int]) -> None:
         time.sleep(0.05)
-        background.send(notes, ids, LOOSE)
+        threads.send(notes, ids, LOOSE)
 
-    background.distribute(distribute, [7], SHARD)
-    threads.drain()
+    threads.distribute(distribute, [7], SHARD)
+    workshop.drain()
     assert notes.batches == [[7]]
 
 
 @pytest.mark.usefixtures("working_process")
 def test_a_burst_distributes_here_and_now(notes: Notes):
-    threads = background.start(1, distributes=False)
-    background.distribute(notes, [1], SHARD)
-    threads.drain()
+    workshop = threads.start(1, distributes=False)
+    threads.distribute(notes, [1], SHARD)
+    workshop.drain()
     assert notes.threads == [threading.current_thread().name]
 
 
 def test_draining_waits_for_everything_that_was_handed_over():
-    notes, threads = Notes(seconds=0.02), Threads(2)
+    notes, pool = Notes(seconds=0.02), Threads(2)
     for number in range(6):
-        threads.run(notes, [number], LOOSE)
-    threads.drain()
+        pool.run(notes, [number], LOOSE)
+    pool.drain()
     assert sorted(notes.ids) == list(range(6))
 
 
 def test_an_ordered_stream_is_done_in_its_order_by_one_thread_at_a_time(settings: Settings):
     settings.JOB_SIZE = 1
     most, now, lock = [0], [0], threading.Lock()
-    notes, threads = Notes(), Threads(4)
+    notes, pool = Notes(), Threads(4)
 
     def work(ids: list[int]) -> None:
         with lock:
@@ -140,51 +143,51 @@ def test_an_ordered_stream_is_done_in_its_order_by_one_thread_at_a_time(settings
             now[0] -= 1
 
     for number in range(10):
-        threads.run(work, [number], SHARD)
-    threads.drain()
+        pool.run(work, [number], SHARD)
+    pool.drain()
     assert notes.batches == [[number] for number in range(10)]
     assert most == [1]
 
 
 def test_one_ordered_stream_does_not_wait_for_another(gate: Gate, notes: Notes):
-    threads = Threads(2)
-    threads.run(gate, [1], SHARD)
-    threads.run(gate, [2], SHARD)
-    threads.run(notes, [3], OTHER_SHARD)
+    pool = Threads(2)
+    pool.run(gate, [1], SHARD)
+    pool.run(gate, [2], SHARD)
+    pool.run(notes, [3], OTHER_SHARD)
     assert notes.done.wait(5)
     gate.opened.set()
-    threads.drain()
+    pool.drain()
 
 
 def test_loose_work_goes_to_whichever_thread_is_free(gate: Gate, notes: Notes):
-    threads = Threads(2)
-    threads.run(gate, [1], LOOSE)
-    threads.run(notes, [2], LOOSE)
+    pool = Threads(2)
+    pool.run(gate, [1], LOOSE)
+    pool.run(notes, [2], LOOSE)
     assert notes.done.wait(5)
     gate.opened.set()
-    threads.drain()
+    pool.drain()
 
 
 @pytest.mark.parametrize("stream", [LOOSE, SHARD])
 def test_what_waits_in_one_stream_is_done_as_one_batch(gate: Gate, notes: Notes, stream: Stream):
-    threads = Threads(1)
-    threads.run(gate, [0], Stream("another"))
+    pool = Threads(1)
+    pool.run(gate, [0], Stream("another"))
     assert gate.began.wait(5)
     for number in range(1, 5):
-        threads.run(notes, [number], stream)
+        pool.run(notes, [number], stream)
     gate.opened.set()
-    threads.drain()
+    pool.drain()
     assert notes.batches == [[1, 2, 3, 4]]
 
 
 def test_what_waits_in_two_streams_is_not_mixed_and_the_older_goes_first(gate: Gate, notes: Notes):
-    threads = Threads(1)
-    threads.run(gate, [0], LOOSE)
+    pool = Threads(1)
+    pool.run(gate, [0], LOOSE)
     assert gate.began.wait(5)
     for number in range(1, 5):
-        threads.run(notes, [number], SHARD if number % 2 else OTHER_SHARD)
+        pool.run(notes, [number], SHARD if number % 2 else OTHER_SHARD)
     gate.opened.set()
-    threads.drain()
+    pool.drain()
     assert notes.batches == [[1, 3], [2, 4]]
 
 
@@ -196,13 +199,13 @@ def test_what_waits_in_two_streams_is_not_mixed_and_the_older_goes_first(gate: G
 def test_what_waits_is_bounded(settings: Settings, gate: Gate, stream: Stream, waiting: int):
     """Two rows to a batch, two threads busy with something else: whoever brings more has to wait outside."""
     settings.JOB_SIZE = 2
-    threads, handed_over = Threads(2), list[int]()
+    pool, handed_over = Threads(2), list[int]()
     for number in range(2):
-        threads.run(gate, [number], Stream(f"busy:{number}", is_ordered=True))
+        pool.run(gate, [number], Stream(f"busy:{number}", is_ordered=True))
 
     def hand_over() -> None:
         for number in range(waiting + 1):
-            threads.run(gate, [number], stream)
+            pool.run(gate, [number], stream)
             handed_over.append(number)
 
     giver = in_background(hand_over)
@@ -214,17 +217,17 @@ def test_what_waits_is_bounded(settings: Settings, gate: Gate, stream: Stream, w
     gate.opened.set()
     giver.join(timeout=10)
     assert len(handed_over) == waiting + 1
-    threads.drain()
+    pool.drain()
 
 
 def test_a_batch_larger_than_the_job_size_is_done_as_it_came(settings: Settings, gate: Gate, notes: Notes):
     settings.JOB_SIZE = 2
-    threads = Threads(1)
-    threads.run(gate, [0], Stream("another"))
+    pool = Threads(1)
+    pool.run(gate, [0], Stream("another"))
     assert gate.began.wait(5)
-    threads.run(notes, [1, 2, 3], SHARD)
+    pool.run(notes, [1, 2, 3], SHARD)
     gate.opened.set()
-    threads.drain()
+    pool.drain()
     assert notes.batches == [[1, 2, 3]]
 
 
@@ -237,10 +240,27 @@ def test_work_that_fails_is_logged_and_stops_nothing(
     def fail(_ids: list[int]) -> None:
         raise ZeroDivisionError
 
-    threads = Threads(1)
+    pool = Threads(1)
     works: list[Work] = [fail, notes]
     for number, work in enumerate(works):
-        threads.run(work, [number], stream)
-    threads.drain()
+        pool.run(work, [number], stream)
+    pool.drain()
     assert notes.batches == [[1]]
     assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize(("number", "is_put_back"), [(2013, True), (1047, True), (2002, True), (1205, False)])
+def test_a_job_whose_database_is_lost_is_put_back(
+    redis_client: Redis, monkeypatch: pytest.MonkeyPatch, number: int, is_put_back: bool
+):
+    monkeypatch.setattr(pulse._Process, "lost_at", None)
+    name = lanes.send_queue(lanes.SYSTEM)
+
+    def lose(_ids: list[int]) -> None:
+        raise OperationalError(number, "said by the server")
+
+    with pytest.raises(OperationalError):
+        OrPutBack(lose, name, queues.SEND_JOB, 7)([1, 2])
+    waiting = queues.queue(name).get_jobs()
+    assert [(job.args, job.meta["app_key_id"]) for job in waiting] == ([([[1, 2]], 7)] if is_put_back else [])
+    assert (pulse._Process.lost_at is not None) is is_put_back
