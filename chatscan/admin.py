@@ -23,8 +23,9 @@ from pushes.console.delivery_log import passed_over
 from pushes.console.site.desk import ReadOnlyDesk, admin_url
 from pushes.console.site.pages import CONFIRMED, Done, page
 from pushes.console.site.parts import Part
-from pushes.console.site.theme import amount, badge, noted, when, widgets
+from pushes.console.site.theme import amount, badge, when, widgets
 from pushes.storage import clocks
+from pushes.text import notes
 
 SHOWN_REWINDS = 10
 MODE_COLOURS = {
@@ -60,8 +61,8 @@ ADVICE = {
 def mode_badge(row: ScannerPosition) -> SafeString:
     wrong = stalls.stall(row, clocks.now())
     if wrong is None or wrong is Stall.DEAF:
-        return badge(row.get_mode_display(), MODE_COLOURS[Mode(row.mode)], noted(row.mode_detail, "scanner"))
-    return badge(wrong.label, "danger", noted(row.mode_detail, "scanner"))
+        return badge(row.get_mode_display(), MODE_COLOURS[Mode(row.mode)], notes.words(row.mode_detail))
+    return badge(wrong.label, "danger", notes.words(row.mode_detail))
 
 
 def lag_shown(row: ScannerPosition) -> SafeString:
@@ -142,7 +143,7 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
                 return _rewind(request, row, to_time)
             preview = positions.preview_rewind(row.kind, to_time)
         except (positions.RewindRefusedError, ChatStoreError, PositionLostError) as refusal:
-            form.add_error("to_time", str(refusal))
+            form.add_error("to_time", _why(refusal))
             return self._rewind_form(request, row, form)
         return self._show(
             request, row, {"preview": preview, "refused": _named(preview.refused), "posted": request.POST}
@@ -194,16 +195,16 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
     def last_failure(self, row: ScannerPosition) -> SafeString | str:
         if not row.last_error:
             return "–"
-        text = noted(row.last_error, "scanner")
+        text = notes.words(row.last_error)
         return format_html('<span class="console-why" title="{}">{}</span>', text, text)
 
     @admin.display(description=gettext_lazy("last error"))
     def last_error_shown(self, row: ScannerPosition) -> str:
-        return noted(row.last_error, "scanner") or "–"
+        return notes.words(row.last_error) or "–"
 
     @admin.display(description=gettext_lazy("reason"))
     def mode_detail_shown(self, row: ScannerPosition) -> str:
-        return noted(row.mode_detail, "scanner") or "–"
+        return notes.words(row.mode_detail) or "–"
 
     @admin.display(description=gettext_lazy("at"))
     def failed(self, row: ScannerPosition) -> Any:
@@ -212,6 +213,12 @@ class Scanners(ReadOnlyDesk[ScannerPosition]):
     @admin.display(description=gettext_lazy("not pushed, by reason"))
     def refusals(self, row: ScannerPosition) -> SafeString | str:
         return format_html_join("", "<div>{}: {}</div>", _named(row.refused)) or "–"
+
+
+def _why(refusal: Exception) -> str:
+    if isinstance(refusal, PositionLostError):
+        return _("The scanner moved in the meantime, so nothing was changed. Try again.")
+    return notes.words(refusal.note) if isinstance(refusal, ChatStoreError) else str(refusal)
 
 
 def _rewind(request: HttpRequest, row: ScannerPosition, to_time: datetime) -> Done:

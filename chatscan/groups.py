@@ -13,6 +13,8 @@ from chatscan.messages.documents import account_id, at, clean_name, json_value
 from chatscan.mongo.connection import Client, database_of
 from chatscan.mongo.groups import GroupStore
 from pushes.names import App
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 
 #: The size of the cache; with 10,000 members per group this is about 100 MB at worst.
 CACHE_SIZE = 100
@@ -53,7 +55,7 @@ class MongoGroups:
 
     def advice(self) -> str:
         command = self._store.index_advice()
-        return f"{self._store.name} has no index on the group id; create it: {command}" if command else ""
+        return Note(Sentence.NO_GROUP_INDEX, name=self._store.name, command=command) if command else ""
 
     def _group(self, document: Mapping[str, Any]) -> Group:
         fields = self._fields

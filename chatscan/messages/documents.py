@@ -16,6 +16,8 @@ from chatscan.messages.config import ScanConfig
 from chatscan.names import Refusal
 from pushes.names import App, Kind
 from pushes.text import characters, exact_json, ids
+from pushes.text.notes import Note, said
+from pushes.text.sentences import Sentence
 
 #: The longest text that is kept of a message, in characters; a provider shows far less.
 MAX_CHARS = 2_000
@@ -52,12 +54,15 @@ class ChatMessage:
     sent_at: datetime
 
 
+_NOTHING = said("")
+
+
 @dataclass(frozen=True, slots=True)
 class Refuse:
     """Why a document is not pushed."""
 
     reason: Refusal
-    detail: str = ""
+    detail: Note = _NOTHING
 
 
 Document = Mapping[str, Any]
@@ -71,9 +76,10 @@ def read(document: Document, config: ScanConfig) -> ChatMessage | Refuse:
         return _missing(document, fields.type)
     kind = config.types.get(type_name)
     if kind is None:
-        return Refuse(Refusal.UNKNOWN_TYPE, f"{fields.type}={type_name[:60]!r}: add it to CHAT_TYPES")
+        detail = Note(Sentence.TYPE_NOT_LISTED, field=fields.type, value=repr(type_name[:60]))
+        return Refuse(Refusal.UNKNOWN_TYPE, detail)
     if not kinds.message_ok(kind):
-        return Refuse(Refusal.SILENT_KIND, type_name[:60])
+        return Refuse(Refusal.SILENT_KIND, said(type_name[:60]))
     sender_id = account_id(at(document, fields.sender_id))
     if not sender_id:
         return _missing(document, fields.sender_id)
@@ -86,8 +92,9 @@ def read(document: Document, config: ScanConfig) -> ChatMessage | Refuse:
         return Refuse(Refusal.EMPTY)
     try:
         sent_at = instants.instant_of(at(document, fields.created_at))
-    except ValueError as error:
-        return Refuse(Refusal.BAD_TIME, f"{fields.created_at}: {error}")
+    except ValueError:
+        value = instants.shown(at(document, fields.created_at))
+        return Refuse(Refusal.BAD_TIME, Note(Sentence.NO_CREATION_TIME, field=fields.created_at, value=value))
     return ChatMessage(
         identity=identity_of(document["_id"]),
         message_id=str(document["_id"])[:128],
@@ -228,5 +235,5 @@ def _sequence(value: object) -> int | str | None:
 def _missing(document: Document, path: str) -> Refuse:
     value = at(document, path)
     if value is None:
-        return Refuse(Refusal.MISSING_FIELD, f"{path} is missing")
-    return Refuse(Refusal.MISSING_FIELD, f"{path}={ids.shown(str(value))} cannot be used")
+        return Refuse(Refusal.MISSING_FIELD, Note(Sentence.FIELD_MISSING, field=path))
+    return Refuse(Refusal.MISSING_FIELD, Note(Sentence.FIELD_UNUSABLE, field=path, value=ids.shown(str(value))))

@@ -85,7 +85,7 @@ def instant_of(value: object) -> datetime:
             return _instant(Decimal(str(value)))
         case Scale.MILLISECONDS:
             return _instant(Decimal(str(value)) / 1000)
-    raise ValueError(f"{_shown(value)} is not a creation time")
+    raise ValueError(f"{shown(value)} is not a creation time")
 
 
 def bound(scale: Scale, second: int) -> Any:
@@ -122,6 +122,7 @@ def _amount(value: object) -> Decimal | None:
     return amount if amount.is_finite() else None
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value for a note."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"

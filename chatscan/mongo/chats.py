@@ -24,6 +24,8 @@ from chatscan.mongo.connection import (
     translated,
 )
 from chatscan.mongo.doorbell import Doorbell, DoorbellError
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 
 #: How many documents of each kind of oddity are read at most.
 ODD_LIMIT = 100
@@ -69,14 +71,14 @@ class ChatStore:
         enough = ([(self._time, 1)], [(self._time, -1)])
         with translated(self.name):
             usable = {name: list(spec["key"].items()) for name, spec in self._indexes() if _is_whole(spec)}
-        for choice, advice in ((wanted, ""), (enough, f"catching up would be faster with {self._create_index}")):
+        faster = Note(Sentence.FASTER_INDEX, command=self._create_index)
+        for choice, advice in ((wanted, ""), (enough, faster)):
             for name, key in usable.items():
                 if key in choice:
                     self._index = name
                     return advice
         raise MissingIndexError(
-            f"{self.name} has no index on {self._time!r} and is never read without one. "
-            f"Create it in the mongo shell: {self._create_index}"
+            Note(Sentence.NO_INDEX, name=self.name, field=repr(self._time), command=self._create_index)
         )
 
     def newest(self, scale: Scale, before: Any) -> Cursor | None:
@@ -122,7 +124,7 @@ class ChatStore:
         with translated(self.name), pymongo.timeout(seconds):
             found = list(current.find({"_id": {"$in": list(ids)}}, projection(fields)))
             if not found and not self._exists():
-                raise ChatStoreError(f"{self.name} does not exist: is it the collection that the messages are in?")
+                raise ChatStoreError(Note(Sentence.NO_COLLECTION, name=self.name))
         return found
 
     def _exists(self) -> bool:

@@ -14,6 +14,9 @@ from pymongo.errors import ConfigurationError, PyMongoError
 from pymongo.monitoring import CommandListener
 from pymongo.uri_parser import parse_uri
 
+from pushes.text.notes import Note, NotedError
+from pushes.text.sentences import Sentence
+
 DEFAULT_DATABASE = "higo"
 #: How long one call waits for a ring, and so how late a stop may be noticed.
 BELL_SECONDS = 1.0
@@ -28,12 +31,16 @@ Document = Mapping[str, Any]
 Client = MongoClient[dict[str, Any]]
 
 
-class ChatStoreError(Exception):
-    """A read of the chat database failed; the message says what and where."""
+class ChatStoreError(NotedError):
+    """A read of the chat database failed; `note` says what and where."""
 
 
 def connect(url: str, timeout_seconds: float, listeners: Sequence[CommandListener] = ()) -> Client:
-    """Return a client that has not connected yet. Raises ChatStoreError for an invalid URL."""
+    """Return a client that has not connected yet. Raises ChatStoreError for an invalid URL.
+
+    It reads what most members of a replica set have, because anything else is undone when the primary fails: such a
+    message would have been pushed, and the position would stand behind it.
+    """
     milliseconds = int(timeout_seconds * 1000)
     with translated("MONGO_URL"):
         return MongoClient(
@@ -42,6 +49,7 @@ def connect(url: str, timeout_seconds: float, listeners: Sequence[CommandListene
             serverSelectionTimeoutMS=milliseconds,
             connectTimeoutMS=milliseconds,
             socketTimeoutMS=milliseconds + int(BELL_SECONDS * 1000),
+            readConcernLevel="majority",
             event_listeners=list(listeners),
         )
 
@@ -69,11 +77,11 @@ def translated(name: str, error_class: type[ChatStoreError] = ChatStoreError) ->
     try:
         yield
     except (PyMongoError, ValueError) as error:
-        raise error_class(f"{name}: {_said(error)}") from error
+        raise error_class(_note(name, error)) from error
 
 
-def _said(error: Exception) -> str:
+def _note(name: str, error: Exception) -> Note:
     # pymongo appends its view of every server, and some messages quote the whole answer.
     text = str(error).split(", Timeout:")[0].split(", full error:")[0]
-    hint = " (is it an URL as mongodb://host:27017/database?)" if isinstance(error, ConfigurationError) else ""
-    return f"{text[:300]}{hint}"
+    sentence = Sentence.NOT_A_MONGO_URL if isinstance(error, ConfigurationError) else Sentence.MONGO_FAILS
+    return Note(sentence, name=name, text=" ".join(text.split())[:300])

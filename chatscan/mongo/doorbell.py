@@ -8,6 +8,8 @@ from pymongo.change_stream import CollectionChangeStream
 from pymongo.errors import PyMongoError
 
 from chatscan.mongo.connection import ChatStoreError, translated
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 
 
 class DoorbellError(ChatStoreError):
@@ -32,7 +34,7 @@ class Doorbell:
                 if not is_known(event["documentKey"]["_id"]):
                     return event["documentKey"]["_id"]
             if not self._stream.alive:
-                raise DoorbellError(f"{self._name}: the change stream was closed (collection dropped or renamed?)")
+                raise DoorbellError(Note(Sentence.STREAM_CLOSED, name=self._name))
         return None
 
     def close(self) -> None:

@@ -10,6 +10,8 @@ from chatscan.messages.documents import MAX_CHARS, ChatMessage, Refuse
 from chatscan.names import Refusal
 from pushes.names import HIDDEN_TEXT, Kind, PushType
 from pushes.text import characters
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 from pushes.values import Audience, PushMessage
 
 
@@ -18,7 +20,9 @@ def group_push(message: ChatMessage, group: Group | None, config: ScanConfig, no
     if is_too_old(message, config, now):
         return Refuse(Refusal.TOO_OLD)
     if group is None:
-        return Refuse(Refusal.UNKNOWN_GROUP, f"group_id={message.group_id[:60]!r}")
+        return Refuse(
+            Refusal.UNKNOWN_GROUP, Note(Sentence.FIELD_IS, field="group_id", value=repr(message.group_id[:60]))
+        )
     accounts = tuple(account for account in audience_of(group, config) if account != message.sender_id)
     if not accounts:
         return Refuse(Refusal.NO_RECIPIENT)

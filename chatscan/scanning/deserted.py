@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from chatscan.groups import Group
 from chatscan.messages.config import ScanConfig
 from chatscan.scanning import compose
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +28,7 @@ class DesertedGroups:
             return ""
         names = ", ".join(list(self._ids)[:SHOWN_GROUPS])
         more = " …" if len(self._ids) > SHOWN_GROUPS else ""
-        return (
-            f"nobody was found in the group {names}{more}, so nobody gets its messages: are its members where "
-            "CHAT_GROUPS_FIELDS says (members, member_id), or in CHAT_GROUP_MEMBERS_SQL?"
-        )
+        return Note(Sentence.DESERTED, groups=f"{names}{more}")
 
     def note(self, groups: Mapping[str, Group]) -> None:
         """Remember the deserted groups among `groups`, and forget the others."""

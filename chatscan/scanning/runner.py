@@ -1,6 +1,7 @@
 """The loop around a scanner: doorbell and intervals, back-pressure, and recovery after outages."""
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -23,6 +24,9 @@ from chatscan.scanning.scanner import Scanner
 from chatscan.scanning.watermarks import PositionLostError
 from pushes import submit
 from pushes.storage import clocks
+from pushes.text import notes
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +40,7 @@ _RATE_SECONDS = 60.0
 FRESH_SECONDS = 5.0
 #: A replica set under load may report an insertion later than a read finds it.
 DEAF_SECONDS = 3.0
+MAX_ADVICE = 2_000
 
 
 @dataclass(slots=True)
@@ -90,14 +95,17 @@ class Runner:
         self._kind = scanner.config.kind
         self._interval, self._has_doorbell = interval, has_doorbell
         self._bell: Doorbell | None = None
-        self._bell_retry_at, self._bell_tries, self._bell_error = 0.0, 0, ""
+        self._bell_retry_at, self._bell_tries = 0.0, 0
+        self._bell_error: Note | None = None
         self._rung: Any = None
         self._ears = Ears()
         self._scanned_at: datetime | None = None
         self._look_back_at = self._look_aside_at = self._heartbeat_at = 0.0
+        self._looked_back_at = -math.inf
         self._outage: Outage | None = None
         self._unsaid_error: dict[str, Any] = {}
-        self._is_prepared, self._advice = False, ""
+        self._is_prepared = False
+        self._advice: list[str] = []
         self._mode = Mode.STARTING
         self._recent: deque[tuple[float, int]] = deque()
         self._lag = 0.0
@@ -114,8 +122,8 @@ class Runner:
                     self._back_off(error)
         except Exception as error:
             # A bug: after a restart the scanner must not look as if it had been stopped normally.
-            self._note_error(describe(error))
-            _quietly(partial(self._report, Mode.FAILING, describe(error), force=True))
+            self._note_error(notes.of_error(error))
+            _quietly(partial(self._report, Mode.FAILING, notes.of_error(error), force=True))
             raise
         else:
             self._say_stopped()
@@ -127,7 +135,8 @@ class Runner:
         PASSING."""
         self._started_at = clocks.now()
         self._prepare()
-        accepted = self._read_on()
+        accepted = self._scanner.look_back(clocks.now())
+        accepted += self._read_on()
         accepted += self._scanner.look_back(clocks.now())
         self._odd = self._scanner.look_aside(clocks.now())
         self._report(Mode.STOPPED, force=True)
@@ -138,9 +147,12 @@ class Runner:
             self._prepare()
         self._open_bell()
         if submit.is_backlogged(self._kind):
-            self._report(Mode.BACKLOGGED, "the lane has more jobs than BACKLOG_JOBS")
+            self._report(Mode.BACKLOGGED, Note(Sentence.BACKLOG))
             self._stop.wait(BACKLOG_PAUSE_SECONDS)
             return
+        if time.monotonic() - self._looked_back_at > settings.CHAT_OVERLAP_SECONDS / 2:
+            # After a start, an outage or a backlog: the position is about to leave behind what came late meanwhile.
+            self._look_back()
         self._read_on()
         self._answer_ring()
         self._look_around()
@@ -171,11 +183,15 @@ class Runner:
             self._report(self._listening, self._bell_error)
         return accepted
 
+    def _look_back(self) -> None:
+        self._scanner.look_back(clocks.now())
+        self._looked_back_at = time.monotonic()
+        self._look_back_at = self._looked_back_at + self._interval
+
     def _look_around(self) -> None:
         now = time.monotonic()
         if now >= self._look_back_at:
-            self._scanner.look_back(clocks.now())
-            self._look_back_at = now + self._interval
+            self._look_back()
         if now >= self._look_aside_at:
             self._odd = self._scanner.look_aside(clocks.now())
             self._look_aside_at = now + settings.CHAT_ODD_SECONDS
@@ -198,7 +214,7 @@ class Runner:
             self._deaf(missed)
             return
         if not self._ears.is_deaf:
-            self._bell_tries, self._bell_error = 0, ""
+            self._bell_tries, self._bell_error = 0, None
         self._rung = rung
 
     def _is_over(self, over_at: float) -> bool:
@@ -208,10 +224,10 @@ class Runner:
 
     def _deaf(self, missed: int) -> None:
         """Replace a deaf stream by another one."""
-        error = DoorbellError(f"{self._chats.name}: the change stream missed {missed} new messages")
+        error = DoorbellError(Note(Sentence.STREAM_MISSED, name=self._chats.name, n=missed))
         log.warning("%s: %s; polling until the change stream is back", self._kind, error)
-        self._note_error(str(error))
-        self._bell_error = str(error)
+        self._note_error(error.note)
+        self._bell_error = error.note
         self._no_bell(error)
 
     def _answer_ring(self) -> None:
@@ -230,7 +246,7 @@ class Runner:
             return
         if self._bell_error and not self._ears.is_deaf:
             log.info("%s: the change stream is back", self._kind)
-            self._bell_error = ""
+            self._bell_error = None
 
     def _no_bell(self, error: DoorbellError) -> None:
         self._close_bell()
@@ -240,7 +256,7 @@ class Runner:
         self._bell_retry_at, self._bell_tries = time.monotonic() + pause, self._bell_tries + 1
         if not self._bell_error:
             log.warning("%s: no change stream; polling every %g s (%s)", self._kind, self._interval, error)
-        self._bell_error = str(error)
+        self._bell_error = error.note
 
     def _close_bell(self) -> None:
         if self._bell is not None:
@@ -248,7 +264,7 @@ class Runner:
         self._bell = None
 
     def _back_off(self, error: Exception) -> None:
-        text = describe(error)
+        text = notes.of_error(error)
         if self._outage is None or type(error) is not self._outage.error_class:
             log.error("%s: %s; trying again until it works", self._kind, text)
             self._outage = Outage(type(error), self._outage.since if self._outage else time.monotonic())
@@ -261,8 +277,9 @@ class Runner:
         _quietly(lambda: self._report(Mode.FAILING, text, force=True))
         self._stop.wait(pause)
 
-    def _note_error(self, text: str) -> None:
-        self._unsaid_error = {"last_error": text[:300], "last_error_at": clocks.now()}
+    def _note_error(self, note: Note) -> None:
+        kept = notes.stored(note, most=watermarks.MAX_DETAIL)
+        self._unsaid_error = {"last_error": kept, "last_error_at": clocks.now()}
 
     def _recovered(self) -> None:
         if self._mode == Mode.STARTING:
@@ -275,13 +292,13 @@ class Runner:
     def _prepare(self) -> None:
         advice = self._scanner.prepare(clocks.now())
         if advice and advice != self._advice:
-            log.warning("%s: %s", self._kind, advice)
+            log.warning("%s: %s", self._kind, " ".join(advice))
         self._is_prepared, self._advice = True, advice
 
     def _say_stopped(self) -> None:
         _quietly(lambda: self._report(Mode.STOPPED, force=True))
 
-    def _report(self, mode: Mode, detail: str = "", *, force: bool = False) -> None:
+    def _report(self, mode: Mode, detail: Note | None = None, *, force: bool = False) -> None:
         """Write the heartbeat: at once when the mode changes, otherwise every few seconds."""
         now = time.monotonic()
         if not force and mode == self._mode and now < self._heartbeat_at and not self._unsaid_error:
@@ -296,7 +313,7 @@ class Runner:
             heartbeat_at=clocks.now(),
             started_at=self._started_at,
             interval_seconds=self._interval,
-            advice=" ".join(filter(None, (self._advice, self._scanner.advice))),
+            advice=notes.stored(*self._advice, self._scanner.advice, most=MAX_ADVICE),
             **({"scanned_at": self._scanned_at} if self._scanned_at else {}),
             **self._unsaid_error,
         )
@@ -306,12 +323,6 @@ class Runner:
         while self._recent and self._recent[0][0] < now - _RATE_SECONDS:
             self._recent.popleft()
         return round(sum(read for _, read in self._recent) / _RATE_SECONDS, 2)
-
-
-def describe(error: Exception) -> str:
-    """Describe an error in one line for logs and pages; our own errors already have complete messages."""
-    text = " ".join(str(error).split())
-    return (text if isinstance(error, ChatStoreError) else f"{type(error).__name__}: {text}")[:300]
 
 
 def _quietly(write: Callable[[], None]) -> None:

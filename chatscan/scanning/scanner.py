@@ -28,7 +28,10 @@ from chatscan.scanning.deserted import DesertedGroups
 from chatscan.scanning.watermarks import PositionLostError, Watermark
 from pushes import submit
 from pushes.names import Kind
+from pushes.storage import conflicts
 from pushes.text import characters
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 from pushes.values import PushMessage
 
 log = logging.getLogger(__name__)
@@ -95,10 +98,10 @@ class Scanner:
         """Return advice for the operator about what was read so far; "" if there is none."""
         return self._deserted.advice
 
-    def prepare(self, now: datetime) -> str:
+    def prepare(self, now: datetime) -> list[str]:
         """Ensure an index and a first position (the newest message, so that nothing old is pushed).
 
-        Returns advice for the operator, or "". Raises ChatStoreError.
+        Returns advice for the operator. Raises ChatStoreError.
         """
         mark = watermarks.load(self.config.kind)
         if mark is None and self._chats.is_empty():
@@ -111,7 +114,7 @@ class Scanner:
             times = [time for cursor in cursors.values() if (time := _instant(cursor))]
             watermarks.create(self.config.kind, cursors, max(times, default=None))
             log.info("%s: first start, at the newest message (%s)", self.config.kind, max(times, default="none yet"))
-        return " ".join(filter(None, (advice, self._groups.advice() if self.config.kind == Kind.GROUP else "")))
+        return [one for one in (advice, self._groups.advice() if self.config.kind == Kind.GROUP else "") if one]
 
     def forward(self, now: datetime) -> Step:
         """Read and store one batch. Raises ChatStoreError, DatabaseError."""
@@ -213,27 +216,38 @@ class Scanner:
             result = documents.read(document, self.config)
         except Exception:  # one document must never stop the others
             log.exception("%s: document %s could not be read", self.config.kind, identity)
-            result = Refuse(Refusal.UNEXPECTED, "reading")
+            result = Refuse(Refusal.UNEXPECTED, Note(Sentence.WHILE_READING))
         return Item(identity, document["_id"], result, source=letters.kept(document, self.config))
 
-    def _commit(self, mark: Watermark, items: Sequence[Item], now: datetime, *, are_late: bool = False) -> int:
-        composed, refused = self._composed(items, now)
+    @conflicts.repeated
+    @transaction.atomic
+    def _store(
+        self,
+        mark: Watermark,
+        items: Sequence[Item],
+        composed: Sequence[Composed],
+        refused: Sequence[RefusedItem],
+        *,
+        are_late: bool,
+    ) -> tuple[submit.Submitted, Counter[str]]:
+        """Store a batch with the position after it, and say what was refused and why."""
         times = [at for item in items if (at := item.sent_at)]
-        with transaction.atomic():
-            watermarks.advance(mark, _after(mark.cursors, items), None if are_late else max(times, default=None))
-            done = submit.submit([one.push for one in composed])
-            refused += _refused(composed, done.results)
-            for item, refuse in refused:
-                if refuse.reason not in QUIET:
-                    letters.keep(mark.kind, item.identity, item.source, refuse)
-            reasons = Counter(refuse.reason.value for _, refuse in refused)
-            if are_late:
-                late = done.accepted
-                watermarks.count(mark, read=late, accepted=late, duplicates=0, late=late, refused={})
-            else:
-                watermarks.count(
-                    mark, read=len(items), accepted=done.accepted, duplicates=done.duplicates, refused=reasons
-                )
+        watermarks.advance(mark, _after(mark.cursors, items), None if are_late else max(times, default=None))
+        done = submit.submit([one.push for one in composed])
+        every = [*refused, *_refused(composed, done.results)]
+        for item, refuse in every:
+            if refuse.reason not in QUIET:
+                letters.keep(mark.kind, item.identity, item.source, refuse)
+        reasons = Counter(refuse.reason.value for _, refuse in every)
+        if are_late:
+            late = done.accepted
+            watermarks.count(mark, read=late, accepted=late, duplicates=0, late=late, refused={})
+        else:
+            watermarks.count(mark, read=len(items), accepted=done.accepted, duplicates=done.duplicates, refused=reasons)
+        return done, reasons
+
+    def _commit(self, mark: Watermark, items: Sequence[Item], now: datetime, *, are_late: bool = False) -> int:
+        done, reasons = self._store(mark, items, *self._composed(items, now), are_late=are_late)
         self._handled |= {item.identity: item.sent_at or now for item in items}
         if len(self._handled) > self._forget_from:
             self._forget(now)
@@ -264,7 +278,7 @@ class Scanner:
             return compose.private_push(message, self.config, now)
         except Exception:  # one message must never stop the others
             log.exception("%s: message %s could not be composed", self.config.kind, message.message_id)
-            return Refuse(Refusal.UNEXPECTED, "composing")
+            return Refuse(Refusal.UNEXPECTED, Note(Sentence.WHILE_COMPOSING))
 
     def _missed(self, scale: Scale, cursor: Cursor, mark: Watermark, now: datetime) -> Iterator[Any]:
         """Return ids within the overlap that this process has not handled."""
@@ -291,18 +305,18 @@ class Scanner:
         path = self.config.fields.created_at
         value = documents.at(document, path)
         if value is None:
-            return Refuse(Refusal.MISSING_FIELD, f"{path} is missing")
+            return Refuse(Refusal.MISSING_FIELD, Note(Sentence.FIELD_MISSING, field=path))
         shown = characters.shorten(str(value), 60)
         if instants.scale_of(value) is not None:
-            return Refuse(Refusal.FUTURE_TIME, f"{path}={shown}")
-        return Refuse(Refusal.BAD_TIME, f"{path}={shown!r} is not a creation time")
+            return Refuse(Refusal.FUTURE_TIME, Note(Sentence.FIELD_IS, field=path, value=shown))
+        return Refuse(Refusal.BAD_TIME, Note(Sentence.NO_CREATION_TIME, field=path, value=repr(shown)))
 
 
 def _refused(composed: Iterable[Composed], results: Iterable[submit.Result]) -> Iterator[RefusedItem]:
     """What the platform refuses."""
     for one, result in zip(composed, results, strict=True):
         if isinstance(result, submit.Refused):
-            yield RefusedItem(one.item, Refuse(Refusal.INVALID, str(result)))
+            yield RefusedItem(one.item, Refuse(Refusal.INVALID, result.note))
 
 
 def _after(cursors: watermarks.Cursors, items: Iterable[Item]) -> dict[Scale, Cursor]:

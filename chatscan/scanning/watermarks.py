@@ -12,7 +12,12 @@ from chatscan.messages.instants import Cursor, Scale
 from chatscan.models import ScannerPosition
 from chatscan.mongo.bson_text import decode, encode
 from chatscan.names import Mode
+from pushes.storage import conflicts
+from pushes.text import notes
+from pushes.text.notes import Note
 
+#: The width of a position's mode_detail and last_error.
+MAX_DETAIL = 300
 Cursors = Mapping[Scale, Cursor]
 
 
@@ -84,9 +89,12 @@ def set_back(mark: Watermark, cursors: Cursors, at: datetime) -> None:
         raise PositionLostError(mark.kind)
 
 
-def report(kind: str, *, mode: Mode, detail: str = "", **news: Any) -> None:
+@conflicts.repeated
+def report(kind: str, *, mode: Mode, detail: Note | None = None, **news: Any) -> None:
     """Write the process's state, which is not part of the position and never conflicts with it."""
-    ScannerPosition.objects.filter(pk=kind).update(mode=mode, mode_detail=detail[:300], **news)
+    ScannerPosition.objects.filter(pk=kind).update(
+        mode=mode, mode_detail=notes.stored(detail or "", most=MAX_DETAIL), **news
+    )
 
 
 def _encoded(cursors: Cursors) -> dict[str, list[str]]:

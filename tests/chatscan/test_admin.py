@@ -11,6 +11,9 @@ from django.utils import timezone
 from chatscan.models import Rewind, ScannerPosition
 from chatscan.names import Mode
 from pushes.console.operators import roles
+from pushes.text import notes
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 from tests.make import make_operator
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
@@ -53,6 +56,29 @@ def test_a_scanner_that_was_stopped_is_not_missed(administrator: Client) -> None
 
 def test_without_scanners_the_page_says_how_to_start_one(administrator: Client) -> None:
     assert "runscanner group" in page(administrator, "changelist")
+
+
+def test_reasons_and_advice_are_told_in_the_readers_language(administrator: Client) -> None:
+    advice = [Note(Sentence.FASTER_INDEX, command="db.createIndex()"), Note(Sentence.DESERTED, groups="7")]
+    make_scanner(
+        mode=Mode.BACKLOGGED,
+        mode_detail=notes.stored(Note(Sentence.BACKLOG), most=300),
+        last_error=notes.stored(Note(Sentence.STREAM_MISSED, name="a.b", n=3), most=300),
+        advice=notes.stored(*advice, "of your own directory", most=2_000),
+    )
+    english = page(administrator, "change", "group")
+    address = reverse("admin:chatscan_scannerposition_change", args=["group"])
+    chinese = administrator.get(address, headers={"Accept-Language": "zh-hans"}).content.decode()
+    for told in ("the lane has more jobs than BACKLOG_JOBS", "missed 3 new messages", "would be faster with db.create"):
+        assert told in english
+    for told in (
+        "通道中的任务数超过 BACKLOG_JOBS",
+        "变更流漏掉了 3 条新消息",
+        "建立此索引可加快追赶",
+        "群 7 中没有找到任何成员",
+    ):
+        assert told in chinese
+    assert "of your own directory" in chinese
 
 
 def going_back(moment: Any, **more: str) -> dict[str, str]:

@@ -39,6 +39,24 @@ def test_a_rehearsal_says_what_would_be_pushed_and_what_was(hour):
     assert preview.samples[0].text == "小王: old 3000"
 
 
+def test_a_rehearsal_adds_up_what_several_scales_hold(chats, start, monkeypatch):
+    monkeypatch.setattr("chatscan.positions.SAMPLE_SIZE", 3)
+    now = time.time()
+    scales = ("text_seconds", "int_seconds")
+    chats.insert_many(group_document(at=now - age, time_as=each) for each in scales for age in (3_000, 2_000))
+    scanner = start()
+    chats.insert_many(group_document(at=now - age, time_as=each) for each in scales for age in (1_000, 500))
+    read_all(scanner)
+    preview = preview_rewind("group", ago(3_600))
+    assert (preview.documents, preview.examined, preview.would_push, preview.already_pushed) == (8, 8, 4, 4)
+    assert len(preview.samples) == 3
+
+
+def test_a_rehearsal_counts_the_messages_of_this_second(hour, chats):
+    chats.insert_one(group_document(at=time.time()))
+    assert preview_rewind("group", ago(3_600)).documents == 5
+
+
 def test_a_rehearsal_changes_nothing(hour, chats, django_capture_on_commit_callbacks):
     chats.insert_one(group_document(type="hologram"))
     before = ScannerPosition.objects.values().get()
@@ -136,9 +154,34 @@ def test_a_rehearsal_shows_some_of_the_messages_as_they_would_be_pushed(hour, mo
 def test_a_refused_time_is_told_in_local_time_with_the_limit(hour, settings):
     settings.RETENTION_DAYS = 3
     to_time = ago(4 * 86_400)
-    with pytest.raises(RewindRefusedError, match="RETENTION_DAYS=3 days ago") as caught:
+    with pytest.raises(RewindRefusedError) as caught:
         rewind("group", to_time, None)
-    assert f"{timezone.localtime(to_time):%Y-%m-%d %H:%M:%S}" in str(caught.value)
+    shown = timezone.localtime(to_time).isoformat(" ", "seconds")
+    assert str(caught.value) == (
+        f"{shown} is more than RETENTION_DAYS=3 days ago: pushes from that time are no longer on record "
+        "and would be sent again. Choose a later time."
+    )
+
+
+def test_a_time_after_the_position_is_told_in_local_time(hour):
+    to_time = ago(100)
+    with pytest.raises(RewindRefusedError) as caught:
+        rewind("group", to_time, None)
+    shown = timezone.localtime(to_time).isoformat(" ", "seconds")
+    assert str(caught.value) == (
+        f"{shown} is later than the current position: messages would be skipped. Choose an earlier time."
+    )
+
+
+def test_a_refusal_names_the_value(hour):
+    aware = timezone.make_aware(datetime.fromisoformat("2026-11-01T08:00:00"))
+    for kind, to_time, words in (
+        ("private", aware, "kind='private': this scanner has not started yet"),
+        ("group", timezone.make_naive(aware), "to_time=2026-11-01T08:00:00: the time needs a time zone"),
+    ):
+        with pytest.raises(RewindRefusedError) as caught:
+            rewind(kind, to_time, None)
+        assert str(caught.value) == words
 
 
 def test_the_position_itself_is_no_time_after_it(hour):

@@ -40,7 +40,7 @@ def told(
         settings.CHAT_PRIVACY = privacy
         secret = make_secret()
         key = make_app_key(endpoint_url=sandbox.url, secret=secret)
-        sandbox.add_key(key.access_id, secret)
+        sandbox.add_key(int(key.access_id), secret)
         for account_id in ("2", "3"):
             make_device(make_account(account_id))
         mongo_db.groups.replace_one({"group_id": 7}, group(name=ROOM))

@@ -41,7 +41,7 @@ def scanner(chats: Chats, redis_client: Any, sandbox: Sandbox, settings: Setting
     settings.SANDBOX_URL = sandbox.url
     settings.COALESCE_SECONDS = 10
     key = make_app_key(secret="a" * 32, endpoint_url=sandbox.url)
-    sandbox.add_key(key.access_id, "a" * 32)
+    sandbox.add_key(int(key.access_id), "a" * 32)
     make_device(make_account("2"))
     return start("group")
 

@@ -10,7 +10,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from chatscan.messages.config import KINDS
 from chatscan.positions import open_scanner
-from chatscan.scanning.runner import PASSING, Runner, describe
+from chatscan.scanning.runner import PASSING, Runner
+from pushes.text import notes
 
 
 def seconds(text: str) -> float:
@@ -60,4 +61,4 @@ class Command(BaseCommand):
                 else:
                     runner.run()
         except PASSING as error:
-            raise CommandError(describe(error)) from None
+            raise CommandError(notes.of_error(error)) from None

@@ -12,6 +12,8 @@ from chatscan.messages.config import scan_config
 from chatscan.messages.documents import ChatMessage, Refuse, account_id, clean, identity_of, read
 from chatscan.names import Refusal
 from pushes.names import App
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 from tests.chatscan.making import group_document, private_document
 
 GROUP, PRIVATE = scan_config("group"), scan_config("private")
@@ -64,12 +66,12 @@ def test_a_missing_field_is_named(field):
 
 def test_a_missing_recipient_is_named():
     refused = refusal(private_document(to_user={}), PRIVATE)
-    assert refused == Refuse(Refusal.MISSING_FIELD, "to_user.user_id is missing")
+    assert refused == Refuse(Refusal.MISSING_FIELD, Note(Sentence.FIELD_MISSING, field="to_user.user_id"))
 
 
 def test_an_unusable_field_is_shown():
     refused = refusal(group_document(user={"user_id": [1]}))
-    assert refused == Refuse(Refusal.MISSING_FIELD, "user.user_id='[1]' cannot be used")
+    assert refused == Refuse(Refusal.MISSING_FIELD, Note(Sentence.FIELD_UNUSABLE, field="user.user_id", value="'[1]'"))
 
 
 def test_an_unreadable_time_is_named():
@@ -79,7 +81,7 @@ def test_an_unreadable_time_is_named():
 
 def test_an_unknown_type_says_where_to_add_it():
     refused = refusal(group_document(type="hologram"))
-    assert refused == Refuse(Refusal.UNKNOWN_TYPE, "type='hologram': add it to CHAT_TYPES")
+    assert refused == Refuse(Refusal.UNKNOWN_TYPE, Note(Sentence.TYPE_NOT_LISTED, field="type", value="'hologram'"))
 
 
 def test_types_of_the_settings_count():

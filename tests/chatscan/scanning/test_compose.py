@@ -12,6 +12,8 @@ from chatscan.names import Refusal
 from chatscan.scanning.compose import group_push, private_push
 from pushes.names import HIDDEN_TEXT, App, Kind
 from pushes.submit import refusal
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 from pushes.values import PushMessage
 
 NOW = datetime(2023, 11, 14, 22, 13, 20, tzinfo=timezone.utc)
@@ -67,7 +69,9 @@ def test_ten_thousand_members_are_one_push():
 
 
 def test_an_unknown_group_is_named():
-    assert group_push(SENT, None, ROOM, NOW) == Refuse(Refusal.UNKNOWN_GROUP, "group_id='7'")
+    assert group_push(SENT, None, ROOM, NOW) == Refuse(
+        Refusal.UNKNOWN_GROUP, Note(Sentence.FIELD_IS, field="group_id", value="'7'")
+    )
 
 
 def test_a_private_message_shows_its_sender():

@@ -16,9 +16,11 @@ from chatscan.models import ScannerPosition
 from chatscan.mongo.chats import ChatStore
 from chatscan.mongo.connection import ChatStoreError, connect, database_of
 from chatscan.positions import open_scanner
-from chatscan.scanning.runner import Ears, Runner, describe
+from chatscan.scanning.runner import Ears, Runner
 from higo_push.running import embedded
 from pushes.models import PushRecord
+from pushes.text import notes
+from pushes.text.sentences import Sentence
 from tests.chatscan.making import group, group_document
 from tests.chatscan.processes import wait_for
 
@@ -88,6 +90,19 @@ def test_the_doorbell_also_brings_late_messages_at_once(chats, redis_client):
         wait_for(lambda: pushed() == 2, "the late push", 5)
 
 
+def test_what_came_late_while_it_was_away_is_read_before_the_position_moves_on(chats, redis_client, settings):
+    """Afterwards it would lie further back than the scanner looks."""
+    settings.CHAT_OVERLAP_SECONDS = 5
+    now = time.time()
+    with looping(has_doorbell=False, interval=0.2):
+        wait_for(mode_is("polling"), "polling")
+        chats.insert_one(group_document("read", at=now - 40))
+        wait_for(lambda: pushed() == 1, "the push")
+    chats.insert_many([group_document("late", at=now - 42), group_document("new", at=now - 1)])
+    with looping(has_doorbell=False, interval=0.2):
+        wait_for(lambda: pushed() == 3, "the late push", 10)
+
+
 def test_without_doorbell_it_polls(chats, redis_client):
     with looping(interval=0.1, has_doorbell=False):
         wait_for(mode_is("polling"), "polling")
@@ -138,8 +153,8 @@ def test_a_stream_that_is_silent_about_new_messages_is_found_out_and_trusted_aga
         chats.insert_one(group_document("unannounced"))
         wait_for(mode_is("deaf"), "deaf")
         assert pushed() == 1
-        assert "missed 1 new message" in row().mode_detail
-        assert "the change stream missed" in row().last_error
+        assert "missed 1 new message" in notes.english(row().mode_detail)
+        assert notes.code(row().last_error) is Sentence.STREAM_MISSED
         time.sleep(1.5)
         assert row().mode == "deaf"  # another stream is open by now, but has said nothing yet
         mongo_db.elsewhere.insert_one(group_document())
@@ -208,7 +223,7 @@ def test_a_group_in_which_nobody_is_found_is_shown(chats, mongo_db, redis_client
     with looping(interval=0.1):
         wait_for(mode_is("doorbell"), "doorbell")
         chats.insert_one(group_document())
-        wait_for(ScannerPosition.objects.filter(advice__contains="nobody was found").exists, "the advice", 12)
+        wait_for(ScannerPosition.objects.filter(advice__contains=Sentence.DESERTED.value).exists, "the advice", 12)
 
 
 def test_a_deep_lane_is_waited_for(chats, redis_client, settings):
@@ -257,12 +272,12 @@ def test_mongodb_may_go_away_and_come_back(settings, redis_client, tmp_path):
 
 
 def test_redis_may_go_away_and_come_back(chats, settings, redis_client):
-    queues = django_settings.RQ_QUEUES
-    settings.RQ_QUEUES = {name: {**queue, "URL": "redis://127.0.0.1:1/0"} for name, queue in queues.items()}
+    here = django_settings.REDIS_URL
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
     with looping(interval=0.1):
         wait_for(lambda: mode_is("failing")() or _is_failing(), "failing")
         chats.insert_one(group_document())
-        settings.RQ_QUEUES = queues
+        settings.REDIS_URL = here
         wait_for(lambda: pushed() == 1, "the push", 20)
     assert "ConnectionError" in row().last_error
 
@@ -298,4 +313,4 @@ def test_two_scanners_of_one_kind_double_nothing(chats, redis_client):
     ("error", "text"), [(ChatStoreError("a\n b"), "a b"), (RedisError("x"), "RedisError: x"), (OSError(), "OSError: ")]
 )
 def test_errors_are_said_in_one_line(error, text):
-    assert describe(error) == text
+    assert notes.of_error(error) == text

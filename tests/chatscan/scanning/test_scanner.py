@@ -4,14 +4,15 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.db import DataError
+from django.db import DataError, OperationalError
 from django.utils import timezone
 
 from chatscan.models import ScannerPosition
 from chatscan.mongo.chats import MissingIndexError
 from chatscan.names import Refusal
+from chatscan.scanning import watermarks
 from pushes.models import DeadLetter, PushRecord
-from pushes.storage import bulk
+from pushes.storage import bulk, conflicts
 from tests.chatscan.conftest import read_all, texts
 from tests.chatscan.making import TIMES, group, group_document, private_document
 
@@ -91,6 +92,27 @@ def test_reading_again_submits_nothing_twice(chats, start):
     scanner = start()
     chats.insert_one(group_document())
     assert [read_all(scanner), read_all(scanner), read_all(start())] == [1, 0, 0]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("where", ["advance", "count"])
+def test_a_batch_that_meets_another_transaction_is_stored_again_as_a_whole(chats, start, monkeypatch, where):
+    real, tries = getattr(watermarks, where), []
+
+    def meet(*args, **kwargs):
+        found = real(*args, **kwargs)
+        tries.append(where)
+        if len(tries) < 3:
+            raise OperationalError(conflicts.DEADLOCK, "Deadlock found when trying to get lock")
+        return found
+
+    scanner = start()
+    monkeypatch.setattr(watermarks, where, meet)
+    chats.insert_many([group_document("pushed"), group_document(user="nobody")])
+    assert read_all(scanner) == 1
+    assert len(tries) == 3
+    assert (row().read, row().accepted, sum(row().refused.values())) == (2, 1, 1)
+    assert (PushRecord.objects.count(), DeadLetter.objects.count()) == (1, 1)
 
 
 def test_a_private_message_goes_to_its_recipient(private_chats, start):

@@ -9,6 +9,7 @@ from chatscan.models import ScannerPosition
 from chatscan.names import Mode
 from chatscan.scanning import watermarks
 from chatscan.scanning.watermarks import PositionLostError
+from pushes.text.notes import said
 
 AT = {Scale.TEXT: Cursor("1700000000", "a")}
 MOMENT = datetime(2026, 11, 27, 12, tzinfo=timezone.utc)
@@ -59,7 +60,7 @@ def test_the_second_of_two_loses(mark):
 
 
 def test_news_about_the_process_never_touches_the_position(mark):
-    watermarks.report("group", mode=Mode.POLLING, detail="x" * 999, lag_seconds=5)
+    watermarks.report("group", mode=Mode.POLLING, detail=said("x" * 999), lag_seconds=5)
     assert watermarks.load("group") == mark
     assert len(ScannerPosition.objects.get().mode_detail) == 300
 
