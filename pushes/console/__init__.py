@@ -1,1 +1,1 @@
-"""The operators' face: what they see and press, one room for each part of their work."""
+"""The operators' face: pages and buttons, one room for each part of the operators' work."""

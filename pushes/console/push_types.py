@@ -1,4 +1,5 @@
-"""The rules of each push type, as one editable table; switching one off asks first, with its traffic and a reason."""
+"""The rules of each push type, as one editable table. Switching a type off asks first, with the type's traffic, for a
+reason."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -25,6 +26,7 @@ from pushes.distribution import windows
 from pushes.history import pages
 from pushes.models import PushRecord, PushTypePolicy
 from pushes.names import UnknownPolicy, WindowPolicy
+from pushes.text import notes, presentation
 
 MAX_TTL_SECONDS = 30 * 86_400
 #: What a change of `is_enabled` writes.
@@ -36,7 +38,7 @@ MAX_COUNTED = 100_000
 
 
 class PolicyForm(SwitchForm[PushTypePolicy]):
-    """The rows of the table and the page of one type check alike."""
+    """The checks that the rows of the table and the page of one type share."""
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -63,6 +65,20 @@ class PolicyForm(SwitchForm[PushTypePolicy]):
             )
         return seconds
 
+    def clean_android_channel(self) -> str:
+        return self._word("android_channel")
+
+    def clean_sound(self) -> str:
+        return self._word("sound")
+
+    def _word(self, name: str) -> str:
+        """Check a default as a push's own is checked."""
+        given = str(self.cleaned_data[name])
+        try:
+            return str(presentation.field(name, given)) if given else ""
+        except presentation.PresentationError as error:
+            raise forms.ValidationError(notes.words(error.detail)) from None
+
     class Meta:
         model = PushTypePolicy
         fields = (
@@ -75,6 +91,9 @@ class PolicyForm(SwitchForm[PushTypePolicy]):
             "window_policy",
             "window",
             "unknown_policy",
+            "message_class",
+            "android_channel",
+            "sound",
         )
 
 
@@ -114,7 +133,7 @@ class RowForm(PolicyForm):
 
 @admin.register(PushTypePolicy)
 class Policies(Desk[PushTypePolicy]):
-    """One row for each of the 16 types, which are fixed: none is added or removed here."""
+    """One row for each of the 16 types; no row is added or removed here."""
 
     form = PolicyForm
     list_display = (
@@ -144,6 +163,7 @@ class Policies(Desk[PushTypePolicy]):
         ),
         (gettext_lazy("When"), {"fields": (("window_policy", "window"),)}),
         (gettext_lazy("Unknown outcome"), {"fields": ("unknown_policy",)}),
+        (gettext_lazy("On the phone"), {"fields": ("message_class", ("android_channel", "sound"))}),
     )
     readonly_fields = ("type_name",)
 
@@ -157,7 +177,7 @@ class Policies(Desk[PushTypePolicy]):
         return self._question(asked_for) if asked_for and answer.status_code == HTTPStatus.FOUND else answer
 
     def _to_be_switched_off(self, request: HttpRequest) -> list[int]:
-        """The types that the table was sent with unticked, if all of it can be saved."""
+        """The types that the sent table has unticked, if the whole table can be saved."""
         if not self.has_change_permission(request):
             return []
         formset = self.get_changelist_formset(request)(request.POST, queryset=self.get_queryset(request))
@@ -165,7 +185,8 @@ class Policies(Desk[PushTypePolicy]):
         return [form.instance.pk for form in forms if form.asks_to_switch_off]
 
     def save_model(self, request: HttpRequest, obj: PushTypePolicy, form: Any, change: bool) -> None:
-        """Only what was changed: a table that was opened before somebody switched a type off says nothing of that."""
+        """Save only the changed fields: a table that was opened earlier does not know that a type was switched off
+        since."""
         fields = set(form.changed_data)
         if "is_enabled" in fields:
             obj.disabled_at, obj.disabled_by, obj.disabled_reason = None, "", ""
@@ -186,7 +207,7 @@ class Policies(Desk[PushTypePolicy]):
 
     @list_page(gettext_lazy("Switch off"), permission="pushes.change_pushtypepolicy")
     def switch_off_page(self, request: HttpRequest) -> Question | HttpResponse:
-        """Asks for the types that the address names, with their traffic, and wants a reason."""
+        """Ask about the types in the address, show their traffic, and require a reason."""
         numbers = [int(value) for value in request.GET.getlist("type") if value.isdecimal() and len(value) < 6]
         types = list(PushTypePolicy.objects.filter(pk__in=numbers, is_enabled=True))
         if not types:
@@ -260,7 +281,7 @@ def _switch_off(types: Sequence[PushTypePolicy], reason: str, *, by: str) -> Don
 
 
 def traffic(policy: PushTypePolicy) -> str:
-    """How many pushes of this type came in the last 24 hours, as far back as half a second of looking goes."""
+    """Count the pushes of this type in the last 24 hours, as far back as a look of half a second reaches."""
     since = timezone.now() - timedelta(days=1)
     bounds = pages.Bounds(lowest=pages.first_since(PushRecord, since))
     rows = PushRecord.objects.filter(push_type=policy.push_type, created_at__gte=since)

@@ -1,21 +1,17 @@
 """The console's marks in templates."""
 
 from collections.abc import Iterator
-from html import unescape
 from typing import Any, NamedTuple
 
 from django import template
-from django.db.models import Model
 from django.forms import BaseForm
-from django.utils.html import strip_tags
 from django.utils.safestring import SafeString
-from django.utils.text import capfirst
 
 from pushes.console.site import marks
 from pushes.history.vitals import KeyState
 from pushes.models import DeliveryResult, Device
 from pushes.names import reason_words
-from pushes.text import characters
+from pushes.text import characters, notes
 
 register = template.Library()
 
@@ -31,18 +27,6 @@ def badge(text: object, colour: str = "") -> SafeString:
 
 
 @register.filter
-def crumb(part: dict[str, Any]) -> str:
-    """A step of the way to a page, from the theme's `header_title`. A row keeps its name to the letter: an account's
-    id or a token's name with a capital that it does not have is another one."""
-    title = part["title"]
-    if isinstance(title, Model):
-        return str(title)
-    if isinstance(title, SafeString):  # a heading, as another maker's template has it
-        return capfirst(unescape(strip_tags(title)).strip())
-    return str(marks.desk_name(str(part.get("link", ""))) or capfirst(str(title)))
-
-
-@register.filter
 def when(moment: Any) -> SafeString | str:
     return marks.when(moment)
 
@@ -54,9 +38,9 @@ def shorten(text: object, most: int) -> str:
 
 
 @register.filter
-def noted(text: str, what: str) -> str:
-    """A sentence that the platform stored in English, in the reader's language."""
-    return marks.noted(text or "", what)
+def noted(text: str) -> str:
+    """A note that is stored, in the reader's language."""
+    return notes.words(text or "")
 
 
 @register.filter

@@ -11,6 +11,7 @@ import random
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -26,9 +27,26 @@ from django.utils import timezone
 from playwright.sync_api import Page, sync_playwright
 
 from chatscan.models import ScannerPosition
+from pushes import lanes
+from pushes.history import series
 from pushes.ledger import counters
 from pushes.models import Broadcast, Lease, PushRecord
-from pushes.names import SWEEPER_LEASE, App, BroadcastStatus, Environment, Kind, Platform, Reason, Status
+from pushes.names import (
+    SWEEPER_LEASE,
+    App,
+    BroadcastStatus,
+    Channel,
+    Environment,
+    Kind,
+    Platform,
+    ProviderKind,
+    Reason,
+    Status,
+)
+from pushes.providers.registry import provider
+from pushes.sandbox import sample_keys
+from pushes.storage import shared_redis
+from pushes.workers import queues
 from tests.browser.conftest import FLAGS, PASSWORD, log_in
 from tests.environment import PROJECT
 from tests.make import (
@@ -49,12 +67,22 @@ PICTURES = {
     "broadcast-compose": "/admin/pushes/broadcast/1/change/",
     "broadcast-review": "/admin/pushes/broadcast/1/send/",
     "broadcast-progress": "/admin/pushes/broadcast/2/progress/",
+    "app-key": "/admin/pushes/appkey/add/?app=higirl&platform=ios&environment=production&provider=apns",
+    "coverage": "/admin/pushes/device/coverage/",
     "account": "/admin/pushes/account/100007/change/",
     "push-types": "/admin/pushes/pushtypepolicy/",
     "dead-letter": "/admin/pushes/deadletter/1/change/",
     "scanners": "/admin/chatscan/scannerposition/",
 }
 SCALE_SEED = 7
+#: Of a minute, in which the first picture can be taken in the same minute.
+LAST_SECOND = 10
+CHANNEL_KEYS = {
+    ProviderKind.APNS: Platform.IOS,
+    ProviderKind.FCM: Platform.ANDROID,
+    ProviderKind.JPUSH: Platform.ANDROID,
+    ProviderKind.HUAWEI_V3: Platform.HARMONY,
+}
 
 
 class _Quiet(WSGIRequestHandler):
@@ -77,6 +105,9 @@ def fill(now: datetime) -> None:
     for app, platform in ((App.HIGO, Platform.ANDROID), (App.HIGO, Platform.IOS), (App.HIGIRL, Platform.ANDROID)):
         make_app_key(app, platform)
     make_app_key(App.HIGO, Platform.IOS, environment=Environment.LOCAL, is_enabled=False)
+    for provider_kind, platform in CHANNEL_KEYS.items():
+        access_id, secret = provider(provider_kind).sealed(sample_keys.entered(provider_kind))
+        make_app_key(App.HIGO, platform, provider=provider_kind, access_id=access_id, secret=secret)
     Lease.objects.create(name=SWEEPER_LEASE, holder="pictures", until=now + timedelta(hours=1))
     make_broadcast(title="双十一大促", text="全场五折，满 300 减 50，今晚八点开抢！")
     running = make_broadcast(
@@ -90,6 +121,7 @@ def fill(now: datetime) -> None:
     _counters(chance, now)
     make_dead_letter('{"type": 5, "app": "higo", "message": "您有新订单"}'.encode(), reason="no_recipient")
     make_dead_letter(b'a:3:{s:4:"type";i:5;s:5:"to_id', reason="truncated")
+    _workers()
     for kind, mode in (("group", "doorbell"), ("private", "polling")):
         ScannerPosition.objects.create(
             kind=kind,
@@ -104,12 +136,22 @@ def fill(now: datetime) -> None:
         )
 
 
+def _workers() -> None:
+    """A worker for each lane, alive for as long as taking the pictures lasts."""
+    for lane in lanes.LANES:
+        key = f"{queues.WORKER_PREFIX}{lane}-pictures"
+        shared_redis.connection().sadd(queues.WORKERS_KEY, key)
+        shared_redis.connection().set(key, "alive", ex=600)
+
+
 def _deliveries(running: Broadcast, chance: random.Random, now: datetime) -> None:
     fates = [(Status.ACCEPTED, ""), (Status.ACCEPTED, ""), (Status.SKIPPED, Reason.ONLINE), (Status.PENDING, "")]
     record = make_record(kind=Kind.BROADCAST, broadcast=running, title=running.title, text=running.text)
     for number in range(40):
         account = make_account(f"{100_000 + number}")
-        device = make_device(account)
+        device = make_device(account, installation_id=f"phone-{number}")
+        if number % 3 == 0:
+            make_device(account, channel=Channel.JPUSH, token=f"{number:019x}", installation_id=f"phone-{number}")
         order = make_record(
             message_id=f"order-{number}", accounts=[account.pk], title="新订单", text="您有一个新订单，请及时处理"
         )
@@ -135,8 +177,8 @@ def _deliver(push: PushRecord, account: str, device: int, token: str, status: st
 def _counters(chance: random.Random, now: datetime) -> None:
     for minute in range(60):
         at, wave = now - timedelta(minutes=minute), 60 + 25 * math.sin(minute / 9)
-        # Of the minute under way only a part is over.
-        wave *= 1 if minute else (now.second + 1) / 60
+        # Of the minute under way only a part is over, and the overview takes that for at least a few seconds.
+        wave *= 1 if minute else max(now.second + 1, series.MIN_STEP.seconds) / 60
         for kind, share in ((Kind.SYSTEM, 1.0), (Kind.GROUP, 1.5), (Kind.PRIVATE, 0.8)):
             number = int(wave * share * chance.uniform(0.9, 1.1))
             events = {
@@ -159,6 +201,9 @@ def take(page: Page, folder: Path) -> None:
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     call_command("migrate", verbosity=0)
+    if (now := timezone.now()).second > LAST_SECOND:
+        # Otherwise the overview's last minute would be empty.
+        time.sleep(60 - now.second)
     fill(timezone.now())
     user = User.objects.create_superuser("operator", password=PASSWORD)
     with served() as url, sync_playwright() as playwright:

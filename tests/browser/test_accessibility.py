@@ -69,12 +69,14 @@ PAGES = [
     "pushes/account/100007/tags/",
     "pushes/account/100007/test/",
     "pushes/device/",
+    "pushes/device/coverage/",
     "pushes/device/{device}/change/",
     "pushes/device/{device}/deactivate/",
     "pushes/device/{device}/tags/",
     "pushes/device/{device}/reveal/",
     "pushes/appkey/",
     "pushes/appkey/add/",
+    "pushes/appkey/add/?app=higo&platform=ios&environment=local&provider=apns",
     "pushes/appkey/{key}/change/",
     "pushes/appkey/{key}/pause/",
     "pushes/appkey/{key}/restore/",
@@ -193,7 +195,7 @@ def places() -> dict[str, int]:
 
 def faults(page: Page, address: str, width: int) -> list[str]:
     """What is wrong with the page at `address`, each with the element that shows it. On the desk it opens on a narrow
-    screen first: a chart shrinks only a moment after its window."""
+    screen first: a chart shrinks only a moment after its window. axe-core sees it as after the exchange of a part."""
     page.set_viewport_size({"width": 390, "height": 800})
     answer = page.goto(address)
     assert answer is not None
@@ -202,6 +204,7 @@ def faults(page: Page, address: str, width: int) -> list[str]:
     if width != 390:
         page.set_viewport_size({"width": width, "height": 800})
         found += too_wide(page)
+    page.evaluate("document.body.dispatchEvent(new Event('htmx:afterSettle', {bubbles: true}))")
     found += [*violations(page), *(f"without a name: {control}" for control in page.evaluate(NAMELESS))]
     if not page.locator("h1").count():
         found.append("no heading")

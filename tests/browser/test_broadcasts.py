@@ -24,7 +24,7 @@ RunJobs = Callable[..., int]
 def key(sandbox: Sandbox) -> AppKey:
     secret = make_secret()
     made = make_app_key(App.HIGO, Platform.ANDROID, secret=secret, endpoint_url=sandbox.url)
-    sandbox.add_key(made.access_id, secret)
+    sandbox.add_key(int(made.access_id), secret)
     return made
 
 
@@ -34,7 +34,7 @@ def phones(number: int) -> list[str]:
 
 def compose(page: Page, title: str = "双十一", *, canary: str = "") -> None:
     page.goto("/admin/pushes/broadcast/add/")
-    page.get_by_label("Title").fill(title)
+    page.locator("#id_title").fill(title)
     page.get_by_label("Text").fill("全场五折")
     page.get_by_label("Canary (%)").fill(canary)
     page.locator("#id_app").select_option("higo")
@@ -232,7 +232,7 @@ def test_a_long_list_is_uploaded_and_copied_without_being_shown(sign_in: SignIn,
     expect(page.get_by_text("a list of 30,000 accounts")).to_be_visible()
     page.goto(f"/admin/pushes/broadcast/{Broadcast.objects.get().pk}/copy/")
     expect(page.get_by_text("30000 accounts are saved")).to_be_visible()
-    page.get_by_label("Title").fill("Copy")
+    page.locator("#id_title").fill("Copy")
     review(page)
     expect(page.get_by_text("a list of 30,000 accounts")).to_be_visible()
     assert len(Broadcast.objects.get(title="Copy").accounts) == 30_000
@@ -368,9 +368,9 @@ def test_the_preview_shows_the_apps_and_platforms_that_it_is_for(sign_in: SignIn
     toasts = page.locator(".console-toast:visible")
     app = page.locator("#id_app")
     app.select_option("both")
-    expect(toasts).to_have_count(4)
+    expect(toasts).to_have_count(6)
     app.select_option("higirl")
-    expect(toasts).to_have_count(2)
+    expect(toasts).to_have_count(3)
     expect(toasts.first).to_contain_text("HIGIRL")
     page.get_by_label("Platform").select_option("ios")
     expect(toasts).to_have_count(1)
@@ -380,7 +380,7 @@ def test_the_preview_shows_the_apps_and_platforms_that_it_is_for(sign_in: SignIn
 def test_one_broadcast_goes_to_both_apps(sign_in: SignIn, key: AppKey, sandbox: Sandbox, run_jobs: RunJobs) -> None:
     secret = make_secret()
     other = make_app_key(App.HIGIRL, secret=secret, endpoint_url=sandbox.url)
-    sandbox.add_key(other.access_id, secret)
+    sandbox.add_key(int(other.access_id), secret)
     tokens = [*phones(3), make_device(app=App.HIGIRL).token]
     page = sign_in(roles.OPERATOR)
     compose(page)
@@ -487,3 +487,23 @@ def test_a_list_that_is_too_long_to_be_typed_is_said_in_the_form(sign_in: SignIn
     page.get_by_label("Audience").select_option("app")
     review(page)
     expect(page.get_by_text("everyone in higo")).to_be_visible()
+
+
+def test_what_is_optional_is_folded_away_previewed_and_counted(sign_in: SignIn) -> None:
+    page = sign_in(roles.OPERATOR)
+    compose(page)
+    expect(page.locator("#id_link")).to_be_hidden()
+    page.get_by_text("More: image, link, sound …").click()
+    before = page.locator("#byte-count").inner_text()
+    page.locator("#id_subtitle").fill("仅限今晚")
+    page.locator("#id_image").fill("https://img.example.com/a/hero.jpg?w=600")
+    expect(page.locator("[data-preview=subtitle]").first).to_have_text("仅限今晚")
+    assert page.locator("[data-preview=subtitle]:visible").count() == 1
+    expect(page.locator("[data-value=android] [data-preview=image]").first).to_have_text("hero.jpg")
+    used = [int(words.split()[0]) for words in (before, page.locator("#byte-count").inner_text())]
+    assert used[1] - used[0] == 12 + 40
+    page.get_by_role("button", name="Save draft").click()
+    broadcast = Broadcast.objects.get()
+    assert broadcast.presentation == {"subtitle": "仅限今晚", "image": "https://img.example.com/a/hero.jpg?w=600"}
+    page.goto(f"/admin/pushes/broadcast/{broadcast.pk}/change/")
+    expect(page.locator("#id_image")).to_be_visible()

@@ -36,7 +36,7 @@ def test_the_first_login_on_an_empty_system(new_page: Callable[..., Page]) -> No
     log_in(page, user)
     expect(page.get_by_role("heading", name="Welcome: three steps")).to_be_visible()
     page.get_by_role("link", name="Add an app key").click()
-    expect(page.get_by_text("Devices of this build receive no pushes.")).to_have_count(8)
+    expect(page.get_by_text("Devices of this build receive no pushes.")).to_have_count(12)
 
 
 def test_a_key_is_added_and_verified(sign_in: SignIn, sandbox: Sandbox) -> None:
@@ -47,6 +47,7 @@ def test_a_key_is_added_and_verified(sign_in: SignIn, sandbox: Sandbox) -> None:
     page.get_by_role("link", name="Add higo iOS production").click()
     expect(page.get_by_label("Platform")).to_have_value("ios")
     page.get_by_label("Provider").select_option("sandbox")
+    page.get_by_role("button", name="Enter the credentials").click()
     page.get_by_label("Access ID").fill("2200047738")
     page.get_by_label("Secret key").fill(secret)
     page.get_by_label("Endpoint URL").fill(sandbox.url)
@@ -55,7 +56,7 @@ def test_a_key_is_added_and_verified(sign_in: SignIn, sandbox: Sandbox) -> None:
     assert secret not in page.content()
     page.get_by_role("link", name="Verify now").click()
     page.get_by_role("button", name="Verify now").click()
-    expect(page.get_by_text("the provider accepted this access ID and secret")).to_be_visible()
+    expect(page.get_by_text("the provider accepted these credentials")).to_be_visible()
     assert AppKey.objects.get().credentials().secret == secret
 
 
@@ -78,13 +79,13 @@ def test_the_old_ini_is_imported_after_a_preview(sign_in: SignIn, tmp_path: Path
 def sandbox_key(sandbox: Sandbox) -> AppKey:
     secret = make_secret()
     key = make_app_key(App.HIGO, Platform.ANDROID, secret=secret, endpoint_url=sandbox.url)
-    sandbox.add_key(key.access_id, secret)
+    sandbox.add_key(int(key.access_id), secret)
     return key
 
 
 def compose(page: Page, title: str, text: str) -> None:
     page.goto("/admin/pushes/broadcast/add/")
-    page.get_by_label("Title").fill(title)
+    page.locator("#id_title").fill(title)
     page.get_by_label("Text").fill(text)
 
 
@@ -183,7 +184,7 @@ def test_the_log_is_filtered_and_paged(sign_in: SignIn) -> None:
     page.get_by_role("link", name="Newer").click()
     expect(page.locator("#result_list tbody tr.data-row")).to_have_count(50)
     page.get_by_role("button", name="Filters").press("Enter")
-    page.get_by_label("status", exact=True).select_option("failed")
+    page.get_by_label("Status", exact=True).select_option("failed")
     page.get_by_role("button", name="Apply filters").click()
     expect(page.locator("#result_list tbody tr.data-row")).to_have_count(30)
 

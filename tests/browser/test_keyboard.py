@@ -59,7 +59,7 @@ def test_a_refused_form_begins_with_what_is_wrong(sign_in: SignIn) -> None:
     expect(page.locator("#content .errornote")).to_be_focused()
     assert page.evaluate(DANGLING) == []
     page.get_by_role("link", name=f"Title: {djangos_words.REQUIRED}").click()
-    expect(page.get_by_label("Title")).to_be_focused()
+    expect(page.locator("#id_title")).to_be_focused()
 
 
 def test_the_scanners_follow_without_a_reload(sign_in: SignIn) -> None:

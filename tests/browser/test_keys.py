@@ -24,14 +24,14 @@ OLD, NEW = make_secret(), make_secret()
 def key(sandbox: Sandbox) -> AppKey:
     """A key whose new secret the provider takes already."""
     key = make_app_key(App.HIGO, Platform.ANDROID, secret=OLD, endpoint_url=sandbox.url)
-    sandbox.add_key(key.access_id, NEW)
+    sandbox.add_key(int(key.access_id), NEW)
     return key
 
 
 def rotate(page: Page, key: AppKey, secret: str) -> None:
     page.goto(f"/admin/pushes/appkey/{key.pk}/change/")
     page.get_by_role("link", name="Rotate the secret").click()
-    page.get_by_label("New secret key").fill(secret)
+    page.get_by_label("Secret key").fill(secret)
     page.get_by_role("button", name="Verify the new secret").click()
 
 
@@ -51,18 +51,18 @@ def test_imported_keys_are_verified(sign_in: SignIn, sandbox: Sandbox, tmp_path:
     page.get_by_role("link", name="Open higo ios production").click()
     page.get_by_role("link", name="Verify now").click()
     page.get_by_role("button", name="Verify now").click()
-    expect(page.get_by_text("Verified: the provider accepted this access ID and secret.")).to_be_visible()
+    expect(page.get_by_text("Verified: the provider accepted these credentials.")).to_be_visible()
 
 
 def test_a_secret_is_rotated_and_the_old_one_ended(sign_in: SignIn, key: AppKey) -> None:
     page = sign_in(roles.KEY_MANAGER)
     rotate(page, key, make_secret())
-    expect(page.get_by_text("refused: check the access ID")).to_be_visible()
+    expect(page.get_by_text("refused: check the credentials")).to_be_visible()
     expect(page.get_by_text("the stored secret stays in use")).to_be_visible()
     page.get_by_role("link", name="Enter it again").click()
-    page.get_by_label("New secret key").fill(NEW)
+    page.get_by_label("Secret key").fill(NEW)
     page.get_by_role("button", name="Verify the new secret").click()
-    expect(page.get_by_text("the provider accepted this access ID and secret")).to_be_visible()
+    expect(page.get_by_text("the provider accepted these credentials")).to_be_visible()
     assert AppKey.objects.get().credentials().secret == OLD
     page.get_by_role("button", name="Use the new secret").dblclick()
     expect(page.get_by_text("The new secret is in use.")).to_be_visible()
@@ -81,7 +81,7 @@ def test_an_operator_goes_back_to_the_old_secret(sign_in: SignIn, key: AppKey, s
     page = sign_in(roles.KEY_MANAGER)
     rotate(page, key, NEW)
     page.get_by_role("button", name="Use the new secret").click()
-    sandbox.add_key(key.access_id, OLD)
+    sandbox.add_key(int(key.access_id), OLD)
     page.get_by_role("link", name="Roll back to the old secret").click()
     page.get_by_role("button", name="Roll back to the old secret").click()
     expect(page.get_by_text("the old secret is in use again")).to_be_visible()
@@ -96,7 +96,7 @@ def test_sending_falls_back_by_itself_and_says_so(
     page.get_by_role("button", name="Use the new secret").click()
     expect(page.get_by_text("The new secret is in use.")).to_be_visible()
     # The provider withdraws the new secret, while pushes are on their way.
-    sandbox.add_key(key.access_id, OLD)
+    sandbox.add_key(int(key.access_id), OLD)
     rows = [make_delivery(None, make_device(make_account()), app_key_id=key.pk) for _ in range(3)]
     deliver([row.pk for row in rows])
     page.goto("/admin/")
@@ -141,6 +141,7 @@ def test_an_access_id_of_the_other_platform_is_doubted(sign_in: SignIn) -> None:
     page = sign_in(roles.KEY_MANAGER)
     page.goto("/admin/pushes/appkey/?")
     page.get_by_role("link", name="Add higo Android production").click()
+    page.get_by_role("button", name="Enter the credentials").click()
     page.get_by_label("Access ID").fill("2200047738")
     page.get_by_label("Secret key").fill(make_secret())
     page.get_by_role("button", name="Save", exact=True).click()

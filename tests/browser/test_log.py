@@ -40,7 +40,7 @@ def test_a_failed_delivery_is_sent_again_and_arrives_once(
 ) -> None:
     secret = make_secret()
     key = make_app_key(App.HIGO, Platform.ANDROID, secret=secret, endpoint_url=sandbox.url)
-    sandbox.add_key(key.access_id, secret)
+    sandbox.add_key(int(key.access_id), secret)
     row = failed()
     page = sign_in(roles.OPERATOR)
     page.goto(f"{LOG}{row.pk}/change/")

@@ -22,7 +22,7 @@ def device(sandbox: Sandbox) -> Device:
     PushTypePolicy.objects.update(window_policy=WindowPolicy.SEND)
     secret = make_secret()
     key = make_app_key(secret=secret, endpoint_url=sandbox.url)
-    sandbox.add_key(key.access_id, secret)
+    sandbox.add_key(int(key.access_id), secret)
     return make_device(make_account("100001"))
 
 

@@ -1,4 +1,4 @@
-"""What is known of the accounts on a broadcast's list: how many of them there are, and which are nobody's."""
+"""Count the accounts on a broadcast's list: known accounts, unknown accounts, duplicates."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ from pushes.text import csv_cells
 
 
 def facts(broadcast: Broadcast) -> list[tuple[Any, Any]]:
-    """For the review of a list of accounts; of any other audience there is nothing to say."""
+    """The facts for the review of a list of accounts; any other audience has none."""
     if broadcast.audience_kind != Broadcast.AudienceKind.ACCOUNTS:
         return []
     try:
@@ -39,7 +39,8 @@ def _download_link(broadcast: Broadcast, unknown: int) -> str:
 
 
 def unknown_ids(broadcast: Broadcast) -> Iterator[str]:
-    """The ids on the list that are no account of the directory, in its order. Raises directory.DirectoryError."""
+    """Yield the ids on the list that the directory does not know, in the list's order. Raises
+    directory.DirectoryError."""
     known = directory()
     for some in batches.chunks(list(dict.fromkeys(map(str, broadcast.accounts))), EXPAND_ACCOUNTS):
         found = known.accounts(some)
@@ -47,7 +48,7 @@ def unknown_ids(broadcast: Broadcast) -> Iterator[str]:
 
 
 class UnknownAccountsPage:
-    """The part of the broadcasts' desk that hands out the file."""
+    """The part of the broadcasts' desk that serves the file of unknown accounts."""
 
     @page(
         gettext_lazy("Unknown accounts"),

@@ -13,19 +13,21 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes.broadcasts import approval, audiences
-from pushes.console.broadcasts import canary_words, progress, review, steps, trial_send, words
+from pushes.console.broadcasts import canary_words, given_accounts, progress, review, steps, trial_send, words
 from pushes.console.broadcasts.accounts import UnknownAccountsPage
-from pushes.console.broadcasts.form import MAX_TYPED, MAX_TYPED_BYTES, BroadcastForm
+from pushes.console.broadcasts.form import MAX_TYPED, BroadcastForm, most_bytes
+from pushes.console.broadcasts.given_accounts import MAX_TYPED_BYTES
 from pushes.console.broadcasts.steps import EDITABLE, OVER, StepPages, in_state
+from pushes.console.delivery_log import presentation
 from pushes.console.delivery_log.pushes import deliveries_url
 from pushes.console.site.pages import Done, Question, RefusedError, page
 from pushes.console.site.theme import ChoicesDropdownFilter, link, status_badge, when
 from pushes.models import Broadcast
-from pushes.names import App, BroadcastStatus, Platform
+from pushes.names import App, BroadcastStatus, MessageClass, Platform
 from pushes.people import tags
 from pushes.people.directory import DirectoryError
-from pushes.providers.registry import max_message_bytes
 from pushes.submit import InvalidMessageError
+from pushes.text import notes
 
 SENDABLE = (BroadcastStatus.DRAFT, BroadcastStatus.WAITING)
 COPIED = (
@@ -40,6 +42,8 @@ COPIED = (
     "window_policy",
     "canary_percent",
 )
+#: Where a request keeps what was read of its list of accounts.
+GIVEN = "given_accounts"
 #: The name of the button that goes on to the review.
 REVIEW = "_review"
 
@@ -72,6 +76,16 @@ class Broadcasts(UnknownAccountsPage, StepPages):
     fieldsets = (
         (gettext_lazy("Message"), {"fields": ("title", "text")}),
         (
+            gettext_lazy("More: image, link, sound …"),
+            {
+                "classes": ("collapse",),
+                "description": gettext_lazy(
+                    "All optional. A phone whose provider cannot carry a field goes without it."
+                ),
+                "fields": ("image", "link", "subtitle", "sound", "badge", "category", "android_channel"),
+            },
+        ),
+        (
             gettext_lazy("Audience"),
             {"fields": (("app", "platform"), "audience_kind", "tag", "accounts_typed", "accounts_file")},
         ),
@@ -79,7 +93,7 @@ class Broadcasts(UnknownAccountsPage, StepPages):
         (gettext_lazy("On tap"), {"fields": ("push_type", "data")}),
     )
     sent_fieldsets = (
-        (gettext_lazy("Message"), {"fields": ("title", "text", ("push_type", "data"))}),
+        (gettext_lazy("Message"), {"fields": ("title", "text", "look", ("push_type", "data"))}),
         (gettext_lazy("Audience"), {"fields": (("app", "platform"), "audience")}),
         (
             gettext_lazy("When"),
@@ -105,7 +119,9 @@ class Broadcasts(UnknownAccountsPage, StepPages):
         return broadcasts_.defer("accounts", "data") if is_list else broadcasts_
 
     def get_fieldsets(self, request: HttpRequest, obj: Broadcast | None = None) -> Any:
-        return self.fieldsets if obj is None or obj.status in EDITABLE else self.sent_fieldsets
+        """The form, or what a reader sees who may not change it."""
+        may_change = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        return self.fieldsets if may_change else self.sent_fieldsets
 
     def has_change_permission(self, request: HttpRequest, obj: Broadcast | None = None) -> bool:
         permitted = super().has_change_permission(request, obj)
@@ -115,22 +131,43 @@ class Broadcasts(UnknownAccountsPage, StepPages):
         permitted = super().has_delete_permission(request, obj)
         return permitted and (obj is None or obj.status in EDITABLE)
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Read the list of accounts first: Django's view opens a transaction, and saves in that transaction."""
+        may_save = self.has_change_permission if object_id else self.has_add_permission
+        if request.method == "POST" and may_save(request):
+            setattr(request, GIVEN, given_accounts.read(request.POST, request.FILES))
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def get_form(self, request: HttpRequest, obj: Broadcast | None = None, change: bool = False, **kwargs: Any) -> Any:
+        """Return a form class of this request, with the list of accounts that the request brought."""
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.given = getattr(request, GIVEN, form.given)
+        return form
+
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         source = request.GET.get("copy_of", "")
         original = Broadcast.objects.filter(pk=int(source)).first() if source.isdecimal() else None
         if original is None:
             return dict(super().get_changeform_initial_data(request))
         copied: dict[str, Any] = {name: getattr(original, name) for name in COPIED}
+        copied |= original.presentation or {}
         if len(original.accounts) > MAX_TYPED:
             return copied | {"accounts_of": original.pk}
         return copied | {"accounts_typed": "\n".join(original.accounts)}
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         context |= {
-            "provider_bytes": max_message_bytes(),
+            "provider_bytes": most_bytes(),
             "most_typed_bytes": MAX_TYPED_BYTES,
             "most_typed_mb": MAX_TYPED_BYTES // 1_000_000,
             "known_tags": sorted({t for app in App for t in tags.known(app)}),
+            "message_classes": MessageClass.choices,
             "preview_apps": App.values,
             "preview_platforms": Platform.choices,
         }
@@ -159,14 +196,14 @@ class Broadcasts(UnknownAccountsPage, StepPages):
         applies=lambda row: row.status not in EDITABLE,
     )
     def progress_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
-        """The page; asked by the page itself (`?part`), only the figures."""
+        """Show the page; with `?part`, as the page's own refresh asks, only the figures."""
         context = {
             **self.admin_site.each_context(request),
             "title": _("Progress"),
             "opts": self.opts,
             "original": broadcast,
             "broadcast": broadcast,
-            "because": words.sentence(broadcast.status_reason),
+            "because": notes.words(broadcast.status_reason),
             "figures": progress.figures(broadcast),
             "canary": canary_words.view(broadcast),
             "halted": canary_words.halted(broadcast),
@@ -199,7 +236,7 @@ class Broadcasts(UnknownAccountsPage, StepPages):
         try:
             sizes = audiences.estimates(broadcast)
         except (InvalidMessageError, DirectoryError) as error:
-            raise RefusedError(words.sentence(str(error))) from None
+            raise RefusedError(notes.words(error.note)) from None
         if not approval.is_needed(broadcast, sum(sizes.values()), request.user):
             act = partial(steps.launch, broadcast, request.user)
             return review.launch_question(broadcast, sizes, act=act, **self._review(request, broadcast))
@@ -210,7 +247,7 @@ class Broadcasts(UnknownAccountsPage, StepPages):
         return review.approval_question(broadcast, sizes, act=act, **self._review(request, broadcast))
 
     def _review(self, request: HttpRequest, broadcast: Broadcast) -> dict[str, Any]:
-        """What both questions have below them, where they lead, and what an answer to them is about."""
+        """What both questions share: the panel below, the addresses to go to, and the fingerprint of what was read."""
         common = {
             "seen": review.fingerprint(broadcast),
             "back": self.url("progress_page", broadcast.pk),
@@ -235,7 +272,7 @@ class Broadcasts(UnknownAccountsPage, StepPages):
 
     @page(gettext_lazy("Copy as new"), permission="pushes.add_broadcast", icon="content_copy")
     def copy_page(self, request: HttpRequest, broadcast: Broadcast) -> HttpResponse:
-        """The empty form filled with this one's message; nothing is stored before it is saved."""
+        """Open the empty form, filled with this broadcast's message. Nothing is stored before the form is saved."""
         return HttpResponseRedirect(f"{self.url('add')}?{urlencode({'copy_of': broadcast.pk})}")
 
     # --- columns ---------------------------------------------------------------------------------
@@ -253,6 +290,10 @@ class Broadcasts(UnknownAccountsPage, StepPages):
     @admin.display(description=gettext_lazy("audience"))
     def audience(self, row: Broadcast) -> str:
         return review.audience(row)
+
+    @admin.display(description=gettext_lazy("presentation"))
+    def look(self, row: Broadcast) -> SafeString | str:
+        return presentation.shown(row.presentation)
 
     @admin.display(description=gettext_lazy("devices"))
     def devices(self, row: Broadcast) -> str:

@@ -1,51 +1,38 @@
-"""What an operator fills in for a broadcast, checked as a whole before anything is stored."""
+"""The form of a broadcast: checked as a whole before anything is stored."""
 
 from typing import Any
 
+import orjson
 from django import forms
 from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-from pushes.console.site import account_list
-from pushes.console.site.account_list import MAX_ACCOUNTS, AccountList
+from pushes.console.broadcasts.given_accounts import AccountsForm, Given
+from pushes.console.broadcasts.presentation_form import PresentationForm
 from pushes.console.site.blanks import refuse_blanks
 from pushes.console.site.theme import ModelForm, widgets
-from pushes.models import Broadcast
+from pushes.models import AppKey, Broadcast
+from pushes.names import ProviderKind
 from pushes.people import tags
 from pushes.providers.registry import max_message_bytes
 from pushes.storage import clocks
+from pushes.text import presentation
 from pushes.text.exact_json import Decoder
+from pushes.values import Presentation
 
-SHOWN_BAD_LINES = 20
 #: A longer list is not put back into the text box; uploading or typing another replaces it.
 MAX_TYPED = 2_000
-#: Django takes no more than 2.5 MB of fields in a request (files apart), and answers without a form what is more.
-MAX_TYPED_BYTES = 2_000_000
-#: The web server before us takes requests of 16 MiB (deploy/nginx.conf).
-MAX_UPLOAD = 15_000_000
 
 
-class BroadcastForm(ModelForm[Broadcast]):
-    accounts_typed = forms.CharField(
-        label=gettext_lazy("Account IDs"),
-        required=False,
-        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 5, "spellcheck": "false"}),
-        help_text=gettext_lazy(
-            "One per line, or separated by commas or spaces. Up to 2 MB; upload a longer list as a file."
-        ),
-    )
-    accounts_file = forms.FileField(
-        label=gettext_lazy("… or a CSV file"),
-        required=False,
-        widget=widgets.UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.txt,text/csv,text/plain"}),
-        help_text=gettext_lazy(
-            "The column headed account_id (or 账号) holds the account IDs; without a heading, the first column. "
-            "Up to 200,000 lines, 15 MB. Replaces what is typed above."
-        ),
-    )
+def most_bytes() -> int:
+    """Return how large a message may be that no provider of the app keys has to cut."""
+    kinds = AppKey.objects.order_by().values_list("provider", flat=True).distinct()
+    return max_message_bytes(set(kinds).intersection(ProviderKind.values))
 
+
+class BroadcastForm(ModelForm[Broadcast], AccountsForm, PresentationForm):
+    #: What the desk has read of the list of accounts, before the transaction of this save began.
+    given = Given()
     #: Whose list a copy takes over, when that is too long to be put into the text box.
     accounts_of = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
@@ -81,6 +68,8 @@ class BroadcastForm(ModelForm[Broadcast]):
                 field: Any = self.fields[name]
                 field.choices = [("", words), *(choice for choice in field.choices if choice[0])]
                 field.help_text = ""
+        for name, value in (self.instance.presentation or {}).items():
+            self.initial.setdefault(name, value)
         kept = self.instance.accounts or self._accounts_of(self.initial.get("accounts_of"))
         if "canary_percent" in self.fields:  # not for who may only look
             self.fields["canary_percent"].help_text = _(
@@ -98,16 +87,7 @@ class BroadcastForm(ModelForm[Broadcast]):
             ) % {"n": len(kept)}
 
     def clean_text(self) -> str:
-        text, most = str(self.cleaned_data["text"]).strip(), max_message_bytes()
-        if len(text.encode()) > most:
-            raise forms.ValidationError(
-                _(
-                    "%(size)s bytes is too long: the provider accepts at most %(most)s, title and payload included. "
-                    "Shorten the text."
-                )
-                % {"size": len(text.encode()), "most": most}
-            )
-        return text
+        return str(self.cleaned_data["text"]).strip()
 
     def clean_data(self) -> dict[str, Any]:
         data = self.cleaned_data["data"]
@@ -131,32 +111,33 @@ class BroadcastForm(ModelForm[Broadcast]):
                 % {"tag": tag, "most": tags.MAX_TAG}
             ) from None
 
-    def clean_accounts_typed(self) -> str:
-        typed = str(self.cleaned_data["accounts_typed"])
-        if len(typed.encode()) > MAX_TYPED_BYTES:
-            raise forms.ValidationError(
-                _("The list is longer than %(mb)s MB. Upload it as a CSV file.") % {"mb": MAX_TYPED_BYTES // 1_000_000}
-            )
-        return typed
-
-    def clean_accounts_file(self) -> "UploadedFile[bytes] | None":
-        upload: UploadedFile[bytes] | None = self.cleaned_data["accounts_file"]
-        if upload is not None and (upload.size or 0) > MAX_UPLOAD:
-            raise forms.ValidationError(
-                _("The file is %(size)s MB; at most %(mb)s MB is allowed. Keep only the column with account IDs.")
-                % {"size": f"{(upload.size or 0) / 1_000_000:.1f}", "mb": MAX_UPLOAD // 1_000_000}
-            )
-        return upload
-
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         refuse_blanks(self, "title", "text")
+        said = self.said()
+        self.instance.presentation = presentation.as_stored(said)
+        self._check_size(cleaned, said)
         self._check_times(cleaned)
         if cleaned.get("audience_kind") != Broadcast.AudienceKind.ACCOUNTS:
             self.instance.accounts = []
         elif "accounts_file" in cleaned and "accounts_typed" in cleaned:
             self._take_accounts(cleaned)
         return cleaned
+
+    def _check_size(self, cleaned: dict[str, Any], said: Presentation) -> None:
+        """Refuse what a provider of our keys would have to cut. Counted as the page counts while one types."""
+        texts = [cleaned.get("title"), cleaned.get("text"), *said]
+        data = orjson.dumps(cleaned.get("data") or None).decode()
+        size, most = sum(len(str(text).encode()) for text in (*texts, data) if text not in (None, "null")), most_bytes()
+        if size > most:
+            self.add_error(
+                "text",
+                _(
+                    "%(size)s bytes is too long: the provider accepts at most %(most)s, title and payload included. "
+                    "Shorten the text."
+                )
+                % {"size": size, "most": most},
+            )
 
     def _check_times(self, cleaned: dict[str, Any]) -> None:
         starts, ends = cleaned.get("scheduled_at"), cleaned.get("expires_at")
@@ -175,53 +156,18 @@ class BroadcastForm(ModelForm[Broadcast]):
             )
 
     def _take_accounts(self, cleaned: dict[str, Any]) -> None:
-        field = "accounts_file" if cleaned.get("accounts_file") else "accounts_typed"
-        try:
-            listed = _listed(cleaned.get("accounts_file"), cleaned.get("accounts_typed", ""))
-        except ValueError as error:
-            self.add_error(field, str(error))
-            return
-        if listed is None:
-            self.instance.accounts = self.instance.accounts or self._accounts_of(cleaned.get("accounts_of"))
-            if self.instance.accounts:
-                return
-        fault = _fault(listed)
-        if listed is None or fault:
-            self.add_error(field, fault)
-            return
+        given, kept = self.given, self.instance
+        if given.fault:
+            self.add_error(given.field, given.fault)
+        elif given.listed is None:
+            kept.accounts = kept.accounts or self._accounts_of(cleaned.get("accounts_of"))
+            if not kept.accounts:
+                self.add_error(given.field, _("Enter account IDs, or upload a file."))
         # The box shows each of a draft's accounts once: saved again, the draft's number of repetitions stays.
-        if listed.repeated or listed.ids != self.instance.accounts:
-            self.instance.accounts, self.instance.repeated = listed.ids, listed.repeated
+        elif given.listed.repeated or given.listed.ids != kept.accounts:
+            kept.accounts, kept.repeated = given.listed.ids, given.listed.repeated
 
     @staticmethod
     def _accounts_of(original: Any) -> list[str]:
         found = Broadcast.objects.filter(pk=original).values_list("accounts", flat=True).first() if original else None
         return list(found or [])
-
-
-def _listed(upload: "UploadedFile[bytes] | None", typed: str) -> AccountList | None:
-    """What was given, or None when nothing was. Raises ValueError for a file that is no text."""
-    if upload:
-        return account_list.parse_csv(account_list.decode(upload.read()))
-    return account_list.parse(typed) if typed.strip() else None
-
-
-def _fault(listed: AccountList | None) -> str | list[str]:
-    if listed is None:
-        return _("Enter account IDs, or upload a file.")
-    if listed.bad:
-        more = len(listed.bad) - SHOWN_BAD_LINES
-        lines = [str(line) for line in listed.bad[:SHOWN_BAD_LINES]]
-        return [
-            _("Nothing was imported. Fix these lines:"),
-            *lines,
-            *([_("… and %(n)s more") % {"n": more}] if more > 0 else []),
-        ]
-    if not listed.ids:
-        return _("The list contains no account IDs.")
-    if len(listed.ids) > MAX_ACCOUNTS:
-        return _("%(n)s accounts are too many: a broadcast can have at most %(most)s. Split the list.") % {
-            "n": len(listed.ids),
-            "most": MAX_ACCOUNTS,
-        }
-    return ""

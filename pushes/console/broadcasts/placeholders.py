@@ -1,4 +1,4 @@
-"""Placeholders that somebody forgot to fill in: a broadcast says the same to everybody, and nothing replaces them."""
+"""Find forgotten placeholders: a broadcast has the same text for everyone, and no placeholder is replaced."""
 
 import re
 import unicodedata
@@ -51,9 +51,9 @@ _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 def found(*values: Any) -> list[str]:
-    """What looks like a placeholder in these texts (or in the texts of these objects and lists), each once.
+    """Return what looks like a placeholder in these texts (or in the texts of these objects and lists), each once.
 
-    Full-width signs, as Chinese keyboards type them, count as the plain ones.
+    Full-width signs, as Chinese keyboards type them, count as the plain signs.
     """
     every = (match[0] for text in _texts(values) for match in _FORMS.finditer(_plain(text)))
     return list(dict.fromkeys(every))

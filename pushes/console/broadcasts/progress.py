@@ -18,8 +18,8 @@ MIN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One status: how many deliveries, and their share of the bar; `url` leads to them in the log. Devices that were
-    never listed are in no log: they have none."""
+    """One status: the number of deliveries, and their share of the bar; `url` leads to the deliveries in the log.
+    Devices that were never listed are not in the log, and have no `url`."""
 
     label: str
     colour: str
@@ -30,8 +30,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`expected` and `done` are devices: the estimate until the audience is known exactly. `without_device` accounts
-    of a list have a row and no device, and are among the skipped. Rate and time left are None when unknown."""
+    """The figures. `expected` and `done` count devices: an estimate until the audience is known exactly.
+    `without_device` counts accounts of a list that have a row and no device; the skipped include them. Rate and time
+    left are None if unknown."""
 
     parts: list[Part]
     expected: int
@@ -89,8 +90,8 @@ def _percent(part: int, whole: int) -> float:
 
 
 def _rate(broadcast: Broadcast, now: Progress) -> float | None:
-    """Deliveries a second of late, while it is being sent: what a pause or a window held up long ago says nothing
-    about the time left."""
+    """Deliveries per second in the last seconds, during the send: an earlier pause or window says nothing about the
+    time left."""
     if broadcast.status != BroadcastStatus.SENDING or broadcast.started_at is None or not now.recent:
         return None
     spent = (clocks.now() - broadcast.started_at).total_seconds()

@@ -1,5 +1,4 @@
-"""What an operator sees of a broadcast before it leaves: its facts, what speaks against it, and what it was when
-they looked."""
+"""What an operator reads before a broadcast leaves: its facts, objections to it, and a fingerprint of what was read."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -14,6 +13,7 @@ from django.utils.translation import ngettext
 
 from pushes.broadcasts import canary
 from pushes.console.broadcasts import accounts, placeholders
+from pushes.console.delivery_log import presentation
 from pushes.console.site.pages import Question
 from pushes.console.site.theme import when
 from pushes.distribution import windows
@@ -26,6 +26,7 @@ DECIDED = (
     "title",
     "text",
     "data",
+    "presentation",
     "app",
     "platform",
     "audience_kind",
@@ -44,7 +45,7 @@ SHOWN_PLACEHOLDERS = 10
 
 
 def fingerprint(broadcast: Broadcast) -> str:
-    """Changes whenever anything changes that a reader decides about."""
+    """A value that changes with everything that a reader decides on."""
     return digest([getattr(broadcast, name) for name in DECIDED])
 
 
@@ -65,10 +66,11 @@ def audience(row: Broadcast) -> str:
 
 
 def facts(broadcast: Broadcast, sizes: Mapping[App, int]) -> list[tuple[Any, Any]]:
-    """`sizes` are the estimated devices by app."""
+    """The broadcast's facts. `sizes` are the estimated devices by app."""
     return [
         (_("Title"), broadcast.title),
         (_("Text"), broadcast.text),
+        *presentation.facts(broadcast.presentation),
         (_("App"), broadcast.get_app_display()),
         *((_("Devices in %(app)s") % {"app": app}, f"{size:,}") for app, size in sizes.items() if len(sizes) > 1),
         (_("Platform"), broadcast.get_platform_display() or _("all platforms")),
@@ -93,14 +95,15 @@ def doubts(broadcast: Broadcast, sizes: Mapping[App, int]) -> list[str]:
 
 
 def obstacle(broadcast: Broadcast, sizes: Mapping[App, int]) -> str:
-    """Why it cannot be sent now, or "": nobody is there. One for later may find somebody."""
+    """Why the broadcast cannot be sent now: there is no device. "" if it can; a scheduled broadcast may find devices
+    later."""
     if any(sizes.values()) or broadcast.scheduled_at is not None:
         return ""
     return _("No one to send to: no active device matches the audience. Change the audience.")
 
 
 def _placeholders(broadcast: Broadcast) -> str:
-    unfilled = placeholders.found(broadcast.title, broadcast.text, broadcast.data)
+    unfilled = placeholders.found(broadcast.title, broadcast.text, broadcast.data, broadcast.presentation)
     if not unfilled:
         return ""
     shown = " ".join(unfilled[:SHOWN_PLACEHOLDERS]) + (" …" if len(unfilled) > SHOWN_PLACEHOLDERS else "")
@@ -165,7 +168,8 @@ def _canary(broadcast: Broadcast, estimate: int) -> str:
 
 
 def launch_question(broadcast: Broadcast, sizes: Mapping[App, int], **more: Any) -> Question:
-    """Asked of whoever may send it alone. `sizes` are the devices in each app; `more` goes to the question."""
+    """The question for an operator who may send alone. `sizes` are the estimated devices by app; `more` goes to the
+    question."""
     number, words = sum(sizes.values()), {"n": f"{sum(sizes.values()):,}"}
     send = ngettext("Send to %(n)s device now", "Send to %(n)s devices now", number)
     title = ngettext(
@@ -184,7 +188,7 @@ def launch_question(broadcast: Broadcast, sizes: Mapping[App, int], **more: Any)
 
 
 def approval_question(broadcast: Broadcast, sizes: Mapping[App, int], **more: Any) -> Question:
-    """Asked before a second person is."""
+    """The question before a second person is asked for approval."""
     number = sum(sizes.values())
     title = ngettext(
         "Request approval to send to about %(n)s device?", "Request approval to send to about %(n)s devices?", number

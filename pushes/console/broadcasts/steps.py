@@ -1,4 +1,4 @@
-"""The steps of a broadcast as an operator takes them: done, or refused with what is so instead."""
+"""The steps of a broadcast that an operator takes: done, or refused with the broadcast's actual state."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,12 +8,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from pushes.broadcasts import approval, lifecycle, rows, watch
-from pushes.console.broadcasts import canary_words, review, words
+from pushes.console.broadcasts import canary_words, review
 from pushes.console.site.desk import Desk
 from pushes.console.site.pages import Act, Question, RefusedError, page
 from pushes.models import Broadcast
 from pushes.names import BroadcastStatus
 from pushes.submit import InvalidMessageError
+from pushes.text import notes
 
 EDITABLE = (BroadcastStatus.DRAFT,)
 OVER = (BroadcastStatus.FINISHED, BroadcastStatus.CANCELLED)
@@ -24,7 +25,7 @@ def in_state(*states: str) -> Callable[[Broadcast], bool]:
 
 
 class StepPages(Desk[Broadcast]):
-    """The pages of a broadcast that stop it and let it go on."""
+    """The pages that stop a broadcast, and the pages that continue it."""
 
     @page(
         gettext_lazy("Pause"),
@@ -133,4 +134,4 @@ def _move(step: Callable[..., Broadcast], broadcast: Broadcast, user: Any) -> Br
             _("Nothing was changed: the broadcast is now “%(state)s”.") % {"state": now.get_status_display()}
         ) from None
     except InvalidMessageError as error:
-        raise RefusedError(words.sentence(str(error))) from None
+        raise RefusedError(notes.words(error.note)) from None

@@ -1,4 +1,4 @@
-"""The test send: a broadcast's message to a few devices that the operator names, and what became of it."""
+"""The test send: a broadcast's message to a few named devices, and the outcomes."""
 
 import secrets
 from typing import Any
@@ -13,13 +13,14 @@ from django.utils.translation import gettext_lazy, ngettext
 from pushes.broadcasts import trial_send
 from pushes.broadcasts.trial_send import MAX_NAMES, Named
 from pushes.console.site.desk import Desk
+from pushes.console.site.marks import with_channels
 from pushes.console.site.pages import Done
 from pushes.console.site.theme import widgets
 from pushes.models import Broadcast, mask_token
 from pushes.names import TERMINAL, BroadcastStatus
 from pushes.people.directory import DirectoryError
 from pushes.submit import InvalidMessageError
-from pushes.text import device_tokens
+from pushes.text import device_tokens, notes
 
 PERMISSION = "pushes.test_device"
 #: What can still be changed, approved or stopped is worth a test.
@@ -56,7 +57,7 @@ class TestForm(forms.Form):
         try:
             named = trial_send.devices_of(self.broadcast.apps, names)
         except DirectoryError as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(notes.words(error.note)) from None
         if named.unknown or not named.devices:
             unknown = ", ".join(map(_shown, named.unknown)) or "–"
             raise forms.ValidationError(
@@ -81,8 +82,8 @@ def is_offered(broadcast: Broadcast, user: Any) -> bool:
 
 
 def panel(desk: Desk[Broadcast], broadcast: Broadcast, form: TestForm | None = None) -> dict[str, Any]:
-    """The context of the panel, on whichever page it stands."""
-    rows = trial_send.results(broadcast)
+    """The context of the panel, on every page that includes the panel."""
+    rows = with_channels(trial_send.results(broadcast))
     return {
         "test_form": form or TestForm(broadcast=broadcast),
         "test_url": desk.url("test_page", broadcast.pk),
@@ -93,7 +94,7 @@ def panel(desk: Desk[Broadcast], broadcast: Broadcast, form: TestForm | None = N
 
 
 def answer(desk: Desk[Broadcast], request: HttpRequest, broadcast: Broadcast) -> Done | HttpResponse:
-    """A GET shows the panel as a page (`?part`: the results alone), a POST sends and leads back to the review."""
+    """On a GET show the panel as a page (`?part`: only the results); on a POST send, and return to the review."""
     if "part" in request.GET:
         return TemplateResponse(request, "console/broadcast_test_results.html", panel(desk, broadcast))
     if request.method != "POST":
@@ -107,7 +108,7 @@ def answer(desk: Desk[Broadcast], request: HttpRequest, broadcast: Broadcast) ->
     try:
         is_new = trial_send.send_broadcast(broadcast, form.named.devices, nonce=form.cleaned_data["nonce"])
     except (InvalidMessageError, DirectoryError) as error:
-        form.add_error("names", str(error))
+        form.add_error("names", notes.words(error.note))
         return _page(desk, request, broadcast, form)
     may_send = request.user.has_perm("pushes.send_broadcast") and broadcast.status != BroadcastStatus.SCHEDULED
     back = desk.url("send_page" if may_send else "test_page", broadcast.pk)

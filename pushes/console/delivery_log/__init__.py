@@ -1,1 +1,1 @@
-"""What became of pushes: the log, the pushes, dead letters, exports, and why somebody got nothing."""
+"""What happened to pushes: the log, pushes, dead letters, exports, and why an account received nothing."""

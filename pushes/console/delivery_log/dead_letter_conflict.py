@@ -1,4 +1,4 @@
-"""The two sides of a conflict: what a dead letter says, and the push that has its msg_id."""
+"""Show the two sides of a conflict: the dead letter, and the push with the same msg_id."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pushes.inbound import dead_letters
 from pushes.ledger import same_push
 from pushes.models import DeadLetter
 from pushes.names import CONFLICT
-from pushes.text import characters
+from pushes.text import characters, presentation
 
 SHOWN_ACCOUNTS = 50
 SHOWN_CHARACTERS = 4_000
@@ -19,7 +19,7 @@ SHOWN_CHARACTERS = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One field, under the producers' name for it."""
+    """One field under its name at the producers."""
 
     name: str
     waiting: str
@@ -29,7 +29,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """`record_id` 0: the other push is no longer kept, so the letter can be replayed."""
+    """Both sides. `record_id` 0 means: the other push is no longer kept, so the letter can be replayed."""
 
     record_id: int
     accepted: Any
@@ -37,7 +37,7 @@ class Sides:
 
 
 def sides(letter: DeadLetter) -> Sides | None:
-    """None for what is no conflict, or cannot be read."""
+    """Compare both sides; None if there is no conflict, or the letter cannot be read."""
     message = dead_letters.message_of(letter) if letter.reason == CONFLICT else None
     if message is None:
         return None
@@ -49,14 +49,16 @@ def sides(letter: DeadLetter) -> Sides | None:
 
 
 def _lines(waiting: same_push.Content, recorded: same_push.Content) -> Iterator[Line]:
-    for name, said, kept in zip(same_push.FIELDS, waiting, recorded, strict=True):
-        yield Line(name, _shown(said), _shown(kept), said != kept)
+    for name, said, kept in zip(same_push.FIELDS, waiting.values(), recorded.values(), strict=True):
+        # Most pushes say nothing of how they look.
+        if name not in presentation.FIELDS or said != kept:
+            yield Line(name, _shown(said), _shown(kept), said != kept)
 
 
 def _shown(value: object) -> str:
     if isinstance(value, frozenset):
         return _accounts(sorted(value))
-    text = value.decode() if isinstance(value, bytes) else str(value)
+    text = value.decode() if isinstance(value, bytes) else "" if value is None else str(value)
     return characters.shorten(text, SHOWN_CHARACTERS) or "–"
 
 

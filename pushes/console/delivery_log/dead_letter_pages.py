@@ -1,4 +1,4 @@
-"""What can be done with dead letters: replay them, corrected or not, or discard them."""
+"""Replay dead letters, corrected or not, or discard them."""
 
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -15,16 +15,16 @@ from pushes.console.delivery_log import dead_letter_reasons
 from pushes.console.delivery_log.raw_bytes import whole_value
 from pushes.console.site.pages import Done, Question, RefusedError
 from pushes.console.site.theme import widgets
-from pushes.history import stored_words
 from pushes.inbound import dead_letters
 from pushes.models import DeadLetter
 from pushes.names import CONFLICT, DeadLetterStatus
+from pushes.text import notes
 
 MAX_AT_ONCE = 1_000
 
 
 class CorrectForm(forms.Form):
-    """The bytes as text. What is left as it was is replayed byte for byte."""
+    """The bytes as text. An unchanged text is replayed byte for byte."""
 
     text = forms.CharField(
         label=gettext_lazy("Message"),
@@ -39,7 +39,7 @@ class CorrectForm(forms.Form):
         self.letter = letter
 
     def clean_text(self) -> str:
-        """What still cannot be read is said beside the text, which stays as it was typed."""
+        """Show the fault of an unreadable text beside the field; the typed text stays."""
         text: str = self.cleaned_data["text"].replace("\r\n", "\n")
         bad = dead_letters.problem(self.letter, corrected(self.letter, text))
         if bad is not None and self.letter.status == DeadLetterStatus.NEW:
@@ -48,12 +48,13 @@ class CorrectForm(forms.Form):
 
 
 def corrected(letter: DeadLetter, text: str) -> bytes | None:
-    """The bytes to read instead of the letter's own; None when nothing was changed."""
+    """The bytes to read in place of the letter's own; None if the text is unchanged."""
     return None if text == editable(letter) else text.encode()
 
 
 def editable(letter: DeadLetter) -> str:
-    """Where correcting starts: the value as JSON if there is one, else the bytes as text ("" when they are none)."""
+    """The first text of a correction: the value as JSON if there is one, else the bytes as text ("" if the bytes are
+    not text)."""
     raw = bytes(letter.raw)
     value = whole_value(raw)
     if value:
@@ -83,7 +84,7 @@ def replay_question(request: HttpRequest, letter: DeadLetter) -> Question:
         act=replay,
         facts=[
             (_("Reason"), dead_letter_reasons.with_code(letter.reason)),
-            (_("Detail"), stored_words.words(letter.detail, "letter") or "–"),
+            (_("Detail"), notes.words(letter.detail) or "–"),
         ],
         form=partial(CorrectForm, letter=letter),
         initial={"text": editable(letter)},
@@ -167,7 +168,7 @@ def _ids(chosen: QuerySet[DeadLetter]) -> list[int]:
 
 
 def _still_new(ids: Sequence[int]) -> set[int]:
-    """So that the history of a letter tells only of what was done to it."""
+    """Keep the new letters only, so that a letter's history tells only of acts on that letter."""
     return set(DeadLetter.objects.filter(pk__in=ids, status=DeadLetterStatus.NEW).values_list("pk", flat=True))
 
 
@@ -178,7 +179,7 @@ def _refused(bad: dead_letters.StillBad) -> str:
 
 
 def _words(bad: dead_letters.StillBad) -> dict[str, str]:
-    return {"reason": dead_letter_reasons.words(bad.reason), "detail": stored_words.words(bad.detail, "letter")}
+    return {"reason": dead_letter_reasons.words(bad.reason), "detail": notes.words(bad.detail)}
 
 
 def _history(ids: Collection[int], note: str) -> list[tuple[Model, str]]:

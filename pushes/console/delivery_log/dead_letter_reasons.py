@@ -1,8 +1,11 @@
-"""What the reasons of dead letters mean. The codes are stable and stand in the database, the logs and the metrics."""
+"""Explain the reasons of dead letters. The codes are stable: the database, the logs and the metrics have them."""
 
 from collections import ChainMap
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -27,6 +30,13 @@ REASONS: dict[str, Any] = {
     "no_recipient": _("no recipient"),
     "bad_msg_id": _("invalid message ID"),
     "bad_title": _("invalid title"),
+    "bad_subtitle": _("invalid subtitle"),
+    "bad_link": _("invalid link"),
+    "bad_image": _("invalid image address"),
+    "bad_sound": _("invalid sound"),
+    "bad_badge": _("invalid badge"),
+    "bad_category": _("invalid category"),
+    "bad_android_channel": _("invalid Android channel"),
     "bad_expiry": _("invalid expiry"),
     "conflict": _("another push has the same msg_id"),
     "no_message": _("no text"),
@@ -39,11 +49,16 @@ REASONS: dict[str, Any] = {
 
 
 def words(reason: str) -> str:
-    """`reason` in words; itself when nobody has any for it."""
-    others = (part.dead_letter_reasons for part in parts.parts())
-    return str(ChainMap(REASONS, *map(dict, others)).get(reason, reason))
+    """Put `reason` into words; an unknown reason stays as it is."""
+    return str(_reasons(tuple(settings.CONSOLE_PARTS)).get(reason, reason))
+
+
+@lru_cache(maxsize=4)
+def _reasons(_parts: tuple[str, ...]) -> Mapping[str, Any]:
+    """Gather the words of all apps, once for each value of the setting; each reader's language is chosen later."""
+    return ChainMap(REASONS, *(dict(part.dead_letter_reasons) for part in parts.parts()))
 
 
 def with_code(reason: str) -> SafeString:
-    """The words, and the code as the logs and the metrics name it."""
+    """The words, followed by the code of the logs and the metrics."""
     return format_html('<strong>{}</strong> <code class="console-muted">{}</code>', words(reason), reason)

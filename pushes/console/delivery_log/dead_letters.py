@@ -17,9 +17,10 @@ from pushes.console.site.desk import ReadOnlyDesk
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
 from pushes.console.site.pages import Question, list_action, page
 from pushes.console.site.theme import ChoicesDropdownFilter, DropdownFilter, status_badge, when
-from pushes.history import stored_words, vitals
+from pushes.history import vitals
 from pushes.models import DeadLetter
 from pushes.names import DeadLetterStatus
+from pushes.text import notes
 
 PREVIEW_BYTES = 60
 
@@ -133,7 +134,7 @@ class DeadLetters(ReadOnlyDesk[DeadLetter]):
 
     @admin.display(description=gettext_lazy("detail"))
     def detail_shown(self, row: DeadLetter) -> str:
-        return stored_words.words(row.detail, "letter") or "–"
+        return notes.words(row.detail) or "–"
 
     @admin.display(description=gettext_lazy("beginning"))
     def preview(self, row: DeadLetter) -> SafeString:

@@ -1,4 +1,4 @@
-"""The delivery log: what became of every push to every device."""
+"""The delivery log: the outcome of every push to every device."""
 
 from typing import Any
 
@@ -27,6 +27,7 @@ from pushes.console.site.filters import (
     UntilFilter,
 )
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
+from pushes.console.site.marks import CHANNEL, with_channels
 from pushes.console.site.pages import Question, list_action, list_page, page
 from pushes.console.site.theme import ChoicesDropdownFilter, ModelAdmin, badge, link, status_badge, when, widgets
 from pushes.history import answers, export_rows, log_query, rare_rows, search
@@ -39,7 +40,11 @@ CHECKBOX_CLASSES = " ".join([*widgets.CHECKBOX_CLASSES, "action-select"])
 
 
 class LogChangeList(KeysetChangeList):
-    """Walks only through the blocks of the log that may hold what the filters ask for."""
+    """Walk only through the blocks of the log that may have rows for the filters."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        with_channels(self.result_list)
 
     def sieve(self) -> rare_rows.Sieve | None:
         return log_query.sieve(self.params)
@@ -90,11 +95,17 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         (gettext_lazy("Sent again"), {"fields": (("second_tries", "first_try"),)}),
         (
             gettext_lazy("Push"),
-            {"fields": (("kind", "push_type"), ("app", "platform", "environment"), ("push", "broadcast"))},
+            {"fields": (("kind", "push_type"), ("app", "platform", "environment", "channel"), ("push", "broadcast"))},
         ),
         (
             gettext_lazy("Provider"),
-            {"fields": (("app_key", "provider_push_id"), ("provider_code", "provider_text"), ("attempts", "doubt"))},
+            {
+                "fields": (
+                    ("app_key", "provider_push_id"),
+                    ("http_status", "provider_code", "provider_text"),
+                    ("attempts", "doubt"),
+                )
+            },
         ),
         (
             gettext_lazy("Times"),
@@ -160,7 +171,7 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
 
     @admin.display(description=ModelAdmin.action_checkbox.short_description)  # type: ignore[attr-defined]
     def action_checkbox(self, obj: DeliveryResult) -> SafeString:
-        """The theme's, without rendering a template for each of fifty rows."""
+        """Draw the theme's check-box, without a template for each of fifty rows."""
         return format_html(
             '<input type="checkbox" name="{}" value="{}" class="{}" aria-label="{}">',
             ACTION_CHECKBOX_NAME,
@@ -209,11 +220,16 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
         if not row.token:
             return format_html('<span class="console-muted">{}</span>', row.app)
         return format_html(
-            '<code class="console-line">{}</code><span class="console-muted console-line">{} {}</span>',
+            '<code class="console-line">{}</code><span class="console-muted console-line">{} {} {}</span>',
             row.masked_token,
             row.app,
             label(Platform, row.platform),
+            getattr(row, CHANNEL, ""),
         )
+
+    @admin.display(description=gettext_lazy("channel"))
+    def channel(self, row: DeliveryResult) -> str:
+        return str(getattr(with_channels([row])[0], CHANNEL)) or "–"
 
     @admin.display(description=gettext_lazy("device"))
     def device_link(self, row: DeliveryResult) -> SafeString | str:
@@ -231,9 +247,8 @@ class DeliveryLog(ReadOnlyDesk[DeliveryResult]):
 
     @admin.display(description=gettext_lazy("status"))
     def verdict(self, row: DeliveryResult) -> SafeString:
-        """The status, and below it why, with the provider's own words."""
-        code = "" if row.provider_code in (None, 0) else str(row.provider_code)
-        said = " ".join(word for word in (code, characters.shorten(row.provider_text, MAX_PREVIEW)) if word)
+        """Show the status, and below it the reason with the provider's own words."""
+        said = answers.said(row.http_status, row.provider_code, characters.shorten(row.provider_text, MAX_PREVIEW))
         words = " · ".join(word for word in (reason_words(row.status, row.reason), said) if word)
         return format_html(
             '{}<span class="console-muted console-why" title="{}">{}</span>', self.state(row), row.reason, words

@@ -1,4 +1,4 @@
-"""Exports of the delivery log: ask for one, watch it, fetch the file, cancel it."""
+"""Exports of the delivery log: order an export, watch it, download the file, cancel it."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ class ExportForm(forms.Form):
 
 
 def question(desk: Desk[DeliveryResult], request: HttpRequest) -> Question:
-    """Asks what of the log is to be exported; the address holds the list's filters and search."""
+    """Ask what to export; the address has the list's filters and search."""
     query = frozen(request.GET)
     understood = shown(desk, request, query)
     may_reveal = request.user.has_perm(REVEALS)
@@ -49,7 +49,7 @@ def question(desk: Desk[DeliveryResult], request: HttpRequest) -> Question:
         export = Export(
             created_by_id=request.user.pk or 0,
             query=query,
-            understood=", ".join(f"{label}: {value}" for label, value in understood)[:300],
+            understood=in_words(understood)[:300],
             language=get_language() or "en",
             shows_tokens=bool(may_reveal and data.get("shows_tokens")),
         )
@@ -81,7 +81,7 @@ def question(desk: Desk[DeliveryResult], request: HttpRequest) -> Question:
 
 
 def frozen(query: QueryDict) -> str:
-    """The list's address without its place in the list, and with "the last hour" as the hour that it is now."""
+    """Return the list's query without its page, and with relative times ("the last hour") as moments."""
     kept = query.copy()
     for name in (long_list.OLDER_THAN, long_list.NEWER_THAN, "p", "all"):
         kept.pop(name, None)
@@ -95,7 +95,7 @@ def frozen(query: QueryDict) -> str:
 
 
 def shown(desk: Desk[DeliveryResult], request: HttpRequest, query: str) -> list[tuple[str, str]]:
-    """The filters and the search in words, as the list at this address understands them."""
+    """Put the filters and the search into words, as the list understands them at this address."""
     asked = HttpRequest()
     asked.method, asked.user, asked.GET = "GET", request.user, QueryDict(query)
     asked._messages = CookieStorage(asked)  # type: ignore[attr-defined]
@@ -108,8 +108,12 @@ def shown(desk: Desk[DeliveryResult], request: HttpRequest, query: str) -> list[
     return words
 
 
+def in_words(filters: list[tuple[str, str]]) -> str:
+    return ", ".join(f"{label}: {value}" for label, value in filters)
+
+
 def _chosen(spec: Any, found: Any) -> str:
-    """What a filter is set to: the words of its choice, or the text that was typed."""
+    """The value of a filter: the words of its choice, or the typed text."""
     given = [str(found.params[name]) for name in spec.expected_parameters() if found.params.get(name)]
     if not given:
         return ""
@@ -120,7 +124,7 @@ def _chosen(spec: Any, found: Any) -> str:
 
 @admin.register(Export)
 class Exports(ReadOnlyDesk[Export]):
-    """A person's own exports; an administrator's, everybody's."""
+    """The user's own exports; for an administrator, everyone's."""
 
     list_display = ("created", "filters_shown", "state", "rows_shown", "by", "file")
     list_display_links = ("created",)
@@ -142,7 +146,7 @@ class Exports(ReadOnlyDesk[Export]):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """How far it is; with `?part=1` that alone, for the page to refresh itself."""
+        """Show the progress; with `?part=1` only the part that the page refreshes."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         export = self.get_object(request, object_id)
@@ -154,6 +158,7 @@ class Exports(ReadOnlyDesk[Export]):
             "title": _("Export #%(id)s") % {"id": export.pk},
             "opts": self.opts,
             "export": export,
+            "filters": self._filters(request, export),
             "is_live": export.status in exports.LIVE,
             "is_done": export.status == ExportStatus.DONE,
             "ends_at": export.created_at + exports.KEPT,
@@ -162,6 +167,13 @@ class Exports(ReadOnlyDesk[Export]):
         }
         template = "console/export_progress.html" if is_part else "console/export.html"
         return TemplateResponse(request, template, context)
+
+    def _filters(self, request: HttpRequest, export: Export) -> str:
+        """The filters in the reader's language: they are stored in the language of whoever ordered the export."""
+        if export.language == get_language():
+            return export.understood
+        log: Any = self.admin_site.get_model_admin(DeliveryResult)
+        return in_words(shown(log, request, export.query))
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -180,7 +192,7 @@ class Exports(ReadOnlyDesk[Export]):
     )
     def cancel_page(self, request: HttpRequest, export: Export) -> Question:
         def cancel(_data: dict[str, Any]) -> str:
-            if not exports.cancel(export.pk, by=_("by %(user)s") % {"user": request.user}):
+            if not exports.cancel(export.pk, by=str(request.user)):
                 raise RefusedError(_("The export had already ended."))
             return _("Export cancelled.")
 

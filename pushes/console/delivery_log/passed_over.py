@@ -1,4 +1,4 @@
-"""Which recipients of one kind of push were passed over, and why: from the counters, never from the log."""
+"""Count the recipients that one kind of push skipped, and why: from the counters, never from the log."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ HOURS = 24
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """`url` leads to these rows of the delivery log."""
+    """A number of skipped deliveries; `url` leads to them in the delivery log."""
 
     reason: str
     meaning: str
@@ -25,7 +25,7 @@ class Refused:
 
 
 def of_kind(kind: str, now: datetime) -> list[Refused]:
-    """The last HOURS hours' skipped deliveries of one kind by reason, the most frequent first."""
+    """Count one kind's skipped deliveries of the last HOURS hours by reason, the most frequent first."""
     begins = (now - timedelta(hours=HOURS)).replace(second=0, microsecond=0) + timedelta(minutes=1)
     rows = MinuteCount.objects.filter(
         granularity=MinuteCount.Granularity.MINUTE,

@@ -1,4 +1,4 @@
-"""Pushes: the accepted messages, each with a way to its deliveries."""
+"""Pushes: the accepted messages, each with a link to its deliveries."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -11,15 +11,15 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from pushes.console.delivery_log import resend
-from pushes.console.delivery_log import withdrawal as withdraw_page
+from pushes.console.delivery_log import presentation, resend
+from pushes.console.delivery_log import withdrawal as withdrawal_page
 from pushes.console.site.desk import ReadOnlyDesk, admin_url
 from pushes.console.site.filters import BroadcastFilter, FromFilter, SpanFilter, UntilFilter
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
 from pushes.console.site.pages import Question, page
 from pushes.console.site.theme import ChoicesDropdownFilter, link, status_badge, when
 from pushes.distribution import withdrawal
-from pushes.history import search, stored_words
+from pushes.history import answers, search
 from pushes.models import Broadcast, DeliveryResult, PushRecord
 from pushes.text import characters
 
@@ -28,7 +28,7 @@ SHOWN_ACCOUNTS = 20
 
 
 def deliveries_url(**conditions: object) -> str:
-    """The delivery log under these query parameters."""
+    """The address of the delivery log with these query parameters."""
     return f"{admin_url(DeliveryResult, 'changelist')}?{urlencode(conditions)}"
 
 
@@ -56,7 +56,7 @@ class Records(ReadOnlyDesk[PushRecord]):
         "Every message submitted by the backend, the chat scanners, the API or a broadcast has a row."
     )
     fieldsets = (
-        (None, {"fields": ("state", "title", "text", "shown_data", "results")}),
+        (None, {"fields": ("state", "title", "text", "look", "shown_data", "results")}),
         (gettext_lazy("Recipients"), {"fields": (("app", "platform"), "recipients", ("conversation", "sender_id"))}),
         (
             gettext_lazy("Source"),
@@ -101,7 +101,7 @@ class Records(ReadOnlyDesk[PushRecord]):
         applies=withdrawal.is_possible,
     )
     def withdraw_page(self, request: HttpRequest, row: PushRecord) -> Question:
-        return withdraw_page.question(request, row)
+        return withdrawal_page.question(request, row)
 
     @admin.display(description=gettext_lazy("sent again from"))
     def first_try(self, row: PushRecord) -> SafeString | str:
@@ -159,8 +159,12 @@ class Records(ReadOnlyDesk[PushRecord]):
         return format_html(
             '{} <span class="console-why">{}</span>',
             status_badge(row.status, row.get_status_display()),
-            stored_words.words(row.status_detail, "push"),
+            answers.why_ended(row),
         )
+
+    @admin.display(description=gettext_lazy("presentation"))
+    def look(self, row: PushRecord) -> SafeString | str:
+        return presentation.shown(row.presentation)
 
     @admin.display(description=gettext_lazy("payload (JSON)"))
     def shown_data(self, row: PushRecord) -> str:

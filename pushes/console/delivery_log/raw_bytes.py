@@ -1,4 +1,4 @@
-"""Raw bytes made readable: as the value they hold, as text, and as they stand."""
+"""Show raw bytes as the value that they hold, as text, and as hexadecimal digits."""
 
 import codecs
 import json
@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from pushes.inbound import payload
-from pushes.text import characters
+from pushes.text import characters, notes
 
 MAX_SHOWN = 16_384
 HEX_WIDTH = 16
@@ -16,7 +16,7 @@ HEX_WIDTH = 16
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """`format` says how the bytes were understood; `value` is "" when they hold no whole value."""
+    """`format` says how the bytes were understood; `value` is "" if the bytes hold no whole value."""
 
     format: str
     value: str
@@ -27,7 +27,7 @@ class Readable:
 
 
 def readable(raw: bytes) -> Readable:
-    """Never raises, whatever the bytes are."""
+    """Describe the bytes. Never raises."""
     shown = raw[:MAX_SHOWN]
     format_, value = _value(raw)
     return Readable(
@@ -36,7 +36,7 @@ def readable(raw: bytes) -> Readable:
 
 
 def whole_value(raw: bytes) -> str:
-    """The value that the bytes hold, as JSON; "" when they hold none. Where correcting them starts."""
+    """The value of the bytes as JSON; "" if the bytes hold none. A correction starts from this text."""
     return _value(raw)[1]
 
 
@@ -50,7 +50,7 @@ def _value(raw: bytes) -> tuple[str, str]:
     try:
         fields = payload.parse(raw)
     except payload.PayloadError as error:
-        return _("unreadable: %(detail)s") % {"detail": error.detail or error.reason}, ""
+        return _("unreadable: %(detail)s") % {"detail": notes.words(error.detail)}, ""
     name = "JSON" if raw.lstrip()[:1] in (b"{", b"[") else "PHP serialize()"
     return name, _pretty(fields)
 
@@ -60,7 +60,7 @@ def _pretty(fields: Any) -> str:
 
 
 def _text(raw: bytes) -> str:
-    """What is text as text, every other byte as \\xNN, control characters visible."""
+    r"""Decode text as text, and every other byte as \xNN; show control characters."""
     text = raw.decode("utf-8", errors="backslashreplace")
     return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
 

@@ -1,4 +1,4 @@
-"""The page that stands before a re-send, from one delivery, from several of the log, and from a push."""
+"""The page before a resend: of one delivery, of several deliveries of the log, or of a push."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +22,7 @@ from pushes.history import resend
 from pushes.models import DeliveryResult, PushRecord, Resend
 from pushes.names import RESEND_SOURCE, Status
 from pushes.people.directory import DirectoryError
+from pushes.text import notes
 
 PERMISSION = "pushes.resend_deliveryresult"
 #: Rows that the page spells out; the others it counts.
@@ -29,13 +30,14 @@ MAX_SHOWN = 50
 
 
 def is_offered(row: DeliveryResult) -> bool:
-    """Whether the button stands on a delivery's page. Devices and earlier tries are looked at on the next one."""
+    """Whether a delivery's page has the button. Devices and earlier attempts are checked on the next page."""
     mendable = row.status == Status.SKIPPED and row.reason in resend.OURS_TO_MEND
     return mendable or row.status in (Status.FAILED, Status.UNKNOWN, Status.EXPIRED)
 
 
 class ResendForm(forms.Form):
-    """A box to tick when some of the deliveries may have arrived. Without the tick those stay."""
+    """A box to tick if some of the deliveries may have arrived. Without the tick those deliveries are not sent
+    again."""
 
     may_be_duplicate = forms.BooleanField(required=False)
 
@@ -71,7 +73,7 @@ def of_selection(request: HttpRequest, chosen: QuerySet[DeliveryResult]) -> Ques
 
 
 def of_push(desk: Desk[PushRecord], request: HttpRequest, record: PushRecord) -> Question | HttpResponse:
-    """What failed of one push. The answer is about the rows that the page showed, not about later ones."""
+    """Ask about the failed deliveries of one push. The answer concerns the rows on the page, not later rows."""
     rows = resend.failed_of(record.pk)
     if CONFIRMED in request.POST:
         shown = set(request.POST.getlist(ACTION_CHECKBOX_NAME))
@@ -109,7 +111,7 @@ def _directory_asked() -> Iterator[None]:
         yield
     except DirectoryError as error:
         raise RefusedError(
-            _("The account directory is not available. Nothing was sent: %(why)s") % {"why": error}
+            _("The account directory is not available. Nothing was sent: %(why)s") % {"why": notes.words(error.note)}
         ) from None
 
 
@@ -123,7 +125,7 @@ def _send(request: HttpRequest, rows: Sequence[DeliveryResult], *, accepts_dupli
 
 
 def _said(numbers: Sequence[int]) -> str:
-    """`numbers` are those of the new pushes."""
+    """Say what was done; `numbers` are the numbers of the new pushes."""
     if not numbers:
         return ""
     done = ngettext("%(n)s delivery was sent again.", "%(n)s deliveries were sent again.", len(numbers))
@@ -159,13 +161,13 @@ def _title(number: int) -> str:
 
 # --- the links between a first and a second try ------------------------------------------------
 def second_tries(row: DeliveryResult) -> SafeString | str:
-    """What a delivery's page says of its second tries."""
+    """List a delivery's resends, for the delivery's page."""
     tries = resend.of_delivery(row.pk)
     return format_html_join("", "{}", ((_one(one, _push_link(one.record_id)),) for one in tries)) if tries else "–"
 
 
 def first_try(record: PushRecord | None) -> SafeString | str:
-    """What a push's page says of the delivery that it is a second try of."""
+    """Describe the delivery that a push sends again, for the push's page."""
     one = resend.of_record(record.pk) if record is not None and record.source == RESEND_SOURCE else None
     if one is None:
         return "–"

@@ -1,4 +1,4 @@
-"""The page that answers: why did this account get, or not get, this message? Or: what did it get around then?"""
+"""Answer why an account received, or did not receive, a message; or what happened around a time."""
 
 from datetime import datetime
 from typing import Any
@@ -63,7 +63,7 @@ class WhyForm(forms.Form):
         return found
 
     def answer(self) -> Timeline | None:
-        """None while the question is not whole. A message says more than a time."""
+        """Answer the question; None while the question is incomplete. A message takes precedence over a time."""
         if not self.is_valid():
             return None
         asked = self.cleaned_data
@@ -78,7 +78,7 @@ def url(account: str, message: str) -> str:
 
 
 def page(desk: Desk[Any], request: HttpRequest) -> HttpResponse:
-    """The form, and below it the answer; with `format=json` the answer alone, for programs."""
+    """Show the form, and the answer below it; with `format=json` return only the answer, for programs."""
     is_asked = bool({"account", "message", "at"} & set(request.GET))
     form = WhyForm(request.GET if is_asked else None)
     found = form.answer()

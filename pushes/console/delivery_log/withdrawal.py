@@ -1,4 +1,4 @@
-"""The page that stands before the withdrawal of a push: how far it has got, and what can still be taken back."""
+"""The page before the withdrawal of a push: the push's progress, and what can still be withdrawn."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def question(request: HttpRequest, row: PushRecord) -> Question:
 
 
 def told(done: Withdrawal) -> str:
-    """What the operator is told, and the history of the push."""
+    """The message for the operator, and the entry for the push's history."""
     text = ngettext("%(n)s delivery was withdrawn.", "%(n)s deliveries were withdrawn.", done.withdrawn)
     parts = [text % {"n": done.withdrawn}]
     if done.already_sent:

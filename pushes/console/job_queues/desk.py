@@ -1,4 +1,4 @@
-"""The job queues: what waits in each lane and queue, what each worker does, and the jobs that failed."""
+"""The job queues: the waiting jobs of each lane and queue, the work of each worker, and the failed jobs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ Dashboard = apps.get_model("django_rq", "Dashboard")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A lane or a queue: how many jobs wait in it, since when the oldest waits, its age in words, and how many jobs
-    have failed."""
+    """A lane or a queue: the number of waiting jobs, the time of the oldest, its age in words, and the number of failed
+    jobs."""
 
     name: str
     jobs: int
@@ -116,11 +116,11 @@ def _lane_rows(rows: Sequence[Row], workers: Sequence[str], now: datetime) -> li
 
 
 def _age(since: datetime, now: datetime) -> str:
-    """The age of the oldest job; "" when no job waits, or the job does not say since when."""
+    """The age of the oldest job; "" if no job waits, or the job has no time."""
     return "" if since in (queues.EARLIEST, queues.LATEST) else amount(max(now - since, timedelta()))
 
 
 def _acts() -> list[LogEntry]:
-    """What was done here by hand, the latest first."""
+    """What operators did here, the latest first."""
     entries = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(Dashboard))
     return list(entries.select_related("user").order_by("-pk")[:MAX_ACTS])

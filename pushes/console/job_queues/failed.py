@@ -1,4 +1,4 @@
-"""The jobs of a queue that failed: a list, a page for each, and what can be done with them, one by one or together."""
+"""The failed jobs of a queue: a list, a page for each, and acts on one job or on several."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ MAX_SHOWN = 50
 def list_page(desk: Desk[Any], request: HttpRequest, queue_name: str) -> HttpResponse:
     number = failed_jobs.numbers([queue_name])[queue_name]
     context = {
-        "title": _("Failed jobs of %(queue)s") % {"queue": queue_name},
+        "title": _list_title(queue_name),
         "queue_name": queue_name,
         "jobs": [(job, doing(job.call)) for job in failed_jobs.latest(queue_name, MAX_SHOWN)],
         "number": number,
@@ -30,6 +30,10 @@ def list_page(desk: Desk[Any], request: HttpRequest, queue_name: str) -> HttpRes
         "is_all": number <= MAX_SHOWN,
     }
     return desk.show(request, "console/failed_jobs.html", context)
+
+
+def _list_title(queue_name: str) -> str:
+    return _("Failed jobs of %(queue)s") % {"queue": queue_name}
 
 
 def job_page(desk: Desk[Any], request: HttpRequest, queue_name: str, job_id: str) -> HttpResponse:
@@ -40,6 +44,7 @@ def job_page(desk: Desk[Any], request: HttpRequest, queue_name: str, job_id: str
         "job": job,
         "doing": doing(job.call),
         "refusal": _refusal(job),
+        "parents": [(_list_title(queue_name), desk.url("failed", queue_name))],
     }
     return desk.show(request, "console/failed_job.html", context)
 
@@ -134,7 +139,7 @@ def _facts(queue_name: str, job: FailedJob) -> list[tuple[str, str]]:
 
 
 def _refusal(job: FailedJob) -> str:
-    """Why it may not run; "" when it may."""
+    """Why the job may not run; "" if it may."""
     if job.refusal is None:
         return ""
     return _("This is not a job of the platform and never runs: %(reason)s.") % {"reason": job.refusal.label}
@@ -153,7 +158,7 @@ def _gone() -> str:
 
 
 def _ask(desk: Desk[Any], request: HttpRequest, queue_name: str, question: Question, job_id: str = "") -> HttpResponse:
-    """The question, and an answer that is written down: these jobs are no rows with a history."""
+    """Ask the question, and log the act: a job is not a row, and has no history."""
 
     def act(data: dict[str, Any]) -> Done:
         done = str(question.act(data))

@@ -1,7 +1,7 @@
 """RQ's own pages, in English and behind a permission.
 
-As they come, any member of staff may empty a queue. Here reading needs `django_rq.admin`, and so does acting; the
-pages are the library's own, and so are their words.
+In the library any member of staff may empty a queue. Here reading and acting both need `django_rq.admin`. The pages and
+their words stay the library's.
 """
 
 import logging
@@ -41,7 +41,7 @@ View = Callable[..., HttpResponseBase]
 
 
 def urls() -> list[URLPattern]:
-    """The library's, beside the desk: its first page has made room for the desk's own."""
+    """The library's addresses, beside the desk: the desk replaces the library's first page."""
     found: list[URLPattern] = [*get_api_urlpatterns(PREFIX), *get_admin_urlpatterns(PREFIX)]
     return [_guarded(pattern) for pattern in found]
 
@@ -74,7 +74,7 @@ def only_permitted(view: View) -> View:
 
 
 def _shown(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase | None:
-    """The page; None when there is nothing to show, or something that nobody can read."""
+    """Show the page; None if there is nothing to show, or a value that cannot be read."""
     try:
         with translation.override("en"):
             return view(request, *args, **kwargs)
@@ -87,7 +87,8 @@ def _shown(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpR
 
 
 def _cleared() -> bool:
-    """Whether there was something in the queues' keys that nobody can read. One such entry hides a whole page."""
+    """Remove unreadable values from the queues' keys: one such value hides a whole page. Returns whether there was
+    one."""
     number = foreign_values.clear([queues.queue(name) for name in settings.RQ_QUEUES])
     refused_jobs.store()
     return number > 0

@@ -1,4 +1,4 @@
-"""What a job does, in the reader's words."""
+"""Say what a job does, in the reader's words."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ _WORDS: dict[str, Callable[[Any], str]] = {
 
 
 def doing(call: job_check.Call | None) -> str:
-    """Of a job of ours, what it does; of any other, what it would call."""
+    """Say what one of our jobs does; of any other job, what the job would call."""
     if call is None:
         return _("unreadable job")
     path, _instance, arguments, _keywords = call

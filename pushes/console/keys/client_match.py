@@ -1,4 +1,4 @@
-"""Do the app keys match what the client apps were built with? Asked before going live; it stores nothing."""
+"""Compare the app keys with the access ids of the client apps, before going live. Nothing is stored."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ class MatchForm(forms.Form):
 
 
 def page(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:
-    """A GET shows the form, a POST the comparison. Nothing is changed or kept, whatever was sent."""
+    """On a GET show the form, on a POST the comparison. Nothing is changed or kept."""
     form = MatchForm(request.POST or None, request.FILES or None) if request.method == "POST" else MatchForm()
     if request.method != "POST" or not form.is_valid():
         if form.is_bound:
@@ -76,7 +76,7 @@ def page(desk: Desk[AppKey], request: HttpRequest) -> HttpResponse:
 
 
 def _remarks(line: Line) -> list[str]:
-    """What an operator should know of this line besides whether it matches."""
+    """What an operator should know of this line besides the match."""
     remarks = [line.hint]
     if line.key is not None:
         remarks.append(check.doubt(line.key))

@@ -1,5 +1,6 @@
 """App keys: the grid, the write-only secret, verify, pause and resume, enable and disable."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,56 +17,71 @@ from redis import RedisError
 
 from pushes.console.keys import client_match, ini_import
 from pushes.console.keys.device_restore import RestorePages
-from pushes.console.keys.form import OTHER_CREDENTIALS, AppKeyForm, PauseForm
+from pushes.console.keys.form import AppKeyForm, KindForm, PauseForm, first_guess, form_of
 from pushes.console.keys.rotation import RotationPages, ask_provider, secret_facts
+from pushes.console.keys.secret_field import access_id_of
 from pushes.console.site.marks import key_badge
 from pushes.console.site.pages import Done, Question, RefusedError, list_page, page
 from pushes.console.site.theme import badge, when
-from pushes.history import stored_words, vitals
-from pushes.keys import check, pausing
+from pushes.history import vitals
+from pushes.keys import check, entry, pausing
 from pushes.models import AppKey
-from pushes.names import App, Environment, Platform
+from pushes.names import DEFAULT_PROVIDER, App, Environment, Platform
 from pushes.storage import clocks
+from pushes.text import notes
+from pushes.text.notes import said
 
 #: Marks a row whose form was sent with its box unticked.
 ASKED = "asks_to_switch_off"
 #: What a change of the form may write, and what goes with a change of credentials. The rest of the row is the
 #: workers': one may pause the key, or go back to its old secret, while the form is open.
 CREDENTIAL_FIELDS = (
+    "access_id",
     "secret_encrypted",
     "secret_since",
     "revision",
     "old_secret_encrypted",
+    "old_access_id",
     "fell_back_at",
     "fell_back_reason",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """One place of the grid: a key, or the gap where one is missing."""
+class Shown:
+    """One key in the grid."""
 
-    app: App
-    platform: Platform
-    environment: Environment
-    known: vitals.KeyState | None
+    known: vitals.KeyState
     url: str
 
     @property
-    def key(self) -> AppKey | None:
-        return self.known.key if self.known else None
+    def key(self) -> AppKey:
+        return self.known.key
 
     @property
     def state(self) -> SafeString:
-        if self.known is None:
-            return badge(_("missing"), "warning")
-        if not self.known.key.has_old_secret:
+        if not self.key.has_old_secret:
             return key_badge(self.known)
         return format_html("{} {}", key_badge(self.known), badge(_("old secret kept"), "info"))
 
     @property
     def doubt(self) -> str:
-        return check.doubt(self.key) if self.key else ""
+        return check.doubt(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One place of the grid: its keys, one for each channel, or the gap where there is none."""
+
+    app: App
+    platform: Platform
+    environment: Environment
+    keys: list[Shown]
+    add_url: str
+
+    @property
+    def state(self) -> SafeString:
+        return badge(_("missing"), "warning")
 
 
 @admin.register(AppKey)
@@ -89,14 +105,6 @@ class AppKeys(RotationPages, RestorePages):
         "restore_page",
     )
     change_form_before_template = "console/key_notice.html"
-    fieldsets = (
-        (gettext_lazy("App"), {"fields": (("app", "platform", "environment"),)}),
-        (
-            gettext_lazy("Provider"),
-            {"fields": (("provider", "access_id"), "secret", "endpoint_url", ("rate_per_second", "is_enabled"))},
-        ),
-        (gettext_lazy("State"), {"fields": (("state", "updated"), ("secret_since_shown", "old_secret_shown"))}),
-    )
     readonly_fields = ("state", "updated", "secret_since_shown", "old_secret_shown")
 
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
@@ -104,15 +112,43 @@ class AppKeys(RotationPages, RestorePages):
             kwargs["assume_scheme"] = "https"
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
+    def get_form(self, request: HttpRequest, obj: AppKey | None = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change, **{**kwargs, "form": form_of(_kind(request, obj))})
+
+    def get_readonly_fields(self, request: HttpRequest, obj: AppKey | None = None) -> Any:
+        return (access_id_of(_kind(request, obj)), *self.readonly_fields)
+
     def get_fieldsets(self, request: HttpRequest, obj: AppKey | None = None) -> Any:
-        fieldsets = super().get_fieldsets(request, obj)
+        """The credentials are those of the key's provider. Who may change no key sees only the access id."""
+        kind = _kind(request, obj)
+        shown = [access_id_of(kind)] if obj and not entry.shows_access_id(kind) else []
+        ids = [field.name for field in entry.fields(kind) if field.is_access_id] or shown
+        others = [field.name for field in entry.asked_fields(kind)]
         if not self.has_change_permission(request, obj):
-            return _without(fieldsets, "secret")
+            ids, others = [access_id_of(kind)], []
+        switches = ("rate_per_second", "is_enabled")
+        fieldsets = (
+            (_("App"), {"fields": (("app", "platform", "environment"),)}),
+            (_("Provider"), {"fields": (("provider", *ids), *others, "endpoint_url", switches)}),
+            (_("State"), {"fields": (("state", "updated"), ("secret_since_shown", "old_secret_shown"))}),
+        )
         return fieldsets if obj else fieldsets[:2]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """The first step chooses app and provider, the second asks for what that provider needs."""
+        if request.method == "POST":
+            return super().add_view(request, form_url, extra_context)
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = KindForm(request.GET) if "provider" in request.GET else KindForm(initial=first_guess(request.GET.dict()))
+        if form.is_valid():
+            return super().add_view(request, form_url, extra_context)
+        context = {"title": _("Add an app key"), "form": form, "back": self.url("changelist")}
+        return self.show(request, "console/key_kind.html", context, status=422 if form.errors else 200)
 
     def save_model(self, request: HttpRequest, obj: AppKey, form: Any, change: bool) -> None:
         if change:
-            self._save_changes(request, obj, set(form.changed_data))
+            self._save_changes(request, obj, form)
             # For `response_change`, which is given the row and not the form.
             setattr(obj, ASKED, form.asks_to_switch_off)
         else:
@@ -121,9 +157,10 @@ class AppKeys(RotationPages, RestorePages):
         if doubt:
             messages.warning(request, doubt)
 
-    def _save_changes(self, request: HttpRequest, key: AppKey, changed: set[str]) -> None:
-        fields = {"updated_at", *changed - {"secret"}}
-        if changed & {"secret", *OTHER_CREDENTIALS}:
+    def _save_changes(self, request: HttpRequest, key: AppKey, form: AppKeyForm) -> None:
+        credentials = {field.name for field in entry.fields(form.kind)}
+        fields = {"updated_at", *set(form.changed_data) - credentials}
+        if form.changes_credentials:
             fields |= set(CREDENTIAL_FIELDS)
             if AppKey.objects.filter(pk=key.pk).exclude(old_secret_encrypted="").exists():
                 messages.info(request, _("This change also discards the old secret."))
@@ -148,37 +185,36 @@ class AppKeys(RotationPages, RestorePages):
         return super().changelist_view(request, context | (extra_context or {}))
 
     def _grid(self) -> list[list[Cell]]:
-        """A row for each app and platform, a column for each environment."""
-        states = vitals.as_known(vitals.key_states())
-        keys = {(state.key.app, state.key.platform, state.key.environment): state for state in states}
+        """Build the grid: a row for each app and platform, a column for each environment."""
+        keys: dict[Any, list[Shown]] = defaultdict(list)
+        for known in vitals.as_known(vitals.key_states()):
+            key = known.key
+            keys[key.app, key.platform, key.environment].append(Shown(known, self.url("change", key.pk)))
         return [
-            [self._cell(keys, app, platform, environment) for environment in Environment]
+            [self._cell(keys[app, platform, environment], app, platform, environment) for environment in Environment]
             for app in App
             for platform in Platform
         ]
 
-    def _cell(self, keys: Any, app: App, platform: Platform, environment: Environment) -> Cell:
-        state = keys.get((app, platform, environment))
-        if state is not None:
-            return Cell(app, platform, environment, state, self.url("change", state.key.pk))
+    def _cell(self, keys: list[Shown], app: App, platform: Platform, environment: Environment) -> Cell:
         scope = {"app": app.value, "platform": platform.value, "environment": environment.value}
-        return Cell(app, platform, environment, None, f"{self.url('add')}?{urlencode(scope)}")
+        return Cell(app, platform, environment, keys, f"{self.url('add')}?{urlencode(scope)}")
 
     @list_page(gettext_lazy("Import from legacy .ini"), permission="pushes.add_appkey", icon="upload_file")
     def import_page(self, request: HttpRequest) -> Done | HttpResponse:
-        """Upload, look at what would change, confirm. It changes keys too, so both permissions are needed."""
+        """Upload a file, preview the changes, confirm. An import also changes keys, so both permissions are needed."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         return ini_import.page(self, request)
 
     @list_page(gettext_lazy("Compare with app builds"), permission="pushes.view_appkey", icon="rule")
     def match_page(self, request: HttpRequest) -> HttpResponse:
-        """Compare the access ids with what the client apps were built with."""
+        """Compare the access ids with the access ids of the client apps."""
         return client_match.page(self, request)
 
     @page(gettext_lazy("Verify now"), permission="pushes.verify_appkey", icon="verified_user")
     def verify_page(self, request: HttpRequest, key: AppKey) -> Question:
-        """One signed call that changes nothing and pushes nothing; its verdict goes to the key's history."""
+        """Make one signed call that changes nothing and pushes nothing; the key's history keeps the verdict."""
 
         def verify(_data: dict[str, Any]) -> str:
             outcome = ask_provider(partial(check.check, key))
@@ -209,10 +245,9 @@ class AppKeys(RotationPages, RestorePages):
     )
     def pause_page(self, request: HttpRequest, key: AppKey) -> Question:
         def pause(data: dict[str, Any]) -> str:
-            if not pausing.pause_key(key, data["reason"]):
+            if not pausing.pause_key(key, said(data["reason"])):
                 raise RefusedError(
-                    _("The key was already paused: %(reason)s")
-                    % {"reason": stored_words.words(key.pause_words, "key") or "–"}
+                    _("The key was already paused: %(reason)s") % {"reason": notes.words(key.paused_reason) or "–"}
                 )
             return _("The key is paused: %(reason)s") % {"reason": data["reason"]}
 
@@ -239,7 +274,7 @@ class AppKeys(RotationPages, RestorePages):
             act=lambda _data: _resume(key),
             facts=[
                 (_("Paused"), when(key.paused_at)),
-                (_("Reason"), stored_words.words(key.pause_words, "key") or "–"),
+                (_("Reason"), notes.words(key.paused_reason) or "–"),
             ],
         )
 
@@ -309,8 +344,7 @@ def _switch(key: AppKey, *, on: bool) -> str:
     return _("The key is enabled.") if on else _("The key is disabled.")
 
 
-def _without(fieldsets: Any, name: str) -> list[Any]:
-    def kept(fields: Any) -> list[Any]:
-        return [field for field in fields if field != name]
-
-    return [(title, {**options, "fields": kept(options["fields"])}) for title, options in fieldsets]
+def _kind(request: HttpRequest, key: AppKey | None) -> str:
+    """The provider whose credentials the form asks for: a stored key's own, or the one that was chosen."""
+    chosen = str(request.POST.get("provider") or request.GET.get("provider") or DEFAULT_PROVIDER)
+    return key.provider if key else chosen

@@ -1,4 +1,4 @@
-"""The way back for devices that a key took for dead while it was wrong: those of its own scope, by time."""
+"""Reactivate devices that a wrong key deactivated: the devices of the key's own scope, by time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,19 +29,19 @@ LATELY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From when until when devices were deactivated."""
+    """The period of the deactivations."""
 
     since: datetime
     until: datetime
 
     def as_text(self) -> dict[str, str]:
-        """In the operator's zone, as its fields show it."""
+        """The period in the operator's zone, in the form of the form's fields."""
         both = {"since": self.since, "until": self.until}
         return {name: f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" for name, at in both.items()}
 
 
 class PeriodForm(forms.Form):
-    """Empty: the last spell in which nearly all tokens of the key were refused."""
+    """The period's two fields. Blank: the last period in which nearly all tokens of the key were refused."""
 
     since = forms.DateTimeField(label=gettext_lazy("From"), required=False, widget=widgets.UnfoldAdminTextInputWidget())
     until = forms.DateTimeField(
@@ -60,7 +60,7 @@ class PeriodForm(forms.Form):
 
 
 class RestorePages(Desk[AppKey]):
-    """The page of an app key that makes its devices active again."""
+    """The page of an app key that reactivates the key's devices."""
 
     @page(
         gettext_lazy("Reactivate devices"),
@@ -70,10 +70,10 @@ class RestorePages(Desk[AppKey]):
         applies=lambda key: key.paused_code != PauseCode.TOKENS_DOUBTED,
     )
     def restore_page(self, request: HttpRequest, key: AppKey) -> Question | HttpResponse:
-        """The number first; another period is counted before anything is done."""
+        """Show the number of devices first; another period is counted again before anything is done."""
         asked = PeriodForm(request.POST if request.method == "POST" else request.GET)
         period = _period(key, asked.cleaned_data if asked.is_valid() else {})
-        number = devices.refused_in(_scope(key), period.since, period.until).count()
+        number = devices.refused_in(key.scope, period.since, period.until).count()
         seen = urlencode(period.as_text())
         if request.method == "POST" and asked.is_valid() and request.POST.get("seen", seen) != seen:
             messages.info(request, _("The period was changed: check the number of devices, then confirm."))
@@ -99,7 +99,7 @@ class RestorePages(Desk[AppKey]):
 
 
 def _restore(key: AppKey, period: Period, *, by: str) -> str:
-    done = devices.restore(_scope(key), period.since, period.until, by=by)
+    done = devices.restore(key.scope, period.since, period.until, by=by)
     if not done:
         raise RefusedError(_("No device was deactivated for this reason in this period."))
     text = ngettext(
@@ -110,12 +110,8 @@ def _restore(key: AppKey, period: Period, *, by: str) -> str:
     return text % {"n": f"{done:,}", **period.as_text()}
 
 
-def _scope(key: AppKey) -> tuple[str, str, str]:
-    return key.app, key.platform, key.environment
-
-
 def _period(key: AppKey, asked: Mapping[str, datetime | None]) -> Period:
-    """What was asked for, to the second; the key's last spell, or the last day, where nothing was."""
+    """The asked period, to the second; if none was given, the key's last period of doubt, or the last day."""
     now = clocks.now()
     since = asked.get("since") or (key.doubted_since - MARGIN if key.doubted_since else now - LATELY)
     until = asked.get("until") or (key.doubted_until + MARGIN if key.doubted_until else now)

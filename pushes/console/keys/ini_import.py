@@ -1,6 +1,6 @@
-"""The import of the legacy ini: upload, preview, confirm. The file's secrets never reach a page.
+"""Import the legacy ini: upload, preview, confirm. No page shows the file's secrets.
 
-Between the preview and the confirmation the file is sealed in the operator's session.
+Between the preview and the confirmation the operator's session keeps the file, sealed.
 """
 
 from collections.abc import Iterator
@@ -72,7 +72,7 @@ class ImportForm(forms.Form):
 
 
 def page(desk: Desk[AppKey], request: HttpRequest) -> Done | HttpResponse:
-    """A GET shows the form; a POST with a file shows the preview; a POST with `confirm` imports."""
+    """On a GET show the form; on a POST with a file, the preview; on a POST with `confirm`, import."""
     if CONFIRMED in request.POST:
         return _import(desk, request)
     form = ImportForm(request.POST or None, request.FILES or None)
@@ -93,7 +93,7 @@ def page(desk: Desk[AppKey], request: HttpRequest) -> Done | HttpResponse:
 
 
 def _doubt(entry: ini.Entry, provider: ProviderKind | None) -> str:
-    """What is odd about the access id, before it is stored."""
+    """What is odd about the access id, before the access id is stored."""
     return "" if entry.access_id is None else check.doubt(ini.key_of(entry, provider))
 
 
@@ -106,7 +106,7 @@ def _kind(waiting: dict[str, Any]) -> ProviderKind | None:
 
 
 def _import(desk: Desk[AppKey], request: HttpRequest) -> Done | HttpResponse:
-    """Import what was previewed. A reload finds nothing waiting, and does nothing."""
+    """Import the previewed file. A reload finds no sealed file, and does nothing."""
     again = HttpResponseRedirect(desk.url("import_page"))
     waiting = sealed.take(request, WAITING)
     if waiting is None:

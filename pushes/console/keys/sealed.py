@@ -1,4 +1,5 @@
-"""What waits in an operator's session between a look and a yes: encrypted, for ten minutes, and taken out once."""
+"""Keep a value in the operator's session between a preview and its confirmation: encrypted, for ten minutes, and taken
+out once."""
 
 import json
 import time
@@ -12,7 +13,7 @@ VALID_SECONDS = 600
 
 
 def keep(request: HttpRequest, name: str, value: Any) -> None:
-    """`value` is anything that JSON can hold. It takes the place of what waited under this name."""
+    """Keep `value`, which may be anything that JSON can hold, in place of an earlier value of this name."""
     sealed = vault.encrypt(json.dumps(value))
     request.session[name] = {"sealed": sealed, "until": time.time() + VALID_SECONDS}
 
@@ -22,7 +23,7 @@ def forget(request: HttpRequest, name: str) -> None:
 
 
 def take(request: HttpRequest, name: str) -> Any:
-    """What waits under this name; None when it is gone, too old or unreadable. A second call finds nothing."""
+    """Take out the value of this name; None if it is gone, too old or unreadable. A second call finds nothing."""
     kept = request.session.pop(name, None)
     if kept is None or kept["until"] < time.time():
         return None

@@ -1,1 +1,1 @@
-"""Who gets in: the second factor, locks after wrong passwords, idle logins."""
+"""Control logins: the second factor, locks after wrong passwords, idle logins."""

@@ -1,7 +1,7 @@
-"""Browsers in which an operator has been all the way in: a signed cookie with a random name says so.
+"""Recognise the browsers in which an operator has logged in: by a signed cookie with a random name.
 
-What goes wrong in one of them counts for it alone, and nobody else's failures count for it. So a crowd of strangers
-who guess at an operator's password lock themselves out, and not the operator.
+Failures in a known browser count for that browser alone, and failures elsewhere do not count for it. So a crowd of
+strangers who guess an operator's password lock themselves out, and not the operator.
 """
 
 import secrets
@@ -20,7 +20,7 @@ AGE = timedelta(days=180)
 
 
 def known(request: HttpRequest, username: str) -> str:
-    """What this browser is called since `username` has been logged in with it; empty: it is a stranger's."""
+    """The name of this browser since a login as `username`; "" for a stranger's browser."""
     signed = request.COOKIES.get(_cookie(username), "")
     try:
         owner, name = signing.loads(signed, salt=SALT, max_age=AGE)
@@ -30,12 +30,13 @@ def known(request: HttpRequest, username: str) -> str:
 
 
 def remember(request: HttpRequest, username: str) -> None:
-    """Give the browser its cookie with the answer to this request: they have shown all that is asked of them."""
+    """Set the browser's cookie with the answer to this request: the operator has passed every check."""
     request.META[SALT] = username
 
 
 def _cookie(username: str) -> str:
-    """One for each operator, since colleagues share machines; it does not tell whose."""
+    """The name of an operator's cookie. Each operator has one, since colleagues share machines; the name does not
+    identify the operator."""
     return f"higo_browser_{salted_hmac(SALT, username, algorithm='sha256').hexdigest()[:12]}"
 
 

@@ -1,6 +1,7 @@
-"""Nobody who has a second factor gets past the login without it; where it is required, nobody without one.
+"""Ask for the second factor: a user with one does not pass without it, and where one is required, no user passes
+without.
 
-Closed by default: every address of the site, whatever the app, except the few that are needed to log in.
+Closed by default: this holds for every address of the site, whatever the app, except the few that a login needs.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ VERIFY, SET_UP = "console:verify", "console:set_up"
 
 
 class SecondFactorMiddleware:
-    """A request without a session (the API, the probes) costs nothing."""
+    """Redirect a session to its missing step. A request without a session (the API, the probes) costs nothing."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -42,7 +43,7 @@ class SecondFactorMiddleware:
 
 
 def missing_step(request: HttpRequest) -> str:
-    """The page that must come before any other for this session; empty: none."""
+    """The page that this session must pass before any other; "" if there is none."""
     user: Any = request.user
     if not user.is_authenticated or user.is_verified():
         return ""

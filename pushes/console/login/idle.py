@@ -1,7 +1,6 @@
-"""A login ends after SESSION_IDLE_MINUTES in which nobody did anything, and after SESSION_HOURS in any case.
+"""End a login after SESSION_IDLE_MINUTES without activity, and after SESSION_HOURS in any case.
 
-Pages that refresh themselves ask as their reader, and are no sign of life: a screen that somebody has left shows the
-login after a while, not figures for ever.
+A page's own refresh is not activity: an abandoned screen shows the login after a while, not figures without end.
 """
 
 import time
@@ -25,7 +24,7 @@ WRITTEN_EVERY_SECONDS = 60
 
 
 class IdleMiddleware:
-    """A request without a session (the API, the probes) costs nothing."""
+    """End idle logins. A request without a session (the API, the probes) costs nothing."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -62,13 +61,13 @@ def _end(request: HttpRequest) -> None:
 
 
 def is_by_itself(request: HttpRequest) -> bool:
-    """Whether a page may have asked by itself: for a part of it (`?part`), or through htmx, as every one that refreshes
+    """Whether the page may have asked by itself: for a part (`?part`), or through htmx, as every page that refreshes
     itself does."""
     return request.method == "GET" and ("part" in request.GET or "HX-Request" in request.headers)
 
 
 @receiver(user_logged_in, dispatch_uid="pushes.console.login.idle.begin")
 def begin(request: HttpRequest, **_signal: Any) -> None:
-    """From here SESSION_HOURS count: Django would begin anew whenever something is written to the session."""
+    """Start the time of SESSION_HOURS. Django would start it again with every write to the session."""
     request.session[SEEN_AT] = int(time.time())
     request.session.set_expiry(timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE))

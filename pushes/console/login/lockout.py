@@ -1,8 +1,8 @@
-"""Failed logins: who has to wait, what they are told, and the desk on which an administrator lifts a lock.
+"""Failed logins: who has to wait, what the login page says, and the desk on which an administrator lifts a lock.
 
-The counting is django-axes', in the database. A browser that the operator has logged in with before is counted by
-itself. Everybody else is counted three times over: by name and address together, by name (guesses at one name from
-many addresses), and by address (many names from one). Every page that asks for a password asks here.
+django-axes counts in the database. A known browser is counted alone. Strangers are counted three times: by name and
+address together, by name (guesses at one name from many addresses), and by address (many names from one address). Every
+page that asks for a password uses this module.
 """
 
 import ipaddress
@@ -39,8 +39,8 @@ IPV6_NETWORK = 64
 
 
 def client_address(request: HttpRequest) -> str:
-    """The peer's address, of IPv6 the network. The web server has put the one behind a trusted proxy there
-    (BEHIND_PROXY); whatever the client writes into X-Forwarded-For is never read here."""
+    """The client's address; of an IPv6 address, the network. Behind a trusted proxy the web server has set the address
+    (BEHIND_PROXY); the client's own X-Forwarded-For is never read here."""
     try:
         address = ipaddress.ip_address(str(request.META.get("REMOTE_ADDR", "")).partition("%")[0])
     except ValueError:
@@ -58,13 +58,14 @@ def source(request: HttpRequest, username: str) -> Source:
 
 
 def locked_until(username: str, address: str, browser: str = "") -> datetime | None:
-    """When enough failures will have aged for another try; None: it is not locked. `browser`: a known one's name."""
+    """When enough failures will have aged for another attempt; None if there is no lock. `browser` is the name of a
+    known browser."""
     ends = [_full_until(counted, most) for counted, most in _ceilings(username, address, browser)]
     return max((end for end in ends if end), default=None)
 
 
 def _ceilings(username: str, address: str, browser: str) -> list[tuple[Q, int]]:
-    """Which failures count together, and how many of them are too many."""
+    """Which failures count together, and their limits."""
     if browser.startswith(KNOWN):
         return [(Q(username=username, user_agent=browser), settings.AXES_FAILURE_LIMIT)]
     strangers = ~Q(user_agent__startswith=KNOWN)
@@ -76,12 +77,14 @@ def _ceilings(username: str, address: str, browser: str) -> list[tuple[Q, int]]:
 
 
 def _strange(agent: str) -> str:
-    """What a stranger's browser calls itself; never as ours call known ones, which count for themselves alone."""
+    """The agent of a stranger's browser, never in the form of a known browser's name: known browsers are counted
+    alone."""
     return f"?{agent[:200]}" if agent.lower().startswith(KNOWN) else agent
 
 
 def _full_until(counted: Q, most: int) -> datetime | None:
-    """Rows hold the failures of one browser at one name, and age together."""
+    """Until when the counted failures reach the limit. A row has the failures of one browser at one name; all of a
+    row's failures age together."""
     since = timezone.now() - settings.AXES_COOLOFF_TIME
     rows = FailedLogin.objects.filter(counted, attempt_time__gte=since)
     left = rows.aggregate(n=Sum("failures_since_start"))["n"] or 0
@@ -96,10 +99,10 @@ def _full_until(counted: Q, most: int) -> datetime | None:
 
 
 class LoginHandler(AxesDatabaseHandler):  # type: ignore[misc]
-    """django-axes' counting in the database, with our ceilings."""
+    """Count in the database as django-axes does, with our limits."""
 
     def get_failures(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
-        """As many as lock (AXES_FAILURE_LIMIT), or none."""
+        """Return the number that locks (AXES_FAILURE_LIMIT), or 0."""
         username = get_client_username(request, credentials) or ""
         is_locked = locked_until(username, client_address(request), browsers.known(request, username))
         return int(settings.AXES_FAILURE_LIMIT) if is_locked else 0
@@ -111,7 +114,7 @@ class LoginHandler(AxesDatabaseHandler):  # type: ignore[misc]
         super().user_login_failed(sender, credentials, request, **more)
 
     def reset_user_attempts(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
-        """The right password forgets the wrong ones from the same place, and no others."""
+        """Forget the wrong passwords from the same place after the right password, and no others."""
         username = get_client_username(request, credentials) or ""
         address, browser = client_address(request), browsers.known(request, username)
         counted, _most = _ceilings(username, address, browser)[0]
@@ -121,14 +124,14 @@ class LoginHandler(AxesDatabaseHandler):  # type: ignore[misc]
 
 @receiver(user_logged_in, dispatch_uid="pushes.console.login.lockout.remember")
 def remember(request: HttpRequest, user: Any, **_signal: Any) -> None:
-    """A browser is known from the password on where that is all; else from the second factor on."""
+    """Remember the browser after the password, for a user without a second factor; otherwise the second factor does
+    that."""
     if settings.TWO_FACTOR == "off" or not second_factor.has_one(user):
         browsers.remember(request, user.get_username())
 
 
 def refuse(request: HttpRequest, _response: HttpResponse | None, credentials: dict[str, Any] | None) -> HttpResponse:
-    """django-axes' answer to a login that is locked: 429, with the time left. It says the same for a name that
-    does not exist."""
+    """Answer a locked login, in place of django-axes: 429, with the time left. An unknown name gets the same answer."""
     username = get_client_username(request, credentials) or ""
     until = locked_until(username, client_address(request), browsers.known(request, username))
     left = max(until - timezone.now(), timedelta(seconds=1)) if until else settings.AXES_COOLOFF_TIME
@@ -143,7 +146,7 @@ def refuse(request: HttpRequest, _response: HttpResponse | None, credentials: di
 
 
 def wait(span: timedelta) -> str:
-    """`span` in words, rounded up: nobody tries a moment too early."""
+    """Put `span` into words, rounded up, so that no attempt comes too early."""
     seconds = math.ceil(span.total_seconds())
     if seconds < 60:
         return ngettext("%(n)d second", "%(n)d seconds", seconds) % {"n": seconds}

@@ -1,4 +1,4 @@
-"""Forms that ask operators for their own password. Wrong ones are counted, and locked, like failed logins."""
+"""Forms that ask operators for their own password. Wrong passwords count, and lock, like failed logins."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from pushes.console.site.theme import AdminOwnPasswordChangeForm, widgets
 
 
 def is_own(request: HttpRequest, given: str) -> bool:
-    """Whether it is the password of who asks. Asked of the login's own check; a lock answers in place of the page."""
+    """Whether this is the asking user's password, by the login's own check. A lock answers in place of the page."""
     return authenticate(request, username=request.user.get_username(), password=given) == request.user
 
 
@@ -48,7 +48,8 @@ class CodeForm(forms.Form):
 
 
 class SetUpForm(CodeForm, PasswordForm):
-    """The password, too: an unlocked screen that somebody walks up to is not enough to bind their phone to it."""
+    """The form that sets up a second factor. It asks for the password too: a stranger at an unlocked screen must not
+    bind a phone."""
 
     field_order = ("code", "password")
 
@@ -66,7 +67,8 @@ class PasswordChangeForm(AdminOwnPasswordChangeForm):  # type: ignore[misc]
 
 
 class PasswordChange(PasswordChangeView):
-    """In place of the site's own page, which lets anybody at an open session guess at the old password."""
+    """Change the password, in place of the site's own page: at an open session that page allows guesses at the old
+    password."""
 
     form_class = PasswordChangeForm
     template_name = "registration/password_change_form.html"

@@ -1,8 +1,8 @@
-"""The second factor of a login: an app that shows six digits (TOTP), and backup codes on paper.
+"""The second factor of a login: an app with six digits (TOTP), and backup codes on paper.
 
-The app's key lies in the vault, the codes are keyed digests whose key lies there, too: a copy of the database tells
-neither. Wrong codes are counted by where they come from, so that whoever knows a password and guesses at codes makes
-himself wait, and not the account's owner.
+The app's key is in the vault. The codes are keyed digests, and their key is in the vault too, so a copy of the database
+reveals neither. Wrong codes are counted by their source: a stranger who knows a password and guesses codes has to wait,
+and the account's owner does not.
 """
 
 import hmac
@@ -46,11 +46,11 @@ MAX_FROM_STRANGERS = 100
 
 
 class EnrolledError(Exception):
-    """The user has a second factor already."""
+    """The user already has a second factor."""
 
 
 class Source(NamedTuple):
-    """Where a login comes from: a browser that the operator has logged in with before, or else an address."""
+    """Where a login comes from: a known browser of the operator, or else an address."""
 
     name: str
 
@@ -60,8 +60,8 @@ class Source(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """`factor` when the code was right; `until`: when the app's next code is looked at, None: at once; `takes_paper`:
-    a backup code is looked at already."""
+    """The result of a check. `factor` is set if the code was right; `until`: when the app's next code is checked, None:
+    at once; `takes_paper`: a backup code is checked already."""
 
     factor: SecondFactor | None
     was_too_soon: bool = False
@@ -78,17 +78,17 @@ def codes_left(user: Any) -> int:
 
 
 def new_key() -> str:
-    """A secret for an app, in base 32 as apps take it."""
+    """Draw a secret for an app, in base 32, the form that apps accept."""
     return b32encode(secrets.token_bytes(20)).decode()
 
 
 def spaced(key: str) -> str:
-    """`key` in fours, for typing it off the screen."""
+    """Write `key` in groups of four, for typing."""
     return " ".join(key[at : at + 4] for at in range(0, len(key), 4))
 
 
 def qr_svg(user: User, key: str) -> str:
-    """The QR code for an authenticator app as SVG to stand in the page: no other server is asked for it."""
+    """Draw the QR code for an authenticator app as SVG within the page: no other server is asked."""
     issuer = settings.OTP_TOTP_ISSUER
     label = quote(f"{issuer}:{user.get_username()}")
     query = urlencode({"secret": key, "algorithm": "SHA1", "digits": APP_DIGITS, "period": STEP_SECONDS})
@@ -98,9 +98,9 @@ def qr_svg(user: User, key: str) -> str:
 
 @transaction.atomic
 def enrol(user: User, key: str, code: str) -> list[str] | None:
-    """Store `key` if `code` proves that the app has it, and return fresh backup codes; None: wrong code.
+    """Store `key` if `code` proves that the app has it, and return fresh backup codes; None for a wrong code.
 
-    Raises EnrolledError, also for the second of two submissions at once.
+    Raises EnrolledError, also for the second of two simultaneous submissions.
     """
     # The user's row is locked, so that two submissions at once make one device.
     User.objects.select_for_update().get(pk=user.pk)
@@ -115,7 +115,7 @@ def enrol(user: User, key: str, code: str) -> list[str] | None:
 
 @transaction.atomic
 def new_codes(user: User) -> list[str]:
-    """Ten backup codes, each good for one login; the old ones are void."""
+    """Make ten backup codes, each good for one login; the old codes become void."""
     factor = SecondFactor.objects.select_for_update().get(user=user)
     codes_key = secrets.token_urlsafe(32)
     codes = [b32encode(secrets.token_bytes(PAPER_BYTES)).decode().lower() for _ in range(BACKUP_CODES)]
@@ -129,7 +129,7 @@ def new_codes(user: User) -> list[str]:
 
 @transaction.atomic
 def check(user: Any, code: str, source: Source) -> Verdict:
-    """Whether `code`, of the app or on paper, is right. Either kind works once; wrong ones are counted."""
+    """Whether `code`, of the app or of the paper, is right. Each code works once; wrong codes are counted."""
     # The row is locked: of many guesses at once none goes uncounted, and no code is taken twice.
     factor = SecondFactor.objects.select_for_update().filter(user=user).first()
     if factor is None:
@@ -160,7 +160,7 @@ def _takes(factor: SecondFactor, typed: str) -> bool:
 
 
 def _shows(factor: SecondFactor, typed: str) -> bool:
-    """Whether the app shows these digits now, and has not been believed with them, or later ones, before."""
+    """Whether the app shows these digits now, and neither these nor later digits were accepted before."""
     if not (typed.isascii() and typed.isdecimal() and len(typed) == APP_DIGITS):
         return False
     totp = TOTP(bytes.fromhex(vault.decrypt(factor.key_encrypted)), STEP_SECONDS, 0, APP_DIGITS, factor.drift)
@@ -172,7 +172,7 @@ def _shows(factor: SecondFactor, typed: str) -> bool:
 
 
 def _is_on_paper(factor: SecondFactor, typed: str) -> bool:
-    """Whether it is an unused backup code; it is used up then."""
+    """Whether this is an unused backup code; if so, use it up."""
     if not factor.codes_key_encrypted:
         return False
     digest = vault.keyed_digest(vault.decrypt(factor.codes_key_encrypted), typed)
@@ -182,24 +182,25 @@ def _is_on_paper(factor: SecondFactor, typed: str) -> bool:
 
 
 def _may_be_on_paper(typed: str) -> bool:
-    """Of backup codes there are a million million: guesses from however many places find none, so that strangers need
-    no ceiling together. It is the owner's way in while somebody else uses that up."""
+    """Whether this has the form of a backup code. There are a million million such codes: guesses from any number of
+    places find none, so strangers need no common limit. A backup code is the owner's way in while strangers use up the
+    limit of the app's codes."""
     return len(typed) == PAPER_CHARACTERS
 
 
 def _bare(code: str) -> str:
-    """Without the blanks and dashes that people put in, and in plain digits where an input method made wide ones."""
+    """Remove the spaces and dashes that people type, and replace wide digits of an input method with plain digits."""
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", code))).lower()
 
 
 def locked_until(user: Any, source: Source) -> datetime | None:
-    """Until when the app's codes from `source` are not looked at after wrong ones. None: it may be tried now."""
+    """Until when the app's codes from `source` are not checked, after wrong codes; None if a code may be tried now."""
     ends = [_own_wait(user, source), None if source.is_known else _strangers_wait(user)]
     return max((end for end in ends if end), default=None)
 
 
 def _own_wait(user: Any, source: Source) -> datetime | None:
-    """For the wrong codes that came from `source` itself."""
+    """The wait after wrong codes from `source` itself."""
     own = _wrong_within_memory(user).filter(source=source.name)
     last = own.last()
     until = last.at + _wait(own.count()) if last else None
@@ -207,7 +208,7 @@ def _own_wait(user: Any, source: Source) -> datetime | None:
 
 
 def _strangers_wait(user: Any) -> datetime | None:
-    """For those from all places together that are not known."""
+    """The wait after wrong codes from all unknown places together."""
     strangers = _wrong_within_memory(user).exclude(source__startswith=KNOWN)
     oldest = strangers.order_by("-at", "-pk")[MAX_FROM_STRANGERS - 1 : MAX_FROM_STRANGERS].first()
     return oldest.at + MEMORY if oldest else None
@@ -218,7 +219,7 @@ def _wrong_within_memory(user: Any) -> QuerySet[WrongCode]:
 
 
 def _wait(failures: int) -> timedelta:
-    """After so many wrong codes from one place."""
+    """The wait after this number of wrong codes from one place."""
     extra = failures - settings.AXES_FAILURE_LIMIT
     if extra < 0:
         return timedelta(0)
@@ -228,12 +229,12 @@ def _wait(failures: int) -> timedelta:
 
 
 def wrong_elsewhere(user: Any, source: Source) -> int:
-    """How many wrong codes were given for `user` from other places within MEMORY, by somebody with the password."""
+    """Count the wrong codes for `user` from other places within MEMORY: whoever typed them has the password."""
     return _wrong_within_memory(user).exclude(source=source.name).count()
 
 
 def passed(request: HttpRequest, factor: SecondFactor) -> None:
-    """This session has shown its second factor: from now on under another session key."""
+    """Note that this session has shown its second factor, under a new session key."""
     request.session.cycle_key()
     django_otp.login(request, factor)
 
@@ -245,7 +246,7 @@ def factor_of(user: Any) -> SecondFactor:
 
 @transaction.atomic
 def remove(user: Any) -> bool:
-    """Away with app and codes; False when there was neither. The user's sessions go on without a second factor."""
+    """Remove the app and the codes; False if there were none. The user's sessions continue without a second factor."""
     WrongCode.objects.filter(user=user).delete()
     gone, _each = SecondFactor.objects.filter(user=user).delete()
     return bool(gone)

@@ -1,4 +1,5 @@
-"""Who may change whom: nobody gives what they do not have, and nobody rules over who may do more than they."""
+"""Decide who may change whom: no operator grants a permission without having it, or changes a user with more
+permissions."""
 
 from typing import Any
 
@@ -7,7 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 
 def may_rule(actor: Any, other: User) -> bool:
-    """Whether `actor` may change `other`: themselves, or somebody who can do nothing that they cannot."""
+    """Whether `actor` may change `other`: the actor, or a user whose permissions the actor has too."""
     if actor.is_superuser or actor.pk == other.pk:
         return True
     # Of somebody who is disabled the permissions count as if they were not: they can be enabled.
@@ -15,7 +16,8 @@ def may_rule(actor: Any, other: User) -> bool:
 
 
 def roles_to_give(actor: Any) -> QuerySet[Group]:
-    """The roles that `actor` may give, take away and change: those that allow nothing which `actor` may not do."""
+    """The roles that `actor` may give, take away and change: roles that allow nothing beyond the actor's
+    permissions."""
     every = Group.objects.order_by("pk")
     if actor.is_superuser:
         return every
@@ -24,7 +26,7 @@ def roles_to_give(actor: Any) -> QuerySet[Group]:
 
 
 def permissions_to_give(actor: Any, offered: QuerySet[Permission]) -> QuerySet[Permission]:
-    """Of the permissions on offer those that `actor` has."""
+    """Filter the offered permissions: those that `actor` has."""
     return offered if actor.is_superuser else offered.filter(pk__in=_permissions_of(actor))
 
 

@@ -1,4 +1,4 @@
-"""Operators and their roles, in the theme; an administrator takes away a second factor that was lost."""
+"""Operators and their roles, in the theme. An administrator removes a lost second factor."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,8 @@ from django.utils.translation import gettext_lazy
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from pushes.console.login import second_factor as secondfactor
+from pushes.console.login.second_factor import has_one as has_second_factor
+from pushes.console.login.second_factor import remove as remove_second_factor
 from pushes.console.operators import authority, permissions, staffing
 from pushes.console.site.desk import Desk
 from pushes.console.site.pages import Question, RefusedError, page
@@ -64,7 +65,7 @@ class Operators(BaseUserAdmin, Desk[User]):
         permission="auth.change_user",
         icon="phonelink_erase",
         variant="danger",
-        applies=secondfactor.has_one,
+        applies=has_second_factor,
     )
     def reset_second_factor_page(self, request: HttpRequest, user: User) -> Question:
         if not self.has_change_permission(request, user):
@@ -72,7 +73,7 @@ class Operators(BaseUserAdmin, Desk[User]):
         name = {"name": user.get_username()}
 
         def reset(_data: dict[str, Any]) -> str:
-            if not secondfactor.remove(user):
+            if not remove_second_factor(user):
                 raise RefusedError(_("%(name)s has no second factor.") % name)
             return _("The second factor of %(name)s is reset.") % name
 
@@ -92,13 +93,14 @@ class Operators(BaseUserAdmin, Desk[User]):
         return super().has_delete_permission(request, obj) and _may_rule(request, obj)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
-        """One's own password is changed where the old one is asked for."""
+        """Send operators to the page that asks for the old password, if the password is their own."""
         if str(request.user.pk) == id and self.has_change_permission(request):
             return HttpResponseRedirect(reverse("admin:password_change"))
         return super().user_change_password(request, id, form_url)
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Without the box that makes a superuser, for whoever is none: what is not there is not read from a POST."""
+        """Leave out the box that makes a superuser, unless the reader is a superuser: a missing field is not read from
+        a POST."""
         found = super().get_fieldsets(request, obj)
         if obj is None or request.user.is_superuser:
             return found
@@ -115,7 +117,7 @@ class Operators(BaseUserAdmin, Desk[User]):
         return permissions.checkboxes(authority.roles_to_give(request.user), permissions.role_name, **words)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Roles that this administrator may neither give nor take away stay."""
+        """Keep the roles that this administrator may neither give nor take away."""
         user = form.instance
         kept = list(user.groups.exclude(pk__in=authority.roles_to_give(request.user))) if change else []
         if "groups" in form.cleaned_data:
@@ -129,7 +131,7 @@ class Operators(BaseUserAdmin, Desk[User]):
 
     @admin.display(description=gettext_lazy("password"))
     def password_state(self, user: User) -> SafeString | str:
-        """Whether there is one; never a part of what is stored of it."""
+        """Whether the operator has a password; no part of the stored password is shown."""
         words = _("set") if user.has_usable_password() else _("not set: cannot log in with a password")
         way = '{} · <a class="console-link" href="../password/">{}</a>'
         return format_html(way, words, _("Set a new password"))

@@ -1,4 +1,4 @@
-"""The pages of one's own account: preferences, and the second factor from setting it up to turning it off."""
+"""The pages of an operator's own account: preferences, and the second factor from set-up to removal."""
 
 import logging
 from collections.abc import Callable
@@ -21,8 +21,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 
 from pushes import vault
-from pushes.console.login import browsers, gatekeeper
-from pushes.console.login import second_factor as secondfactor
+from pushes.console.login import browsers, gatekeeper, second_factor
 from pushes.console.login.lockout import source, wait
 from pushes.console.login.own_password import CodeForm, PasswordForm, SetUpForm
 from pushes.console.operators import permissions
@@ -38,7 +37,7 @@ KEY_IN_SESSION = "second_factor_key"
 
 @never_cache
 def account(request: HttpRequest) -> HttpResponse:
-    """Language and time zone, and the way to everything else of one's own."""
+    """Show language and time zone, and links to the other pages of the account."""
     user = _user(request)
     own = OperatorPreferences.objects.filter(user=user).first() or OperatorPreferences(user=user)
     form = PreferencesForm(request.POST if request.method == "POST" else None, instance=own)
@@ -50,8 +49,8 @@ def account(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "two_factor": settings.TWO_FACTOR,
-        "has_second_factor": secondfactor.has_one(user),
-        "codes_left": secondfactor.codes_left(user),
+        "has_second_factor": second_factor.has_one(user),
+        "codes_left": second_factor.codes_left(user),
         "roles": [permissions.role_name(group) for group in user.groups.order_by("name")],
     }
     return _page(request, "console/account_own.html", _("My account"), context, status=422 if form.errors else 200)
@@ -59,7 +58,7 @@ def account(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 def verify(request: HttpRequest) -> HttpResponse:
-    """After the password: the code from the app, or a backup code."""
+    """Ask for the app's code or a backup code, after the password."""
     user = _user(request)
     if gatekeeper.missing_step(request) != gatekeeper.VERIFY:
         return HttpResponseRedirect(_next(request))
@@ -73,24 +72,24 @@ def verify(request: HttpRequest) -> HttpResponse:
     return _page(request, "console/verify.html", _("Second factor"), context, status=422 if form.errors else 200)
 
 
-def _verdict(request: HttpRequest, user: User, code: str) -> secondfactor.Verdict | None:
-    """None: the stored key cannot be read."""
+def _verdict(request: HttpRequest, user: User, code: str) -> second_factor.Verdict | None:
+    """Check the code; None if the stored key cannot be read."""
     try:
-        return secondfactor.check(user, code, source(request, user.get_username()))
+        return second_factor.check(user, code, source(request, user.get_username()))
     except vault.SecretUnreadableError:
         log.exception("The second factor of operator %s cannot be checked", user.pk)
         return None
 
 
 def _let_in(request: HttpRequest, user: User, factor: SecondFactor) -> HttpResponse:
-    secondfactor.passed(request, factor)
+    second_factor.passed(request, factor)
     _warn_of_guesses(request, user)
     _warn_of_few_codes(request, user)
     browsers.remember(request, user.get_username())
     return HttpResponseRedirect(_next(request))
 
 
-def _refusal(verdict: secondfactor.Verdict | None) -> str:
+def _refusal(verdict: second_factor.Verdict | None) -> str:
     if verdict is None:
         return _(
             "Codes cannot be checked: ENCRYPTION_KEYS lacks the key that encrypts your second factor. Tell an "
@@ -106,8 +105,8 @@ def _refusal(verdict: secondfactor.Verdict | None) -> str:
 
 
 def _warn_of_guesses(request: HttpRequest, user: User) -> None:
-    """Only who has the password gets as far as a code."""
-    guesses = secondfactor.wrong_elsewhere(user, source(request, user.get_username()))
+    """Warn of wrong codes from elsewhere: only a person who has the password gets as far as a code."""
+    guesses = second_factor.wrong_elsewhere(user, source(request, user.get_username()))
     if guesses:
         words = ngettext(
             "In the last day, %(n)d wrong code was entered elsewhere after your password. If it was not you, change "
@@ -120,7 +119,7 @@ def _warn_of_guesses(request: HttpRequest, user: User) -> None:
 
 
 def _warn_of_few_codes(request: HttpRequest, user: User) -> None:
-    left = secondfactor.codes_left(user)
+    left = second_factor.codes_left(user)
     if left < 3:
         messages.warning(
             request, _("You have %(n)d backup codes left. Generate new ones under “My account”.") % {"n": left}
@@ -129,29 +128,30 @@ def _warn_of_few_codes(request: HttpRequest, user: User) -> None:
 
 @never_cache
 def set_up(request: HttpRequest) -> HttpResponse:
-    """Show a key to scan; store it once a code proves that it was; show the backup codes, this once."""
+    """Show a key to scan; store the key once a code proves the scan; show the backup codes, only this once."""
     user = _user(request)
-    if secondfactor.has_one(user):
+    if second_factor.has_one(user):
         return _is_set_up(request)
     key = _key_being_set_up(request)
     form = SetUpForm(request, *([request.POST] if request.method == "POST" else []))
     if request.method == "POST" and form.is_valid():
         try:
-            codes = secondfactor.enrol(user, key, form.cleaned_data["code"])
-        except secondfactor.EnrolledError:
+            codes = second_factor.enrol(user, key, form.cleaned_data["code"])
+        except second_factor.EnrolledError:
             return _is_set_up(request)
         if codes is not None:
             del request.session[KEY_IN_SESSION]
-            secondfactor.passed(request, secondfactor.factor_of(user))
+            second_factor.passed(request, second_factor.factor_of(user))
             _audit(request, _("Second factor set up."))
             return _codes_page(request, codes)
         form.add_error("code", _("Incorrect code. Wait for the next one, and check that the phone's clock is right."))
     context = {
         "form": form,
-        "key": secondfactor.spaced(key),
+        "key": second_factor.spaced(key),
         # Made of our own key and the user's name, which the library escapes into a URL.
-        "qr": mark_safe(secondfactor.qr_svg(user, key)),
+        "qr": mark_safe(second_factor.qr_svg(user, key)),
         "is_required": settings.TWO_FACTOR == "required",
+        "parents": _parents(),
     }
     answer = _page(
         request, "console/set_up.html", _("Set up the second factor"), context, status=422 if form.errors else 200
@@ -161,11 +161,11 @@ def set_up(request: HttpRequest) -> HttpResponse:
 
 
 def _key_being_set_up(request: HttpRequest) -> str:
-    """The same one until it is set up: who has scanned it need not do so again after a wrong code."""
+    """The same key until the set-up is complete: a wrong code must not make the operator scan again."""
     try:
         return vault.decrypt(request.session.get(KEY_IN_SESSION, ""))
     except vault.SecretUnreadableError:
-        key = secondfactor.new_key()
+        key = second_factor.new_key()
         request.session[KEY_IN_SESSION] = vault.encrypt(key)
         return key
 
@@ -177,10 +177,10 @@ def _is_set_up(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 def codes(request: HttpRequest) -> HttpResponse:
-    """New backup codes in place of the old, for the password."""
+    """Replace the backup codes with new codes, for the password."""
 
     def renew(user: User) -> HttpResponse:
-        fresh = secondfactor.new_codes(user)
+        fresh = second_factor.new_codes(user)
         _audit(request, _("New backup codes generated."))
         return _codes_page(request, fresh)
 
@@ -195,10 +195,10 @@ def codes(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 def turn_off(request: HttpRequest) -> HttpResponse:
-    """Without a second factor from now on, for the password."""
+    """Turn off the second factor, for the password."""
 
     def remove(user: User) -> HttpResponse:
-        secondfactor.remove(user)
+        second_factor.remove(user)
         _audit(request, _("Second factor turned off."))
         messages.success(request, _("Your second factor is turned off."))
         return HttpResponseRedirect(reverse("console:account"))
@@ -215,20 +215,27 @@ def _for_password(
     request: HttpRequest, act: Callable[[User], HttpResponse], *, is_dangerous: bool = False, **words: str
 ) -> HttpResponse:
     user = _user(request)
-    if not secondfactor.has_one(user):
+    if not second_factor.has_one(user):
         messages.info(request, _("You have no second factor."))
         return HttpResponseRedirect(reverse("console:account"))
     form = PasswordForm(request, *([request.POST] if request.method == "POST" else []))
     if request.method == "POST" and form.is_valid():
         return act(user)
-    context = {**words, "form": form, "is_dangerous": is_dangerous, "back": reverse("console:account")}
+    more = {"is_dangerous": is_dangerous, "back": reverse("console:account"), "parents": _parents()}
+    context = {**words, "form": form, **more}
     return _page(request, "console/for_password.html", words["title"], context, status=422 if form.errors else 200)
 
 
 def _codes_page(request: HttpRequest, codes: list[str]) -> HttpResponse:
-    answer = _page(request, "console/backup_codes.html", _("Your backup codes"), {"codes": codes})
+    answer = _page(
+        request, "console/backup_codes.html", _("Your backup codes"), {"codes": codes, "parents": _parents()}
+    )
     answer["Cache-Control"] = NEVER_STORED
     return answer
+
+
+def _parents() -> list[tuple[str, str]]:
+    return [(_("My account"), reverse("console:account"))]
 
 
 def _page(
@@ -240,7 +247,7 @@ def _page(
 
 
 def _user(request: HttpRequest) -> User:
-    """Who is logged in: behind admin_view nobody else comes here."""
+    """The logged-in user: behind admin_view there is always one."""
     user: Any = request.user
     return cast(User, user)
 
@@ -251,14 +258,14 @@ def _audit(request: HttpRequest, message: str) -> None:
 
 
 def _next(request: HttpRequest) -> str:
-    """Where they were heading: only ever to this site."""
+    """The page that the user was on the way to, only ever on this site."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     is_ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
     return wanted if is_ours else reverse("admin:index")
 
 
 def only_where_used(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """There are no pages of the second factor where the platform has turned it off."""
+    """Hide the pages of the second factor if the platform has turned it off."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

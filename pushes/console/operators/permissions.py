@@ -1,7 +1,7 @@
 """Roles and permissions in the reader's words, as check-boxes.
 
-Django's own widget is two lists with arrows, hard to use on a phone and by ear, and it offers every permission of
-every installed library.
+Django's own widget is two lists with arrows. The widget is hard to use on a phone and by ear, and offers every
+permission of every installed library.
 """
 
 from collections.abc import Callable
@@ -41,12 +41,12 @@ _DESKS: dict[str, Any] = {
 
 
 def role_name(role: Group) -> str:
-    """The platform's own roles are translated; a group of somebody's own keeps its name."""
+    """The name of a role: translated for the platform's own roles, unchanged for any other group."""
     return _(role.name)
 
 
 def permission_name(permission: Permission) -> str:
-    """As `Broadcasts: change`."""
+    """The name of a permission, as `Broadcasts: change`."""
     model = permission.content_type.model_class()
     desk = _DESKS.get(permission.content_type.model) or (model._meta.verbose_name_plural if model else "")
     verb, _underscore, rest = permission.codename.partition("_")
@@ -55,7 +55,7 @@ def permission_name(permission: Permission) -> str:
 
 
 def offered() -> QuerySet[Permission]:
-    """The permissions that open something in the console: those of models with a desk."""
+    """The permissions that open something in the console: permissions of models with a desk."""
     types = ContentType.objects.get_for_models(*admin.site._registry, for_concrete_models=False).values()
     return (
         Permission.objects.filter(Q(content_type__in=types))
@@ -72,7 +72,7 @@ class _Checkboxes(ChoiceField):
 
 
 def checkboxes(queryset: QuerySet[M], worded: Callable[[M], str], **options: Any) -> forms.Field:
-    """A field of check-boxes, each named by `worded`."""
+    """A field of check-boxes; `worded` names each box."""
     widget = widgets.UnfoldAdminCheckboxSelectMultipleWidget()
     field = _Checkboxes(queryset, required=False, widget=widget, **options)
     field.worded = worded

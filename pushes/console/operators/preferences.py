@@ -1,7 +1,7 @@
-"""Every operator's own language and time zone: chosen once, remembered in the database, used on every page.
+"""Each operator's own language and time zone: chosen once, stored in the database, used on every page.
 
-The zone holds for what is shown and for what is typed: filters, schedules, the shortcuts beside them. Everything
-is stored in UTC, and delivery windows stay in the platform's zone.
+The zone applies to shown and to typed times: filters, schedules, the shortcuts beside the fields. Everything is stored
+in UTC, and delivery windows stay in the platform's zone.
 """
 
 import zoneinfo
@@ -23,7 +23,7 @@ from pushes.models import OperatorPreferences
 
 
 class PreferencesMiddleware:
-    """Switch language and zone for who is logged in. A request without a session costs nothing."""
+    """Switch to the logged-in user's language and zone. A request without a session costs nothing."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -45,7 +45,7 @@ class PreferencesMiddleware:
 
 
 def set_language(request: HttpRequest) -> HttpResponseBase:
-    """Django's own switch, which also remembers the choice of who is logged in."""
+    """Switch the language as Django does, and store a logged-in user's choice."""
     language = request.POST.get("language", "")
     if request.method == "POST" and request.user.is_authenticated and language in dict(settings.LANGUAGES):
         OperatorPreferences.objects.update_or_create(user=request.user, defaults={"language": language})
@@ -79,8 +79,8 @@ class PreferencesForm(ModelForm[OperatorPreferences]):
 
 @lru_cache(maxsize=1)
 def zone_choices(hour: datetime) -> tuple[tuple[str, list[tuple[str, str]]], ...]:
-    """By continent, each zone with its distance from UTC at that hour. Four hundred files are read for it: once an
-    hour is enough."""
+    """Group the zones by continent, each with its offset from UTC at this hour. This reads four hundred files, so the
+    result is kept for an hour."""
     areas: dict[str, list[tuple[str, str]]] = {}
     for name in zone_names():
         area, _slash, place = name.partition("/")
@@ -91,7 +91,7 @@ def zone_choices(hour: datetime) -> tuple[tuple[str, list[tuple[str, str]]], ...
 
 
 def zone_names() -> tuple[str, ...]:
-    """The zones that are named after places, and UTC; not the historical aliases."""
+    """The zones that are named after places, and UTC; no historical aliases."""
     areas = (
         "Africa",
         "America",

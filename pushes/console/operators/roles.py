@@ -1,6 +1,6 @@
-"""The five roles and what each may do. `migrate` (post_migrate) sets them; the code is the definition.
+"""The five roles and their permissions. `migrate` (post_migrate) sets the roles; the code is the definition.
 
-A role's permissions are set back to these with every release: for another set, make a group of your own.
+Every release sets the permissions of these roles back: for another set, make a group of your own.
 """
 
 from collections.abc import Iterable
@@ -65,7 +65,7 @@ ROLES: dict[str, tuple[str, ...]] = {
 
 @receiver(post_migrate, dispatch_uid="pushes.console.operators.roles")
 def install(app_config: Any, using: str = DEFAULT_DB_ALIAS, **_signal: Any) -> None:
-    """A post_migrate receiver: once, after the last app, when every model's permissions exist."""
+    """Receive post_migrate: act once, after the last app, when every model's permissions exist."""
     last = [config for config in apps.get_app_configs() if config.models_module is not None][-1]
     if app_config.label != last.label or using != DEFAULT_DB_ALIAS:
         return
@@ -78,7 +78,7 @@ def install(app_config: Any, using: str = DEFAULT_DB_ALIAS, **_signal: Any) -> N
 
 
 def matching(every: Iterable[str], wanted: Iterable[str]) -> set[str]:
-    """The permissions that `wanted` names. A name that is no permission at all raises KeyError."""
+    """The permissions that `wanted` names. Raises KeyError for a name that is no permission."""
     names = set(every)
     found: set[str] = set()
     for pattern in wanted:

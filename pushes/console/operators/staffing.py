@@ -1,7 +1,7 @@
-"""A role makes staff: whoever has one may log in, and whoever has lost the last one may not.
+"""A role makes staff: a user with a role may log in, and a user without one may not.
 
-It holds at every door: the operator's page, a shell, a seed. A role given past Django's signals makes staff at the
-login.
+This holds at every door: the operator's page, a shell, a seed. A role that was given past Django's signals makes staff
+at the login.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from pushes.console.site.theme import AuthenticationForm
 
 
 def settle(users: Q) -> None:
-    """Make staff of those of `users` who have a role or are superusers, and of nobody else among them."""
+    """Make staff of those of `users` who have a role or are superusers, and take it from the rest of `users`."""
     chosen = User.objects.filter(users)
     may = Q(groups__isnull=False) | Q(is_superuser=True)
     new = list(chosen.filter(may, is_staff=False).values_list("pk", flat=True))
@@ -28,7 +28,7 @@ def settle(users: Q) -> None:
 
 @receiver(m2m_changed, sender=User.groups.through, dispatch_uid="pushes.console.operators.staffing.roles_changed")
 def roles_changed(instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **_signal: Any) -> None:
-    """Of a user, or (`reverse`) of a role whose people were changed."""
+    """Receive a change of a user's roles, or (`reverse`) of a role's users."""
     if action == "pre_clear" and reverse:
         instance.people_before = list(instance.user_set.values_list("pk", flat=True))
     if not action.startswith("post_"):
@@ -58,7 +58,7 @@ def superusers_are_staff(instance: Any, **_signal: Any) -> None:
 
 class LoginForm(AuthenticationForm):  # type: ignore[misc]
     def confirm_login_allowed(self, user: User) -> None:
-        """The password was right: now it may be said what is missing."""
+        """Say what is missing: the password was right, so the login page may tell."""
         if not user.is_staff:
             settle(Q(pk=user.pk))
             user.refresh_from_db(fields=["is_staff"])

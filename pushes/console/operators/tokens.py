@@ -58,7 +58,7 @@ class TokenForm(ModelForm[ApiToken]):
             self.initial["expires_at"] = timezone.localtime(self.instance.expires_at).date()
 
     def clean_expires_at(self) -> datetime | None:
-        """The end of the day in the operator's zone; a day that was not touched keeps its hour."""
+        """Take the end of the day in the operator's zone; an unchanged day keeps its hour."""
         day = self.cleaned_data["expires_at"]
         if day is None:
             return None
@@ -89,7 +89,7 @@ class Tokens(Desk[ApiToken]):
     )
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Above the list: which tokens end soon, while there is time to give their holders others."""
+        """Show above the list which tokens expire soon, while there is time to replace them."""
         now = timezone.now()
         ending = ApiToken.objects.filter(is_enabled=True, expires_at__lte=now + ApiToken.EXPIRY_NOTICE)
         for token in ending.filter(expires_at__gt=now).order_by("expires_at") if request.method == "GET" else ():
@@ -103,7 +103,7 @@ class Tokens(Desk[ApiToken]):
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """A GET shows the form; a POST issues the token and shows it, this once."""
+        """On a GET show the form; on a POST issue the token and show it, only this once."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         if request.method != "POST":

@@ -1,4 +1,4 @@
-"""Under `/admin/me/`: open to every member of staff, for their own account only."""
+"""The addresses under `/admin/me/`: open to every member of staff, for their own account only."""
 
 from django.contrib import admin
 from django.urls import path

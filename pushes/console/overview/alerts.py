@@ -1,4 +1,4 @@
-"""What needs attention: each alert says what is wrong, what follows from it, and what to do."""
+"""What needs attention: each alert says what is wrong, what follows, and what to do."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -16,12 +16,13 @@ from pushes.console.broadcasts import canary_words, review
 from pushes.console.site import attention, parts
 from pushes.console.site.desk import admin_url
 from pushes.console.site.marks import amount
-from pushes.history import stored_words, vitals
+from pushes.history import vitals
 from pushes.history.vitals import Waiting
 from pushes.ledger import dead_letter_store
 from pushes.models import AppKey, Broadcast, DeadLetter, DeliveryResult, PushRecord, PushTypePolicy
 from pushes.names import DeadLetterStatus, Kind, RecordStatus
 from pushes.storage import clocks
+from pushes.text import notes
 from pushes.workers import pulse, refused_jobs
 
 #: A push that has been due for longer than this is late, whatever held it up.
@@ -35,7 +36,7 @@ STRANGERS = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """`name` is the same for as long as the trouble is, so that a screen reader tells of it once."""
+    """One alert. `name` stays the same for as long as the trouble lasts, so that a screen reader announces it once."""
 
     name: str
     text: str
@@ -52,7 +53,7 @@ def raised(
     waiting: Waiting,
     now: datetime,
 ) -> list[Alert]:
-    """The most urgent first: what stands still as a whole, then single keys and broadcasts, then what is late."""
+    """The alerts, the most urgent first: a stopped platform, then single keys and broadcasts, then delays."""
     every = [
         *_processes(view, waiting, now),
         *_keys(keys),
@@ -137,7 +138,7 @@ def _see_status() -> str:
 
 
 def _sweeper_silence(waiting: Waiting, now: datetime) -> timedelta | None:
-    """For how long no sweeper has held its lease. One that never ran is missed only once something waits."""
+    """For how long no sweeper has held its lease. A sweeper that never ran is missed only once something waits."""
     since = vitals.sweeper_until() or waiting.oldest_at
     return now - since if since and now - since > SWEEPER_SILENT else None
 
@@ -155,7 +156,7 @@ def _keys(states: Sequence[vitals.KeyState]) -> Iterator[Alert]:
     for key in (state.key for state in states if state.is_stopped):
         text = _("The app key %(key)s is paused; its pushes wait. %(why)s") % {
             "key": key,
-            "why": stored_words.words(key.pause_words, "key"),
+            "why": notes.words(key.paused_reason),
         }
         advice = _("Fix the cause, verify the key, then resume it. Waiting pushes go out automatically.")
         yield _about_key(key, f"paused-{key.pk}", text.strip(), advice, is_urgent=True)
@@ -170,7 +171,7 @@ def _keys(states: Sequence[vitals.KeyState]) -> Iterator[Alert]:
     for key in (state.key for state in states if state.has_fallen_back):
         text = _("The provider refused the new secret of %(key)s (%(why)s); sending rolled back to the old one.") % {
             "key": key,
-            "why": stored_words.words(key.fell_back_reason, "key") or "–",
+            "why": notes.words(key.fell_back_reason) or "–",
         }
         advice = _("No push is waiting. Check the new secret with the provider, then rotate again.")
         yield _about_key(key, f"fell-back-{key.pk}", text, advice)
@@ -281,7 +282,7 @@ def _clocks() -> Iterator[Alert]:
 
 
 def _strangers(request: HttpRequest, now: datetime) -> Iterator[Alert]:
-    """Jobs that somebody else has put into our queues. One is enough, and it is told for a day."""
+    """Alert of foreign jobs in our queues. One job is enough, and the alert stays for a day."""
     found = refused_jobs.since(now - STRANGERS)
     if not found:
         return
@@ -303,7 +304,7 @@ def _strangers(request: HttpRequest, now: datetime) -> Iterator[Alert]:
 
 
 def _others(request: HttpRequest) -> Iterator[Alert]:
-    """Those of other apps that this user may see the reason of."""
+    """The alerts of other apps, from the parts that this user may see."""
     for part in parts.parts_for(request.user):
         for text, url in part.alerts():
             yield Alert(url, text, url=url, link=_("What to do"), is_urgent=True)

@@ -1,4 +1,4 @@
-"""The sidebar: what operators open daily first, each entry only for whom may open it."""
+"""The sidebar: the daily pages first, and each entry only for users who may open it."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ MAX_SHOWN = 99
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    """The groups with the entries that this user may open. (The theme could ask a callback for each: it makes a class
-    of every one of them on every page, which takes longer than all of them together.)"""
+    """The groups with the entries that this user may open. (The theme could call a function for each entry: on every
+    page it makes a class of each, which takes longer than all entries together.)"""
     groups = _groups(_Entries(request))
     allowed = [group | {"items": [item for item in group["items"] if item is not None]} for group in groups]
     return [group for group in allowed if group["items"]]
@@ -74,7 +74,8 @@ class _Entries:
         self.request = request
 
     def desk(self, model: str, title: str, icon: str) -> dict[str, Any] | None:
-        """An entry with the number of matters that wait there for this user: as many as the overview tells of."""
+        """Make the entry of a desk. Its badge is the number of matters that wait for this user, the same as on the
+        overview."""
         found = self.to(f"admin:pushes_{model}_changelist", title, icon, f"pushes.view_{model}")
         number = attention.at_desk(model, self.request.user) if found else 0
         if found and number:
@@ -82,14 +83,14 @@ class _Entries:
         return found
 
     def to(self, name: str, title: str, icon: str, permission: str = "") -> dict[str, Any] | None:
-        """An entry of the theme's; None for whom may not open it."""
+        """Make an entry in the theme's form; None for a user who may not open it."""
         if permission and not self.request.user.has_perm(permission):
             return None
         return {"title": title, "icon": icon, "link": reverse(name)}
 
 
 def account(_request: HttpRequest) -> list[dict[str, Any]]:
-    """The menu behind one's own name."""
+    """The menu behind the user's name."""
     return [
         {"title": _("My account"), "link": reverse("console:account")},
         {"title": _("Change password"), "link": reverse("admin:password_change")},
@@ -97,7 +98,7 @@ def account(_request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def environment(_request: HttpRequest) -> list[str] | None:
-    """A mark in the header when a key sends to the sandbox: nobody takes a test bench for the real one."""
+    """Mark the header if a key sends to the sandbox, so that a test system is not mistaken for the real one."""
     if AppKey.objects.filter(is_enabled=True, provider__in=sandbox_kinds()).exists():
         return [_("sandbox"), "warning"]
     return None

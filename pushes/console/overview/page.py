@@ -1,6 +1,6 @@
-"""The landing page: what needs attention, how the platform is doing, and how it has done.
+"""The first page: what needs attention, the platform's state, and its recent figures.
 
-The page asks for its own inner part (`?part`) every few seconds; the charts are redrawn from the same answer.
+The page asks for its inner part (`?part`) every few seconds; the same answer redraws the charts.
 """
 
 from collections.abc import Iterator
@@ -105,7 +105,7 @@ def _figures(request: HttpRequest, now: datetime) -> dict[str, Any]:
 
 
 def _span_name(name: str) -> str:
-    """`24h` in the reader's words."""
+    """Put `24h` into the reader's words."""
     number, unit = int(name[:-1]), name[-1]
     words = (
         ngettext("%(n)s hour", "%(n)s hours", number) if unit == "h" else ngettext("%(n)s day", "%(n)s days", number)
@@ -121,7 +121,7 @@ def _waiting_lanes(view: vitals.RedisView | None, now: datetime) -> list[tuple[s
 
 
 def _cached(span: series.Span, now: datetime) -> series.Figures:
-    """The longer spans move slowly, and many operators may look at them."""
+    """Keep the figures for a while: longer spans change slowly, and many operators may look at them."""
     if span.name == DEFAULT_SPAN:
         return series.figures(span, now)
     return cast(
@@ -162,7 +162,8 @@ def _tiles(figures: series.Figures, view: vitals.RedisView | None, waiting: Wait
 
 
 def _success(figures: series.Figures, view: vitals.RedisView | None) -> Tile:
-    """Of attempts, so that an outage shows at once; and one failing key colours it however well the others do."""
+    """The success rate of attempts, so that an outage shows at once. A single failing key sets the colour, even if the
+    other keys are fine."""
     attempts, percent = figures.attempts, figures.attempts.success_percent
     if percent is None:
         return Tile(_("Success rate"), "–", _("no attempts"))
@@ -184,7 +185,7 @@ def _rates_by_key(figures: series.Figures) -> Iterator[tuple[int, float]]:
 
 
 def milliseconds(value: float | None) -> str:
-    """`≈ 180 ms`: a histogram gives an estimate, to two digits at most."""
+    """Write `≈ 180 ms`, with at most two digits: a histogram only gives an estimate."""
     if value is None:
         return "–"
     if isinf(value):
@@ -208,7 +209,7 @@ def _reasons(figures: series.Figures) -> list[ReasonRow]:
 
 
 def _waiting_groups() -> list[ReasonRow]:
-    """What waits this moment, whatever the span."""
+    """What waits at this moment, whatever the span."""
     return [
         ReasonRow(
             status=str(group.status.label),

@@ -1,4 +1,4 @@
-"""Accounts: one page for each with its state, presence, devices, history and last pushes."""
+"""Accounts: a page for each with its state, presence, devices, history and latest pushes."""
 
 from typing import Any
 
@@ -14,6 +14,7 @@ from pushes.console.delivery_log.pushes import deliveries_url
 from pushes.console.people import mutes, tags, trial_push
 from pushes.console.site.desk import ReadOnlyDesk
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
+from pushes.console.site.marks import with_channels
 from pushes.console.site.pages import Question, page
 from pushes.console.site.theme import badge, when
 from pushes.models import Account, DeliveryResult, Device, DeviceEvent
@@ -30,7 +31,7 @@ MIN_TOKEN_PREFIX = 6
 
 
 class AccountChangeList(KeysetChangeList):
-    """Paged by account id, in descending order."""
+    """Accounts in pages, by account id in descending order."""
 
     read_key = staticmethod(lambda value: value or None)
 
@@ -94,7 +95,7 @@ class Accounts(ReadOnlyDesk[Account]):
         events = DeviceEvent.objects.filter(device__account=account).select_related("device").order_by("-id")
         return {
             "devices": account.devices.prefetch_related("tags").order_by("-is_active", "-seen_at")[:SHOWN_DEVICES],
-            "deliveries": mine[:SHOWN_DELIVERIES],
+            "deliveries": with_channels(mine[:SHOWN_DELIVERIES]),
             "events": events[:SHOWN_EVENTS],
             "deliveries_url": deliveries_url(q=f"account:{account.pk}"),
         }

@@ -1,5 +1,5 @@
-"""Devices: found by token or account, with their history; deactivated and reactivated with a reason; their token
-shown whole to those who may, and that written down."""
+"""Devices: find a device by token or account, see its history, deactivate and reactivate it with a reason. Operators
+with the permission see the whole token, and the history keeps that."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -13,16 +13,20 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from pushes.console.people import tags as tagging
+from pushes.console.people import coverage
+from pushes.console.people import tags as tag_pages
 from pushes.console.site.desk import ReadOnlyDesk, admin_url
 from pushes.console.site.long_list import TEMPLATE, KeysetChangeList
-from pushes.console.site.pages import Done, Question, RefusedError, page
+from pushes.console.site.marks import with_channels
+from pushes.console.site.pages import Done, Question, RefusedError, list_page, page
 from pushes.console.site.theme import ChoicesDropdownFilter, badge, device_badge, link, when, widgets
 from pushes.models import Account, DeliveryResult, Device
 from pushes.people import devices, tags, token_search
 from pushes.people.token_search import has_token, token_begins
 from pushes.storage.prefix import exists
 from pushes.text import ids
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 
 MIN_TOKEN_PREFIX = 6
 SHOWN_DELIVERIES = 10
@@ -40,25 +44,37 @@ class DeactivateForm(forms.Form):
 
 @admin.register(Device)
 class Devices(ReadOnlyDesk[Device]):
-    list_display = ("token_shown", "owner", "app", "platform", "environment", "state", "seen")
+    list_display = ("token_shown", "owner", "app", "platform", "channel", "environment", "state", "seen")
     list_display_links = ("token_shown",)
     list_filter = (
         ("app", ChoicesDropdownFilter),
         ("platform", ChoicesDropdownFilter),
+        ("channel", ChoicesDropdownFilter),
         ("environment", ChoicesDropdownFilter),
         "is_active",
-        tagging.TagFilter,
+        tag_pages.TagFilter,
     )
     search_fields = ("token",)
-    search_help_text = gettext_lazy("Account, token, or a token's first 6 characters")
+    search_help_text = gettext_lazy("Account, token, a token's first 6 characters, or installation")
     sortable_by = ()
     change_list_template = TEMPLATE
+    actions_list = ("coverage_page",)
     actions_detail = ("test_page", "tags_page", "reveal_page", "deactivate_page", "reactivate_page")
     change_form_outer_after_template = "console/device.html"
     empty_title = gettext_lazy("No devices here")
     empty_text = gettext_lazy("Devices are registered by the apps through the API, or by manage.py importdevices.")
     fieldsets = (
-        (None, {"fields": (("token_shown", "owner"), ("app", "platform", "environment"), ("state", "tags_shown"))}),
+        (
+            None,
+            {
+                "fields": (
+                    ("token_shown", "owner"),
+                    ("app", "platform", "environment"),
+                    ("channel", "installation"),
+                    ("state", "tags_shown"),
+                )
+            },
+        ),
         (gettext_lazy("Times"), {"fields": (("registered", "seen", "deactivated"),)}),
     )
 
@@ -75,6 +91,9 @@ class Devices(ReadOnlyDesk[Device]):
         account = Q(account_id__in={text, ids.typed(text)})
         if exists(Device, account):
             return queryset.filter(account), False
+        installation = Q(installation_id__in=devices.installation_names(text))
+        if exists(Device, installation):
+            return queryset.filter(installation), False
         if token_search.is_mask(text):
             return queryset.filter(token__in=token_search.of_devices(text)), False
         if len(text) < MIN_TOKEN_PREFIX:
@@ -88,6 +107,10 @@ class Devices(ReadOnlyDesk[Device]):
         context = {"show_close": True, **(_panels(device) if device else {}), **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
+    @list_page(gettext_lazy("Reach of the channels"), permission="pushes.view_device", icon="hub")
+    def coverage_page(self, request: HttpRequest) -> HttpResponse:
+        return coverage.page(self, request)
+
     @page(
         gettext_lazy("Send a test push"),
         permission="pushes.test_device",
@@ -95,17 +118,17 @@ class Devices(ReadOnlyDesk[Device]):
         applies=lambda device: bool(device.is_active),
     )
     def test_page(self, request: HttpRequest, device: Device) -> HttpResponse:
-        """Pushes are for accounts: the account's page asks, with this device picked."""
+        """Go to the account's page, with this device picked: a push is for an account."""
         query = urlencode({"device": device.pk})
         return HttpResponseRedirect(f"{admin_url(Account, 'test_page', device.account_id)}?{query}")
 
     @page(gettext_lazy("Tags"), permission="pushes.change_device", icon="sell")
     def tags_page(self, request: HttpRequest, device: Device) -> Question:
-        return tagging.of_device(device)
+        return tag_pages.of_device(device)
 
     @page(gettext_lazy("Show token"), permission="pushes.reveal_device", icon="visibility")
     def reveal_page(self, request: HttpRequest, device: Device) -> Question:
-        """A POST shows it, on a page that no cache keeps; the history has who looked, and not the token."""
+        """Show the token on a POST, on a page that no cache keeps. The history keeps who looked, and not the token."""
 
         def reveal(_data: dict[str, Any]) -> Done:
             context = {"title": _("Device token"), "device": device, "back": self.url("change", device.pk)}
@@ -129,7 +152,8 @@ class Devices(ReadOnlyDesk[Device]):
     )
     def deactivate_page(self, request: HttpRequest, device: Device) -> Question:
         def deactivate(data: dict[str, Any]) -> str:
-            if not devices.deactivate([device.pk], None, f"by {request.user}: {data['why']}"):
+            note = Note(Sentence.BY_BECAUSE, who=str(request.user), why=data["why"])
+            if not devices.deactivate([device.pk], None, note):
                 raise RefusedError(_("The device was already inactive."))
             return _("The device is deactivated: %(why)s") % {"why": data["why"]}
 
@@ -170,6 +194,12 @@ class Devices(ReadOnlyDesk[Device]):
     def token_shown(self, row: Device) -> SafeString:
         return format_html("<code>{}</code>", row.masked_token)
 
+    @admin.display(description=gettext_lazy("installation"))
+    def installation(self, row: Device) -> SafeString | str:
+        if not row.installation_id:
+            return "–"
+        return link(f"{self.url('changelist')}?{urlencode({'q': row.installation_id})}", row.installation_id)
+
     @admin.display(description=gettext_lazy("account"))
     def owner(self, row: Device) -> SafeString:
         return link(admin_url(Account, "change", row.account_id), row.account_id)
@@ -196,12 +226,16 @@ class Devices(ReadOnlyDesk[Device]):
 
 
 def _whose(device: Device) -> list[tuple[Any, Any]]:
-    return [(_("Account"), device.account_id), (_("App"), f"{device.app} {device.get_platform_display()}")]
+    return [
+        (_("Account"), device.account_id),
+        (_("App"), f"{device.app} {device.get_platform_display()}"),
+        (_("Channel"), device.get_channel_display()),
+    ]
 
 
 def _panels(device: Device) -> dict[str, Any]:
     sent = DeliveryResult.objects.filter(token=device.token, app=device.app).prefetch_related("record")
     return {
         "events": device.events.order_by("-id")[:SHOWN_EVENTS],
-        "deliveries": sent.order_by("-id")[:SHOWN_DELIVERIES],
+        "deliveries": with_channels(sent.order_by("-id")[:SHOWN_DELIVERIES]),
     }

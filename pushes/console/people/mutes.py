@@ -22,7 +22,7 @@ SHOWN_ENTRIES = 5
 
 
 class LinesField(forms.CharField):
-    """One entry a line; the cleaned value is the entries, each once, in `read`'s spelling."""
+    """A text with one entry a line. The cleaned value is the list of entries, each once, in `read`'s spelling."""
 
     widget = widgets.UnfoldAdminTextareaWidget
 
@@ -63,7 +63,7 @@ class PreferencesForm(forms.Form):
 
 
 def question(row: Account) -> Question:
-    """Shows both lists, and stores what is made of them."""
+    """Show both lists, and store the changed lists."""
     muted, blocked = mutes.lists(row)
 
     def store(data: dict[str, Any]) -> str:
@@ -73,8 +73,11 @@ def question(row: Account) -> Question:
             raise RefusedError(_("Nothing was changed."))
         try:
             mutes.change(row.pk, *changes)
-        except InvalidEntryError as error:
-            raise RefusedError(str(error)) from None
+        except InvalidEntryError:
+            # The form has examined each entry; what came meanwhile counts, too.
+            raise RefusedError(
+                _("Nothing was changed: a list can have at most %(most)s entries.") % {"most": mutes.MAX_ENTRIES}
+            ) from None
         return _said(*changes)
 
     return Question(

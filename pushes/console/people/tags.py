@@ -1,4 +1,4 @@
-"""The page on which an operator gives devices tags and takes them away: of one device, or all of an account's."""
+"""The page on which an operator adds and removes tags: of one device, or of all devices of an account."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -21,7 +21,7 @@ MAX_TYPED = 1_000
 
 
 class TagsForm(forms.Form):
-    """`has` are the tags that there are to take away."""
+    """Tags to add and to remove. `has` are the tags that can be removed."""
 
     add = forms.CharField(
         label=gettext_lazy("Add"),
@@ -89,8 +89,11 @@ def _question(device_ids: Sequence[int], title: str) -> Question:
 def _change(device_ids: Sequence[int], added: Sequence[str], removed: Sequence[str]) -> str:
     try:
         changed = tags.change(device_ids, add=added, remove=removed)
-    except tags.InvalidTagError as error:
-        raise RefusedError(str(error)) from None
+    except tags.InvalidTagError:
+        # The form has examined each tag.
+        raise RefusedError(
+            _("Nothing was changed: a device can have at most %(most)s tags.") % {"most": tags.MAX_TAGS}
+        ) from None
     if not changed:
         raise RefusedError(_("Nothing was changed: the tags are already like this."))
     done = ngettext(
@@ -102,7 +105,7 @@ def _change(device_ids: Sequence[int], added: Sequence[str], removed: Sequence[s
 
 
 class TagFilter(TextFilter):
-    """Devices with this tag, by the index of every app's tags."""
+    """Filter devices by a tag, through the index of every app's tags."""
 
     title = gettext_lazy("tag")
     parameter_name = "tag"

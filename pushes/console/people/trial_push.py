@@ -1,6 +1,6 @@
-"""A test push to devices of one account: real pushes, judged, logged and sent like any other, and watched as they go.
+"""A test push to devices of one account: real pushes, judged, logged and sent like any other, and watched on the way.
 
-The form carries a number of its own, which names the push: a double click or a reload sends it once.
+The form has a number of its own, which identifies the push: a double click or a reload sends the push once.
 """
 
 import secrets
@@ -22,6 +22,7 @@ from pushes.broadcasts import trial_send
 from pushes.console.delivery_log import why
 from pushes.console.site.blanks import refuse_blanks
 from pushes.console.site.desk import Desk
+from pushes.console.site.marks import with_channels
 from pushes.console.site.pages import Question, RefusedError
 from pushes.console.site.theme import widgets
 from pushes.distribution import windows
@@ -30,6 +31,7 @@ from pushes.names import TERMINAL, App, Kind, PushType
 from pushes.people.directory import DirectoryError, directory
 from pushes.storage import clocks
 from pushes.submit import InvalidMessageError
+from pushes.text import notes
 from pushes.values import Audience, DeviceTarget, PushMessage
 
 SOURCE = "console-test"
@@ -76,8 +78,8 @@ class TrialForm(forms.Form):
 
 
 def question(desk: Desk[Account], request: HttpRequest, account: Account) -> Question:
-    """An answer sends, and leads to the page that watches the push. `?device` is the id of one of ours that is picked
-    already."""
+    """Ask for the test push; an answer sends, and leads to the page that watches the push. `?device` is the id of a
+    device of this account that is picked already."""
     choices, warnings = _choices(account)
     asked_for = request.GET.get("device", "")
     picked = [name for name, (_app, device) in choices.items() if str(device.device_id) == asked_for]
@@ -108,7 +110,7 @@ def _send(account: Account, data: dict[str, Any]) -> str:
     try:
         is_new = trial_send.send(lambda app: _message(account, app, data), data["devices"])
     except (InvalidMessageError, DirectoryError) as error:
-        raise RefusedError(str(error)) from None
+        raise RefusedError(notes.words(error.note)) from None
     if not is_new:
         raise RefusedError(_("This test push was already sent. Its result is below."))
     number = sum(map(len, data["devices"].values()))
@@ -116,13 +118,13 @@ def _send(account: Account, data: dict[str, Any]) -> str:
 
 
 def result_page(desk: Desk[Account], request: HttpRequest, account: Account) -> HttpResponse:
-    """What has become of a test push so far; with `part` the figures alone, for the page's own refresh."""
+    """Show the test push so far; with `part` only the figures, for the page's own refresh."""
     nonce = request.GET.get("test", "")
     records = list(PushRecord.objects.filter(message_id=message_id(nonce), source=SOURCE).order_by("id"))
     if not records or account.pk not in records[0].accounts:
         raise Http404
     record = records[0]
-    deliveries = list(
+    deliveries = with_channels(
         DeliveryResult.objects.filter(record__in=records).prefetch_related("record").order_by("id")[:SHOWN]
     )
     is_over = all(row.status in TERMINAL for row in deliveries)
@@ -166,7 +168,7 @@ def _message(account: Account, app: App, data: dict[str, Any]) -> PushMessage:
 
 
 def _choices(account: Account) -> tuple[Choices, list[str]]:
-    """The account's active devices, and what stands against a test."""
+    """The account's active devices, and what prevents a test."""
     found: Choices = {}
     for app in App:
         try:
@@ -180,11 +182,13 @@ def _choices(account: Account) -> tuple[Choices, list[str]]:
 
 
 def _described(app: App, device: DeviceTarget) -> str:
-    return f"{app} {device.platform.label} {mask_token(device.token)} ({device.environment.label})"
+    return (
+        f"{app} {device.platform.label} {device.channel.label} {mask_token(device.token)} ({device.environment.label})"
+    )
 
 
 def _window_warning() -> list[str]:
-    """At night a push of this type may wait for the morning, which a test does not live to see."""
+    """Warn that at night a push of this type may wait for the morning: a test expires before that."""
     policy = policies()[PushType.DEFAULT]
     decision = windows.decide(policy.window_policy, policy.window, clocks.now(), ZoneInfo(settings.TIME_ZONE))
     if decision == windows.SEND_NOW:

@@ -1,4 +1,4 @@
-"""A list of accounts, typed or uploaded: all of it is good, or the bad lines are named and none is taken."""
+"""A list of accounts, typed or uploaded. Either every line is good, or the bad lines are named and no line is used."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -33,7 +33,7 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class AccountList:
-    """Distinct account ids in the order given; `repeated` counts the ones left out."""
+    """Distinct account ids in the given order; `repeated` counts the omitted repetitions."""
 
     ids: list[str]
     bad: list[BadLine]
@@ -41,8 +41,8 @@ class AccountList:
 
 
 def parse(text: str) -> AccountList:
-    """One account a line, or several parted by commas, semicolons or blanks. A heading line is skipped; a table, as
-    it is pasted from a spreadsheet, is read as one. Raises SheetError."""
+    """Read one account a line, or several separated by commas, semicolons or spaces; a heading line is skipped. A table
+    that was pasted from a spreadsheet is read as a table. Raises SheetError."""
     lines = re.split(r"\r\n?|\n", text.lstrip("\ufeff"))
     first = next((line for line in lines if line.strip()), "")
     if "\t" in first.strip():
@@ -60,8 +60,8 @@ def _typed(lines: Sequence[str]) -> Iterable[tuple[int, str]]:
 
 
 def parse_csv(text: str) -> AccountList:
-    """The column of a table that its heading says has the accounts; without a heading the first one. Raises
-    SheetError for what is no table, or whose heading names no accounts."""
+    """Read a table's column of accounts: the column that the heading names, or without a heading the first column.
+    Raises SheetError for what is not a table, and for a heading that names no accounts."""
     table = spreadsheets.rows(text)
     if not table:
         return AccountList([], [], 0)
@@ -74,7 +74,8 @@ def parse_csv(text: str) -> AccountList:
 
 
 def _cells(table: Sequence[Row], place: int, *, width: int) -> Iterable[tuple[int, str]]:
-    """`width` is how many columns the first line has: what has more may be a number that a comma tore apart."""
+    """Yield the accounts with their line numbers. `width` is the number of columns of the first line: in a longer line
+    a comma may have split a number."""
     for row in table:
         cell = row.cells[place] if place < len(row.cells) else ""
         if place == 0 and len(row.cells) <= width and cell.isascii() and cell.isdigit():
@@ -92,19 +93,19 @@ def _cells(table: Sequence[Row], place: int, *, width: int) -> Iterable[tuple[in
 
 
 def _total(row: Row, cell: str) -> str:
-    """What says that a row is a sum; "" when nothing does. A nickname beside an id may be any word."""
+    """The cell that marks a row as a sum; "" if none does. A nickname beside an id may be any word."""
     telling = (cell, row.cells[0]) if cell else row.cells
     return next((one for one in telling if spreadsheets.is_total([one])), "")
 
 
 def _bare(cell: str) -> str:
-    """Without the apostrophe that our own exports put in front of what a spreadsheet would run as a formula."""
+    """Remove the apostrophe that our own exports put before a cell that a spreadsheet would run as a formula."""
     return cell[1:] if cell.startswith("'") and csv_cells.harmless(cell[1:]) == cell else cell
 
 
 def _account_column(table: Sequence[Row]) -> int | None:
-    """Where the first line says that the accounts stand; None when it does not. Raises SheetError when it says so of
-    several columns."""
+    """The position of the column of accounts by the first line; None if the line names none. Raises SheetError if the
+    line names several."""
     heading = table[0].cells
     strong = [place for place, cell in enumerate(heading) if spreadsheets.column_of(cell) == "account_id"]
     exact = [place for place in strong if heading[place].lower() == "account_id"]
@@ -118,7 +119,8 @@ def _account_column(table: Sequence[Row]) -> int | None:
 
 
 def _refuse_unheaded(table: Sequence[Row]) -> None:
-    """Raises SheetError when the first line is a heading all the same, or the first column only counts the rows."""
+    """Refuse a table whose first line is some other heading, or whose first column only numbers the rows. Raises
+    SheetError."""
     if later := next((row for row in table[1:MAX_TITLES] if _account_column([row]) is not None), None):
         raise SheetError(
             _("line %(number)s: this is the heading: delete the lines above it") % {"number": later.number}
@@ -168,13 +170,14 @@ def _listed(cells: Iterable[tuple[int, str]]) -> AccountList:
 
 
 def words(line: str) -> list[str]:
-    """Parted by what is typed between ids. Other white space is part of a word, and then seen to be wrong."""
+    """Split at the separators that people type between ids. Any other white space stays in the word, and makes the word
+    invalid."""
     found = re.split(r"[ \t\u3000\r\n,;，；、]+", line)
     return [word[1:-1] if re.fullmatch('"[^"]+"', word) else word for word in found if word.strip()]
 
 
 def _fault(given: str) -> str:
-    """Why this is no account id, in the operator's language; "" when it is one."""
+    """Say why this is not an account id, in the operator's language; "" if it is one."""
     if given.isascii() and given.isdigit() and len(given) <= ids.MAX_ACCOUNT_ID:
         return ""
     if spreadsheets.is_total([given]):

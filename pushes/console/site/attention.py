@@ -1,6 +1,6 @@
-"""What waits for a person, by desk: what the overview's alerts tell and the menu's badges count, so that they agree.
+"""Count what waits for a person, by desk: the overview's alerts and the menu's badges use the same numbers.
 
-Every question is for a small table or for the first entries of an index, because the menu is on every page.
+Every query reads a small table or the first entries of an index, because the menu is on every page.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ MAX_COUNTED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Broadcasts:
-    """Those that wait for this user's approval, that stand still, and that start within SOON."""
+    """The broadcasts that wait for this user's approval, that are stopped, and that start within SOON."""
 
     approvals: list[Broadcast] = field(default_factory=list)
     paused: list[Broadcast] = field(default_factory=list)
@@ -36,7 +36,8 @@ class Broadcasts:
 
 
 def broadcasts(user: Any, now: datetime) -> Broadcasts:
-    """Of waiting ones those that `user` may approve: not what they wrote or have asked approval for."""
+    """Find the broadcasts. Of the waiting ones only those that `user` may approve: not the user's own, and none whose
+    approval the user asked for."""
     starting = Q(status=BroadcastStatus.SCHEDULED, scheduled_at__lte=now + SOON)
     wanted = Broadcast.objects.filter(Q(status__in=(BroadcastStatus.WAITING, BroadcastStatus.PAUSED)) | starting)
     found = Broadcasts()
@@ -55,7 +56,7 @@ def switched_off_types() -> "QuerySet[PushTypePolicy]":
 
 
 def off_because(policy: PushTypePolicy) -> str:
-    """Since when a push type is off, who switched it off and why; "" when nobody wrote that down."""
+    """Say since when a push type is off, who switched it off and why; "" if that was not stored."""
     if policy.disabled_at is None:
         return ""
     words = {"time": amount(timezone.now() - policy.disabled_at), "by": policy.disabled_by or "–"}
@@ -64,12 +65,12 @@ def off_because(policy: PushTypePolicy) -> str:
 
 
 def new_dead_letters() -> int:
-    """New ones, counted up to MAX_COUNTED and one more."""
+    """Count new dead letters, up to MAX_COUNTED plus one."""
     return vitals.count_new_dead_letters(MAX_COUNTED + 1)
 
 
 def shown(number: int, most: int = MAX_COUNTED) -> str:
-    """A number that was counted no further than `most`: `1,000+`."""
+    """Write a number that was counted only up to `most`: `1,000+`."""
     return f"{number:,}" if number <= most else f"{most:,}+"
 
 
@@ -78,7 +79,7 @@ def _keys() -> int:
 
 
 def at_desk(model: str, user: Any) -> int:
-    """How many matters wait at the desk of `model` (its name in lower case), for the badge beside the desk's name."""
+    """Count the matters that wait at the desk of `model` (its name in lower case), for the desk's badge."""
     counted: dict[str, Any] = {
         "broadcast": lambda: len(broadcasts(user, timezone.now())),
         "deadletter": new_dead_letters,

@@ -1,4 +1,4 @@
-"""What shows nothing is no title and no text, in every form: it is answered like an empty field."""
+"""Refuse invisible titles and texts in every form: they are treated like an empty field."""
 
 from django import forms
 
@@ -6,7 +6,7 @@ from pushes.text import characters
 
 
 def refuse_blanks(form: forms.BaseForm, *names: str) -> None:
-    """To be called when the fields are clean: those of them that show nothing are missing."""
+    """Report each of the fields that shows nothing as missing. Call this once the fields are clean."""
     for name in names:
         value = form.cleaned_data.get(name)
         if isinstance(value, str) and characters.is_blank(value) and form.fields[name].required:

@@ -1,6 +1,6 @@
-"""What all desks have in common: history, permissions, and no surprises.
+"""What all desks share: history, permissions, and the same habits.
 
-A desk is the admin page set of one model. Whatever acts has a page of its own, made by `pages.page`.
+A desk is the admin page set of one model. Every act has a page of its own, made by `pages.page`.
 """
 
 import urllib.parse
@@ -19,6 +19,7 @@ from django.urls import get_script_prefix, get_urlconf, reverse
 from django.utils.http import RFC3986_SUBDELIMS
 from django.utils.text import capfirst
 
+from pushes.console.site.marks import translated
 from pushes.console.site.theme import ModelAdmin
 
 M = TypeVar("M", bound=Model)
@@ -45,8 +46,26 @@ class Desk(ModelAdmin[M]):
         context = {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
         return super().changelist_view(request, context)
 
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show who changed what. The names of fields are stored in English, as the form's labels had them."""
+        answer = super().history_view(request, object_id, extra_context)
+        if isinstance(answer, TemplateResponse):
+            for entry in (answer.context_data or {})["action_list"]:
+                entry.change_message = translated(entry.change_message)
+        return answer
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Return the list. The titles of its filters begin with a capital letter, since a title is a label of its
+        own."""
+        changelist = super().get_changelist_instance(request)
+        for spec in changelist.filter_specs:
+            spec.title = capfirst(spec.title)
+        return changelist
+
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        """The pages of this row that this user may open and that make sense now."""
+        """The pages of this row that this user may open, and that apply now."""
         row = self.get_object(request, str(object_id))
         if row is None:
             return []
@@ -62,7 +81,7 @@ class Desk(ModelAdmin[M]):
         return {name: one for name, one in every.items() if _may(request, one[0])}
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[Any], Any, set[str], list[str]]:
-        """Without the rows that only tie two others together (`User_groups object (3)`)."""
+        """Leave out the rows that only tie two others together (`User_groups object (3)`)."""
         deleted, counts, missing, protected = super().get_deleted_objects(objs, request)
         both: list[Any] = [field.remote_field for field in self.opts.many_to_many] + list(self.opts.related_objects)
         ties = [relation.through for relation in both if getattr(relation, "through", None)]
@@ -72,8 +91,8 @@ class Desk(ModelAdmin[M]):
         return _without(deleted, beginnings), shown, missing, protected
 
     def audit(self, request: HttpRequest, *history: tuple[Model, str]) -> None:
-        """Who did what to which rows, for their history pages, in one statement. No secret and no whole token may be
-        in it."""
+        """Write who did what to which rows, for the rows' history pages, in one statement. The text must have no secret
+        and no whole token."""
         if request.user.pk is None:
             raise PermissionDenied
         LogEntry.objects.bulk_create(
@@ -98,8 +117,8 @@ class Desk(ModelAdmin[M]):
         status: int = 200,
         is_private: bool = False,
     ) -> TemplateResponse:
-        """A page of this desk beside its list and forms: of one row, if one is given. A private one holds a secret, or
-        a form that one was typed into: no cache keeps it."""
+        """Show a page of this desk beside its list and forms: a page of one row, if a row is given. A private page has
+        a secret, or a form for a secret: no cache keeps it."""
         common = {**self.admin_site.each_context(request), "opts": self.opts, "original": row}
         headers = {"Cache-Control": NEVER_STORED} if is_private else None
         return TemplateResponse(request, template, {**common, **context}, status=status, headers=headers)
@@ -110,18 +129,18 @@ class Desk(ModelAdmin[M]):
 
 
 def _may(request: HttpRequest, method: Any) -> bool:
-    """Whether this user may open a page, or use an action; Django's own actions look for themselves."""
+    """Whether this user may open a page, or use an action; Django's own actions check for themselves."""
     return not hasattr(method, "permission") or request.user.has_perm(method.permission)
 
 
 def _without(nested: list[Any], beginnings: tuple[str, ...]) -> list[Any]:
-    """`nested`, a list of sentences and lists of them, without the sentences that begin so."""
+    """Remove the sentences with these beginnings from `nested`, a list of sentences and of such lists."""
     kept = [_without(item, beginnings) if isinstance(item, list) else item for item in nested]
     return [item for item in kept if item and not (isinstance(item, str) and item.startswith(beginnings))]
 
 
 class ReadOnlyDesk(Desk[M]):
-    """Rows that machines write: to be looked at."""
+    """A desk of rows that only machines write."""
 
     actions: Any = None
 
@@ -138,7 +157,7 @@ class ReadOnlyDesk(Desk[M]):
 def admin_url(model: type[Model], name: str, *args: object) -> str:
     """The address of a page of this model; at most one argument, the row's key.
 
-    A page of fifty rows asks for two hundred: each page's pattern is looked up once in the process's life.
+    A page of fifty rows needs two hundred addresses, so each page's pattern is looked up once per process.
     """
     meta = model._meta
     full = f"admin:{meta.app_label}_{meta.model_name}_{name}"
@@ -149,6 +168,6 @@ def admin_url(model: type[Model], name: str, *args: object) -> str:
 
 @lru_cache(maxsize=256)
 def _around_key(name: str, keys: int, urlconf: str, _prefix: str) -> tuple[str, str]:
-    """What stands before and after the key in the address of a page."""
+    """The parts before and after the key in the address of a page."""
     before, _key, after = reverse(name, urlconf, args=[ANY_KEY] * keys).partition(ANY_KEY)
     return before, after

@@ -1,4 +1,4 @@
-"""Filters of the big tables. None counts, none joins, none searches inside a text. What they mean is `log_query`'s."""
+"""Filters of the big tables. No filter counts, joins, or searches inside a text. `log_query` has their meanings."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from pushes.names import Reason
 
 
 class SpanFilter(ConditionFilter, DropdownFilter):
-    """Newer than a round span of time."""
+    """Rows of a recent span of time."""
 
     title = gettext_lazy("time")
     parameter_name = "within"
@@ -68,16 +68,16 @@ class FinishedUntilFilter(MomentFilter):
 
 
 def typed(moment: datetime) -> str:
-    """`moment` as the filters of time take it: by the reader's clock, with its offset where that clock shows the same
-    time twice."""
+    """Write `moment` as the filters of time accept it: in the reader's zone, with the offset if that zone has the time
+    twice."""
     local = timezone.localtime(moment)
     shown = f"{local:%Y-%m-%d %H:%M:%S}"
     return shown if log_query.moment(shown) == moment.replace(microsecond=0) else local.isoformat(timespec="seconds")
 
 
 def ended_between(begins: datetime, ends: datetime) -> dict[str, str]:
-    """The log's parameters for deliveries that ended from `begins` on, up to the second of `ends`: those that the
-    counters of these minutes have counted."""
+    """The log's parameters for deliveries that ended from `begins` on, up to the second of `ends`: the deliveries that
+    the counters of these minutes counted."""
     return {"finished_from": typed(begins), "finished_until": typed(ends + timedelta(seconds=1))}
 
 
@@ -93,7 +93,7 @@ class LiveFilter(ConditionFilter, DropdownFilter):
 
 
 class FailedAttemptFilter(ConditionFilter, DropdownFilter):
-    """Deliveries of which an attempt failed within a round span of time, whatever became of them since."""
+    """Deliveries with a failed attempt in a recent span of time, whatever happened since."""
 
     title = gettext_lazy("failed attempt")
     parameter_name = "attempt_failed"
@@ -116,7 +116,7 @@ class RecordFilter(NumberFilter):
 
 
 class BroadcastFilter(NumberFilter):
-    """Of a list of pushes or of deliveries, those of a broadcast."""
+    """The rows of one broadcast, in a list of pushes or of deliveries."""
 
     title = gettext_lazy("broadcast number")
     parameter_name = "broadcast"
@@ -133,7 +133,7 @@ class AppKeyFilter(ConditionFilter, DropdownFilter):
 
 
 class ReasonFilter(ConditionFilter, DropdownFilter):
-    """By reason; the choices show the short name that the API and the logs use."""
+    """Rows with one reason; the choices show the code of the API and the logs."""
 
     title = gettext_lazy("reason")
     parameter_name = "reason"

@@ -1,5 +1,5 @@
-"""Lists of tables with millions of rows, a page at a time (see `pushes.history.pages`), with the way to newer and older
-ones."""
+"""Lists of tables with millions of rows, a page at a time (see `pushes.history.pages`), with links to newer and older
+pages."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from pushes.console.site import rows as list_rows
+from pushes.console.site import rows
 from pushes.console.site.desk import admin_url
 from pushes.console.site.theme import ChangeList
 from pushes.history import log_query, pages
@@ -23,7 +23,8 @@ TEMPLATE = "console/long_list.html"
 
 
 class ConditionFilter:
-    """A filter whose parameter asks for what `meaning` says. A walk asks it between which ids its rows are."""
+    """A filter whose parameter selects what `meaning` says. A walk asks the filter for the ids between which its rows
+    are."""
 
     meaning: log_query.Meaning
     condition: log_query.Condition | None = None
@@ -41,17 +42,17 @@ class ConditionFilter:
         return None
 
 
-def counted(rows: QuerySet[Any], most: int, bounds: pages.Bounds = pages.EVERYWHERE) -> tuple[int, bool]:
-    """How many rows there are, counted from the newest one back until `most` is passed or the budget ends; and whether
-    that is all of them."""
+def counted(queryset: QuerySet[Any], most: int, bounds: pages.Bounds = pages.EVERYWHERE) -> tuple[int, bool]:
+    """Count the rows from the newest back, until `most` is passed or the budget ends. Returns the number, and whether
+    all rows were counted."""
     found, stopped_at = pages.walk_through(
-        rows.order_by("-pk").values_list("pk"), pages.spans_down(rows.model, None, bounds), most + 1
+        queryset.order_by("-pk").values_list("pk"), pages.spans_down(queryset.model, None, bounds), most + 1
     )
     return min(len(found), most), stopped_at is None and len(found) <= most
 
 
 class KeysetPaginator:
-    """What the theme's pagination tag asks of a paginator; the pages themselves are made by the list."""
+    """The attributes that the theme's pagination tag needs of a paginator; the list makes the pages itself."""
 
     template_name = "console/keyset_pagination.html"
 
@@ -60,7 +61,7 @@ class KeysetPaginator:
 
 
 class KeysetChangeList(ChangeList):
-    """The admin's list, paged by key. `model_admin.is_indexed(params)` tells which way it searches.
+    """The admin's list, paged by key. `model_admin.is_indexed(params)` decides how the list searches.
 
     A desk with such a list has TEMPLATE, which draws `table`.
     """
@@ -99,17 +100,17 @@ class KeysetChangeList(ChangeList):
         self.paginator = KeysetPaginator(self.list_per_page)
 
     def bounds(self) -> pages.Bounds:
-        """Where a walk needs to look: between the ids that the filters of time allow, and where `sieve` says."""
+        """Where a walk needs to look: between the ids that the filters of time allow, and in the blocks of `sieve`."""
         chosen: list[Any] = [spec for spec in self.filter_specs if isinstance(spec, ConditionFilter)]
         return log_query.bounds((spec.condition for spec in chosen if spec.condition is not None), self.sieve())
 
     def sieve(self) -> Sieve | None:
-        """Which noted blocks may hold the rows; None: any."""
+        """The noted blocks that may have the rows; None means any block."""
         return None
 
     @property
-    def table(self) -> list_rows.Table:
-        return list_rows.table(self)
+    def table(self) -> rows.Table:
+        return rows.table(self)
 
     def url_for_result(self, result: Any) -> str:
         return admin_url(self.model, "change", quote(result.pk))
@@ -119,7 +120,7 @@ class KeysetChangeList(ChangeList):
 
     @property
     def older_url(self) -> str:
-        """The next page back in time, or "" on the last one."""
+        """The address of the next older page; "" on the last page."""
         if not self.page.has_older:
             return ""
         edge = self.page.stopped_at if self.page.stopped_at is not None else self.page.rows[-1].pk
@@ -127,7 +128,7 @@ class KeysetChangeList(ChangeList):
 
     @property
     def newer_url(self) -> str:
-        """The previous page, or "" on the newest one."""
+        """The address of the next newer page; "" on the newest page."""
         if not self.page.has_newer:
             return ""
         if self.page.stopped_above is not None:
@@ -136,7 +137,7 @@ class KeysetChangeList(ChangeList):
 
     @cached_property
     def searched_back_to(self) -> datetime | None:
-        """How far back the page looked, when it gave up before it was full."""
+        """How far back the page searched, if the search ended before the page was full."""
         if self.page.stopped_at is None:
             return None
         nearest = self.model._default_manager.filter(pk__gte=self.page.stopped_at).order_by("pk")

@@ -1,8 +1,7 @@
-"""The pages that a desk has beside its list and its forms, and the actions of its list: who may, what is asked, what is
-done.
+"""A desk's pages beside its list and forms, and the actions of its list: who may act, the question, and the act.
 
-Nothing is changed by a GET. What sends, destroys or cannot be taken back returns a Question; its act is done by the
-POST that answers it. Permission, stale answers, history and messages are seen to here.
+A GET changes nothing. A page that sends, destroys or cannot be undone returns a Question; the POST that answers the
+question performs the act. This module handles permissions, outdated answers, history and messages.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,8 +25,8 @@ CONFIRMED = "confirm"
 
 
 class RefusedError(Exception):
-    """The act cannot be done now; the message says why and what to do. `is_noted`: the history of the row has it,
-    too, for something was tried."""
+    """The act cannot be done now; the message says why and what to do. With `is_noted` the row's history has the
+    message too, because something was tried."""
 
     def __init__(self, text: str, *, is_noted: bool = False) -> None:
         super().__init__(text)
@@ -36,7 +35,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was done, where that is more than one sentence about the page's own row."""
+    """What was done, if that is more than one sentence about the page's own row."""
 
     text: str = ""
     #: What could not be done.
@@ -54,7 +53,7 @@ Act = Callable[[dict[str, Any]], str | Done]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the operator is asked, and what a yes does. `facts` are label and value pairs that help to decide."""
+    """A question to the operator, and the act after a yes. `facts` are label and value pairs that help to decide."""
 
     title: str
     text: str
@@ -95,10 +94,10 @@ def page(
     variant: str = "default",
     applies: Callable[[Any], bool] = lambda _row: True,
 ) -> Callable[[Method], View]:
-    """Make a method `(desk, request, row)` a page of one row, with a button above its form.
+    """Make a method `(desk, request, row)` a page of one row, with a button above the row's form.
 
-    Without `permission` (as `pushes.change_device`) it answers 403, for an unknown row 404. The button
-    is hidden while `applies(row)` is false; a POST that comes all the same is for the method to refuse.
+    The page answers 403 to a user without `permission` (as `pushes.change_device`), and 404 for an unknown row. The
+    button is hidden while `applies(row)` is false; the method itself refuses a POST that comes all the same.
     """
 
     def decorate(method: Method) -> View:
@@ -130,8 +129,8 @@ def list_page(title: Any, *, permission: str, icon: str = "", variant: str = "de
 
 
 def list_action(title: Any, *, permission: str) -> Callable[[Callable[..., Question]], View]:
-    """Make a method `(desk, request, chosen)` an action on the rows that are ticked in the list. It returns a Question
-    whose hidden fields name them."""
+    """Make a method `(desk, request, chosen)` an action on the ticked rows of the list. The method returns a Question
+    whose hidden fields name the rows."""
 
     def decorate(method: Callable[..., Question]) -> View:
         @wraps(method)
@@ -156,8 +155,8 @@ def _admit(request: HttpRequest, permission: str) -> None:
 def _offered(
     view: View, title: Any, permission: str, applies: Callable[[Any], bool], icon: str = "", variant: str = "default"
 ) -> View:
-    """As the theme's own. Its `permissions` are not used: its checks look them up in the database, which need not be
-    there yet when checks run."""
+    """Offer an action as the theme does. The theme's `permissions` are not used: their checks query the database, which
+    may not exist yet when checks run."""
     path = view.__name__.removesuffix("_page").replace("_", "-")
     offered: Any = action(view, description=title, url_path=path, icon=icon, variant=ActionVariant(variant))
     offered.permission, offered.applies = permission, applies
@@ -172,8 +171,8 @@ def answered(
     back: str,
     row: Model | None = None,
 ) -> HttpResponse:
-    """What the method returns, asked, told or as it is. What it refuses leads back. For pages about no row of a table,
-    too; the others are made by `page`, `list_page` and `list_action`."""
+    """Answer with the method's result: a question, a message, or the response itself. A refusal leads back. Pages
+    without a row of a table use this too; `page`, `list_page` and `list_action` make the others."""
     try:
         answer = method()
         if isinstance(answer, Question):
@@ -190,7 +189,7 @@ def answered(
 def _ask(
     desk: Desk[Any], request: HttpRequest, question: Question, row: Model | None, back: str
 ) -> HttpResponse | Done:
-    """A GET shows the question, a POST does the act."""
+    """On a GET show the question, on a POST perform the act."""
     if request.method != "POST" or (question.hidden and CONFIRMED not in request.POST):
         return _show(desk, request, question, question.form(initial=question.initial), row, back)
     if question.seen and request.POST.get("seen", question.seen) != question.seen:

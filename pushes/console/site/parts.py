@@ -1,4 +1,4 @@
-"""What other apps bring to the console: the CONSOLE_PARTS setting names them by dotted path."""
+"""The parts of the console that other apps bring: the CONSOLE_PARTS setting names them by dotted path."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from django.utils.module_loading import import_string
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One app's part, for whoever has `permission`.
+    """One app's part, for users with `permission`.
 
-    `panel` is a template on the overview and `context` what the template shows; each alert is a sentence and the
-    address of the page that helps; `dead_letter_reasons` has words for the codes of the app's own dead letters.
+    `panel` is a template on the overview, and `context` returns the template's context. Each alert is a sentence and
+    the address of the page that helps. `dead_letter_reasons` has words for the codes of the app's own dead letters.
     """
 
     permission: str
@@ -25,10 +25,10 @@ class Part:
 
 
 def parts() -> list[Part]:
-    """All of them, in the setting's order. Raises ImportError."""
+    """All parts, in the setting's order. Raises ImportError."""
     return [import_string(path) for path in settings.CONSOLE_PARTS]
 
 
 def parts_for(user: Any) -> list[Part]:
-    """Those that `user` may see."""
+    """The parts that `user` may see."""
     return [part for part in parts() if user.has_perm(part.permission)]

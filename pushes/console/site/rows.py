@@ -1,9 +1,9 @@
-"""The table of a long list, put together without a template for each of its rows.
+"""Build the table of a long list without a template for each row.
 
-The theme renders every heading anew for every row, with the templates of the box that selects them all, and resolves
-the address of every row: more than half of the time that a page of fifty rows takes. Here both are done once. The
-markup is the theme's own, cell by cell. Columns that the theme draws with templates (`label`, `header`, `dropdown`)
-and lists that are edited in place are not for this table.
+The theme renders every heading again for every row, with the templates of the box that selects all rows, and resolves
+the address of every row: more than half of the time of a page of fifty rows. Here both happen once. The markup is the
+theme's own, cell by cell. Columns that the theme draws with templates (`label`, `header`, `dropdown`) and lists that
+are edited in place cannot use this table.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ CHECKBOX = "action_checkbox"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The headings as the theme's template wants them, and the cells of every row."""
+    """The headings in the form of the theme's template, and the cells of every row."""
 
     headers: list[dict[str, Any]]
     rows: list[SafeString]
@@ -33,7 +33,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The markup around a cell, whether it leads to the row's page, and what it says of a row."""
+    """The markup around a cell, whether the cell links to the row's page, and the function that reads the cell from a
+    row."""
 
     opening: str
     closing: str
@@ -42,7 +43,7 @@ class Column:
 
 
 def table(changelist: Any) -> Table:
-    """The rows of `changelist.result_list`."""
+    """Build the table of `changelist.result_list`."""
     headers = list(result_headers(changelist))
     columns = _columns(changelist, headers)
     address = _Addresses(changelist)
@@ -71,7 +72,7 @@ def _columns(changelist: Any, headers: list[dict[str, Any]]) -> list[Column]:
 
 
 def _shown(desk: Any, model: type[models.Model], name: str) -> tuple[Callable[[Any], Any], list[str]]:
-    """What says of a row what its cell holds, and the cell's classes."""
+    """The function that reads a column's cell from a row, and the cell's classes."""
     classes = CHECKBOX_CLASSES if name == CHECKBOX else [f"field-{name}", *ROW_CLASSES]
     empty = desk.get_empty_value_display()
     try:
@@ -105,7 +106,7 @@ def _by_field(field: Any, empty: Any) -> Callable[[Any], Any]:
 
 
 class _Addresses:
-    """The rows' pages, each with the way back to this list as it is filtered."""
+    """The addresses of the rows' pages, each with the way back to the filtered list."""
 
     def __init__(self, changelist: Any) -> None:
         self.changelist = changelist

@@ -1,4 +1,4 @@
-"""The box `is_enabled` of a form: unticked, it asks on a page of its own; untouched, it says nothing."""
+"""The box `is_enabled` of a form: an unticked box asks on a page of its own; an untouched box changes nothing."""
 
 from typing import Any
 
@@ -8,7 +8,8 @@ from pushes.console.site.theme import M, ModelForm
 
 
 class SwitchForm(ModelForm[M]):
-    """A row with a box that switches it on. Unticked, the row stays on until the page that asks has its answer."""
+    """A form with a box that switches a row on. With the box unticked, the row stays on until the page that asks is
+    answered."""
 
     asks_to_switch_off = False
 
@@ -23,7 +24,7 @@ class SwitchForm(ModelForm[M]):
         return [name for name in super().changed_data if name != "is_enabled" or self._is_switched()]
 
     def _is_switched(self) -> bool:
-        """Whether saving switches the row: not off, which asks first, and not to what it is already."""
+        """Whether saving switches the row: not off, because that asks first, and not to the row's present state."""
         is_enabled = self.fields["is_enabled"].to_python(self["is_enabled"].data)
         return self.instance._state.adding or bool(is_enabled and not self.initial.get("is_enabled"))
 
@@ -36,6 +37,6 @@ class SwitchForm(ModelForm[M]):
         return is_enabled or self.asks_to_switch_off
 
     def _is_untouched(self) -> bool:
-        """Whether the box is as the page showed it, whatever the row is by now."""
+        """Whether the box is as the page showed it, whatever the row's state is now."""
         box = self["is_enabled"]
         return self.data.get(box.html_initial_name) == str(bool(box.data))

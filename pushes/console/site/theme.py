@@ -1,6 +1,6 @@
-"""The theme's classes under the names and types of Django's own, and the few marks that pages share.
+"""The theme's classes under the names and types of Django's own, and the marks that pages share.
 
-The theme has no type hints, so type checkers are shown the Django classes that it subclasses.
+The theme has no type hints, so type checkers see the Django classes that the theme subclasses.
 """
 
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +11,7 @@ from django.db.models import Model
 from unfold import widgets
 from unfold.enums import ActionVariant
 
-from pushes.console.site.marks import amount, badge, device_badge, link, noted, status_badge, when
+from pushes.console.site.marks import amount, badge, device_badge, link, status_badge, when
 
 M = TypeVar("M", bound=Model)
 
@@ -82,7 +82,6 @@ __all__ = [
     "badge",
     "device_badge",
     "link",
-    "noted",
     "status_badge",
     "when",
     "widgets",

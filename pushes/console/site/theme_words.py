@@ -1,4 +1,4 @@
-"""Words of the theme, which brings no translations: named here so that ours are collected with our own words."""
+"""The theme's words: the theme has no translations, so naming its words here collects them with our own."""
 
 from django.utils.translation import gettext_noop as _
 

@@ -1,4 +1,4 @@
-"""The page for a request that failed: of our own making, or because a service behind the console is away."""
+"""The page of a failed request: a fault of our own, or a missing service behind the console."""
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -13,7 +13,7 @@ RETRY_SECONDS = 5
 
 
 def of(request: HttpRequest, error: BaseException) -> HttpResponse | None:
-    """A plain page that needs no service and says what is the matter; None for an error of the program's."""
+    """A plain page that needs no service and says what is wrong; None for a fault of the program."""
     text = _matter(error)
     if not text:
         return None
@@ -24,7 +24,7 @@ def of(request: HttpRequest, error: BaseException) -> HttpResponse | None:
 
 
 def page(request: HttpRequest, error: BaseException) -> HttpResponseBase:
-    """The same, or the page that says that something broke on our side."""
+    """The same page, or the page that says that something failed on our side."""
     return of(request, error) or defaults.server_error(request)
 
 

@@ -38,14 +38,29 @@
     var typed = form.querySelector("#id_accounts_typed");
     if (!title || !text) return;
     var most = Number(form.dataset.bytes), counter = document.getElementById("byte-count");
+    var more = ["image", "link", "subtitle", "sound", "badge", "category", "android_channel"].map(function (name) {
+      return form.querySelector("#id_" + name);
+    }).filter(Boolean);
 
     function refresh() {
       var custom = data ? data.value.trim() : "";
       var used = bytes(title.value) + bytes(text.value.trim()) + (custom === "{}" ? 0 : bytes(custom));
+      more.forEach(function (field) { used += bytes(field.value.trim()); });
       counter.textContent = counter.dataset.words.replace("{used}", used).replace("{most}", most);
       counter.classList.toggle("is-over", used > most);
       document.querySelectorAll("[data-preview=title]").forEach(function (node) { node.textContent = title.value || "…"; });
       document.querySelectorAll("[data-preview=text]").forEach(function (node) { node.textContent = text.value || "…"; });
+    }
+    // What is left blank does not show. Of a picture, its file's name: the page loads nothing from elsewhere.
+    function extras() {
+      ["subtitle", "image"].forEach(function (name) {
+        var field = form.querySelector("#id_" + name), said = field ? field.value.trim() : "";
+        var shown = name === "image" ? said.split(/[?#]/)[0].split("/").pop() || said : said;
+        document.querySelectorAll("[data-preview=" + name + "]").forEach(function (node) {
+          node.textContent = shown;
+          node.hidden = !said;
+        });
+      });
     }
     // Whoever will not get it is not shown: the other app's phones, the other platform's.
     function addressed() {
@@ -70,6 +85,10 @@
         if (field) field.disabled = kind.value !== owners[name];
       });
     }
+    more.forEach(function (field) {
+      field.addEventListener("input", function () { refresh(); extras(); });
+      if (field.value && field.closest("details")) field.closest("details").open = true;
+    });
     [title, text, data].forEach(function (field) { if (field) field.addEventListener("input", refresh); });
     ["app", "platform"].forEach(function (name) {
       var field = form.querySelector("#id_" + name);
@@ -80,13 +99,14 @@
       typed.form.addEventListener("submit", function (event) { if (!typed.disabled && !fitting()) event.preventDefault(); });
     }
     addressed();
+    extras();
     if (kind) { kind.addEventListener("change", audience); audience(); }
     refresh();
   }
   // The theme's icons are words in a font: a screen reader would read "pause Pause". Links without an address
-  // (its "Filters") are out of the keyboard's reach.
+  // (its "Filters") are out of the keyboard's reach. Runs again whenever a part of the page was exchanged.
   function accessible() {
-    document.querySelectorAll(".material-symbols-outlined:not([aria-hidden])").forEach(function (icon) {
+    document.querySelectorAll(".material-symbols-outlined:not([aria-hidden]):not([role])").forEach(function (icon) {
       var owner = icon.closest("a, button");
       var isAlone = owner && !owner.getAttribute("aria-label") && owner.textContent.trim() === icon.textContent.trim();
       if (!isAlone) icon.setAttribute("aria-hidden", "true");

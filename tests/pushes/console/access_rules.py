@@ -142,6 +142,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "admin:pushes_device_add": ("", ""),
     "admin:pushes_device_change": ("voakA", ""),
     "admin:pushes_device_changelist": ("voakA", "voakA"),
+    "admin:pushes_device_coverage_page": ("voakA", "voakA"),
     "admin:pushes_device_deactivate_page": ("oA", "oA"),
     "admin:pushes_device_delete": ("", ""),
     "admin:pushes_device_history": ("voakA", "voakA"),

@@ -8,6 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from pushes.models import AppKey, PushTypePolicy
+from pushes.names import MessageClass
 from tests.make import make_app_key, make_record
 from tests.pushes.console.conftest import url
 
@@ -28,7 +29,7 @@ def table(**changes: Any) -> dict[str, Any]:
 
 def form(push_type: int, **changes: Any) -> dict[str, Any]:
     row = PushTypePolicy.objects.get(push_type=push_type)
-    names = ("default_title", "window_policy", "window", "ttl_seconds", "unknown_policy")
+    names = ("default_title", "window_policy", "window", "ttl_seconds", "unknown_policy", "message_class")
     data: dict[str, Any] = {name: getattr(row, name) for name in names}
     data |= {name: "on" for name in (*BOXES, "is_enabled") if getattr(row, name)}
     return {name: value for name, value in (data | changes).items() if value is not None}
@@ -178,3 +179,21 @@ def test_an_app_key_s_form_asks_before_it_disables(administrator: Client) -> Non
     assert "Disable higo" in page_of(answer)
     changed = AppKey.objects.get()
     assert (changed.is_enabled, changed.rate_per_second) == (True, 7)
+
+
+def test_orders_are_service_messages_and_the_rest_is_marketing_from_the_start() -> None:
+    found = dict(PushTypePolicy.objects.values_list("push_type", "message_class"))
+    assert [found[number] for number in (1, 5, 8, 15, 17)] == ["IM", "ORDER", "ORDER", "ACCOUNT", "WORK"]
+    assert {number for number, one in found.items() if one == MessageClass.MARKETING} == {20, 55}
+
+
+def test_the_defaults_of_a_types_pushes_are_saved(administrator: Client) -> None:
+    look = {"message_class": "FINANCE", "android_channel": "pay.v2", "sound": "coin.caf"}
+    administrator.post(url("pushtypepolicy_change", 8), form(8, **look))
+    assert PushTypePolicy.objects.filter(push_type=8, **look).exists()
+
+
+@pytest.mark.parametrize(("field", "value"), [("sound", "a b"), ("android_channel", "订单"), ("message_class", "SPAM")])
+def test_a_default_that_no_push_could_have_is_refused(administrator: Client, field: str, value: str) -> None:
+    answer = administrator.post(url("pushtypepolicy_change", 8), form(8, **{field: value}))
+    assert field in answer.context["adminform"].form.errors

@@ -6,15 +6,20 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from pushes.broadcasts import canary, lifecycle, watch
 from pushes.console.broadcasts import progress
 from pushes.console.site import account_list
+from pushes.console.site.account_list import MAX_ACCOUNTS
 from pushes.models import Broadcast, OperatorPreferences, PushRecord
 from pushes.names import App, BroadcastStatus, Status
 from pushes.people import tags
+from pushes.text import notes
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 from tests import djangos_words
 from tests.make import make_account, make_app_key, make_broadcast, make_delivery, make_device, make_record
 from tests.pushes.console.conftest import SignIn, url
@@ -181,7 +186,7 @@ def test_editing_keeps_a_list_too_long_to_show(operator: Client) -> None:
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
-        ({"text": "字" * 1400}, "4200 bytes"),
+        ({"text": "字" * 1400}, "4204 bytes"),
         ({"data": "[1]"}, "Enter a JSON object"),
         ({"data": "{"}, djangos_words.NOT_JSON),
         ({"data": '{"x": NaN}'}, djangos_words.NOT_JSON),
@@ -381,6 +386,14 @@ def test_every_objection_has_its_words(viewer: Client, objection: tuple[Any, ...
     assert words in viewer.get(url("broadcast_progress_page", broadcast.pk)).content.decode()
 
 
+def test_who_stopped_it_is_told_in_the_readers_language(viewer: Client) -> None:
+    broadcast = halted()
+    Broadcast.objects.update(objection={}, status_reason=notes.stored(Note(Sentence.PAUSED_BY, who="anna"), most=200))
+    address = url("broadcast_progress_page", broadcast.pk)
+    assert "paused by anna" in viewer.get(address).content.decode()
+    assert "由 anna 暂停" in viewer.get(address, headers={"Accept-Language": "zh-hans"}).content.decode()
+
+
 def test_an_objection_of_another_version_is_told_in_its_own_words_and_can_be_overruled(
     operator: Client, viewer: Client
 ) -> None:
@@ -487,6 +500,30 @@ def test_files_that_cannot_be_taken_say_why(operator: Client, content: bytes, co
     page = compose(operator, audience_kind="accounts", accounts_file=SimpleUploadedFile("a.csv", content))
     assert complaint in page
     assert not Broadcast.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("count", [200_000, 200_001])
+@pytest.mark.parametrize("field", ["accounts_file", "accounts_typed"])
+def test_a_list_is_read_before_a_transaction_begins(
+    operator: Client, monkeypatch: pytest.MonkeyPatch, field: str, count: int
+) -> None:
+    """A server ends a transaction that does nothing for as long as reading may take."""
+    read, in_transactions = account_list.AccountList, list[bool]()
+
+    def noted(*listed: Any) -> account_list.AccountList:
+        in_transactions.append(connection.in_atomic_block)
+        return read(*listed)
+
+    monkeypatch.setattr(account_list, "AccountList", noted)
+    lines = "\n".join(map(str, range(count)))
+    compose(
+        operator,
+        audience_kind="accounts",
+        **{field: SimpleUploadedFile("a.csv", lines.encode()) if field == "accounts_file" else lines},
+    )
+    assert in_transactions == [False]
+    assert [len(one.accounts) for one in Broadcast.objects.all()] == ([count] if count <= MAX_ACCOUNTS else [])
 
 
 def test_once_it_is_cancelled_nothing_is_said_to_come(operator: Client) -> None:

@@ -3,8 +3,10 @@ import json
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
+from django.utils import translation
+from django.utils.html import escape
 
-from pushes.console.delivery_log import dead_letter_pages
+from pushes.console.delivery_log import dead_letter_pages, dead_letter_reasons
 from pushes.console.delivery_log.raw_bytes import MAX_SHOWN, beginning, readable
 from pushes.inbound.intake import store
 from pushes.inbound.raw_list import Batch
@@ -24,6 +26,21 @@ def test_letters_are_grouped_by_reason(viewer: Client) -> None:
         ("truncated", "truncated", "2"),
         ("object", "PHP object (not accepted)", "1"),
     ]
+
+
+def test_each_reader_has_a_reason_in_the_language_of_the_page() -> None:
+    with translation.override("en"):
+        assert dead_letter_reasons.words("empty") == "empty message"
+    with translation.override("zh-hans"):
+        assert dead_letter_reasons.words("empty") == "消息为空"
+
+
+def test_the_words_of_all_apps_are_gathered_once() -> None:
+    gather = dead_letter_reasons._reasons
+    gather.cache_clear()
+    assert [dead_letter_reasons.words("bad_time") for _ in range(3)] == ["the creation time cannot be read"] * 3
+    assert dead_letter_reasons.words("no_such_reason") == "no_such_reason"
+    assert gather.cache_info().misses == 1
 
 
 def test_each_reason_is_offered_once(viewer: Client) -> None:
@@ -247,3 +264,18 @@ def test_a_beginning_ends_between_characters(most: int) -> None:
 def test_bytes_that_are_no_text_begin_all_the_same() -> None:
     assert beginning(b"\xff\xfeabc", 4) == "\\xff\\xfea…"
     assert beginning(b"abc", 3) == "abc"
+
+
+def test_what_is_wrong_is_told_in_the_readers_language(viewer: Client, redis_client: object) -> None:
+    store(Batch("b", [b'{"type": 5, "app": "fax", "to_id": 7, "message": "x"}']))
+    address = url("deadletter_change", DeadLetter.objects.get().pk)
+    assert "not a valid app; accepted: higo, higirl" in viewer.get(address).content.decode()
+    page = viewer.get(address, headers={"Accept-Language": "zh-hans"}).content.decode()
+    assert "不是有效的应用；可用：higo, higirl" in page
+    assert "{&quot;note" not in page
+
+
+def test_a_sentence_of_an_earlier_version_and_a_planted_note_are_shown_as_they_are(viewer: Client) -> None:
+    for detail in ("byte 7 is no UTF-8", '{"note":"pwned","who":"x"}'):
+        page = viewer.get(url("deadletter_change", make_dead_letter(detail=detail).pk)).content.decode()
+        assert escape(detail) in page

@@ -18,6 +18,8 @@ from pushes.history import export_rows, exports
 from pushes.history.export_rows import cells, read
 from pushes.models import DeliveryResult, Export, PushRecord
 from pushes.names import ExportStatus, Kind, Reason, Status
+from pushes.text import notes
+from pushes.text.sentences import Sentence
 from tests.make import make_app_key, make_delivery, make_operator, make_record, make_token
 from tests.pushes.console.conftest import SignIn, url
 
@@ -78,7 +80,7 @@ def test_without_filters_it_warns(operator: Client) -> None:
 
 def test_the_file_holds_what_the_list_shows(operator: Client) -> None:
     record = make_record(message_id="order-7", title="标题", conversation="group:1", kind=Kind.GROUP, push_type=1)
-    wanted = [make_delivery(record, status=Status.FAILED, reason="bad_token", provider_code=-3) for _ in range(2)]
+    wanted = [make_delivery(record, status=Status.FAILED, reason="bad_token", provider_code="-3") for _ in range(2)]
     make_delivery(record)
     export = written(ask(operator, "status__exact=failed"))
     lines = table(operator, export)
@@ -225,7 +227,7 @@ def test_who_has_lost_the_permission_meanwhile_gets_no_file(operator: Client) ->
     written(export)
     export.refresh_from_db()
     assert export.status == ExportStatus.FAILED
-    assert "no longer has permission to export" in export.detail
+    assert notes.code(export.detail) is Sentence.MAY_NOT_EXPORT
 
 
 def test_a_viewer_exports_nothing(viewer: Client) -> None:
@@ -247,12 +249,12 @@ def test_the_list_of_exports_leads_to_the_files(operator: Client) -> None:
 
 
 def test_a_row_without_its_push_is_a_line_all_the_same() -> None:
-    row = make_delivery(token="", push_type=99, provider_code=None)
+    row = make_delivery(token="", push_type=99)
     row.record.delete()
     export = Export(created_by=make_operator(), language="zh-hans")
     (line,) = cells(export, [DeliveryResult.objects.prefetch_related("record").get()])
     assert len(line) == len(export_rows.head("zh-hans"))
-    assert (line[5], line[14], *line[-2:]) == ("", "", "", 0)
+    assert (line[5], line[14], *line[-2:]) == ("", None, 0, "")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -292,3 +294,14 @@ def test_a_file_of_very_many_distinct_pushes_is_written(operator: Client, query:
     delivery.delete()
     export = written(ask(operator, query))
     assert (export.status, export.rows, export.detail) == (ExportStatus.DONE, 2_100, "")
+
+
+def test_its_page_has_the_filters_in_the_reader_s_language(administrator: Client) -> None:
+    make_delivery(status="failed")
+    export = ask(administrator, "status__exact=failed")
+    assert "Status: failed" in export.understood
+    address = url("export_change", export.pk)
+    page = text_of(administrator.get(address, headers={"accept-language": "zh-hans"}))
+    assert "状态: 失败" in page
+    assert "Status: failed" not in page
+    assert "Status: failed" in text_of(administrator.get(address))

@@ -1,6 +1,5 @@
 """The desk's pages and RQ's own: an address about nothing is a 404, never a 500, and is no gap in who may open it."""
 
-import itertools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -29,10 +28,15 @@ def routes() -> list[str]:
 
 
 def addresses(route: str) -> list[str]:
-    """`route` with numbers and names of nothing in its places."""
+    """`route` with numbers and names of nothing in its places: each of them once, where the others have their first,
+    and once where they have their last (the one queue that there is). All of them together take a minute."""
     parts = re.split(r"<(\w+):\w+>", route)
     choices = [[part] if at % 2 == 0 else NUMBERS if part == "int" else NAMES for at, part in enumerate(parts)]
-    return [BASE + "".join(chosen) for chosen in itertools.product(*choices)]
+    found: dict[str, None] = {}
+    for others in ([choice[0] for choice in choices], [choice[-1] for choice in choices]):
+        for at, choice in enumerate(choices):
+            found |= {"".join([*others[:at], odd, *others[at + 1 :]]): None for odd in choice}
+    return [BASE + address for address in found]
 
 
 @pytest.mark.parametrize("route", routes())

@@ -11,6 +11,7 @@ from django.urls import reverse
 from pushes.console.operators import roles
 from pushes.keys import rotation
 from pushes.models import AppKey
+from pushes.text.notes import said
 from tests.make import make_app_key, make_secret
 from tests.pushes.console.conftest import SignIn, url
 from tests.sandbox_process import Sandbox
@@ -24,7 +25,7 @@ PAGES = ("rotate_page", "end_old_page", "go_back_page", "note_page")
 def key(sandbox: Sandbox) -> AppKey:
     """A key of the sandbox, which takes the new secret now."""
     key = make_app_key(secret=OLD, endpoint_url=sandbox.url)
-    sandbox.add_key(key.access_id, NEW)
+    sandbox.add_key(int(key.access_id), NEW)
     return key
 
 
@@ -52,7 +53,7 @@ def entries() -> list[str]:
 
 def test_a_new_secret_is_checked_before_anything_changes(key_manager: Client, key: AppKey) -> None:
     page = text(post(key_manager, key, "rotate_page", secret=NEW))
-    assert "the provider accepted this access ID and secret" in page
+    assert "the provider accepted these credentials" in page
     assert "Nothing has been changed yet" in page
     assert NEW not in page
     assert again(key).credentials().secret == OLD
@@ -78,7 +79,7 @@ def test_every_step_is_in_the_history_and_no_secret_is(key_manager: Client, key:
     post(key_manager, key, "rotate_page", confirm="1")
     post(key_manager, key, "end_old_page")
     assert entries() == [
-        "New secret checked: the provider accepted this access ID and secret",
+        "New secret checked: the provider accepted these credentials",
         "The secret was rotated; the old one is kept.",
         "The old secret is discarded.",
     ]
@@ -89,7 +90,7 @@ def test_every_step_is_in_the_history_and_no_secret_is(key_manager: Client, key:
 
 def test_a_secret_that_the_provider_refuses_cannot_be_used(key_manager: Client, key: AppKey) -> None:
     answer = post(key_manager, key, "rotate_page", secret=make_secret())
-    assert "refused: check the access ID" in text(answer)
+    assert "refused: check the credentials" in text(answer)
     assert 'name="confirm"' not in text(answer)
     assert answer.status_code == 422
     assert "Nothing was changed" in text(post(key_manager, key, "rotate_page", confirm="1"))
@@ -108,7 +109,9 @@ def test_a_refused_check_takes_back_the_one_before_it(key_manager: Client, key: 
     assert "Nothing was changed" in text(post(key_manager, key, "rotate_page", confirm="1"))
 
 
-@pytest.mark.parametrize(("secret", "complaint"), [("", "required"), ("a b", "spaces"), (OLD, "already in use")])
+@pytest.mark.parametrize(
+    ("secret", "complaint"), [("", "Enter the secret"), ("a b", "spaces"), (OLD, "already in use")]
+)
 def test_what_cannot_be_a_new_secret_is_refused_unasked(
     key_manager: Client, key: AppKey, secret: str, complaint: str
 ) -> None:
@@ -184,14 +187,14 @@ def test_the_old_secret_is_ended_after_a_word_with_the_provider(key_manager: Cli
 def test_the_old_secret_is_kept_when_the_new_one_is_not_taken(
     key_manager: Client, rotated: AppKey, sandbox: Sandbox
 ) -> None:
-    sandbox.add_key(rotated.access_id, OLD)
+    sandbox.add_key(int(rotated.access_id), OLD)
     assert "The old secret is kept" in text(post(key_manager, rotated, "end_old_page"))
     assert again(rotated).has_old_secret
-    assert "refused: check the access ID" in entries()[0]
+    assert "refused: check the credentials" in entries()[0]
 
 
 def test_an_operator_goes_back(key_manager: Client, rotated: AppKey, sandbox: Sandbox) -> None:
-    sandbox.add_key(rotated.access_id, OLD)
+    sandbox.add_key(int(rotated.access_id), OLD)
     assert "the old secret is in use again" in text(post(key_manager, rotated, "go_back_page"))
     assert again(rotated).credentials().secret == OLD
     assert "There is no old secret to roll back to" in text(post(key_manager, rotated, "go_back_page"))
@@ -209,7 +212,7 @@ def test_going_back_needs_no_provider_that_answers(key_manager: Client, key: App
 
 
 def test_a_fall_back_is_an_alert_until_it_is_noted(key_manager: Client, rotated: AppKey, redis_client: object) -> None:
-    rotation.fall_back(rotated, "-103 sign error")
+    rotation.fall_back(rotated, said("-103 sign error"))
     overview = reverse("admin:index")
     assert "sending rolled back to the old one" in text(key_manager.get(overview))
     assert "-103 sign error" in text(key_manager.get(url("appkey_change", rotated.pk)))
@@ -276,7 +279,7 @@ def test_other_credentials_end_the_old_secret_and_say_so(
 
 def test_a_form_that_was_open_undoes_nothing_of_the_workers(key_manager: Client, rotated: AppKey) -> None:
     opened = form_of(rotated, rate_per_second=9)
-    rotation.fall_back(rotated, "refused")
+    rotation.fall_back(rotated, said("refused"))
     AppKey.objects.update(paused_reason="wrong clock")
     key_manager.post(url("appkey_change", rotated.pk), opened)
     found = again(rotated)

@@ -22,8 +22,16 @@ def test_permissions_are_named_by_their_desks() -> None:
     assert {
         "Broadcasts: change",
         "Operators: add",
-        "Broadcasts: Can send, pause, resume and cancel broadcasts",
+        "Broadcasts: send, pause, resume and cancel",
+        "Job queues: open",
     } <= names
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_no_permission_is_called_what_the_database_calls_it(language: str) -> None:
+    with translation.override(language):
+        names = {one.name: permissions.permission_name(one) for one in permissions.offered()}
+    assert [shown for name, shown in names.items() if name in shown] == []
 
 
 def test_no_permission_without_a_desk_is_offered() -> None:

@@ -27,9 +27,9 @@ from tests.pushes.rows import make_message
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_client")]
 
-ACCEPTED = Outcome(Verdict.ACCEPTED, code=0)
-DEAD = Outcome(Verdict.BAD_TARGET, Reason.BAD_TOKEN, code=40, text="token does not exist")
-BUSY = Outcome(Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.KEY, code=500)
+ACCEPTED = Outcome(Verdict.ACCEPTED, code="0")
+DEAD = Outcome(Verdict.BAD_TARGET, Reason.BAD_TOKEN, code="40", text="token does not exist")
+BUSY = Outcome(Verdict.RETRY, Reason.PROVIDER_BUSY, Scope.KEY, code="500")
 SILENT = Outcome(Verdict.UNKNOWN, Reason.NO_ANSWER)
 LINE = re.compile(
     r'<li><a class="console-link" href="([^"]+)"[^>]*>[^<]*</a>(?:(?!</li>).)*?<strong>([\d,]+)</strong>', re.S

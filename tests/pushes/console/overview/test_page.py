@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pushes import lanes
-from pushes.console.overview import page as landing
+from pushes.console.overview.page import milliseconds
 from pushes.history import series, vitals
 from pushes.keys import gate
 from pushes.ledger import counters
@@ -151,7 +151,7 @@ def test_an_estimate_never_leaves_its_bucket(counts: dict[int, int], quantile: f
     ("value", "text"), [(None, "–"), (47.5, "≈ 48 ms"), (2540.0, "≈ 2.5 s"), (999.0, "≈ 1 s"), (inf, "> 60 s")]
 )
 def test_latencies_are_shown_as_estimates(value: float | None, text: str) -> None:
-    assert landing.milliseconds(value) == text
+    assert milliseconds(value) == text
 
 
 def test_latencies_come_from_the_histogram() -> None:
@@ -265,7 +265,7 @@ def test_what_nobody_distributes_is_an_alert(viewer: Client) -> None:
 
 def test_the_keys_are_shown_while_redis_is_away(viewer: Client, settings: Any) -> None:
     make_app_key(paused_at=clock.now(), paused_reason="wrong clock")
-    settings.RQ_QUEUES = {name: {**queue, "URL": "redis://127.0.0.1:1/0"} for name, queue in settings.RQ_QUEUES.items()}
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
     page = overview(viewer)
     assert 'title="wrong clock"' in page
     assert "Unknown while Redis does not answer." in page
@@ -284,7 +284,7 @@ def test_a_push_that_waits_too_long_is_an_alert(viewer: Client) -> None:
 
 
 def test_the_page_stands_while_redis_is_away(viewer: Client, settings: Any) -> None:
-    settings.RQ_QUEUES = {name: {**queue, "URL": "redis://127.0.0.1:1/0"} for name, queue in settings.RQ_QUEUES.items()}
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
     assert "Redis does not answer" in overview(viewer)
     shared_redis.client.cache_clear()
 

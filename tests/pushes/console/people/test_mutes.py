@@ -6,6 +6,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from pushes.models import Account
+from pushes.people import mutes
 from tests.make import make_account
 from tests.pushes.console.conftest import url
 
@@ -94,3 +95,18 @@ def test_a_viewer_may_neither_open_nor_send_the_page(viewer: Client) -> None:
     assert viewer.get(address()).status_code == 403
     assert viewer.post(address(), {"muted": "group:1"}).status_code == 403
     assert Account.objects.get().muted_conversations == []
+
+
+def test_a_list_that_became_too_long_is_said_in_the_reader_s_language(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_account("7")
+
+    def is_full(*_given: object) -> None:
+        raise mutes.InvalidEntryError("2001 entries are too many; the maximum is 2000")
+
+    monkeypatch.setattr(mutes, "change", is_full)
+    answer = operator.post(
+        address(), {"muted": "group:a", "blocked": ""}, follow=True, headers={"accept-language": "zh-hans"}
+    )
+    assert "没有修改：每个名单最多 2000 项。" in answer.content.decode()

@@ -9,10 +9,11 @@ from django.test import Client
 
 from pushes.console.delivery_log import why
 from pushes.console.site.desk import admin_url
-from pushes.models import Account, Device, DeviceEvent
+from pushes.models import Account, Device
 from pushes.names import Platform, Reason
 from pushes.people import devices, directory
 from pushes.storage import shared_redis
+from pushes.text.notes import said
 from tests.make import make_account, make_delivery, make_device
 from tests.pushes.console.conftest import url
 
@@ -47,7 +48,7 @@ def test_accounts_are_paged_by_their_id(viewer: Client) -> None:
 def test_an_account_shows_devices_pushes_and_history(viewer: Client) -> None:
     account = make_account("100001")
     device = make_device(account)
-    devices.deactivate([device.pk], Reason.BAD_TOKEN, "code 40")
+    devices.deactivate([device.pk], Reason.BAD_TOKEN, said("code 40"))
     row = make_delivery(account_id=account.pk)
     page = viewer.get(url("account_change", account.pk)).content.decode()
     assert device.masked_token in page
@@ -64,7 +65,7 @@ def test_an_account_shows_whether_it_is_online_now(viewer: Client, redis_client:
 
 def test_an_account_is_shown_while_redis_is_away(viewer: Client, settings: Any) -> None:
     account = make_account()
-    settings.RQ_QUEUES = {name: {**queue, "URL": "redis://127.0.0.1:1/0"} for name, queue in settings.RQ_QUEUES.items()}
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
     page = viewer.get(url("account_change", account.pk)).content.decode()
     assert "Redis does not answer" in page
     shared_redis.client.cache_clear()
@@ -111,8 +112,10 @@ def test_an_operator_deactivates_a_device_with_a_reason(operator: Client) -> Non
     operator.post(url("device_deactivate_page", device.pk), {"why": "the phone was stolen"})
     device.refresh_from_db()
     assert not device.is_active
-    assert "the phone was stolen" in DeviceEvent.objects.get().detail
-    assert LogEntry.objects.count() == 1
+    who = LogEntry.objects.get().user
+    for language, told in (("en", f"by {who}: the phone was stolen"), ("zh-hans", f"由 {who}：the phone was stolen")):
+        page = operator.get(url("device_change", device.pk), headers={"Accept-Language": language}).content.decode()
+        assert told in page
 
 
 def test_deactivating_needs_a_reason(operator: Client) -> None:

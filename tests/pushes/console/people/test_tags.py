@@ -41,7 +41,7 @@ def test_tags_are_added_and_taken_away_and_it_is_written_down(operator: Client, 
     [
         ({"add": "v!p"}, "“v!p” is not a valid tag"),
         ({"add": "x" * 33}, "is not a valid tag"),
-        ({"add": " ".join(f"t{n}" for n in range(20))}, "22 tags: a device has at most 20"),
+        ({"add": " ".join(f"t{n}" for n in range(20))}, "Nothing was changed: a device can have at most 20 tags."),
         ({}, "Enter a tag to add"),
         ({"add": "old", "remove": ["old"]}, "“old” cannot be both added and removed."),
         ({"remove": ["nothing"]}, "nothing is not one of the available choices"),
@@ -54,6 +54,14 @@ def test_what_cannot_be_done_is_named_and_nothing_changes(
     assert complaint in change(operator, device, **fields)
     assert tags.of_device(device.pk) == ["old", "vip"]
     assert not LogEntry.objects.exists()
+
+
+def test_what_cannot_be_done_is_said_in_the_reader_s_language(operator: Client, device: Device) -> None:
+    many = " ".join(f"t{n}" for n in range(20))
+    page = operator.post(
+        url("device_tags_page", device.pk), {"add": many}, follow=True, headers={"accept-language": "zh-hans"}
+    )
+    assert "没有修改：每台设备最多 20 个标签。" in page.content.decode()
 
 
 def test_an_account_s_page_shows_its_devices_tags_and_changes_those_of_all_active_ones(

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from unfold.templatetags import unfold_list
 
-from pushes.console.site import rows as list_rows
+from pushes.console.site.rows import table
 from pushes.models import DeliveryResult
 from pushes.names import Reason, Status
 from tests.make import make_account, make_dead_letter, make_delivery, make_device, make_record
@@ -40,7 +40,7 @@ def test_cells_and_headings_are_the_theme_s(
 ) -> None:
     answer = administrator.get(url(f"{model}_changelist"), query)
     changelist = answer.context["cl"]
-    quick = list_rows.table(changelist)
+    quick = table(changelist)
     theirs = ["".join(unfold_list.items_for_result(changelist, row, None)) for row in changelist.result_list]
     assert [ageless(row) for row in quick.rows] == [ageless(row) for row in theirs]
     assert quick.headers == list(unfold_list.result_headers(changelist))
