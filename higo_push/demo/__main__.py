@@ -1,4 +1,4 @@
-"""`./push.sh demo`: build the stage, let the director play on it, and take everything down."""
+"""Run `./push.sh demo`: build the stage, let the director play, and remove everything again."""
 
 import argparse
 import signal
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def play(built: stage.Stage, is_once: bool, is_quiet: bool) -> int:
-    """Start every process, then the director; the demo ends with it, or when any other process ends."""
+    """Start every process, then the director. The demo ends with the director, or when any other process ends."""
     surroundings = Surroundings(built.environment["REDIS_URL"], built.environment["MONGO_URL"])
     surroundings.make_collections(scenario.GROUPS if is_once else crowd.GROUPS)
     for chat in scenario.before_first_start() if is_once else ():
@@ -65,7 +65,7 @@ def start_director(built: stage.Stage, is_once: bool, is_quiet: bool) -> "subpro
 
 
 def watch(built: stage.Stage, director: "subprocess.Popen[bytes]") -> int:
-    """Returns the director's exit code. Raises StageError when another process ended first."""
+    """Wait for the director and return its exit code. Raises StageError when another process ends first."""
     while director.poll() is None:
         ended = built.ended()
         if ended:

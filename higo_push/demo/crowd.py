@@ -1,4 +1,4 @@
-"""The simulated shoppers of the endless demo: made up, and the same every time. Pure data."""
+"""The simulated shoppers of the endless demo: invented, and the same in every run. Pure data."""
 
 import random
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ SURNAMES, NAMES = "王李张刘陈杨赵黄周吴", "雅静敏丽强磊洋艳勇
 
 
 def _people() -> Iterator[Person]:
-    """Sixty buyers and ten merchants; some logged out, some undisturbed, some with two phones or none."""
+    """Sixty buyers and ten merchants. Some are logged out, some do not want to be disturbed, some have two phones or
+    none."""
     chance = random.Random(20)
     for number in range(70):
         is_merchant = number >= 60

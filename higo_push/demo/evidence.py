@@ -1,4 +1,4 @@
-"""What really happened in the fixed scenario, and the comparison with what had to."""
+"""Compare what happened in the fixed scenario with what had to happen."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
@@ -14,13 +14,13 @@ from pushes.names import RecordStatus
 
 MAX_DIFFERENCES = 12
 Verdicts = Counter[tuple[str, str, str]]
-Arrivals = Counter[tuple[int, str, str]]
+Arrivals = Counter[tuple[str, str, str]]
 K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One comparison. `differences` is empty when it holds."""
+    """One comparison; `differences` is empty if it holds."""
 
     name: str
     expected: int
@@ -34,7 +34,7 @@ def records_by_kind() -> Counter[str]:
 
 
 def verdicts() -> Verdicts:
-    """Deliveries by kind, status and reason."""
+    """Count deliveries by kind, status and reason."""
     rows = DeliveryResult.objects.values_list("kind", "status", "reason").annotate(number=Count("id"))
     return Counter({(kind, status, reason): number for kind, status, reason, number in rows})
 
@@ -44,7 +44,7 @@ def dead_letters() -> Counter[str]:
 
 
 def arrivals(sandbox_url: str) -> tuple[Arrivals, list[str]]:
-    """What the sandbox's phones show: by access id, token and text; and whatever nobody sent."""
+    """Count what the sandbox's phones show, by access id, token and text. Returns also the pushes that nobody sent."""
     answer = requests.get(f"{sandbox_url}/_sandbox/received", params={"limit": 100_000}, timeout=30)
     answer.raise_for_status()
     texts = [push.shows for push in scenario.accepted_pushes()]
@@ -53,14 +53,14 @@ def arrivals(sandbox_url: str) -> tuple[Arrivals, list[str]]:
     for entry in answer.json()["entries"]:
         shown = [text for text in texts if text in entry["content"]]
         if len(shown) == 1:
-            found[int(entry["access_id"]), str(entry["token"]), shown[0]] += 1
+            found[str(entry["access_id"]), str(entry["token"]), shown[0]] += 1
         else:
             strangers.append(f"{entry['content']!r} on a phone, which nobody sent")
     return found, strangers
 
 
 def is_settled() -> bool:
-    """Whether everything that was expected has arrived in the database and nothing is under way."""
+    """Whether every expected row is in the database, and no work is under way."""
     if sum(records_by_kind().values()) < len(scenario.accepted_pushes()):
         return False
     if sum(dead_letters().values()) < sum(scenario.expected_dead_letters().values()):

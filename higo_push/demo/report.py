@@ -1,4 +1,4 @@
-"""The tables that `./push.sh demo --once` prints."""
+"""Print the tables of `./push.sh demo --once`."""
 
 import unicodedata
 from collections import Counter
@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from django.db.models import Count
 
 from higo_push.demo import evidence, scenario
+from higo_push.demo.people import ACCESS_IDS
 from pushes.models import DeliveryResult
-from pushes.names import Kind, Reason, Status
+from pushes.names import App, Channel, Kind, Platform, Reason, Status
 
 
 def stages(sandbox_url: str) -> list[list[str]]:
-    """What went in, what each stage made of it, what came out; a row for each kind of push."""
+    """What came in, what each stage made of it, and what went out: one row for each kind of push."""
     raws = [*scenario.orders(), *scenario.malformed()]
     chats = [*scenario.chats(), *scenario.before_first_start()]
     put_in = Counter({Kind.SYSTEM: len(raws), Kind.BROADCAST: 1}) + Counter(chat.kind for chat in chats)
@@ -31,8 +32,21 @@ def stages(sandbox_url: str) -> list[list[str]]:
     return rows
 
 
+def channels(sandbox_url: str) -> list[list[str]]:
+    """How many pushes each vendor's phones show: one row for each app key."""
+    found, _ = evidence.arrivals(sandbox_url)
+    shown: Counter[str] = Counter()
+    for (access_id, _, _), number in found.items():
+        shown[access_id] += number
+    rows = [["channel", "platform", "app", "on phones"]]
+    for (app, platform, channel), access_id in ACCESS_IDS.items():
+        labels = (Channel(channel).label, Platform(platform).label, App(app).label)
+        rows.append([*map(str, labels), str(shown[access_id])])
+    return rows
+
+
 def refusals() -> list[list[str]]:
-    """Why anything was not pushed, by reason and kind."""
+    """Why messages were not pushed, by reason and kind."""
     rows = [["not pushed, because", *(kind.value for kind in Kind)]]
     counted: Counter[tuple[str, str]] = Counter()
     found = DeliveryResult.objects.exclude(status=Status.ACCEPTED).values_list("reason", "kind")
@@ -61,7 +75,7 @@ def verdict_lines(checks: Sequence[evidence.Check]) -> list[str]:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as aligned text: the first column to the left, numbers to the right."""
+    """Align rows as text: the first column to the left, numbers to the right."""
     widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(_pad(cell, width, not index) for index, (cell, width) in enumerate(zip(row, widths, strict=True)))
@@ -85,5 +99,5 @@ def _pad(cell: str, width: int, to_left: bool) -> str:
 
 
 def _width(text: str) -> int:
-    """Columns on a terminal: Chinese characters take two."""
+    """Count the columns on a terminal: a Chinese character takes two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

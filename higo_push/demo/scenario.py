@@ -1,7 +1,7 @@
-"""The fixed scenario of `./push.sh demo --once`: who there is, what happens, and what must come of it.
+"""The fixed scenario of `./push.sh demo --once`: the people, the events, and the required results.
 
-What must come of it is worked out here from the rules that the platform promises, without asking the
-platform: people and events on one side, expected deliveries, phones and dead letters on the other.
+This module derives the results from the platform's promises, without the platform: people and events on one side,
+expected deliveries, phones and dead letters on the other.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import phpserialize
 
-from higo_push.demo.people import ACCESS_IDS, Group, Person, Phone, android, iphone
+from higo_push.demo.people import ACCESS_IDS, Group, Person, Phone, android, iphone, on_every_channel
 from pushes.names import App, Environment, Kind, Platform, PushType, Reason, Status
 
 PEOPLE = (
@@ -24,6 +24,7 @@ PEOPLE = (
     Person("1006", "小齐"),
     Person("1007", "小道", (android("dao"),), mutes=("group:g1",)),
     Person("1008", "旧机", (android("old", is_active=False),)),
+    Person("1009", "多机", on_every_channel("duo")),
     Person("2001", "好店", (android("hao", App.HIGIRL), iphone("hao", App.HIGIRL))),
     Person("2002", "君君", (iphone("jun", App.HIGIRL, Environment.LOCAL),)),
 )
@@ -39,7 +40,7 @@ SKIPS_ONLINE = {PushType.CHAT}
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """One message that the platform must accept. `shows` is text that no other push of the scenario shows."""
+    """A message that the platform must accept. `shows` is a text that no other push of the scenario shows."""
 
     kind: Kind
     shows: str
@@ -52,8 +53,8 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """One element that a producer puts on the raw list, and what it must become: a push, a dead letter, or
-    (with neither) a duplicate of a push before it."""
+    """An element of the raw list, and what it must become: a push, a dead letter, or (with neither) a duplicate of an
+    earlier push."""
 
     data: bytes = field(repr=False)
     push: Push | None = None
@@ -62,7 +63,7 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """One chat document, and what it must become; with neither push nor reason it is not for pushing."""
+    """A chat document, and what it must become; a document with neither push nor reason is not for pushing."""
 
     kind: Kind
     document: dict[str, Any]
@@ -72,7 +73,7 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What one push must do to one account: reach a phone, or be refused."""
+    """What one push must do for one account: reach a phone, or be refused."""
 
     kind: Kind
     status: Status
@@ -85,7 +86,7 @@ class Expected:
 
 
 def orders() -> Iterator[Raw]:
-    """Every push type once, to a phone owner of every situation, written as PHP's serialize() writes it."""
+    """Every push type once, for a phone owner in every situation, in the form of PHP's serialize()."""
     everyone = ("1001", "1002", "1003", "1004", "1005")
     for push_type in PushType:
         shows = f"系统消息{push_type.value:02}号"
@@ -97,6 +98,7 @@ def orders() -> Iterator[Raw]:
 def _variants() -> Iterator[Raw]:
     """Spellings that producers use, and recipients who cannot be reached."""
     yield _order("只给苹果手机", ("1001",), via="iphone", platform=Platform.IOS)
+    yield _order("每个渠道各一次", ("1009",))
     yield _order("商家收到新订单", ("2001",), App.HIGIRL, title="新订单", data={"order_id": 77, "tags": ["a", "b"]})
     yield _order("没有密钥的测试包", ("2002",), App.HIGIRL)
     yield _order("没有手机的人", ("1006",))
@@ -120,7 +122,7 @@ def _order(
 
 
 def malformed() -> Iterator[Raw]:
-    """What must end as a dead letter, each with its reason, without harm to what stands beside it."""
+    """Elements that must become dead letters, each with its reason, without harm to their neighbours."""
     whole = php({"type": 5, "app": "higo", "to_id": "1001", "message": "被截断"})
     deep: Any = "x"
     for _ in range(40):
@@ -141,7 +143,7 @@ def malformed() -> Iterator[Raw]:
 
 
 def chats() -> Iterator[Chat]:
-    """A group conversation and private ones, with what is not to be pushed in between."""
+    """A group conversation and private conversations, with documents in between that are not for pushing."""
     others = tuple(member for member in GROUPS[0].members if member != "1002")
     yield _group_chat("1002", "text", "晚上一起拼单吗", others)
     yield _group_chat("1002", "image", {"url": "a.jpg"}, others, shows="[图片]")
@@ -156,7 +158,7 @@ def chats() -> Iterator[Chat]:
 
 
 def before_first_start() -> list[Chat]:
-    """What was said before a scanner ever ran: never pushed."""
+    """Messages from before the first start of a scanner: never pushed."""
     return [
         Chat(Kind.GROUP, _document("1002", "text", "很久以前的群消息", group_id="g1")),
         Chat(Kind.PRIVATE, _document("1002", "text", "很久以前的私聊", to_user={"user_id": "1001"})),
@@ -191,7 +193,7 @@ BROADCAST = Push(
 
 
 def php(value: object) -> bytes:
-    """What PHP's serialize() makes of `value`."""
+    """Write `value` as PHP's serialize() does."""
     return bytes(phpserialize.dumps(value))
 
 
@@ -199,7 +201,7 @@ def php(value: object) -> bytes:
 
 
 def accepted_pushes() -> list[Push]:
-    """Everything that must become a push record."""
+    """Every message that must become a push record."""
     raws = [*orders(), *malformed()]
     found = [raw.push for raw in raws if raw.push] + [chat.push for chat in chats() if chat.push]
     return [*found, BROADCAST]
@@ -257,10 +259,10 @@ def expected_dead_letters() -> Counter[str]:
     return Counter(letter.dead_reason for letter in letters if letter.dead_reason)
 
 
-def expected_on_phones() -> Counter[tuple[int, str, str]]:
+def expected_on_phones() -> Counter[tuple[str, str, str]]:
     """How often each (access id, token, text) must arrive: always once."""
     return Counter(
-        (ACCESS_IDS[push.app, one.phone.platform], one.phone.token, push.shows)
+        (ACCESS_IDS[one.phone.key], one.phone.token, push.shows)
         for push in accepted_pushes()
         for one in deliveries_of(push)
         if one.status == Status.ACCEPTED and one.phone

@@ -1,4 +1,4 @@
-"""The rows that the demo starts from: app keys under the sandbox, people with their phones, an operator."""
+"""Make the demo's first rows: app keys under the sandbox, people with their phones, an operator."""
 
 import secrets
 from collections.abc import Iterable
@@ -9,23 +9,32 @@ from django.db import transaction
 
 from higo_push.demo.people import ACCESS_IDS, Person
 from pushes.models import Account, AppKey, Device
-from pushes.names import Environment
+from pushes.names import CHANNELS, DEFAULT_CHANNEL, WITH_ACCESS_IDS, Channel, Environment, Platform, ProviderKind
+from pushes.providers.registry import provider
+from pushes.sandbox import sample_keys
 
 OPERATOR = "admin"
 
 
 def seed_keys(sandbox_url: str) -> None:
-    """One production key for each app and platform, known to the sandbox. Raises requests.RequestException."""
-    for (app, platform), access_id in ACCESS_IDS.items():
-        secret = secrets.token_hex(16)
-        answer = requests.post(
-            f"{sandbox_url}/_sandbox/keys", json={"access_id": access_id, "secret": secret}, timeout=10
-        )
-        answer.raise_for_status()
+    """Make a production key for each app, platform and channel, and register it with the sandbox. Raises
+    requests.RequestException."""
+    for (app, platform, channel), access_id in ACCESS_IDS.items():
         key = AppKey(app=app, platform=platform, environment=Environment.PRODUCTION, access_id=access_id)
         key.endpoint_url = sandbox_url
+        secret = secrets.token_hex(16)
+        if channel != DEFAULT_CHANNEL:
+            key.provider = next(kind for kind in ProviderKind if _pushes(kind, platform, channel))
+            _, secret = provider(key.provider).sealed(sample_keys.entered(ProviderKind(key.provider)))
+        name = int(access_id) if channel in WITH_ACCESS_IDS else access_id
+        known = {"access_id": name, "secret": secret}
+        requests.post(f"{sandbox_url}/_sandbox/keys", json=known, timeout=10).raise_for_status()
         key.set_secret(secret)
         key.save()
+
+
+def _pushes(kind: ProviderKind, platform: Platform, channel: Channel) -> bool:
+    return CHANNELS[kind] == channel and platform in provider(kind).platforms
 
 
 @transaction.atomic
@@ -48,6 +57,7 @@ def seed_people(people: Iterable[Person]) -> None:
             environment=phone.environment,
             token=phone.token,
             is_active=phone.is_active,
+            channel=phone.channel,
         )
         for person in known
         for phone in person.phones
@@ -55,7 +65,7 @@ def seed_people(people: Iterable[Person]) -> None:
 
 
 def seed_operator() -> str:
-    """An administrator. Returns the password, which is made up on the spot."""
+    """Make an administrator. Returns the password, which is drawn at random."""
     password = secrets.token_urlsafe(9)
     get_user_model().objects.create_superuser(OPERATOR, password=password)
     return password

@@ -1,4 +1,4 @@
-"""The platform's settings, with the demo's own command added; only the demo's director runs on these."""
+"""The platform's settings with the demo's own command added. Only the demo's director uses these settings."""
 
 from higo_push import settings as platform
 

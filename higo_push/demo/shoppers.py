@@ -1,4 +1,4 @@
-"""Simulated shoppers for the endless demo: they order, chat, come and go; now and then there is a broadcast."""
+"""Simulated shoppers for the endless demo: they order, chat, connect and leave; sometimes a broadcast goes out."""
 
 import random
 import time
@@ -38,7 +38,7 @@ REPORT_SECONDS = 10.0
 
 
 class Shopping:
-    """What happens next, drawn at random."""
+    """Draw the next events at random."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
@@ -86,7 +86,7 @@ class Shopping:
 
 
 def play(surroundings: Surroundings, write: Callable[[str], object]) -> None:
-    """Shop until somebody stops the demo; say every few seconds what has happened."""
+    """Shop until the demo is stopped; report every few seconds."""
     shopping, chance = Shopping(surroundings), random.Random()
     events = [shopping.come_and_go, shopping.order, shopping.chat_in_group, shopping.chat_in_private]
     broadcast_at = time.monotonic() + BROADCAST_SECONDS / 4
@@ -103,6 +103,6 @@ def play(surroundings: Surroundings, write: Callable[[str], object]) -> None:
 
 
 def rest() -> None:
-    """Do nothing until somebody stops the demo."""
+    """Wait until the demo is stopped."""
     while True:
         time.sleep(3_600)

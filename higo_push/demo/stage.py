@@ -1,4 +1,4 @@
-"""The stage: all services and processes of the platform on this machine, and their end."""
+"""The stage: start and stop all services and processes of the platform on this machine."""
 
 import contextlib
 import os
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-import redis
 from cryptography.fernet import Fernet
 from pymongo import MongoClient
 
 from higo_push.env import BASE_DIR
 from higo_push.running import embedded, processes
 from higo_push.running.programs import Program, programs
+from pushes.storage import shared_redis
 
 WEB_PORT, SANDBOX_PORT = 8800, 8700
 MAX_DEMOS = 50
@@ -33,12 +33,12 @@ KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH",
 
 
 class StageError(RuntimeError):
-    """The demo cannot be set up or go on. The message says why."""
+    """The demo cannot be set up, or cannot continue. The message says why."""
 
 
 @dataclass(slots=True)
 class Stage:
-    """What runs. `environment` is that of every process; `folder` goes away at the end."""
+    """The running services and processes. Every process has `environment`; `folder` is removed at the end."""
 
     folder: Path
     environment: dict[str, str]
@@ -54,7 +54,7 @@ class Stage:
         return self.environment["SANDBOX_URL"]
 
     def manage(self, *words: str) -> None:
-        """Run a management command to its end. Raises StageError with its output."""
+        """Run a management command to its end. Raises StageError with the command's output."""
         command = [sys.executable, MANAGE, *words]
         done = subprocess.run(command, env=self.environment, cwd=BASE_DIR, capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -73,11 +73,11 @@ class Stage:
             self.start(program)
 
     def stop_all(self) -> None:
-        """Those who make work stop before those who do it."""
+        """Stop every process: producers of work before its consumers."""
         processes.stop_all(list(self.running.values()))
 
     def ended(self) -> list[str]:
-        """The processes that ended although nobody asked them to."""
+        """The processes that ended without being asked to."""
         return [name for name, process in self.running.items() if process.poll() is not None]
 
     def log_end(self, name: str, lines: int = 15) -> str:
@@ -90,7 +90,7 @@ class Stage:
 
 @contextlib.contextmanager
 def built(extra: dict[str, str]) -> Iterator[Stage]:
-    """The stage with its servers and an empty, migrated database. Raises StageError and EmbeddedServerError."""
+    """Build the stage, with its servers and an empty, migrated database. Raises StageError and EmbeddedServerError."""
     with embedded.services() as services, embedded.temporary_folder() as folder, contextlib.ExitStack() as stack:
         stack.enter_context(own_redis_database(services.redis_url))
         mongo_url = stack.enter_context(own_mongo_database(services.mongo_url))
@@ -120,9 +120,9 @@ def environment_for(folder: Path, redis_url: str, mongo_url: str) -> dict[str, s
 
 @contextlib.contextmanager
 def own_redis_database(redis_url: str) -> Iterator[None]:
-    """An empty database, which is empty again at the end. Raises StageError when it is in use: the demo's
-    made-up orders must not stand among real ones."""
-    with redis.Redis.from_url(redis_url, socket_timeout=10) as client:
+    """Take an empty Redis database, and empty it again at the end. Raises StageError when the database is in use: the
+    demo's invented orders must not mix with real orders."""
+    with shared_redis.connect(redis_url, socket_timeout=10) as client:
         if client.dbsize():
             raise StageError(
                 "the database at REDIS_URL is not empty, and the demo writes made-up orders into it: name an empty "
@@ -136,7 +136,7 @@ def own_redis_database(redis_url: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def own_mongo_database(mongo_url: str) -> Iterator[str]:
-    """The URL of a new database on the server, which is dropped at the end."""
+    """The URL of a new database on the server; the database is dropped at the end."""
     name = f"higo_demo_{secrets.token_hex(6)}"
     client: MongoClient[dict[str, object]] = MongoClient(mongo_url)
     with client:
@@ -146,9 +146,9 @@ def own_mongo_database(mongo_url: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def own_port(first: int) -> Iterator[int]:
-    """The first port from `first` on that neither a server nor another demo has; the usual one, so that an address
-    can be kept in mind. Ours until the end, long before our server listens there: a port that the system chose
-    would meanwhile be given to somebody's outgoing connection."""
+    """Reserve the first port from `first` on that no server and no other demo uses: the usual port is easy to remember.
+    The reservation lasts to the end, from long before our server listens: the system could otherwise give the port to
+    an outgoing connection."""
     for port in range(first, first + MAX_DEMOS):
         with socket.socket(socket.AF_UNIX) as claim:
             try:

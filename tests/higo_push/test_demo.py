@@ -69,7 +69,7 @@ def test_the_demo_opens_its_admin_and_ctrl_c_leaves_nothing_behind(demo):
         entered = browser.post(page, data=given, headers={"Referer": page}, allow_redirects=False, timeout=20)
         assert entered.status_code == 302
     children = psutil.Process(demo.pid).children(recursive=True)
-    assert len(children) == 13  # two servers, ten processes, the director
+    assert len(children) == 14  # two servers, eleven processes (two of them for the web), the director
     demo.send_signal(signal.SIGINT)
     assert demo.wait(timeout=60) == 0
     assert not any(child.is_running() for child in children)

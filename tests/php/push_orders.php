@@ -48,6 +48,13 @@ $orders[] = ['to_id' => 20006, 'app' => 'higo', 'message' => 'least', 'msg_id' =
 // What 32-bit PHP makes of large ids, and a push that one phone asked for by its own name.
 $orders[] = ['to_id' => 20007.0, 'app' => 'higirl', 'via' => 'iphone', 'message' => 'float id', 'msg_id' => 'php-float'];
 
+// How a push looks on the phone.
+$orders[] = [
+    'type' => 5, 'to_id' => 20008, 'app' => 'higirl', 'message' => 'look', 'msg_id' => 'php-look',
+    'subtitle' => '订单 77', 'link' => 'higo://order/77', 'image' => 'https://img.example.com/77.jpg',
+    'sound' => 'ding.caf', 'badge' => 3, 'category' => 'ORDER', 'android_channel' => 'orders',
+];
+
 foreach ($orders as $order) {
     $redis->rPush($list, serialize($order));
 }
@@ -65,6 +72,7 @@ $refused = [
     'unknown_type' => serialize(['type' => 99, 'to_id' => 1, 'app' => 'higo', 'message' => 'x']),
     'no_recipient' => serialize(['to_id' => [], 'app' => 'higo', 'message' => 'x']),
     'bad_via' => serialize(['to_id' => 1, 'app' => 'higo', 'message' => 'x', 'via' => 'symbian']),
+    'bad_image' => serialize(['to_id' => 1, 'app' => 'higo', 'message' => 'x', 'image' => 'http://a/1.jpg']),
     'bad_utf8' => serialize(['to_id' => 1, 'app' => 'higo', 'message' => "\xC4\xE3\xBA\xC3"]),
 ];
 foreach ($refused as $raw) {

@@ -1,4 +1,4 @@
-"""The demo's director: seed, wait until all are ready, then play. Started by `./push.sh demo`."""
+"""The demo's director: seed, wait until every process is ready, then play. `./push.sh demo` starts it."""
 
 import time
 from argparse import ArgumentParser
@@ -49,7 +49,8 @@ class Command(BaseCommand):
         seconds = time.monotonic() - began
         time.sleep(QUIET_SECONDS)
         checks = evidence.checks(settings.SANDBOX_URL)
-        for rows in (report.stages(settings.SANDBOX_URL), report.refusals(), report.dead_letters()):
+        url = settings.SANDBOX_URL
+        for rows in (report.stages(url), report.channels(url), report.refusals(), report.dead_letters()):
             self.stdout.write(report.table(rows))
         self.stdout.write("\n".join(report.verdict_lines(checks)))
         if not settled:
@@ -76,7 +77,7 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def _open(self, web_url: str) -> None:
-        """Wait for the sandbox, the web process and both scanners; then give the sandbox our keys."""
+        """Wait for the sandbox, the web process and both scanners; then register our keys with the sandbox."""
         wait_until("the sandbox", lambda: answers(f"{settings.SANDBOX_URL}/_sandbox/stats"))
         seed_keys(settings.SANDBOX_URL)
         wait_until("the web process", lambda: answers(f"{web_url}/admin/login/"))
@@ -85,7 +86,7 @@ class Command(BaseCommand):
 
 
 def feed(surroundings: Surroundings) -> None:
-    """Let everything of the fixed scenario happen."""
+    """Produce every event of the fixed scenario."""
     for person in scenario.PEOPLE:
         surroundings.set_presence(person, is_online=person.is_online)
     good, bad = list(scenario.orders()), list(scenario.malformed())
@@ -106,7 +107,7 @@ def answers(url: str) -> bool:
 
 
 def wait_until(name: str, is_so: Callable[[], bool]) -> None:
-    """Raises CommandError when it takes too long."""
+    """Wait until the condition holds. Raises CommandError after too long a time."""
     if not wait_for(is_so, READY_SECONDS):
         raise CommandError(f"waited {READY_SECONDS} s for {name}")
 
