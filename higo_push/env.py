@@ -8,12 +8,12 @@ read first; variables that are already set win over it.
 import ipaddress
 import os
 import re
+import ssl
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
@@ -21,20 +21,14 @@ from higo_push import env_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 TRUE_WORDS = {"1", "true", "yes", "on"}
-#: Seconds, as redis-py names them.
-REDIS_BOUNDS = {"socket_timeout": "5", "socket_connect_timeout": "3"}
 MAX_PORT = 65_535
 KNOWN_SCHEMES = frozenset(("http", "https", "postgres", "postgresql", "mariadb", "mysql", "sqlite", "redis", "mongodb"))
-REDIS_SCHEMES = ("redis", "rediss", "unix")
+REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 MONGO_SCHEMES = ("mongodb", "mongodb+srv")
 FALSE_WORDS = {"0", "false", "no", "off"}
 _HOST = re.compile(
     r"(?P<scheme>https?://)?(?P<host>\[[0-9a-f:.]+\]|[0-9a-z_-]+(?:\.[0-9a-z_-]+)*\.?)(?::(?P<port>[0-9]{1,5}))?"
 )
-#: A session whose client has silently gone keeps its locks until the server ends it: MariaDB does so after this time
-#: between two statements of a transaction, MySQL cannot.
-_REST = " /*M!100300 , idle_transaction_timeout={seconds} */"
-MIN_REST_SECONDS = 5
 
 
 class Process:
@@ -44,7 +38,8 @@ class Process:
     is_command = False
 
 
-env_file.read(Path(os.environ.get("ENV_FILE", str(BASE_DIR / ".env"))))
+#: What is not this process's own environment but stands in the file: every process reads it anew.
+FROM_FILE = env_file.read(Path(os.environ.get("ENV_FILE", str(BASE_DIR / ".env"))))
 
 
 def refuse(name: str, value: str, wanted: str) -> ImproperlyConfigured:
@@ -115,6 +110,18 @@ def pairs(name: str, default: str = "") -> dict[str, str]:
     return found
 
 
+def order(name: str, default: str) -> list[str]:
+    """Read words of the default in another order; those that are not named come last, in the default's order."""
+    accepted = [word.strip() for word in default.split(",")]
+    chosen = words(name, default)
+    for place, word in enumerate(chosen):
+        if word not in accepted:
+            raise refuse(name, word, f"it must be one of {', '.join(accepted)}")
+        if word in chosen[:place]:
+            raise refuse(name, word, "name each only once")
+    return [*chosen, *(word for word in accepted if word not in chosen)]
+
+
 def choice(name: str, default: str, accepted: tuple[str, ...]) -> str:
     value = plain(name, default)
     if value not in accepted:
@@ -122,12 +129,17 @@ def choice(name: str, default: str, accepted: tuple[str, ...]) -> str:
     return value
 
 
-def url(name: str, default: str, schemes: tuple[str, ...]) -> str:
+def url(name: str, default: str, schemes: tuple[str, ...], fault: Callable[[str], str] = lambda _url: "") -> str:
     """Read a URL with one of `schemes`, or the default when unset (which may be empty). The error for an invalid URL
-    shows at most a well-known scheme: the rest may contain a password."""
+    shows at most a well-known scheme: the rest may contain a password. `fault` says what else is wrong, or ""."""
     value = plain(name, default)
-    if not value:
-        return value
+    if value and (found := fault(checked(name, value, schemes))):
+        raise ImproperlyConfigured(f"{name} cannot be used: {found}.")
+    return value
+
+
+def checked(name: str, value: str, schemes: tuple[str, ...]) -> str:
+    """Return the value of a variable that is such a URL. Raises ImproperlyConfigured."""
     scheme, colon, rest = value.partition("://")
     if not colon or scheme.lower() not in schemes:
         shown = f"={f'{scheme}:…'!r}" if scheme.lower() in KNOWN_SCHEMES else ""
@@ -145,6 +157,19 @@ def hosts(name: str) -> list[str]:
     """Read a comma-separated list of `host`, `host:port` or `scheme://host:port`. Returns each in lower case, with
     international names as name servers have them, and IPv6 addresses in brackets."""
     return [_host(name, word) for word in words(name)]
+
+
+def certificate_file(name: str, *, or_else: str) -> str:
+    """Read the path of a PEM file of certificate authorities from `name`, or from another variable if that is unset;
+    "" if both are."""
+    name = name if plain(name) else or_else
+    path = plain(name)
+    try:
+        if path:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError:  # also what OpenSSL says to a file without certificates
+        raise refuse(name, path, "it must be the path of a readable PEM file with certificates") from None
+    return path
 
 
 def _host(name: str, word: str) -> str:
@@ -175,12 +200,6 @@ def _check_host(name: str, word: str, host: str) -> None:
         raise refuse(name, word, f"{host} is not an address") from None
 
 
-def with_redis_bounds(value: str) -> str:
-    """Add time-outs to a Redis URL, so that no command waits for long. The URL's own values take precedence."""
-    address, _, query = value.partition("?")
-    return f"{address}?{urlencode(REDIS_BOUNDS | dict(parse_qsl(query)))}"
-
-
 def _is_well_formed(scheme: str, rest: str) -> bool:
     """Whether the part after `scheme://` is unambiguous."""
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
@@ -195,8 +214,9 @@ def _is_well_formed(scheme: str, rest: str) -> bool:
     is_mongo = scheme.startswith("mongodb")
     if is_mongo and ("@" in login or login.count(":") > 1 or re.search(r"%(?![0-9a-fA-F]{2})", login)):
         return False
-    may_be_empty = scheme in ("unix", "mysql") or not at
-    return all(_is_host(host) or (not host and may_be_empty) for host in (hosts.split(",") if is_mongo else [hosts]))
+    has_many = is_mongo or scheme.endswith("+sentinel")
+    may_be_empty = scheme in ("unix", "mysql") or (not at and not has_many)
+    return all(_is_host(host) or (not host and may_be_empty) for host in (hosts.split(",") if has_many else [hosts]))
 
 
 def _is_host(host: str) -> bool:
@@ -249,65 +269,3 @@ def fernet_keys(name: str) -> list[str]:
                 f"{name}: key number {position} is not a Fernet key (32 bytes in URL-safe base64)"
             ) from None
     return keys
-
-
-class Waits(NamedTuple):
-    """How many seconds the platform waits for MariaDB: to connect, for one answer, for another session's lock; and how
-    long a management command waits for one answer."""
-
-    connect: int
-    answer: int
-    lock: int
-    command_answer: int
-
-
-def database(name: str, default: str, waits: Waits) -> dict[str, object]:
-    """Return Django's connection settings for `sqlite:///path` or `mysql://user:password@host:port/name`."""
-    value = url(name, default, ("sqlite", "mysql"))
-    config: dict[str, object] = dict(environ.Env.db_url_config(value))
-    config["CONN_MAX_AGE"] = None
-    config["CONN_HEALTH_CHECKS"] = True
-    if urlsplit(value).scheme == "sqlite":
-        config["OPTIONS"] = {
-            "timeout": 30,
-            "transaction_mode": "IMMEDIATE",
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-        }
-        return config
-    config["ENGINE"] = "higo_push.mariadb"
-    answer = waits.command_answer if Process.is_command else waits.answer
-    config["OPTIONS"] = {
-        "charset": "utf8mb4",
-        "isolation_level": "read committed",
-        "init_command": "SET sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', "
-        f"innodb_lock_wait_timeout={waits.lock}, lock_wait_timeout={waits.lock}"
-        f"{'' if Process.is_command else _REST.format(seconds=max(answer, MIN_REST_SECONDS))}",
-        "connect_timeout": waits.connect,
-        "read_timeout": answer,
-        "write_timeout": answer,
-    }
-    config["TEST"] = {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_bin"}
-    return config
-
-
-def foreign_database(name: str) -> dict[str, object]:
-    """Return connection settings for a foreign database: opened read-only, never changed, and with shorter time-outs
-    than our own."""
-    value = url(name, "", ("sqlite", "mysql"))
-    config: dict[str, object] = dict(environ.Env.db_url_config(value))
-    config["CONN_MAX_AGE"] = None
-    config["CONN_HEALTH_CHECKS"] = True
-    if urlsplit(value).scheme == "sqlite":
-        # mode=ro also prevents that a missing file is created.
-        config["NAME"] = f"{Path(str(config['NAME'])).resolve().as_uri()}?mode=ro"
-        config["OPTIONS"] = {"timeout": 5}
-        return config
-    config["OPTIONS"] = {
-        "charset": "utf8mb4",
-        "isolation_level": "read committed",
-        "init_command": "SET SESSION TRANSACTION READ ONLY",
-        "connect_timeout": 5,
-        "read_timeout": 15,
-        "write_timeout": 15,
-    }
-    return config

@@ -18,13 +18,13 @@ _COMMENT = re.compile(r"\s#.*")
 _KEPT = "rnt"
 
 
-def read(path: Path) -> None:
-    """Set the file's variables that are not in the environment yet. A malformed line is reported by its number: it may
-    contain a secret."""
+def read(path: Path) -> frozenset[str]:
+    """Set the file's variables that are not in the environment yet, and return their names. A malformed line is
+    reported by its number: it may contain a secret."""
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
-        return
+        return frozenset()
     found: dict[str, str] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         match = _LINE.fullmatch(line.rstrip())
@@ -32,8 +32,9 @@ def read(path: Path) -> None:
             found[match[1]] = unwrapped(match[2])
         elif line.strip() and not line.lstrip().startswith("#"):
             log.warning("%s, line %s: ignored, because it is not NAME=value", path.name, number)
-    for name, value in found.items():
-        os.environ.setdefault(name, value)
+    new = {name: value for name, value in found.items() if name not in os.environ}
+    os.environ.update(new)
+    return frozenset(new)
 
 
 def unwrapped(value: str) -> str:

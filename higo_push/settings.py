@@ -7,9 +7,10 @@ from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
-from higo_push import env
+from higo_push import database_url, env
 from higo_push.env import BASE_DIR
 from pushes import lanes
+from pushes.storage import shared_redis
 
 SECRET_KEY = env.required("SECRET_KEY", "./push.sh setup writes one to .env.")
 DEBUG = env.boolean("DEBUG", False)
@@ -77,10 +78,10 @@ TEMPLATES = [
 ]
 
 DATABASES = {
-    "default": env.database(
+    "default": database_url.database(
         "DATABASE_URL",
         f"sqlite:///{BASE_DIR / 'higo_push.sqlite3'}",
-        env.Waits(
+        database_url.Waits(
             env.integer("DATABASE_CONNECT_SECONDS", 5, least=1, most=3_600),
             env.integer("DATABASE_ANSWER_SECONDS", 20, least=1, most=3_600),
             env.integer("DATABASE_LOCK_SECONDS", 8, least=1, most=3_600),
@@ -179,11 +180,13 @@ LOGGING = {
 }
 
 # --- services ---------------------------------------------------------------------------------
-REDIS_URL = env.url("REDIS_URL", "", env.REDIS_SCHEMES)
+REDIS_URL = env.url("REDIS_URL", "", env.REDIS_SCHEMES, shared_redis.fault)
 MONGO_URL = env.url("MONGO_URL", "", env.MONGO_SCHEMES)
 SANDBOX_URL = env.url("SANDBOX_URL", "http://127.0.0.1:8790", ("http", "https"))
 # Where calls to providers may go, besides the providers' own hosts and the sandbox's.
 PROVIDER_HOSTS = env.hosts("PROVIDER_HOSTS")
+# Whom to trust about their certificates instead of Mozilla's list. The second name is OpenSSL's own.
+PROVIDER_CA_FILE = env.certificate_file("PROVIDER_CA_FILE", or_else="SSL_CERT_FILE")
 
 # What /readyz asks besides the database and Redis: name to dotted path.
 READINESS_CHECKS = {"mongodb": "higo_push.readiness.check_mongodb"} if MONGO_URL else {}
@@ -217,7 +220,7 @@ DEAD_LETTERS_PER_HOUR = env.integer("DEAD_LETTERS_PER_HOUR", 2_000, least=1)
 BACKLOG_JOBS = env.integer("BACKLOG_JOBS", 400, least=1)
 RQ_QUEUES = {
     name: {
-        "URL": env.with_redis_bounds(REDIS_URL or "redis://127.0.0.1:6379/0"),
+        "USE_REDIS_CACHE": "queues",
         "DEFAULT_TIMEOUT": 600,
         "DEFAULT_RESULT_TTL": 60,
         "SERIALIZER": "rq.serializers.JSONSerializer",
@@ -225,17 +228,24 @@ RQ_QUEUES = {
     for lane in lanes.LANES
     for name in lanes.queue_names(lane, QUEUE_MAX)
 }
+# No caches: the second is where django-rq's own pages get their connection from.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "queues": {"BACKEND": "pushes.storage.shared_redis.QueueConnection"},
+}
 RQ = {"COMMIT_MODE": "auto", "WORKER_CLASS": "rq.SimpleWorker"}
 
 # --- who is pushed to, and when ---------------------------------------------------------------
 DIRECTORY = env.text("DIRECTORY", "pushes.people.directory.TableDirectory")
 # Only for pushes.people.sql_directory.SqlDirectory: somebody else's database, which is only read.
 if env.text("DIRECTORY_DATABASE_URL"):
-    DATABASES["directory"] = env.foreign_database("DIRECTORY_DATABASE_URL")
+    DATABASES["directory"] = database_url.foreign_database("DIRECTORY_DATABASE_URL")
     READINESS_CHECKS["directory"] = "higo_push.readiness.check_directory"
 DIRECTORY_ACCOUNTS_SQL = env.text("DIRECTORY_ACCOUNTS_SQL")
 DIRECTORY_DEVICES_SQL = env.text("DIRECTORY_DEVICES_SQL")
 DIRECTORY_ALL_DEVICES_SQL = env.text("DIRECTORY_ALL_DEVICES_SQL")
+# Of the channels that reach one installation, the first here that has an app key.
+CHANNEL_PREFERENCE = env.order("CHANNEL_PREFERENCE", "apns,huawei,jpush,fcm,tpns,xinge")
 PRESENCE_KEY = env.text("PRESENCE_KEY", "higo:online:{account_id}")
 DELIVERY_WINDOW = env.daily_window("DELIVERY_WINDOW", "08:00-23:00")
 # How long a chat push waits for somebody who is online: read meanwhile, it is dropped; offline, it goes at once.

@@ -44,6 +44,9 @@ class Server(ABC):
     variable: ClassVar[str]
     distribution: ClassVar[str]
     executable: ClassVar[str]
+    #: Where it listens, and comes before each of its commands: tests run some servers in network namespaces.
+    address = "127.0.0.1"
+    prefix: tuple[str, ...] = ()
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -66,7 +69,7 @@ class Server(ABC):
     def start(self) -> None:
         """Return when it serves requests. Raises EmbeddedServerError with the end of its log."""
         self.folder.mkdir(exist_ok=True)
-        self._binary = find_binary(self.distribution, self.executable, self.variable)
+        self._binary = self._find_binary()
         # A free port may be taken by somebody else before the server binds it; then it ends at once.
         for attempt in range(_PORT_TRIES):
             port = self.port or processes.free_port()
@@ -93,6 +96,9 @@ class Server(ABC):
             self._process.kill()
             self._process.wait()
 
+    def _find_binary(self) -> Path:
+        return find_binary(self.distribution, self.executable, self.variable)
+
     @abstractmethod
     def _arguments(self, port: int) -> list[str]: ...
 
@@ -107,7 +113,7 @@ class Server(ABC):
     def _port_was_taken(self) -> bool: ...
 
     def _launch(self, port: int) -> subprocess.Popen[bytes]:
-        command: list[str | Path] = [self._binary, *self._arguments(port)]
+        command: list[str | Path] = [*self.prefix, self._binary, *self._arguments(port)]
         with self._log.open("wb") as log:
             return processes.start(command, log=log, environment=self._environment(), folder=self.folder)
 
@@ -140,15 +146,15 @@ class Valkey(Server):
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{self.address}:{self.port}/0"
 
     def _arguments(self, port: int) -> list[str]:
-        words = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
+        words = ["--port", str(port), "--bind", self.address, "--dir", str(self.folder), "--save", ""]
         return [*words, "--appendonly", "yes" if self._is_durable else "no", "--daemonize", "no"]
 
     def _serving_pid(self, port: int) -> int | None:
         try:
-            with redis.Redis(port=port, socket_timeout=5) as client:
+            with redis.Redis(self.address, port, socket_timeout=5) as client:
                 facts = client.info()
         except (redis.RedisError, OSError):
             return None
@@ -170,10 +176,10 @@ class Mongod(Server):
 
     @property
     def url(self) -> str:
-        return f"mongodb://127.0.0.1:{self.port}/{MONGO_DATABASE}?directConnection=true"
+        return f"mongodb://{self.address}:{self.port}/{MONGO_DATABASE}?directConnection=true"
 
     def _arguments(self, port: int) -> list[str]:
-        words = ["--port", str(port), "--bind_ip", "127.0.0.1", "--dbpath", str(self.folder), "--nounixsocket"]
+        words = ["--port", str(port), "--bind_ip", self.address, "--dbpath", str(self.folder), "--nounixsocket"]
         # Small: a quarter of a GB of cache, a journal that does not reserve 300 MB ahead, no diagnostics thread.
         words += ["--wiredTigerCacheSizeGB", "0.25", "--quiet"]
         words += ["--wiredTigerEngineConfigString", "log=(enabled=true,prealloc=false,file_max=16MB)"]
@@ -182,7 +188,7 @@ class Mongod(Server):
 
     def _serving_pid(self, port: int) -> int | None:
         client: MongoClient[dict[str, object]] = MongoClient(
-            "127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=500
+            self.address, port, directConnection=True, serverSelectionTimeoutMS=500
         )
         with client:
             try:
@@ -194,7 +200,7 @@ class Mongod(Server):
                 return None
 
     def _initiate(self, client: "MongoClient[dict[str, object]]", port: int) -> None:
-        members = [{"_id": 0, "host": f"127.0.0.1:{port}"}]
+        members = [{"_id": 0, "host": f"{self.address}:{port}"}]
         # Heartbeats serve other members; with one member they only cost idle CPU.
         config = {"_id": REPLICA_SET, "members": members, "settings": {"heartbeatIntervalMillis": 10_000}}
         try:

@@ -18,6 +18,7 @@ from pymongo.errors import PyMongoError
 from higo_push import env
 from higo_push.env import BASE_DIR
 from higo_push.running import programs
+from pushes.storage import shared_redis
 
 REQUIRED = {
     "DATABASE_URL": "mysql://user:password@host:3306/higo_push?…, or sqlite:////path/to/file if you do want SQLite",
@@ -94,7 +95,7 @@ def database_problem() -> str | None:
 
 def redis_problem() -> str | None:
     def ask() -> None:
-        with redis.Redis.from_url(env.plain("REDIS_URL"), socket_timeout=ANSWER_SECONDS) as client:
+        with shared_redis.connect(env.plain("REDIS_URL"), socket_timeout=ANSWER_SECONDS) as client:
             # One that answers may still take nothing, and then all work would stand still.
             client.set(WRITTEN_KEY, b"1", ex=60)
 

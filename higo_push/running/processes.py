@@ -39,8 +39,9 @@ def start(
     log: IO[bytes] | int | None = None,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
+    files: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start `command` as a child that dies with us, in a session of its own.
+    """Start `command` as a child that dies with us, in a session of its own. It has the file descriptors `files`, too.
 
     The own session keeps Ctrl-C to ourselves, so that we can stop children in order.
     """
@@ -51,6 +52,7 @@ def start(
         stderr=subprocess.STDOUT if log is not None else None,
         env=None if environment is None else dict(environment),
         cwd=folder,
+        pass_fds=files,
         start_new_session=True,
         preexec_fn=die_with_parent(),
     )

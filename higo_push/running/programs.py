@@ -11,12 +11,16 @@ from zlib import crc32
 
 from higo_push import env
 from higo_push.env import BASE_DIR
+from higo_push.running import web
 from higo_push.web import patience
 from pushes import lanes
 
 #: Where supervisord keeps its control socket and pid file, and where the processes' logs go.
 VAR = Path(env.text("RUN_FOLDER", str(BASE_DIR / "var")))
 LOGS = Path(env.text("LOG_FOLDER", str(BASE_DIR / "logs")))
+WEB = "web"
+#: The number of the process that accepts requests: another one after a reload.
+WEB_PID = VAR / "web.pid"
 #: Unix sockets have a limit of 108 bytes, and supervisord makes a longer name beside it first.
 SOCKET_PATH_LIMIT = 90
 MAX_PROCESSES = 64
@@ -41,8 +45,9 @@ class Program:
 def programs(listen: str = "") -> list[Program]:
     """Few processes that each serve several queues: the whole set stays small when idle. `listen` is the web
     server's address and port, WEB_LISTEN without it."""
+    noted = () if listen else (f"{web.PID_FILE}{WEB_PID}",)
     return [
-        Program("web", web_arguments(listen)),
+        Program(WEB, (*web_arguments(listen), *noted)),
         _manage("intake", "runintake"),
         _manage("scanner-group", "runscanner", "group"),
         _manage("scanner-private", "runscanner", "private"),
@@ -78,7 +83,7 @@ def web_arguments(listen: str = "") -> tuple[str, ...]:
         words += [f"--trusted-proxy={env.text('TRUSTED_PROXY', '127.0.0.1')}"]
         words += ["--trusted-proxy-headers=x-forwarded-for x-forwarded-proto", "--trusted-proxy-count=1"]
     words += patience.limits(env.integer("WEB_CONNECTIONS", 1_000, least=50, most=10_000))
-    return ("-m", "higo_push.web.server", *words, "higo_push.wsgi:application")
+    return ("-m", "higo_push.running.web", *words, "higo_push.wsgi:application")
 
 
 def socket_path() -> Path:

@@ -1,4 +1,4 @@
-"""`./push.sh start|stop|restart|status|logs`: the production process set under supervisord.
+"""`./push.sh start|stop|restart|reload|status|logs`: the production process set under supervisord.
 
 Everything goes through supervisord's control socket in var/; no process is ever looked up by its name
 or by a number in a file. So a stale pid file harms nobody, and only what we started is stopped.
@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import fcntl
 import http.client
+import os
 import subprocess
 import sys
 import time
@@ -19,8 +20,9 @@ from xmlrpc.client import Fault, ServerProxy
 from django.core.exceptions import ImproperlyConfigured
 from supervisor.xmlrpc import SupervisorTransport
 
+from higo_push import env
 from higo_push.env import BASE_DIR
-from higo_push.running import preflight, programs
+from higo_push.running import preflight, programs, replacement
 
 RUNNING, NOT_ALL_RUNNING, NOT_STARTED = 0, 1, 3
 START_SECONDS = 60
@@ -41,7 +43,7 @@ class ProcessState:
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="./push.sh")
-    parser.add_argument("command", choices=["start", "stop", "restart", "status", "logs"])
+    parser.add_argument("command", choices=["start", "stop", "restart", "reload", "status", "logs"])
     parser.add_argument("name", nargs="?")
     given = parser.parse_args(arguments)
     try:
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         if given.command == "status":
             return status()
         with alone():
-            return {"start": start, "stop": stop, "restart": restart}[given.command]()
+            return {"start": start, "stop": stop, "restart": restart, "reload": reload}[given.command]()
     except ImproperlyConfigured as error:
         print(error, file=sys.stderr)
         return 1
@@ -58,8 +60,8 @@ def main(arguments: Sequence[str]) -> int:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """One start, stop or restart at a time: a second waits until the first is over. The kernel gives the lock back
-    however a process ends."""
+    """One command that starts or stops at a time: a second waits until the first is over. The kernel gives the lock
+    back however a process ends."""
     try:
         programs.VAR.mkdir(parents=True, exist_ok=True)
         lock = LOCK.open("w")
@@ -69,7 +71,7 @@ def alone() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("another start, stop or restart is in progress; waiting for it", file=sys.stderr, flush=True)
+            print("another start, stop, restart or reload is in progress; waiting for it", file=sys.stderr, flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -85,7 +87,9 @@ def start() -> int:
         return NOT_ALL_RUNNING
     write_config()
     command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(CONFIG)]
-    begun = subprocess.run(command, cwd=BASE_DIR, check=False)
+    # The file's variables are each process's own to read, at its start: after a change a reload is enough.
+    own = {name: value for name, value in os.environ.items() if name not in env.FROM_FILE}
+    begun = subprocess.run(command, cwd=BASE_DIR, check=False, env=own)
     if begun.returncode != 0:
         print(f"supervisord did not start; see above and {programs.LOGS / 'supervisord.log'}", file=sys.stderr)
         return NOT_ALL_RUNNING
@@ -123,6 +127,25 @@ def restart() -> int:
     if refuse_for_problems():
         return NOT_ALL_RUNNING
     return stop() or start()
+
+
+def reload() -> int:
+    """Replace the processes by what is on disk, one after the other; nothing is touched when starting would be
+    refused. When one does not come up, the rest stay as they are."""
+    if not states():
+        print("not started; run ./push.sh start", file=sys.stderr)
+        return NOT_STARTED
+    if refuse_for_problems():
+        return NOT_ALL_RUNNING
+    write_config()
+    try:
+        for said in replacement.replaced(control()):
+            print(said, flush=True)
+    except (replacement.ReplacementError, Fault) as error:
+        print(f"{error}\nwhat comes after it has not been replaced", file=sys.stderr)
+        status()
+        return NOT_ALL_RUNNING
+    return status()
 
 
 def status() -> int:

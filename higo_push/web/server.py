@@ -1,22 +1,27 @@
 """The web server's process: waitress, with threads of their own for the probes.
 
-`python -m higo_push.web.server` takes what `python -m waitress` does.
+`higo_push.running.web` starts it as `python -m higo_push.web.server SOCKETS READY …`: the file descriptors of the
+sockets to accept on (4,5), the one to write a byte to as soon as it does, and what `python -m waitress` takes.
 
 Every other request may wait for the database or Redis. When all threads do, whoever watches the process must still
 get an answer, or it would be restarted for a fault that is not its own.
 """
 
+import os
+import socket
 import sys
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
-import waitress
+from django.template.loader import get_template
+from django.urls import get_resolver
 from waitress.adjustments import Adjustments
 from waitress.runner import run
 from waitress.server import TcpWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
 
-from higo_push.web import patience
+from higo_push.env import BASE_DIR
+from higo_push.web import leaving, patience
 
 PROBES = frozenset(f"{prefix}/{name}" for prefix in ("", "/api/v1") for name in ("healthz", "readyz"))
 PROBE_THREADS = 2
@@ -42,13 +47,39 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
 
 
 def server(application: Any, **adjustments: Any) -> Any:
-    """A waitress server that listens; `run()` serves until it is stopped."""
+    """A waitress server that listens, for `leaving.Serving`."""
     dispatcher, chosen = Dispatcher(), Adjustments(**adjustments)
     dispatcher.set_thread_count(chosen.threads)
     patience.allow_files(chosen.connection_limit)
-    TcpWSGIServer.channel_class = patience.Channel
+    TcpWSGIServer.channel_class = leaving.Channel
     return create_server(application, _dispatcher=dispatcher, **adjustments)
 
 
+def load() -> None:
+    """Read now what Django reads at the first request that needs it: by then the files may be another release's, and
+    a release that cannot be read must not begin to serve."""
+    get_resolver().url_patterns  # noqa: B018
+    templates = BASE_DIR / "templates"
+    for file in templates.rglob("*.html"):
+        get_template(str(file.relative_to(templates)))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until a signal ends it. Raises OSError when nobody waits for it to be ready any more."""
+    files, ready, *words = arguments
+
+    def serve(application: Any, **adjustments: Any) -> None:
+        adjustments.pop("listen", None)
+        load()
+        made = server(
+            application, sockets=[socket.socket(fileno=int(file)) for file in files.split(",")], **adjustments
+        )
+        os.write(int(ready), b"1")
+        os.close(int(ready))
+        leaving.Serving(made).run()
+
+    return int(run(["higo_push.web.server", *words], _serve=serve))
+
+
 if __name__ == "__main__":
-    sys.exit(run(sys.argv, _serve=partial(waitress.serve, _server=server)))
+    sys.exit(main(sys.argv[1:]))

@@ -42,5 +42,5 @@ def start_web(process_environment: dict[str, str], monkeypatch: pytest.MonkeyPat
 def _answers(url: str) -> bool:
     try:
         return requests.get(f"{url}/healthz", timeout=5).ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import certifi
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections
-from redis import Redis
 
-from higo_push import env, env_file
+from higo_push import database_url, env, env_file
+from pushes.names import Channel
 from tests.environment import PROJECT
 from tests.foreign import attached
 
 VARIABLE = "DIRECTORY_DATABASE_URL"
-WAITS = env.Waits(connect=5, answer=20, lock=8, command_answer=7_200)
+WAITS = database_url.Waits(connect=5, answer=20, lock=8, command_answer=7_200)
 PUSH_SH = PROJECT / "push.sh"
 SETTING = re.compile(r"^setting\(\) \{.*?^\}", re.DOTALL | re.MULTILINE)
 
@@ -35,12 +36,12 @@ def test_it_is_read_and_never_written(process_environment: dict[str, str], monke
 
 def test_a_file_is_opened_by_its_whole_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv(VARIABLE, f"sqlite:///{tmp_path}/a b.sqlite3")
-    assert env.foreign_database(VARIABLE)["NAME"] == f"file://{tmp_path}/a%20b.sqlite3?mode=ro"
+    assert database_url.foreign_database(VARIABLE)["NAME"] == f"file://{tmp_path}/a%20b.sqlite3?mode=ro"
 
 
 def test_a_server_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(VARIABLE, "mysql://reader:secret@10.0.0.5:3306/higo")
-    config = env.foreign_database(VARIABLE)
+    config = database_url.foreign_database(VARIABLE)
     options = config["OPTIONS"]
     assert isinstance(options, dict)
     assert (config["HOST"], config["NAME"], config["USER"]) == ("10.0.0.5", "higo", "reader")
@@ -50,7 +51,7 @@ def test_a_server_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch):
 def test_another_kind_of_database_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(VARIABLE, "postgres://reader:secret@10.0.0.5/higo")
     with pytest.raises(ImproperlyConfigured, match=r"DIRECTORY_DATABASE_URL='postgres:…'") as caught:
-        env.foreign_database(VARIABLE)
+        database_url.foreign_database(VARIABLE)
     assert "secret" not in str(caught.value)
 
 
@@ -107,26 +108,11 @@ def test_a_password_in_it_is_not_repeated(monkeypatch: pytest.MonkeyPatch):
     assert "s3cret" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("url", "bounded"),
-    [
-        ("redis://h:6379/0", "redis://h:6379/0?socket_timeout=5&socket_connect_timeout=3"),
-        ("unix:///run/redis.sock?db=2", "unix:///run/redis.sock?socket_timeout=5&socket_connect_timeout=3&db=2"),
-        ("rediss://u:p@h/1?socket_timeout=9", "rediss://u:p@h/1?socket_timeout=9&socket_connect_timeout=3"),
-    ],
-)
-def test_every_redis_client_has_bounds(url: str, bounded: str):
-    assert env.with_redis_bounds(url) == bounded
-    kwargs = Redis.from_url(bounded).connection_pool.connection_kwargs
-    assert kwargs["socket_timeout"] in (5, 9)
-    assert kwargs["socket_connect_timeout"] == 3
-
-
 @pytest.mark.parametrize("is_command", [False, True])
 def test_a_service_never_waits_long_and_a_command_may(monkeypatch: pytest.MonkeyPatch, is_command: bool):
     monkeypatch.setenv("DATABASE_URL", "mysql://u@h/d")
     monkeypatch.setattr(env.Process, "is_command", is_command)
-    options: Any = env.database("DATABASE_URL", "", WAITS)["OPTIONS"]
+    options: Any = database_url.database("DATABASE_URL", "", WAITS)["OPTIONS"]
     assert (options["connect_timeout"], options["read_timeout"]) == (5, 7_200 if is_command else 20)
     assert options["write_timeout"] == options["read_timeout"]
     assert "innodb_lock_wait_timeout=8, lock_wait_timeout=8" in options["init_command"]
@@ -142,13 +128,15 @@ URLS = {
     "DATABASE_URL": "mysql://user:{}@127.0.0.1:3306/higo",
     "DIRECTORY_DATABASE_URL": "mysql://user:{}@127.0.0.1:3306/higo",
     "REDIS_URL": "redis://:{}@127.0.0.1:6379/0",
+    "SENTINELS_URL": "redis+sentinel://:{}@127.0.0.1:26379,127.0.0.2:26379/higo/0",
     "MONGO_URL": "mongodb://user:{}@127.0.0.1:27017,127.0.0.2:27018/higo",
     "SANDBOX_URL": "http://user:{}@127.0.0.1:8790",
 }
 READERS: dict[str, Callable[[str], object]] = {
-    "DATABASE_URL": lambda name: env.database(name, "", WAITS),
-    "DIRECTORY_DATABASE_URL": env.foreign_database,
+    "DATABASE_URL": lambda name: database_url.database(name, "", WAITS),
+    "DIRECTORY_DATABASE_URL": database_url.foreign_database,
     "REDIS_URL": lambda name: env.url(name, "", env.REDIS_SCHEMES),
+    "SENTINELS_URL": lambda name: env.url(name, "", env.REDIS_SCHEMES),
     "MONGO_URL": lambda name: env.url(name, "", env.MONGO_SCHEMES),
     "SANDBOX_URL": lambda name: env.url(name, "", ("http", "https")),
 }
@@ -180,7 +168,7 @@ def test_mongodbs_own_rules_for_passwords_are_told_at_once(password: str, monkey
 @pytest.mark.parametrize("password", ["s3cret", "a%2Fb%3Fc%23d%40e%3Af%25", "a@b", "a:b", "a+b"])
 def test_a_password_that_can_be_read_in_one_way_is_taken(password: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DATABASE_URL", URLS["DATABASE_URL"].format(password))
-    config = env.database("DATABASE_URL", "", WAITS)
+    config = database_url.database("DATABASE_URL", "", WAITS)
     assert (config["PASSWORD"], config["HOST"], config["NAME"]) == (unquote(password), "127.0.0.1", "higo")
 
 
@@ -202,7 +190,18 @@ def test_urls_that_are_right_stay_as_they_are(value: str, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    "value", ["redis://h:port", "redis://h:0", "redis://h:65536", "redis://a b", f"{SECRET}@h", SECRET]
+    "value",
+    [
+        "redis+sentinel://h:port/m",
+        "redis+sentinel://a,,b/m",
+        "redis+sentinel:///m",
+        "redis://h:port",
+        "redis://h:0",
+        "redis://h:65536",
+        "redis://a b",
+        f"{SECRET}@h",
+        SECRET,
+    ],
 )
 def test_what_is_no_url_is_refused_without_repeating_it(value: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("REDIS_URL", value)
@@ -287,3 +286,46 @@ def test_a_line_that_sets_nothing_is_told_by_its_number_alone(tmp_path: Path, ca
     assert [record.getMessage() for record in caplog.records] == [
         "settings.env, line 2: ignored, because it is not NAME=value"
     ]
+
+
+# --- an order -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [("", ["a", "b", "c"]), ("c", ["c", "a", "b"]), (" c , b", ["c", "b", "a"]), ("a,b,c", ["a", "b", "c"])],
+)
+def test_what_an_order_does_not_name_comes_last(monkeypatch: pytest.MonkeyPatch, value: str, read: list[str]):
+    monkeypatch.setenv("ORDER", value)
+    assert env.order("ORDER", "a,b,c") == read
+
+
+@pytest.mark.parametrize("value", ["d", "a,d", "a,a", "A"])
+def test_what_is_not_in_the_order_or_twice_is_refused(monkeypatch: pytest.MonkeyPatch, value: str):
+    monkeypatch.setenv("ORDER", value)
+    with pytest.raises(ImproperlyConfigured, match="ORDER"):
+        env.order("ORDER", "a,b,c")
+
+
+def test_the_order_of_channels_names_each(settings: Any):
+    assert sorted(settings.CHANNEL_PREFERENCE) == sorted(Channel.values)
+
+
+CA_FILE = "PROVIDER_CA_FILE"
+
+
+def test_a_file_of_certificate_authorities(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv(CA_FILE, raising=False)
+    assert env.certificate_file(CA_FILE, or_else="SSL_CERT_FILE") == ""
+    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())
+    assert env.certificate_file(CA_FILE, or_else="SSL_CERT_FILE") == certifi.where()
+
+
+@pytest.mark.parametrize("name", [CA_FILE, "SSL_CERT_FILE"])
+@pytest.mark.parametrize("path", [__file__, "/no/such/file.pem", "/"])
+def test_a_file_without_certificates_is_named(monkeypatch: pytest.MonkeyPatch, name: str, path: str):
+    monkeypatch.delenv(CA_FILE, raising=False)
+    monkeypatch.setenv(name, path)
+    with pytest.raises(ImproperlyConfigured, match=f"^{name}='"):
+        env.certificate_file(CA_FILE, or_else="SSL_CERT_FILE")

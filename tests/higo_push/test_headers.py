@@ -10,7 +10,6 @@ import pytest
 from django.test import Client
 
 from pushes.console.operators import roles
-from pushes.console.overview import page as landing
 from pushes.models import ApiToken
 from tests.environment import PROJECT
 from tests.make import make_account, make_operator
@@ -62,7 +61,7 @@ def test_every_answer_has_a_policy(browser: Client, page: str) -> None:
 
 
 def test_errors_of_our_own_have_one_too(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landing, "context", None)
+    monkeypatch.setattr("pushes.console.overview.page.context", None)
     monkeypatch.setattr("pushes.console.operators.own_account.PreferencesForm", None)
     answer = browser.get("/admin/me/")
     assert answer.status_code == 500

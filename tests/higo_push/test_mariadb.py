@@ -11,6 +11,7 @@ from django.db.models.functions import TruncHour
 from pushes.models import Lease
 from tests.needs import needs
 
+pytestmark = pytest.mark.mariadb
 UTC_NOON = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=timezone.utc)
 
 

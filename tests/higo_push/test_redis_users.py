@@ -71,7 +71,6 @@ def producer(server: GuardedValkey) -> Iterator[redis.Redis]:
 @pytest.fixture
 def as_platform(server: GuardedValkey, settings: Settings) -> None:
     settings.REDIS_URL = server.url
-    settings.RQ_QUEUES = {name: queue | {"URL": server.url} for name, queue in settings.RQ_QUEUES.items()}
     settings.READINESS_CHECKS = {}
 
 
@@ -95,7 +94,7 @@ def test_the_whole_way_as_the_platform_s_user(
 ):
     secret = make_secret()
     key = make_app_key(provider=ProviderKind.XINGE_V2, endpoint_url=sandbox.url, secret=secret)
-    sandbox.add_key(key.access_id, secret)
+    sandbox.add_key(int(key.access_id), secret)
     device = make_device(make_account("reader"))
     producer.rpush(lanes.RAW_LIST, json.dumps({"to_id": "reader", "app": "higo", "message": "x", "msg_id": "acl-1"}))
     call_command("runintake", "--once")
@@ -136,6 +135,7 @@ def test_the_console_and_the_probes_as_the_platform_s_user(as_platform: None, cl
         ("EXPIRE", "higo:online:7", "60"),
         ("DEL", "higo:online:7"),
         ("PING",),
+        ("WAIT", "0", "1"),
         ("CLIENT", "SETNAME", "backend"),
     ],
 )
@@ -239,7 +239,7 @@ def test_nobody_comes_in_without_a_name(server: GuardedValkey, password: Any):
 
 def test_passwords_are_to_be_replaced():
     """The file is no secret; what it says must not be usable by oversight."""
-    assert USERS.read_text().count(">CHANGE-ME-") == 2
+    assert USERS.read_text().count(">CHANGE-ME-") == 4
 
 
 # --- what the check says of a server --------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""`./push.sh start|stop|restart|status|logs` with the real process set, in a folder of its own."""
+"""`./push.sh start|stop|restart|reload|status|logs` with the real process set, in a folder of its own."""
 
 import os
 import signal
@@ -13,6 +13,7 @@ import pytest
 
 from higo_push.running import preflight, processes, programs, supervise
 from tests.environment import PROJECT
+from tests.web_load import loaded
 
 NAMES = [program.name for program in programs.programs()]
 
@@ -37,7 +38,7 @@ class Installation:
             capture_output=True,
             text=True,
             check=False,
-            timeout=150,
+            timeout=300,
         )
 
     def begin(self, *words: str) -> "subprocess.Popen[str]":
@@ -71,7 +72,8 @@ def wait_until(is_so, seconds=30.0):
         time.sleep(0.2)
 
 
-def test_the_life_of_the_process_set(installation):
+def test_the_life_of_the_process_set(installation, redis_client):
+    installation.environment["BACKLOG_JOBS"] = "1000000"
     started = installation.run("start")
     assert started.returncode == 0, started.stdout + started.stderr
     pids = installation.pids()
@@ -84,6 +86,8 @@ def test_the_life_of_the_process_set(installation):
     assert again.returncode == 0
     assert "already started" in again.stdout
 
+    pids = reload_replaces_every_process_and_fails_no_request(installation)
+
     # A stranger that a "kill everything with py in its name" would have taken along.
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as stranger:
         stopped = installation.run("stop")
@@ -93,6 +97,31 @@ def test_the_life_of_the_process_set(installation):
     assert not any(psutil.pid_exists(pid) for pid in pids.values())
     assert installation.run("status").returncode == supervise.NOT_STARTED
     assert {file.stem for file in (installation.folder / "logs").glob("*.log")} == {*NAMES, "supervisord"}
+
+
+def reload_replaces_every_process_and_fails_no_request(installation):
+    before, server = installation.pids(), (installation.folder / "run" / "web.pid").read_text()
+    refused = installation.run("reload", REDIS_URL="")
+    assert refused.returncode == 1
+    assert installation.pids() == before
+    with loaded(f"http://{installation.environment['WEB_LISTEN']}") as load:
+        # What is set otherwise than at the start is followed, too: here the number of workers.
+        done = installation.run("reload", WORKERS_GROUP="2")
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert load.failures == []
+    assert load.accepted
+    after = installation.pids()
+    assert list(after) == NAMES
+    assert {name for name in NAMES if after[name] == before[name]} == {"web"}
+    assert (installation.folder / "run" / "web.pid").read_text() != server
+    assert psutil.Process(after["workers-group"]).cmdline()[-2:] == ["--processes", "2"]
+    return after
+
+
+def test_a_reload_starts_nothing_that_was_not_started(installation):
+    refused = installation.run("reload")
+    assert (refused.returncode, refused.stdout) == (supervise.NOT_STARTED, "")
+    assert refused.stderr == "not started; run ./push.sh start\n"
 
 
 def test_nothing_outlives_a_killed_supervisor(installation):
