@@ -9,6 +9,7 @@ from pushes.checks import (
     check_lease,
     check_mariadb,
     check_redis,
+    check_redis_replicas,
     check_redis_users,
 )
 from pushes.storage.among import Among
@@ -28,4 +29,5 @@ class PushesConfig(AppConfig):
         register(check_endpoints, Tags.database)
         register(check_mariadb, Tags.database)
         register(check_redis, Tags.database)
+        register(check_redis_replicas, Tags.database)
         register(check_redis_users, Tags.database)

@@ -9,13 +9,12 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.db import DatabaseError, connections
-from redis import AuthenticationError, ConnectionPool, Redis, RedisError, ResponseError
+from redis import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import NoPermissionError
 
 from pushes.providers import hosts
@@ -144,6 +143,24 @@ def check_redis(**_kwargs: Any) -> list[CheckMessage]:
     return [Warning(text, hint="Set it to noeviction.", id="pushes.W003")]
 
 
+def check_redis_replicas(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that a master behind Sentinel takes no writes without a replica: once it is cut off it may be a former one,
+    and what it took would be discarded."""
+    client: Any = shared_redis.connection()
+    if not shared_redis.is_watched(client):
+        return []
+    try:
+        facts = client.info("replication")
+    except RedisError:
+        return []
+    if "min_slaves_good_slaves" in facts:
+        return []
+    text = (
+        "Redis's min-replicas-to-write is 0: a master that is cut off from its replicas takes messages that are lost."
+    )
+    return [Warning(text, hint="See deploy/redis-replicas.conf.", id="pushes.W013")]
+
+
 def check_redis_users(**_kwargs: Any) -> list[CheckMessage]:
     """Find a Redis that other machines can reach, and that lets anyone write into the queues."""
     url = str(settings.REDIS_URL)
@@ -157,12 +174,10 @@ def check_redis_users(**_kwargs: Any) -> list[CheckMessage]:
 
 def is_of_this_machine(url: str) -> bool:
     """Whether only this machine can reach the server: through a unix socket or a loopback address."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix" or (parts.hostname or "localhost") == "localhost":
-        return True
     try:
-        return ipaddress.ip_address(parts.hostname or "").is_loopback
-    except ValueError:
+        host = shared_redis.host(url)
+        return host in ("", "localhost") or ipaddress.ip_address(host).is_loopback
+    except (ValueError, RedisError):
         return False
 
 
@@ -170,11 +185,7 @@ def takes_anybody(url: str) -> bool:
     """Whether a client without name and password may write into the queues: it appends to a missing queue, which does
     nothing. False also when the server does not answer."""
     bounds = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
-    with Redis.from_url(url, **bounds) as known:
-        options = dict(known.connection_pool.connection_kwargs)
-        connection_class = known.connection_pool.connection_class
-    stranger = ConnectionPool(connection_class=connection_class, **options | {"username": None, "password": None})
-    with Redis.from_pool(stranger) as client:
+    with shared_redis.connect(url, username=None, password=None, **bounds) as client:
         try:
             client.rpushx(NO_QUEUE, "x")
         except (AuthenticationError, NoPermissionError):

@@ -6,27 +6,29 @@ from django.db import close_old_connections
 
 from pushes import lanes
 from pushes.broadcasts import expansion
-from pushes.distribution import distribute as distribution
+from pushes.distribution.distribute import distribute as distribute_records
 from pushes.history import exports
 from pushes.sending import job
 from pushes.workers import queues, threads
-from pushes.workers.threads import Stream
+from pushes.workers.threads import OrPutBack, Stream
 
 
 def distribute(record_ids: list[int]) -> None:
     close_old_connections()
-    stream = Stream(queues.current_queue(), is_ordered=True)
+    origin = queues.current_queue()
+    work = OrPutBack(distribute_records, origin, queues.DISTRIBUTE_JOB)
     for batch in queues.absorb_waiting(record_ids):
-        threads.distribute(distribution.distribute, batch, stream)
+        threads.distribute(work, batch, Stream(origin, is_ordered=True))
 
 
 def send(delivery_ids: list[int]) -> None:
     origin = queues.current_queue()
     # Ordered pushes go to one device, and so use one app key; different keys need not wait for each other.
     is_ordered = origin in lanes.ordered_queues(settings.QUEUE_MAX)
-    stream = Stream(f"{origin}:{queues.current_app_key()}", is_ordered)
+    key_id = queues.current_app_key()
+    work = OrPutBack(job.deliver, origin, queues.SEND_JOB, key_id)
     for batch in queues.absorb_waiting(delivery_ids):
-        threads.send(job.deliver, batch, stream)
+        threads.send(work, batch, Stream(f"{origin}:{key_id}", is_ordered))
 
 
 def expand_broadcast(broadcast_id: int) -> None:

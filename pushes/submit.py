@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from django.conf import settings
-from django.db import DatabaseError, OperationalError, transaction
+from django.db import DatabaseError, transaction
 
 from pushes import lanes
 from pushes.ledger import counters, dead_letter_store, same_push
@@ -18,8 +18,10 @@ from pushes.ledger.dead_letter_store import Letter
 from pushes.ledger.same_push import Conflict
 from pushes.models import PushRecord, policies
 from pushes.names import INVALID, UNSTORABLE, App, Kind, PushType
-from pushes.storage import bulk, clocks, outages
-from pushes.text import characters, ids
+from pushes.storage import bulk, clocks, conflicts, outages
+from pushes.text import characters, ids, presentation
+from pushes.text.notes import Note
+from pushes.text.sentences import Sentence
 from pushes.values import Policy, PushMessage
 from pushes.workers import queues
 
@@ -27,21 +29,23 @@ log = logging.getLogger(__name__)
 
 MAX_TEXT_BYTES = 65_536
 MAX_DATA_BYTES = 65_536
-#: Not 1205: after a lock time-out the caller has waited long enough.
-DEADLOCK = 1213
-DEADLOCK_TRIES = 4
 KINDS, APPS, PUSH_TYPES = frozenset(Kind.values), frozenset(App.values), frozenset(PushType.values)
 TEXTS = ("title", "text", "message_id", "conversation", "sender_id", "source", "identity")
 #: Maximum length, in characters, of values in columns of limited width.
 LIMITS = {"title": 128, "message_id": 128, "conversation": 140, "sender_id": 64, "sender_name": 64, "source": 16}
+#: Reasons of broadcasts that say it all without the field.
+WHOLE = frozenset((Sentence.EXPIRES_TOO_EARLY, Sentence.NO_TAG, Sentence.NO_LISTING, Sentence.KNOWS_NO_TAGS))
 
 
 class InvalidMessageError(ValueError):
-    """A message that cannot be stored; the text names the field and the value."""
+    """A message that cannot be stored; `note` names the field and the value, unless the reason says it all."""
 
-    def __init__(self, field: str, value: object, reason: str) -> None:
-        super().__init__(f"{field}={characters.shorten(str(value), 80)!r}: {reason}")
+    def __init__(self, field: str, value: object, reason: Note) -> None:
+        shown = repr(characters.shorten(str(value), 80))
+        note = Note(Sentence.FIELD_VALUE, field=field, value=shown, why=reason)
+        super().__init__(note)
         self.field, self.value, self.reason = field, value, reason
+        self.note = reason if reason.code in WHOLE else note
 
 
 class Stored(NamedTuple):
@@ -57,11 +61,12 @@ class Refused(NamedTuple):
 
     field: str
     value: object
-    reason: str
+    reason: Note
     code: str = INVALID
 
-    def __str__(self) -> str:
-        return f"{self.field}: {self.reason}" if self.field else self.reason
+    @property
+    def note(self) -> Note:
+        return Note(Sentence.FIELD, field=self.field, why=self.reason) if self.field else self.reason
 
     def error(self) -> InvalidMessageError:
         return InvalidMessageError(self.field, self.value, self.reason)
@@ -107,7 +112,7 @@ def submit(messages: Sequence[PushMessage], *, now: datetime | None = None, tell
     """
     refusals = [refusal(message) for message in messages]
     good = [message for message, refused in zip(messages, refusals, strict=True) if refused is None]
-    stored = iter(_stored(good, now or clocks.now(), tells_conflicts) if good else ())
+    stored = iter(_store(good, now or clocks.now(), tells_conflicts) if good else ())
     return Submitted([refused or next(stored) for refused in refusals])
 
 
@@ -121,19 +126,7 @@ def submit_all(messages: Sequence[PushMessage], *, now: datetime | None = None) 
     return done
 
 
-def _stored(messages: Sequence[PushMessage], now: datetime, tells_conflicts: bool) -> list[Result]:
-    if transaction.get_connection().in_atomic_block:
-        return _store(messages, now, tells_conflicts)
-    for tries_left in reversed(range(DEADLOCK_TRIES)):
-        try:
-            return _store(messages, now, tells_conflicts)
-        except OperationalError as error:
-            if not tries_left or error.args[:1] != (DEADLOCK,):
-                raise
-            log.info("submit met a deadlock; trying again")
-    raise AssertionError("unreachable")  # pragma: no cover
-
-
+@conflicts.repeated
 @transaction.atomic
 def _store(messages: Sequence[PushMessage], now: datetime, tells_conflicts: bool) -> list[Result]:
     rules = policies()
@@ -145,9 +138,9 @@ def _store(messages: Sequence[PushMessage], now: datetime, tells_conflicts: bool
     refused = _insert([_row(key, message, rules[message.push_type], now) for key, message in firsts.items()])
     stored = {
         key: (record_id, kind, shard, created_at)
-        for record_id, key, kind, shard, created_at in PushRecord.objects.filter(dedupe_key__among=firsts).values_list(
-            "id", "dedupe_key", "kind", "shard", "created_at"
-        )
+        for record_id, key, kind, shard, created_at in PushRecord.objects.filter(
+            dedupe_key__among=firsts.keys()
+        ).values_list("id", "dedupe_key", "kind", "shard", "created_at")
     }
     # Our own records have exactly our time of acceptance, to the microsecond.
     fresh = {key: row[:3] for key, row in stored.items() if row[3] == now}
@@ -174,6 +167,7 @@ class Row(NamedTuple):
     title: str
     text: str
     data: str
+    presentation: str | None
     conversation: str
     sender_id: str
     sender_name: str
@@ -193,7 +187,7 @@ def _insert(rows: Sequence[Row]) -> dict[str, Refused]:
         if outages.concerns_everything(error):
             raise
         if len(rows) == 1:
-            reason = f"the database refuses it ({type(error).__name__})"
+            reason = Note(Sentence.DATABASE_REFUSES, error=type(error).__name__)
             return {rows[0].dedupe_key: Refused("", "", reason, UNSTORABLE)}
     else:
         return {}
@@ -246,6 +240,7 @@ def _row(key: str, message: PushMessage, policy: Policy, now: datetime) -> Row:
         message.title,
         message.text,
         orjson.dumps(message.data, option=orjson.OPT_NON_STR_KEYS).decode(),
+        presentation.as_json(message.presentation),
         message.conversation,
         message.sender_id,
         message.sender_name,
@@ -259,13 +254,13 @@ def _row(key: str, message: PushMessage, policy: Policy, now: datetime) -> Row:
 def refusal(message: PushMessage) -> Refused | None:
     """Return why `submit` would refuse the message as invalid; None when it would not."""
     if message.kind not in KINDS:
-        return Refused("kind", message.kind, f"must be one of {', '.join(Kind.values)}")
+        return Refused("kind", message.kind, Note(Sentence.ONE_OF, choices=", ".join(Kind.values)))
     if message.app not in APPS:
-        return Refused("app", message.app, f"must be one of {', '.join(App.values)}")
+        return Refused("app", message.app, Note(Sentence.ONE_OF, choices=", ".join(App.values)))
     if message.push_type not in PUSH_TYPES:
-        return Refused("push_type", message.push_type, "is not a known push type")
+        return Refused("push_type", message.push_type, Note(Sentence.UNKNOWN_TYPE))
     if not message.identity:
-        return Refused("identity", message.identity, "must not be empty")
+        return Refused("identity", message.identity, Note(Sentence.EMPTY))
     return _bad_text(message) or _bad_audience(message) or _bad_size(message) or _bad_instant(message)
 
 
@@ -276,8 +271,8 @@ def _bad_text(message: PushMessage) -> Refused | None:
         return None
     for field in TEXTS:
         if not _is_unicode(getattr(message, field)):
-            return Refused(field, getattr(message, field), "is not valid Unicode text")
-    return Refused("accounts", message.audience.accounts, "is not valid Unicode text")
+            return Refused(field, getattr(message, field), Note(Sentence.NOT_UNICODE))
+    return Refused("accounts", message.audience.accounts, Note(Sentence.NOT_UNICODE))
 
 
 def _is_unicode(text: str) -> bool:
@@ -290,13 +285,13 @@ def _is_unicode(text: str) -> bool:
 
 def _bad_audience(message: PushMessage) -> Refused | None:
     if not message.audience.accounts and message.broadcast_id is None:
-        return Refused("accounts", "", "at least one recipient is needed")
+        return Refused("accounts", "", Note(Sentence.NOBODY_NAMED))
     for account_id in message.audience.accounts:
         # Most ids are plain, and cost no more than this.
         if account_id.isascii() and account_id.isalnum() and len(account_id) <= ids.MAX_ACCOUNT_ID:
             continue
         if (reason := ids.fault(account_id)) or account_id != account_id.strip():
-            return Refused("accounts", account_id, reason or "it has white space around it")
+            return Refused("accounts", account_id, reason or Note(Sentence.ID_BLANKS))
     return None
 
 
@@ -304,17 +299,17 @@ def _bad_size(message: PushMessage) -> Refused | None:
     for field, limit in LIMITS.items():
         value = getattr(message, field)
         if len(value) > limit:
-            return Refused(field, value, f"is longer than {limit} characters")
+            return Refused(field, value, Note(Sentence.TOO_LONG, most=limit))
     if len(message.text.encode()) > MAX_TEXT_BYTES:
-        return Refused("text", message.text, f"is longer than {MAX_TEXT_BYTES} bytes")
+        return Refused("text", message.text, Note(Sentence.TOO_LARGE, most=MAX_TEXT_BYTES))
     if not isinstance(message.data, dict):
-        return Refused("data", message.data, "must be a dict")
+        return Refused("data", message.data, Note(Sentence.NOT_A_DICT))
     try:
         encoded = orjson.dumps(message.data, option=orjson.OPT_NON_STR_KEYS)
     except TypeError as error:
-        return Refused("data", message.data, f"cannot be written as JSON: {error}")
+        return Refused("data", message.data, Note(Sentence.NO_JSON, error=str(error)))
     if len(encoded) > MAX_DATA_BYTES:
-        return Refused("data", message.data, f"is longer than {MAX_DATA_BYTES} bytes as JSON")
+        return Refused("data", message.data, Note(Sentence.TOO_LARGE_AS_JSON, most=MAX_DATA_BYTES))
     return None
 
 
@@ -322,11 +317,11 @@ def _bad_instant(message: PushMessage) -> Refused | None:
     for field in ("occurred_at", "expires_at"):
         value = getattr(message, field)
         if value is not None and value.tzinfo is None:
-            return Refused(field, value, "has no time zone")
+            return Refused(field, value, Note(Sentence.NO_TIME_ZONE))
     return None
 
 
-def dead_letter(source: str, position: str, raw: bytes, reason: str, detail: str) -> None:
+def dead_letter(source: str, position: str, raw: bytes, reason: str, detail: Note) -> None:
     """Store input that cannot become a push. The same position twice is one row."""
     dead_letter_store.keep([Letter(source, position, raw, reason, detail)])
 

@@ -62,6 +62,7 @@ PROJECT_ORDER = (
     "demo",
     "running",
     "asgi command_line formats log_lines management mariadb readiness settings urls web wsgi",
+    "database_url",
     "env",
     "env_file",
 )
@@ -86,6 +87,7 @@ ONLY_IMPORTERS = {
         "pushes.console.job_queues.rq_pages",
     ),
     "pycurl": ("pushes.providers.http", "pushes.providers.http_slot"),
+    "hpack": ("pushes.providers.http2_wire",),
     # Beside the scanners' store: what starts or asks the server, and who plays the chat server in the demo.
     "pymongo": ("chatscan.mongo.*", "higo_push.running.embedded", "higo_push.running.preflight", "higo_push.demo.*"),
     "uvloop": ("pushes.sandbox.*",),
@@ -95,8 +97,19 @@ ONLY_IMPORTERS = {
     "axes": ("pushes.console.login.lockout", "pushes.models.operators"),
     # The desk of the operators takes the library's own pages away.
     "django_otp": ("pushes.console.login.second_factor", "pushes.models.operators", "pushes.console.operators.desk"),
-    "cryptography": ("higo_push.env", "higo_push.demo.stage", "pushes.vault"),
+    "cryptography": (
+        "higo_push.env",
+        "higo_push.demo.stage",
+        "pushes.vault",
+        "pushes.providers.signed_tokens",
+        "pushes.sandbox.jwt",
+        "pushes.sandbox.certificates",
+        "pushes.sandbox.sample_keys",
+    ),
+    "h2": ("pushes.sandbox.*",),
 }
+#: What may speak of notes.
+NOTES = ("pushes.text.notes", "pushes.text.sentences")
 #: Of our own modules, these may import no others than the ones named.
 MAY_IMPORT = {
     "pushes.names": (),
@@ -105,17 +118,25 @@ MAY_IMPORT = {
     "pushes.distribution.eligibility": ("pushes.names", "pushes.values"),
     "pushes.distribution.windows": ("pushes.names", "pushes.values"),
     "pushes.text.characters": (),
-    "pushes.text.ids": ("pushes.text.characters",),
+    "pushes.text.ids": ("pushes.text.characters", *NOTES),
+    "pushes.text.sentences": (),
+    "pushes.text.notes": ("pushes.text.characters", "pushes.text.exact_json", "pushes.text.sentences"),
     "pushes.text.device_tokens": ("pushes.names",),
     "pushes.text.exact_json": (),
-    "pushes.inbound.payload": ("pushes.text.exact_json",),
-    "pushes.inbound.expiry": ("pushes.text.ids",),
+    "pushes.text.presentation": (
+        *("pushes.text.characters", "pushes.text.ids", "pushes.names", "pushes.values"),
+        *NOTES,
+    ),
+    "pushes.inbound.payload": ("pushes.text.exact_json", *NOTES),
+    "pushes.inbound.expiry": ("pushes.text.ids", *NOTES),
     "pushes.inbound.orders": (
         "pushes.text.characters",
         "pushes.text.ids",
+        "pushes.text.presentation",
         "pushes.names",
         "pushes.values",
         "pushes.inbound.expiry",
+        *NOTES,
     ),
     "pushes.providers.*": (
         "pushes.names",
@@ -126,10 +147,15 @@ MAY_IMPORT = {
     ),
     "pushes.vault": (),
     "pushes.models": ("pushes.models.*",),
-    "pushes.models.*": ("pushes.names", "pushes.values", "pushes.vault", "pushes.models.*"),
+    "pushes.models.*": (
+        *("pushes.names", "pushes.values", "pushes.vault", "pushes.models.*"),
+        # The lengths of columns.
+        "pushes.text.device_tokens",
+    ),
     "higo_push.env_file": (),
     "higo_push.env": ("higo_push.env_file",),
-    "higo_push.settings": ("higo_push.env", "pushes.lanes"),
+    "higo_push.database_url": ("higo_push.env",),
+    "higo_push.settings": ("higo_push.database_url", "higo_push.env", "pushes.lanes", "pushes.storage.shared_redis"),
 }
 #: Who may speak of one provider: the providers, what plays them, and the vocabulary.
 SPEAK_OF_A_PROVIDER = ("pushes.providers.*", "pushes.sandbox.*", "pushes.names")
@@ -154,9 +180,11 @@ CHATSCAN_USES = (
     "pushes.names",
     "pushes.text.characters",
     "pushes.text.ids",
+    *NOTES,
     "pushes.people.directory",
     "pushes.people.sql_source",
     "pushes.storage.clocks",
+    "pushes.storage.conflicts",
     "pushes.console.*",
 )
 
@@ -394,3 +422,44 @@ def test_no_module_is_too_long():
 
 def test_a_name_that_begins_with_test_is_a_tests():
     assert [name for name in modules() if name.rpartition(".")[2].startswith("test_")] == []
+
+
+def test_no_test_reads_the_clock_while_it_is_imported():
+    """What is "now" at an import is long ago when a whole run gets to the test."""
+    at_import = {path: _run_at_import(ast.parse(path.read_text())) for path in (PROJECT / "tests").rglob("*.py")}
+    assert [str(path) for path, nodes in at_import.items() if any(map(_reads_clock, nodes))] == []
+
+
+def test_the_tests_can_be_imported_without_mysqlclient():
+    """A fresh machine has none. What needs it is imported by the test that has asked for MariaDB."""
+    needing = ("bench", "MySQLdb", "higo_push.mariadb.base", "higo_push.mariadb.nodes")
+    found = {
+        str(path.relative_to(PROJECT)): sorted(names)
+        for path in (PROJECT / "tests").rglob("*.py")
+        if (names := {name for name in _imported_at_once(path) if matches(name, [*needing, "bench.*", "MySQLdb.*"])})
+    }
+    assert found == {}
+
+
+def _imported_at_once(path: Path) -> Iterator[str]:
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _run_at_import(tree: ast.Module | ast.ClassDef) -> Iterator[ast.AST]:
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield from _run_at_import(node)
+        elif isinstance(node, ast.FunctionDef):
+            yield from (*node.decorator_list, *node.args.defaults)
+        else:
+            yield node
+
+
+def _reads_clock(node: ast.AST) -> bool:
+    calls = (part for part in ast.walk(node) if isinstance(part, ast.Call))
+    return any(ast.unparse(call.func).endswith((".now", "time.time", "time.monotonic")) for call in calls)

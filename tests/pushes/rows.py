@@ -72,4 +72,4 @@ def make_delivery(record: PushRecord | None = None, device: Device | None = None
 def leave_redis(settings: Settings) -> None:
     """From here on, Redis is away: nothing listens where the queues' settings point."""
     url = f"redis://127.0.0.1:{free_port()}/0"
-    settings.RQ_QUEUES = {name: {**queue, "URL": url} for name, queue in settings.RQ_QUEUES.items()}
+    settings.REDIS_URL = url

@@ -21,6 +21,8 @@ from pushes.checks import (
 from pushes.storage import shared_redis
 from tests.needs import needs
 
+pytestmark = pytest.mark.mariadb
+
 
 @pytest.fixture
 def redis_policy() -> Iterator[Any]:
@@ -104,6 +106,7 @@ def test_a_database_that_is_away_is_no_matter_of_the_check(monkeypatch: pytest.M
         assert check_mariadb(databases=["default"]) == []
 
 
+@pytest.mark.django_db
 def test_a_redis_that_evicts_is_told(redis_policy: Any):
     redis_policy("allkeys-lru")
     [warning] = check_redis()

@@ -7,7 +7,8 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
-from pushes.distribution import distribute
+from pushes import jobs
+from pushes.distribution.distribute import distribute
 from pushes.models import DeliveryResult, PushRecord
 from pushes.names import App, BroadcastStatus, Kind, RecordStatus, Status
 from pushes.submit import submit
@@ -66,13 +67,12 @@ def test_jobs_of_another_app_key_stay_apart(redis_client: Redis, run_jobs: Calla
 def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many records each distribution was about, in their order."""
     found: list[int] = []
-    real = distribute.distribute
 
     def noted(record_ids: list[int]) -> int:
         found.append(len(record_ids))
-        return real(record_ids)
+        return distribute(record_ids)
 
-    monkeypatch.setattr(distribute, "distribute", noted)
+    monkeypatch.setattr(jobs, "distribute_records", noted)
     return found
 
 

@@ -15,6 +15,8 @@ from pushes.models import DeadLetter, PushRecord, PushTypePolicy
 from pushes.names import App, Kind, Platform, PushType, RecordStatus
 from pushes.storage import bulk, shared_redis
 from pushes.submit import InvalidMessageError, Refused, Stored, dead_letter, is_backlogged, refusal, submit, submit_all
+from pushes.text.notes import Note, said
+from pushes.text.sentences import Sentence
 from pushes.upkeep.sweep import sweep
 from pushes.workers import queues
 from tests.pushes.rows import leave_redis, make_message
@@ -201,12 +203,12 @@ def test_inside_a_callers_transaction_nothing_is_enqueued_before_its_end(redis_c
 
 @pytest.mark.django_db(transaction=True)
 def test_without_redis_the_record_is_kept_and_the_sweeper_enqueues_it(redis_client: Redis, settings: Settings):
-    came_back = settings.RQ_QUEUES
+    came_back = settings.REDIS_URL
     leave_redis(settings)
     with pytest.raises(RedisError):
         shared_redis.connection().ping()
     result = submit([make_message()])
-    settings.RQ_QUEUES = came_back
+    settings.REDIS_URL = came_back
     assert result.accepted == 1
     assert waiting() == []
     swept = sweep(now=clock.now() + timedelta(seconds=settings.STUCK_SECONDS + 1))
@@ -217,7 +219,7 @@ def test_without_redis_the_record_is_kept_and_the_sweeper_enqueues_it(redis_clie
 
 # --- refusals ---------------------------------------------------------------------------------
 
-NAIVE = clock.now().replace(tzinfo=None)
+NAIVE = datetime(2026, 5, 1)  # noqa: DTZ001
 DEEP: dict[str, Any] = {}
 for _ in range(300):
     DEEP = {"deeper": DEEP}
@@ -260,7 +262,7 @@ def test_a_message_that_cannot_be_stored_is_refused_by_field_and_value(field: st
 def test_what_is_refused_stops_no_other_message():
     done = submit([make_message(), make_message(title="t" * 129), make_message()])
     first, last = PushRecord.objects.order_by("id").values_list("id", flat=True)
-    refused = Refused("title", "t" * 129, "is longer than 128 characters")
+    refused = Refused("title", "t" * 129, Note(Sentence.TOO_LONG, most=128))
     assert done.results == [Stored(first, True), refused, Stored(last, True)]
     assert (done.accepted, done.duplicates, done.record_ids) == (2, 0, [first, last])
 
@@ -271,7 +273,9 @@ def test_what_is_all_refused_asks_nothing_of_the_database(django_assert_num_quer
 
 
 def test_a_refusal_as_text_does_not_repeat_the_value():
-    assert str(refusal(make_message(title="secret" * 99))) == "title: is longer than 128 characters"
+    refused = refusal(make_message(title="secret" * 99))
+    assert refused
+    assert refused.note == "title: is longer than 128 characters"
 
 
 def test_all_or_none_of_the_messages_are_stored(redis_client: Redis, django_capture_on_commit_callbacks: ON_COMMIT):
@@ -301,7 +305,7 @@ def test_what_the_database_refuses_stops_no_other_message(places: list[int], poi
     done = submit([make_message(text="poison" if place in places else "fine") for place in range(7)])
     refused = [place for place, result in enumerate(done.results) if isinstance(result, Refused)]
     assert (refused, done.accepted, PushRecord.objects.count()) == (places, 7 - len(places), 7 - len(places))
-    assert done.results[places[0]] == Refused("", "", "the database refuses it (DataError)", "unstorable")
+    assert done.results[places[0]] == Refused("", "", Note(Sentence.DATABASE_REFUSES, error="DataError"), "unstorable")
 
 
 def test_a_repetition_of_what_the_database_refuses_is_refused_as_well(poison: DatabaseError):
@@ -330,7 +334,7 @@ def test_a_message_for_nobody_is_refused():
     message = make_message()
     nobody = type(message.audience)(())
     refused = refusal(type(message)(Kind.SYSTEM, App.HIGO, nobody, "text", "test", "identity"))
-    assert refused == Refused("accounts", "", "at least one recipient is needed")
+    assert refused == Refused("accounts", "", Note(Sentence.NOBODY_NAMED))
 
 
 @pytest.mark.parametrize(
@@ -359,14 +363,14 @@ def test_a_long_value_is_not_repeated_whole_in_the_error():
 
 
 def test_a_dead_letter_keeps_every_byte_and_the_reason():
-    dead_letter("intake", "list:1", b"\x00\xff\xfe", "bad_utf8", "d" * 400)
+    dead_letter("intake", "list:1", b"\x00\xff\xfe", "bad_utf8", said("d" * 400))
     stored = DeadLetter.objects.get()
     assert (bytes(stored.raw), stored.reason, len(stored.detail)) == (b"\x00\xff\xfe", "bad_utf8", 300)
 
 
 def test_the_same_position_twice_is_one_dead_letter():
     for _ in range(2):
-        dead_letter("intake", "list:1", b"x", "truncated", "")
+        dead_letter("intake", "list:1", b"x", "truncated", said(""))
     assert DeadLetter.objects.count() == 1
 
 
