@@ -6,18 +6,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
+from pathlib import Path
 from typing import Any
+
+from redis import RedisError
 
 from pushes import lanes
 from tests.chaos.databases import MariaDb
 from tests.chaos.dumb import DumbProxy
-from tests.chaos.family import SENDERS
-from tests.chaos.producers import GROUP_SIZE, RAW_LIST, Plan, Producer
+from tests.chaos.family import is_sender
+from tests.chaos.producers import GROUP_SIZE, RAW_LIST, HandedOver, Plan, Producer
 from tests.chaos.world import CONCURRENCY, STEP_SECONDS, Audit, World
 from tests.planted import PLANTS
 
 #: How long everything may take to be over once the last message was produced and the last harm was done.
 MAX_SECONDS = 45.0
+#: So many that the provider never says that there were too many: it would ask for a minute's rest.
+MAX_CALLS_A_MINUTE = 1_000_000
 #: Ways in which a Redis may refuse for a while and be as before afterwards.
 REFUSAL_WORDS = ("ReadOnlyError", "MasterDownError", "OutOfMemoryError", "NoPermissionError", "AuthenticationError")
 LIVE = "('pending', 'held', 'sending', 'retrying')"
@@ -44,25 +49,34 @@ class Verdict:
     restarts: int
     seconds_to_end: float
     strangers_ran: int = 0
+    is_keyed: bool = False
 
     @property
     def faults(self) -> dict[str, object]:
         """Empty when every promise was kept."""
-        ours = {"disordered": self.disordered, "planted_jobs_that_ran": self.strangers_ran}
+        doubled = self.audit.numbers["resent"] if self.is_keyed else 0
+        ours = {"disordered": self.disordered, "planted_jobs_that_ran": self.strangers_ran, "doubled": doubled}
         return {**self.audit.faults, **{name: found for name, found in ours.items() if found}}
 
 
 @dataclass(slots=True)
 class Case:
+    """`is_keyed`: what is produced goes to phones of the provider that takes call keys. So nothing may end as unknown,
+    and nothing may arrive twice, whatever the push type's policy."""
+
     world: World
     name: str
     plan: Plan
     seed: int
     latency_ms: float = 0
+    is_keyed: bool = False
     kills: dict[str, int] = field(default_factory=dict)
     destroyed: set[str] = field(default_factory=set)
+    #: How long each process took to stop, every time that a deployment replaced it.
+    stop_seconds: dict[str, list[float]] = field(default_factory=dict)
     senders_cut: int = 0
     faulty_calls: int = 0
+    handed_over: HandedOver = field(default_factory=HandedOver)
     _harms: list[Harm] = field(default_factory=list)
     _random: random.Random = field(default_factory=random.Random)
 
@@ -123,6 +137,15 @@ class Case:
 
         self._sometime("restart MariaDB", restart)
 
+    def hurt_database(self, what: str, do: Callable[[], object]) -> None:
+        """Do to a database what keeps senders from recording outcomes in time."""
+
+        def hurt() -> None:
+            do()
+            self.senders_cut += self._senders
+
+        self._sometime(what, hurt)
+
     def go_dumb(self, proxy: DumbProxy, *, seconds: float, new_too: bool = True) -> None:
         """Every connection to the database stays open and says nothing any more; with `new_too`, for so many seconds
         those that are made meanwhile say nothing either."""
@@ -137,17 +160,41 @@ class Case:
 
         self._sometime(f"dumb connections{' (new ones, too)' if new_too else ''}", dumb)
 
+    def fail_over(self, how: str, *, lag_seconds: float = 0.3) -> None:
+        """The master of Redis fails, and so many seconds before it its replicas stop following it."""
+
+        def fail() -> None:
+            self.world.fail_over(how, lag_seconds=lag_seconds)
+            # A sender that cannot reach Redis any more may end with a window under way.
+            self.senders_cut += self._senders
+
+        self._sometime(f"{how} the master of Redis", fail)
+
+    def elect_primary(self, how: str) -> None:
+        self._sometime(f"another primary of MongoDB: {how}", lambda: self.world.elect_primary(how))
+
     def restart_mongod(self, *, pause_seconds: float = 0.5) -> None:
         self._sometime("restart mongod", lambda: self.world.restart_mongod(pause_seconds=pause_seconds))
 
-    def misbehave(self, profile: str, *, access_id: int, calls: int, after: float, seconds: float) -> None:
+    def misbehave(
+        self, profile: str, *, access_id: int | str, calls: int, after: float, seconds: float, **options: object
+    ) -> None:
         """The provider shows `profile` under one key for so many seconds, a moment `after`, but in at most so many
-        calls: each of them leaves one push in doubt, or those of one group's members."""
+        calls: each of them leaves one push in doubt, or those of one group's members. `options` are the profile's."""
         begin, sandbox = after + self._random.uniform(0.1, 0.4), self.world.sandbox
-        spoil = partial(sandbox.set_profile, profile, access_id=access_id, times=calls)
+        spoil = partial(sandbox.set_profile, profile, access_id=access_id, times=calls, **options)
         heal = partial(sandbox.set_profile, "ok", access_id=access_id)
         self._harms += [Harm(begin, profile, spoil), Harm(begin + seconds, "ok", heal)]
         self.faulty_calls += calls
+
+    def deploy(self, home: Path, *, at: float, migrates: bool = False) -> None:
+        """From `at` on: migrate if asked to, and replace every process by the code in `home`."""
+
+        def deploy() -> None:
+            for name, seconds in self.world.deploy(home, migrates=migrates).items():
+                self.stop_seconds.setdefault(name, []).append(seconds)
+
+        self._harms.append(Harm(at, f"deploy {home}", deploy))
 
     def _sometime(self, what: str, do: Callable[[], object], *, times: int = 1) -> None:
         """Once in each of as many equal parts of the time of production."""
@@ -158,11 +205,11 @@ class Case:
         while not self.world.family.kill(name):
             self.world.pause(STEP_SECONDS)
         self.kills[name] = self.kills.get(name, 0) + 1
-        self.senders_cut += name in SENDERS
+        self.senders_cut += is_sender(name)
 
     @property
     def _senders(self) -> int:
-        return sum(name in SENDERS for name in self.world.family.names)
+        return sum(map(is_sender, self.world.family.names))
 
     # --- the run ----------------------------------------------------------------------------------
 
@@ -174,21 +221,24 @@ class Case:
         since = datetime.now(timezone.utc)
         world.sandbox.reset()
         world.sandbox.set_latency(self.latency_ms)
+        world.sandbox.set_limit(MAX_CALLS_A_MINUTE)
         restarts = world.family.restarts
         first_record = self._number("SELECT COALESCE(MAX(id), 0) FROM pushes_pushrecord")
         producer = Producer(
             self.name,
             self.plan,
-            world.accounts,
-            redis_url=world.valkey.url,
+            world.keyed_accounts if self.is_keyed else world.accounts,
+            redis_client=world.redis(),
+            replicas=1 if world.clusters.sentinels else 0,
             mongo_url=world.environment["MONGO_URL"],
             seed=self.seed,
         )
         print(f"chaos case {self.name}, seed {self.seed}")
+        self.handed_over = producer.handed_over
         producer.start()
         try:
             self._do_harm()
-            while producer.is_alive():
+            while producer.is_alive() and not self.plan.ends_with_harm:
                 world.pause(STEP_SECONDS)
         finally:
             producer.stop()
@@ -205,6 +255,7 @@ class Case:
             restarts=world.family.restarts - restarts,
             seconds_to_end=round(waited, 1),
             strangers_ran=len(list(world.left.iterdir())) if world.left.exists() else 0,
+            is_keyed=self.is_keyed,
         )
 
     @property
@@ -214,11 +265,11 @@ class Case:
     @property
     def most_cut_off(self) -> int:
         """A window for every time that a sender was stopped in the middle of one."""
-        return CONCURRENCY * self.senders_cut
+        return 0 if self.is_keyed else CONCURRENCY * self.senders_cut
 
     @property
     def most_unanswered(self) -> int:
-        return self.faulty_calls * (GROUP_SIZE - 1 if self.plan.group else 1)
+        return 0 if self.is_keyed else self.faulty_calls * (GROUP_SIZE - 1 if self.plan.group else 1)
 
     def _do_harm(self) -> None:
         start = time.monotonic()
@@ -236,9 +287,13 @@ class Case:
                 return
 
     def _is_over(self, submitted: set[str], first_record: int) -> bool:
-        with self.world.redis() as client:
-            if client.llen(RAW_LIST) or client.hlen(f"{RAW_LIST}:taken"):
-                return False
+        try:
+            with self.world.redis() as client:
+                if client.llen(RAW_LIST) or client.hlen(f"{RAW_LIST}:taken"):
+                    return False
+        except RedisError:
+            # Another server is about to become the master.
+            return False
         records = self._rows(f"SELECT message_id, status FROM pushes_pushrecord WHERE id > {first_record}")
         if submitted - {message_id for message_id, _status in records}:
             return False

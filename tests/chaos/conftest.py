@@ -1,5 +1,6 @@
 """The world that the chaos suite hurts. It lives as long as the suite's tests run, and costs nothing after."""
 
+import contextlib
 import os
 import random
 from collections.abc import Iterator
@@ -10,7 +11,10 @@ import pytest
 from higo_push.running import embedded
 from tests.chaos.databases import Database, MariaDb, MariaDbDatabase, SqliteDatabase, running_mariadb
 from tests.chaos.dumb import DumbProxy, dumb_proxy
-from tests.chaos.world import World, running_world
+from tests.chaos.world import Clusters, World, running_world
+from tests.clusters.hosts import loopback
+from tests.clusters.replica_set import ReplicaSet
+from tests.clusters.sentinel import Sentinels
 from tests.needs import needs
 
 NAME = f"higo_chaos_{os.getpid()}"
@@ -56,6 +60,28 @@ def world(database: Database) -> Iterator[World]:
     """The whole platform."""
     with embedded.temporary_folder() as folder, running_world(folder, database) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def clusters() -> Iterator[Clusters]:
+    """A Redis that Sentinels watch and a replica set of MongoDB, of three servers each."""
+    needs("redis-sentinel")
+    with embedded.temporary_folder() as folder, contextlib.ExitStack() as stack:
+        sentinels, replica_set = Sentinels(folder / "redis", loopback(3)), ReplicaSet(folder / "mongo", loopback(3))
+        stack.callback(sentinels.stop)
+        sentinels.start()
+        stack.callback(replica_set.stop)
+        replica_set.start()
+        yield Clusters(sentinels, replica_set)
+
+
+@pytest.fixture(scope="module")
+def cluster_world(clusters: Clusters) -> Iterator[World]:
+    """The whole platform on those clusters, and on SQLite: the database is not what fails here."""
+    with embedded.temporary_folder() as folder:
+        database = SqliteDatabase(folder / "chaos.sqlite3")
+        with running_world(folder, database, clusters=clusters) as made:
+            yield made
 
 
 @pytest.fixture(scope="package")

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 from higo_push.running import processes
 
 START_SECONDS = 60.0
-_driver: Any = importlib.import_module("MySQLdb") if importlib.util.find_spec("MySQLdb") else None
+DRIVER: Any = importlib.import_module("MySQLdb") if importlib.util.find_spec("MySQLdb") else None
 
 
 class Database(Protocol):
@@ -76,7 +76,7 @@ class MariaDbDatabase:
         self._ask(sql, self.name)
 
     def _ask(self, sql: str, database: str) -> list[tuple[Any, ...]]:
-        connect = _driver.connect
+        connect = DRIVER.connect
         with contextlib.closing(connect(db=database, autocommit=True, **self._at)) as connection:
             cursor = connection.cursor()
             cursor.execute(sql)
@@ -92,15 +92,14 @@ class MariaDb:
     def __init__(self, folder: Path, settings: Path | None = None) -> None:
         self.folder = folder
         self.port = 0
-        self._settings = [f"--defaults-file={settings}"] if settings else ["--no-defaults"]
-        self._sizes = [] if settings else ["--innodb-buffer-pool-size=64M"]
+        self.settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
     @staticmethod
     def missing() -> str:
         """What this machine lacks for it; "" if nothing."""
-        programs = [name for name in ("mariadbd", "mariadb-install-db") if _find(name) is None]
-        return ", ".join(programs + ([] if _driver else ["mysqlclient"]))
+        programs = [name for name in ("mariadbd", "mariadb-install-db") if find(name) is None]
+        return ", ".join(programs + ([] if DRIVER else ["mysqlclient"]))
 
     @property
     def url(self) -> str:
@@ -109,22 +108,29 @@ class MariaDb:
     def install(self) -> None:
         """Make the system tables, once."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [_find("mariadb-install-db"), "--no-defaults", f"--datadir={self.folder / 'data'}", *_as_user()]
-        made = subprocess.run([*map(str, command), "--skip-test-db"], capture_output=True, text=True, check=False)
+        command = [find("mariadb-install-db"), "--no-defaults", f"--datadir={self.folder / 'data'}", *as_user()]
+        made = subprocess.run(
+            [*map(str, command), "--skip-test-db", "--auth-root-authentication-method=normal"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if made.returncode:
             raise RuntimeError(f"mariadb-install-db failed: {made.stdout[-1_000:]}{made.stderr[-1_000:]}")
 
     def start(self) -> None:
         """Return when it serves queries. Raises RuntimeError with the end of its log."""
         self.port = self.port or processes.free_port()
-        words = [_find("mariadbd"), *self._settings, f"--datadir={self.folder / 'data'}", *_as_user()]
+        given = [f"--defaults-file={self.settings}"] if self.settings else ["--no-defaults"]
+        sizes = [] if self.settings else ["--innodb-buffer-pool-size=64M"]
+        words = [find("mariadbd"), *given, f"--datadir={self.folder / 'data'}", *as_user()]
         words += [f"--port={self.port}", "--bind-address=127.0.0.1", f"--socket={self.folder / 'socket'}"]
-        words += ["--skip-grant-tables", "--skip-name-resolve", "--max-connections=80", *self._sizes]
+        words += ["--skip-grant-tables", "--skip-name-resolve", "--max-connections=80", *sizes]
         with (self.folder / "log").open("ab") as log:
             self._process = processes.start([word for word in words if word], log=log)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
-            with contextlib.suppress(_driver.Error):
+            with contextlib.suppress(DRIVER.Error):
                 MariaDbDatabase(self.url, "mysql").rows("SELECT 1")
                 return
             time.sleep(0.05)
@@ -152,10 +158,11 @@ def running_mariadb(folder: Path, settings: Path | None = None) -> Iterator[Mari
         server.stop()
 
 
-def _find(program: str) -> str | None:
-    """Debian keeps mariadbd where not every user's PATH looks."""
+def find(program: str) -> str | None:
+    """The program's path. Debian keeps mariadbd where not every user's PATH looks."""
     return shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/libexec:/usr/local/sbin")
 
 
-def _as_user() -> Sequence[str]:
+def as_user() -> Sequence[str]:
+    """Root must say that mariadbd may run as root."""
     return ["--user=root"] if os.geteuid() == 0 else []

@@ -1,7 +1,7 @@
 """The producers' side: PHP-serialised pushes on the raw list, and chat messages in MongoDB.
 
-A producer counts a message as handed over once Redis or MongoDB has acknowledged it, and repeats what was
-not acknowledged, under the same id, as a careful backend would.
+A producer counts a message as handed over once Redis or MongoDB has acknowledged it (with replicas: those, too), and
+repeats what was not acknowledged, under the same id, as a careful backend would.
 """
 
 import random
@@ -26,34 +26,44 @@ GROUPS, GROUP_SIZE, PAIRS = 8, 25, 30
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many messages of each kind, spread evenly over `seconds`."""
+    """How many messages of each kind, spread evenly over `seconds`; with `ends_with_harm` none after the last harm."""
 
     system: int = 0
     group: int = 0
     private: int = 0
     seconds: float = 3.0
     types: Sequence[int] = (*KEEPING, *RESENDING)
+    ends_with_harm: bool = False
 
 
 @dataclass(slots=True)
 class HandedOver:
-    """What producers know to have been taken."""
+    """What producers know to have been taken, and at which Unix time."""
 
     system: set[str] = field(default_factory=set)
     chat: set[str] = field(default_factory=set)
+    at: dict[str, float] = field(default_factory=dict)
 
 
 class Producer(threading.Thread):
     """Hands over a plan's messages. Ids start with `name`, and sort in the order of production."""
 
     def __init__(
-        self, name: str, plan: Plan, accounts: Sequence[str], *, redis_url: str, mongo_url: str, seed: int
+        self,
+        name: str,
+        plan: Plan,
+        accounts: Sequence[str],
+        *,
+        redis_client: redis.Redis,
+        mongo_url: str,
+        seed: int,
+        replicas: int = 0,
     ) -> None:
         super().__init__(name=f"producer-{name}", daemon=True)
         self.handed_over = HandedOver()
         self._plan, self._accounts = plan, accounts
         self._random = random.Random(seed)
-        self._redis = redis.Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2)
+        self._redis, self._replicas = redis_client, replicas
         self._mongo_url = mongo_url
         self._stop_asked = threading.Event()
 
@@ -64,7 +74,9 @@ class Producer(threading.Thread):
     def run(self) -> None:
         plan = self._plan
         rounds = max(1, -(-max(plan.system, plan.group, plan.private) // BATCH))
-        client: MongoClient[dict[str, Any]] = MongoClient(self._mongo_url or None, serverSelectionTimeoutMS=2_000)
+        client: MongoClient[dict[str, Any]] = MongoClient(
+            self._mongo_url or None, serverSelectionTimeoutMS=2_000, w="majority", readConcernLevel="majority"
+        )
         with client, self._redis:
             chats = client.get_default_database("higo")
             start = time.monotonic()
@@ -83,12 +95,24 @@ class Producer(threading.Thread):
         raws = [phpserialize.dumps(self._order(message_id, number)) for message_id, number in batch.items()]
         while not self._stop_asked.is_set():
             try:
-                self._redis.rpush(RAW_LIST, *raws)
+                is_safe = self._hand_over(raws)
             except redis.RedisError:
+                is_safe = False
+            if not is_safe:
                 time.sleep(0.05)
                 continue
             self.handed_over.system.update(batch)
+            self.handed_over.at.update(dict.fromkeys(batch, time.time()))
             return
+
+    def _hand_over(self, raws: Sequence[bytes]) -> bool:
+        """Whether so many replicas have the messages, too; see docs/operations.md. Raises redis.RedisError."""
+        # Over one connection: WAIT speaks of what that one has written.
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.rpush(RAW_LIST, *raws)
+        if self._replicas:
+            pipeline.execute_command("WAIT", self._replicas, 1_000)
+        return bool(pipeline.execute()[-1] >= self._replicas)
 
     def _order(self, message_id: str, number: int) -> dict[str, Any]:
         types = self._plan.types
@@ -116,6 +140,7 @@ class Producer(threading.Thread):
                 time.sleep(0.05)
                 continue
             self.handed_over.chat.update(documents)
+            self.handed_over.at.update(dict.fromkeys(documents, time.time()))
             return
 
     def _document(self, collection: str, number: int) -> dict[str, Any]:
@@ -129,9 +154,9 @@ class Producer(threading.Thread):
         }
         pair = self._random.randrange(PAIRS)
         if is_group:
-            group = self._random.randrange(GROUPS)
-            sender = self._accounts[group * GROUP_SIZE + number % GROUP_SIZE]
-            return common | {"group_id": f"group{group}", "user": {"user_id": sender}}
+            members = _members(self._accounts, self._random.randrange(GROUPS))
+            sender = members[number % GROUP_SIZE]
+            return common | {"group_id": _group_id(members), "user": {"user_id": sender}}
         sender, recipient = self._accounts[pair], self._accounts[PAIRS + pair]
         return common | {"user": {"user_id": sender}, "to_user": {"user_id": recipient}}
 
@@ -140,14 +165,22 @@ def _share(total: int, number: int, rounds: int) -> range:
     return range(total * number // rounds, total * (number + 1) // rounds)
 
 
-def populate_chats(mongo_url: str, accounts: Sequence[str]) -> None:
-    """Groups, the indexes that the scanners read by, and a first message: scanners start at the newest."""
+def _members(accounts: Sequence[str], group: int) -> list[str]:
+    return list(accounts[group * GROUP_SIZE : (group + 1) * GROUP_SIZE])
+
+
+def _group_id(members: Sequence[str]) -> str:
+    return f"group{members[0]}"
+
+
+def populate_chats(mongo_url: str, *circles: Sequence[str]) -> None:
+    """Groups within each circle of accounts, the indexes that the scanners read by, and a first message: scanners
+    start at the newest."""
     client: MongoClient[dict[str, Any]] = MongoClient(mongo_url)
     with client:
         chats = client.get_default_database("higo")
-        for group in range(GROUPS):
-            members = list(accounts[group * GROUP_SIZE : (group + 1) * GROUP_SIZE])
-            chats["groups"].insert_one({"group_id": f"group{group}", "app": "higo", "members": members})
+        for members in (_members(accounts, group) for accounts in circles for group in range(GROUPS)):
+            chats["groups"].insert_one({"group_id": _group_id(members), "app": "higo", "members": members})
         chats["groups"].create_index("group_id")
         for collection in ("chats", "private_chats"):
             chats[collection].create_index([("createAt", 1), ("_id", 1)])

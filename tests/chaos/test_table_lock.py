@@ -13,7 +13,7 @@ import pytest
 
 from higo_push.env import BASE_DIR
 from higo_push.running import processes, programs
-from tests.chaos.databases import MariaDb, MariaDbDatabase, _driver
+from tests.chaos.databases import DRIVER, MariaDb, MariaDbDatabase
 from tests.chaos.world import World
 
 pytestmark = pytest.mark.chaos
@@ -71,7 +71,7 @@ def test_locked_tables_are_told_and_probes_are_answered(
     world = mariadb_world
     assert isinstance(world.database, MariaDbDatabase)
     at = {"host": "127.0.0.1", "port": mariadb.port, "user": "root", "db": world.database.name}
-    with closing(_driver.connect(**at)) as other, ThreadPoolExecutor(CALLERS + 1) as pool:
+    with closing(DRIVER.connect(**at)) as other, ThreadPoolExecutor(CALLERS + 1) as pool:
         other.cursor().execute(f"LOCK TABLES {', '.join(f'{table} WRITE' for table in TABLES)}")
         calls = [pool.submit(push, web, token, number) for number in range(CALLERS)]
         page = pool.submit(get, f"{web}/admin/", {"Cookie": "sessionid=0123456789abcdef0123456789abcdef"})

@@ -14,12 +14,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import phpserialize
 import redis
@@ -28,14 +30,18 @@ from cryptography.fernet import Fernet
 from higo_push.env import BASE_DIR
 from higo_push.running import embedded
 from tests.chaos.databases import Database
-from tests.chaos.family import COMMANDS, Family
+from tests.chaos.family import COMMANDS, REPLACEMENT_ORDER, USUAL, Family, is_sender
 from tests.chaos.producers import RAW_LIST, populate_chats
+from tests.clusters.replica_set import ReplicaSet
+from tests.clusters.sentinel import Sentinels
 from tests.planted import PLANTS
 from tests.refusing import REFUSALS
 from tests.sandbox_process import Sandbox, running_sandbox
 
-ACCOUNTS = 3_000
+ACCOUNTS, KEYED_ACCOUNTS = 3_000, 500
 ANDROID_KEY, IOS_KEY = 2_100_900_001, 2_200_900_001
+#: Of JPush, which pushes once for each call key however often a call is made.
+KEYED_KEY = "2300900001f23009000012f3"
 CONCURRENCY = 64
 #: How long everything may take to be over once the last message was produced.
 MAX_SECONDS = 60.0
@@ -79,8 +85,39 @@ return {listed, taken}
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 
 
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """What may stand in for the single servers of a world."""
+
+    sentinels: Sentinels | None = None
+    replica_set: ReplicaSet | None = None
+
+
+class Processes(Protocol):
+    """The platform's processes, and who starts them again; see `Family`."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    @property
+    def restarts(self) -> int: ...
+
+    def start(self) -> None: ...
+
+    def kill(self, name: str) -> bool: ...
+
+    def tend(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def logs(self, characters: int = 1_500) -> str: ...
+
+
 class World:
-    """Made by `running_world`."""
+    """Made by `running_world`. With clusters, their single servers are not started."""
+
+    #: How long it may take to get ready.
+    ready_seconds = MAX_SECONDS
 
     def __init__(
         self,
@@ -92,41 +129,55 @@ class World:
         environment: dict[str, str],
         sandbox: Sandbox,
         processes: Sequence[str],
+        home: Path = BASE_DIR,
+        clusters: Clusters,
+        own: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ) -> None:
+        self.clusters = clusters
         self.folder, self.database, self.valkey, self.mongod, self.sandbox = folder, database, valkey, mongod, sandbox
         self.accounts = [f"chaos{number:05}" for number in range(ACCOUNTS)]
-        self.environment = environment
+        self.keyed_accounts = [f"keyed{number:05}" for number in range(KEYED_ACCOUNTS)]
+        self.environment, self.home = environment, home
         self.left = folder / "left"
-        self.family = Family(folder, environment, tuple(processes))
+        self.family: Processes = Family(folder, environment, tuple(processes), own, home=home)
 
     def populate(self) -> None:
-        """The schema, the keys of one app on both platforms, and accounts with a device each."""
+        """The schema, the keys of one app on both platforms and of JPush, and accounts with a device each."""
         self.manage("migrate", "--verbosity=0")
         keys = {ANDROID_KEY: ("android_higo", secrets.token_hex(16)), IOS_KEY: ("ios_higo", secrets.token_hex(16))}
         lines = []
         for access_id, (name, secret) in keys.items():
             self.sandbox.add_key(access_id, secret)
             lines += [f"{name}_appid = {access_id}", f"{name}_skey = {secret}"]
-        ini, devices = self.folder / "keys.ini", self.folder / "devices.csv"
+        keyed_secret = secrets.token_hex(12)
+        self.sandbox.add_key(KEYED_KEY, keyed_secret)
+        ini, devices, secret_file = (self.folder / name for name in ("keys.ini", "devices.csv", "keyed.secret"))
         ini.write_text("\n".join(lines))
-        devices.write_text("\n".join(["account_id,app,platform,environment,token", *map(_device, self.accounts)]))
+        secret_file.write_text(keyed_secret)
+        rows = [*map(_device, self.accounts), *map(_keyed_device, self.keyed_accounts)]
+        devices.write_text("\n".join(["account_id,app,platform,environment,token,channel", *rows]))
+        keyed = ("higo", "android", "--provider", "jpush", "--app-key", KEYED_KEY)
         with ThreadPoolExecutor() as pool:
-            imports = (("importappkeys", str(ini), "--endpoint", self.sandbox.url), ("importdevices", str(devices)))
+            imports = (
+                ("importappkeys", str(ini), "--endpoint", self.sandbox.url),
+                ("addappkey", *keyed, "--master-secret-file", str(secret_file), "--endpoint", self.sandbox.url),
+                ("importdevices", str(devices)),
+            )
             list(pool.map(lambda words: self.manage(*words), imports))
-        if self.mongod:
-            populate_chats(self.mongod.url, self.accounts)
+        if self.environment["MONGO_URL"]:
+            populate_chats(self.environment["MONGO_URL"], self.accounts, self.keyed_accounts)
 
     def manage(self, *words: str) -> str:
-        """Run a command as an operator would. Raises RuntimeError when it fails."""
-        done = self._run(words)
+        """Run a command of the code in `home` as an operator would. Raises RuntimeError when it fails."""
+        done = self._run(words, self.home)
         if done.returncode:
             raise RuntimeError(f"manage.py {' '.join(words)} failed: {done.stdout[-1_000:]}{done.stderr[-2_000:]}")
         return done.stdout
 
-    def _run(self, words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, str(BASE_DIR / "manage.py"), *words]
+    def _run(self, words: Sequence[str], home: Path = BASE_DIR) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, str(home / "manage.py"), *words]
         return subprocess.run(
-            command, cwd=BASE_DIR, env=self.environment, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=home, env=self.environment, capture_output=True, text=True, timeout=120, check=False
         )
 
     def audit(self, since: datetime, submitted: set[str], *, most_cut_off: int, most_unanswered: int) -> "Audit":
@@ -142,18 +193,46 @@ class World:
         return Audit(report["numbers"], {fault["name"]: fault for fault in report["faults"]})
 
     def redis(self) -> redis.Redis:
+        if sentinels := self.clusters.sentinels:
+            return sentinels.master(socket_timeout=2, socket_connect_timeout=2)
         return redis.Redis.from_url(self.valkey.url, socket_timeout=5)
 
-    def wait_until_ready(self) -> None:
-        """Until the workers have reported for work and the scanners have a first position."""
-        workers = sum(name.startswith("workers") for name in self.family.names)
-        scanners = sum(name.startswith("scanner") for name in self.family.names)
+    def wait_until_ready(self, *, doorbell: bool = False) -> None:
+        """Until the workers have reported for work and the scanners have a first position; with `doorbell`, also until
+        their change streams are open."""
+        names = {name.split()[-1] for name in self.family.names}
+        # Those on several hosts share a position, and some of their workers stand by.
+        lanes = {COMMANDS[name][1] for name in names if is_sender(name)}
+        scanners = sum(name.startswith("scanner-") for name in names)
         with self.redis() as client:
-            self._wait(lambda: len(list(client.scan_iter("rq:worker:*"))) >= workers)
-        self._wait(lambda: self.database.rows("SELECT COUNT(*) FROM chatscan_scannerposition")[0][0] >= scanners)
+            self._wait(lambda: lanes <= {_lane(key) for key in client.scan_iter("rq:worker:*")})
+        positions = "SELECT COUNT(*) FROM chatscan_scannerposition"
+        if doorbell:
+            positions += " WHERE mode = 'doorbell'"
+        self._wait(lambda: self.database.rows(positions)[0][0] >= scanners)
+
+    def deploy(self, home: Path, *, migrates: bool) -> dict[str, float]:
+        """Replace the processes one after the other by the code in `home`, and with `migrates` apply its migrations
+        first, while they run. Returns the seconds that each took to stop."""
+        family, self.home = self.family, home
+        if not isinstance(family, Family):
+            raise TypeError("only the processes of one machine can be replaced")
+        if migrates:
+            self.manage("migrate", "--verbosity=0")
+        stopped = {}
+        for name in (name for name in REPLACEMENT_ORDER if name in family.names):
+            stopped[name] = family.replace(name, home)
+            if is_sender(name):
+                self._wait(partial(self._is_at_work, family, name))
+        return stopped
+
+    def _is_at_work(self, family: Family, name: str) -> bool:
+        """Whether a lane's worker has reported for work."""
+        with self.redis() as client:
+            return any(client.scan_iter(f"rq:worker:*-{family.pid(name)}-*"))
 
     def _wait(self, is_so: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + MAX_SECONDS
+        deadline = time.monotonic() + self.ready_seconds
         while not is_so():
             if time.monotonic() > deadline:
                 raise RuntimeError(f"the world did not get ready\n{self.family.logs()}")
@@ -216,6 +295,40 @@ class World:
         self.pause(pause_seconds)
         self.mongod.start()
 
+    def fail_over(self, how: str, *, lag_seconds: float) -> None:
+        """Let the master's replicas lag, kill or freeze it, and start or wake it again once another is the master.
+
+        `how` is "kill" or "freeze". Raises TimeoutError when no other takes over.
+        """
+        if self.clusters.sentinels is None:
+            raise RuntimeError("this world has no sentinels")
+        cluster, former = self.clusters.sentinels, self.clusters.sentinels.master_number()
+        replicas = [member for number, member in enumerate(cluster.redis) if number != former]
+        for replica in replicas:
+            replica.freeze()
+        self.pause(lag_seconds)
+        cluster.redis[former].kill() if how == "kill" else cluster.redis[former].freeze()
+        for replica in replicas:
+            replica.thaw()
+        self._wait(lambda: cluster.is_other_master(former))
+        cluster.redis[former].start() if how == "kill" else cluster.redis[former].thaw()
+
+    def elect_primary(self, how: str) -> None:
+        """Let MongoDB's primary step down, or kill it and start it again once another is the primary.
+
+        `how` is "step down" or "kill". Raises TimeoutError when no other takes over.
+        """
+        if self.clusters.replica_set is None:
+            raise RuntimeError("this world has no replica set")
+        cluster = self.clusters.replica_set
+        if how == "step down":
+            cluster.step_down()
+            return
+        former = cluster.wait_for_primary()
+        cluster.nodes[former].kill()
+        self._wait(lambda: cluster.primary_number() not in (None, former))
+        cluster.nodes[former].start()
+
     def pause(self, seconds: float) -> None:
         """Let time pass, as the supervisor."""
         deadline = time.monotonic() + seconds
@@ -232,6 +345,11 @@ class Audit:
     faults: dict[str, Any]
 
 
+def _lane(worker_key: bytes) -> str:
+    """Of the key of a worker that has reported for work."""
+    return worker_key.decode().split(":")[2].split("-")[0]
+
+
 def message_id(raw: bytes) -> str:
     """The id in a producer's serialised message."""
     return str(phpserialize.loads(raw)[b"msg_id"].decode())
@@ -241,39 +359,73 @@ def _device(account: str) -> str:
     """A line for `importdevices`: every fifth has an iPhone."""
     digest = hashlib.sha256(account.encode()).hexdigest()
     is_iphone = int(digest[-1], 16) % 5 == 0
-    return f"{account},higo,{'ios' if is_iphone else 'android'},production,{digest if is_iphone else digest[:40]}"
+    platform, token = ("ios", digest) if is_iphone else ("android", digest[:40])
+    return f"{account},higo,{platform},production,{token},xinge"
 
 
-def _environment(database: Database, valkey: embedded.Valkey, mongod: embedded.Mongod | None) -> dict[str, str]:
+def _keyed_device(account: str) -> str:
+    return f"{account},higo,android,production,{hashlib.sha256(account.encode()).hexdigest()[:19]},jpush"
+
+
+def environment_of(
+    database: Database,
+    redis_url: str,
+    mongo_url: str,
+    *,
+    provider_host: str = "127.0.0.1",
+    settings: Mapping[str, str] = SETTINGS,
+) -> dict[str, str]:
+    """What the platform's processes see: nothing of this machine's own settings."""
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     return {
         **inherited,
-        **SETTINGS,
+        **settings,
         "ENV_FILE": os.devnull,
         "SECRET_KEY": secrets.token_urlsafe(48),
         "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "DATABASE_URL": database.url,
-        "REDIS_URL": valkey.url,
-        "MONGO_URL": mongod.url if mongod else "",
+        "REDIS_URL": redis_url,
+        "MONGO_URL": mongo_url,
         # The sandbox takes any free port.
-        "PROVIDER_HOSTS": "127.0.0.1",
+        "PROVIDER_HOSTS": provider_host,
         "HTTPS": "off",
         "DELIVERY_WINDOW": "off",
     }
 
 
 @contextlib.contextmanager
-def running_world(folder: Path, database: Database, *, processes: Sequence[str] = tuple(COMMANDS)) -> Iterator[World]:
-    """Start servers, sandbox and processes in `folder`, on `database`; stop them all at the end."""
+def running_world(
+    folder: Path,
+    database: Database,
+    *,
+    processes: Sequence[str] = USUAL,
+    home: Path = BASE_DIR,
+    clusters: Clusters | None = None,
+    own: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> Iterator[World]:
+    """Start servers, sandbox and the processes of the code in `home`, in `folder`, on `database`; stop them all at the
+    end. `clusters` run already; `own` are variables that only the named processes have."""
+    clusters = clusters or Clusters()
     with contextlib.ExitStack() as stack:
         valkey = embedded.Valkey(folder / "valkey", is_durable=True)
-        stack.enter_context(embedded.running(valkey))
-        mongod = embedded.Mongod(folder / "mongod") if any("scanner" in name for name in processes) else None
+        if not clusters.sentinels:
+            stack.enter_context(embedded.running(valkey))
+        has_chats = any("scanner" in name for name in processes)
+        mongod = embedded.Mongod(folder / "mongod") if has_chats and not clusters.replica_set else None
         if mongod:
             stack.enter_context(embedded.running(mongod))
-        environment = _environment(database, valkey, mongod)
+        redis_server, mongo_server = clusters.sentinels or valkey, clusters.replica_set or mongod
+        environment = environment_of(database, redis_server.url, mongo_server.url if mongo_server else "")
         sandbox = stack.enter_context(running_sandbox(environment=environment))
-        world = World(folder, database, valkey, mongod, environment=environment, sandbox=sandbox, processes=processes)
+        world = World(
+            *(folder, database, valkey, mongod),
+            environment=environment,
+            sandbox=sandbox,
+            processes=processes,
+            home=home,
+            clusters=clusters,
+            own=own,
+        )
         world.populate()
         stack.callback(world.family.stop)
         world.family.start()
