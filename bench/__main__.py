@@ -17,15 +17,20 @@ NAMES = {
     "one_to_one": "distinct system pushes, raw list → accepted and recorded, beside the original",
     "fan_out": "one group message to 500 members, one broadcast to 100,000 devices",
     "overhead": "CPU of all our processes per push, beside one bare requests call; and stage by stage",
+    "channels": "CPU and rate through each provider, recorded, beside aioapns, jpush and google-auth, which do not",
     "growth": "throughput and worker memory with 10 k, 100 k and 1 M queued",
     "latency": "submit → provider, idle and at half load",
     "chat": "a group of 10,000; MongoDB insert → provider, doorbell and polling; catching up",
     "chaos": "kills, restarts and provider faults, then the auditor",
+    "hosts": "several hosts: cut links, wrong clocks, frozen and killed machines and servers, then the auditor",
     "log_search": "the console's delivery log at 10 million rows, beside a stock ModelAdmin",
     "sandbox": "what the sandbox provider itself can carry",
+    "galera": "the platform on one node of a Galera cluster, and spread over its three",
+    "simulate": "schedules of the simulation: real code, simulated clock, network and faults; a seed replays",
+    "http2": "the send window over HTTP/1.1 and HTTP/2, also while the server leaves again and again",
 }
 #: They bring what they need, or need none.
-WITHOUT_DATABASE = ("chaos", "sandbox")
+WITHOUT_DATABASE = ("chaos", "galera", "hosts", "sandbox", "simulate", "http2")
 
 
 def main() -> None:

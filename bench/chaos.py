@@ -4,8 +4,9 @@
 
 Every round hands over pushes and chat messages of all kinds, does several kinds of harm at moments that the
 seed decides, waits until every row is terminal, and has `manage.py audit` compare what was handed over, what
-the database says and what the sandbox received. Servers are the bench's own: MariaDB (or SQLite), Valkey,
-mongod. Prints a table, writes bench/results/chaos.json, and exits with status 1 when a promise was broken.
+the database says and what the sandbox received. Every third round pushes over JPush, where nothing may end as
+unknown or arrive twice. Servers are the bench's own: MariaDB (or SQLite), Valkey, mongod. Prints a table, writes
+bench/results/chaos.json, and exits with status 1 when a promise was broken.
 """
 
 import argparse
@@ -24,14 +25,16 @@ from higo_push.running import embedded
 from tests.chaos.case import Case, Verdict
 from tests.chaos.databases import MariaDb, MariaDbDatabase, SqliteDatabase, running_mariadb
 from tests.chaos.dumb import DumbProxy, dumb_proxy
-from tests.chaos.family import COMMANDS
+from tests.chaos.family import USUAL
 from tests.chaos.producers import Plan
-from tests.chaos.world import ANDROID_KEY, IOS_KEY, World, running_world
+from tests.chaos.world import ANDROID_KEY, IOS_KEY, KEYED_KEY, World, running_world
 
 PLAN = Plan(system=1_500, group=60, private=240, seconds=12)
 PROFILES = ("error500", "busy503", "throttle", "hang", "hang_after", "cut", "cut_after", "half_after", "garbage")
+#: JPush asks whom it throttles for up to a minute's rest, which no round has.
+KEYED_PROFILES = tuple(name for name in PROFILES if name != "throttle")
 FAULTY_CALLS = 60
-HARMS_PER_ROUND = 5
+HARMS_PER_ROUND, ROUNDS_PER_KEYED = 5, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def main() -> None:
     dice, deadline = random.Random(chosen.seed), time.monotonic() + chosen.minutes * 60
     with stage(sqlite=chosen.sqlite) as here:
         while not rows or time.monotonic() < deadline:
-            case = make_case(here, f"round{len(rows) + 1:03}", dice)
+            case = make_case(here, len(rows) + 1, dice)
             verdict = case.run()
             rows.append(row(case, verdict))
             print(f"  {rows[-1]}", flush=True)
@@ -86,18 +89,20 @@ def stage(*, sqlite: bool) -> Iterator[Stage]:
         yield Stage(stack.enter_context(running_world(folder, database)), mariadb, proxy)
 
 
-def make_case(here: Stage, name: str, dice: random.Random) -> Case:
+def make_case(here: Stage, number: int, dice: random.Random) -> Case:
     """A round with a handful of harms, none of them twice but the kills."""
-    case = Case(here.world, name, PLAN, dice.randrange(2**32), latency_ms=dice.choice([0, 0, 20]))
+    case = Case(here.world, f"round{number:03}", PLAN, dice.randrange(2**32), latency_ms=dice.choice([0, 0, 20]))
+    case.is_keyed = number % ROUNDS_PER_KEYED == 0
+    profiles = KEYED_PROFILES if case.is_keyed else PROFILES
     harms: list[Callable[[], None]] = [
-        *(partial(case.kill, process) for process in COMMANDS),
+        *(partial(case.kill, process) for process in USUAL),
         lambda: case.flush_redis(times=2),
         lambda: case.restart_redis(with_data=True, pause_seconds=dice.uniform(0, 2)),
         lambda: case.restart_redis(with_data=False, pause_seconds=dice.uniform(0, 2)),
         lambda: case.refuse_redis(seconds=dice.uniform(0.5, 3)),
         lambda: case.plant_jobs(60, times=2),
         lambda: case.restart_mongod(pause_seconds=dice.uniform(0, 2)),
-        *(partial(misbehave, case, profile, dice) for profile in dice.sample(PROFILES, 3)),
+        *(partial(misbehave, case, profile, dice) for profile in dice.sample(profiles, 3)),
     ]
     if here.mariadb is not None:
         server = here.mariadb
@@ -111,7 +116,7 @@ def make_case(here: Stage, name: str, dice: random.Random) -> Case:
 
 
 def misbehave(case: Case, profile: str, dice: random.Random) -> None:
-    key = dice.choice([ANDROID_KEY, ANDROID_KEY, IOS_KEY])
+    key = KEYED_KEY if case.is_keyed else dice.choice([ANDROID_KEY, ANDROID_KEY, IOS_KEY])
     after = dice.uniform(0, PLAN.seconds - 3)
     case.misbehave(profile, access_id=key, calls=FAULTY_CALLS, after=after, seconds=dice.uniform(0.5, 3))
 
@@ -120,6 +125,7 @@ def row(case: Case, verdict: Verdict) -> dict[str, Any]:
     numbers = verdict.audit.numbers
     return {
         "round": case.name,
+        "over JPush": int(case.is_keyed),
         "harm": ", ".join(case.harms),
         "handed over": numbers["submitted"],
         "deliveries": numbers["deliveries"],

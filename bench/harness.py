@@ -60,12 +60,12 @@ class Machinery:
             return None
 
     @contextlib.contextmanager
-    def process(self, *words: object, module: bool = False) -> Iterator[psutil.Process]:
-        """One of our processes (`manage.py …`, or `python -m …`) for the time of a `with`."""
+    def process(self, *words: object, module: bool = False, **settings: str) -> Iterator[psutil.Process]:
+        """One of our processes (`manage.py …`, or `python -m …`) for the time of a `with`, with settings of its own."""
         command = [sys.executable, *(["-m"] if module else ["manage.py"]), *words]
         log = self.folder / f"{'-'.join(str(word) for word in words)[:60].replace('/', '_')}.log"
         with log.open("ab") as output:
-            child = processes.start(command, log=output, environment=self.environment, folder=BASE_DIR)
+            child = processes.start(command, log=output, environment=self.environment | settings, folder=BASE_DIR)
         found = psutil.Process(child.pid)
         self.running.append(found)
         try:
@@ -208,3 +208,19 @@ def write(name: str, rows: Sequence[Mapping[str, Any]], **facts: Any) -> None:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(found, indent=1, ensure_ascii=False, default=str) + "\n")
     print(f"\nwritten: bench/results/{path.name}")
+
+
+def markdown(rows: Sequence[Mapping[str, str]]) -> str:
+    """`rows` as a table for a document."""
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def publish(path: Path, name: str, text: str) -> None:
+    """Replace what stands between the document's markers of this name. Raises ValueError when it has none."""
+    begin, end = f"<!-- bench {name} -->", f"<!-- end of bench {name} -->"
+    before, found, rest = path.read_text().partition(begin)
+    _old, found_end, after = rest.partition(end)
+    if not (found and found_end):
+        raise ValueError(f"{path.name} has no {begin} … {end}")
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")

@@ -50,7 +50,7 @@ SELECT n, record, {KIND.format(record="record")}, ELT(1 + (record % 4), 5, 8, 15
         WHEN mix < 98880 THEN 'logged_out' WHEN mix < 98900 THEN 'muted' WHEN mix < 99900 THEN 'bad_token'
         WHEN mix < 99989 THEN 'too_many_attempts' WHEN mix < 99998 THEN 'too_late' WHEN mix = 99998 THEN 'cancelled'
         ELSE 'no_answer' END,
-    at, at, 1, 0, IF(mix < 70000, CONCAT('9', n), ''), at, at, at
+    at, at, 1, '0', IF(mix < 70000, CONCAT('9', n), ''), at, at, at
 FROM (
     SELECT seq AS n, 1 + (seq - 1) DIV {DELIVERIES_PER_RECORD} AS record,
            {MIX.replace("n)", "seq)")} AS mix, {{at}} AS at

@@ -33,8 +33,8 @@ from mutmut.utils.format_utils import mangled_name_from_mutant_name
 # As mutmut writes them down.
 SURVIVED, KILLED, NO_TESTS, TIMED_OUT = 0, 1, 33, 36
 WORDS = {SURVIVED: "survived", NO_TESTS: "no test calls it"}
-#: A mutant has this many times as long as its tests took, and some seconds for a busy machine.
-PATIENCE, SECONDS = 10, 20
+#: With a mutant a test has this many times as long as without, and some seconds for a busy machine.
+PATIENCE, SECONDS = 10, 10
 
 
 class Mutants:
@@ -53,7 +53,9 @@ class Mutants:
         # The same examples for every mutant, and no search for the shortest one that fails.
         phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
         suite = hypothesis.settings.get_profile("suite")
-        hypothesis.settings.register_profile("mutants", suite, derandomize=True, phases=phases, database=None)
+        hypothesis.settings.register_profile(
+            "mutants", suite, derandomize=True, phases=phases, database=None, max_examples=30
+        )
         hypothesis.settings.load_profile("mutants")
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -71,6 +73,7 @@ class Mutants:
         set_mutant_under_test("stats")
         for item in session.items:
             state()._stats.clear()
+            self.forget_results()
             started = time.monotonic()
             if fails(item, session):
                 pytest.exit(f"{item.nodeid} fails without a mutant", returncode=1)
@@ -104,12 +107,25 @@ class Mutants:
         database.close()
         pid = os.fork()
         if pid == 0:
-            signal.alarm(SECONDS + PATIENCE * round(sum(self.seconds[item] for item in items)))
             database.begin_anew()
+            self.forget_results()
             set_mutant_under_test(name)
-            os._exit(KILLED if any(fails(item, session) for item in items) else SURVIVED)
+            os._exit(KILLED if any(self.fails_in_time(item, session) for item in items) else SURVIVED)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         return TIMED_OUT if code < 0 else code
+
+    def forget_results(self) -> None:
+        """A cached function would not call again what it called for an earlier test."""
+        for data in self.sources:
+            module = sys.modules.get(".".join(data.path.with_suffix("").parts))
+            for function in vars(module).values() if module else ():
+                if hasattr(function, "cache_clear"):
+                    function.cache_clear()
+
+    def fails_in_time(self, item: pytest.Item, session: pytest.Session) -> bool:
+        """Whether the test fails. A test that takes too long ends the process."""
+        signal.alarm(SECONDS + PATIENCE * round(self.seconds[item]))
+        return fails(item, session)
 
 
 class Database:

@@ -50,7 +50,9 @@ def main() -> None:
     with running_sandbox(keys={ACCESS_ID: SECRET}) as sandbox:
         process = _sandbox_process()
         _pin(process)
-        credentials = Credentials("sandbox", ACCESS_ID, sandbox.url, Platform.ANDROID, Environment.PRODUCTION, SECRET)
+        credentials = Credentials(
+            "sandbox", str(ACCESS_ID), sandbox.url, Platform.ANDROID, Environment.PRODUCTION, SECRET
+        )
         window = HttpWindow(options.in_flight, 30)
         rows = [
             measure("check call", _checks(credentials, options.requests), window, process, 0),

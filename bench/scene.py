@@ -22,13 +22,14 @@ CHUNK = 1_000
 
 @dataclass(slots=True)
 class Scene:
-    """`number` counts the orders made so far; every one is distinct."""
+    """`number` counts the orders made so far; every one is distinct. Account ids begin with `prefix`."""
 
     machine: harness.Machinery
     sandbox: Sandbox
     accounts: int
     number: int = 0
     expected: int = 0
+    prefix: str = ""
 
     def orders(self, count: int, **more: Any) -> list[bytes]:
         """`count` orders as PHP would serialise them, each to the next account."""
@@ -39,7 +40,7 @@ class Scene:
     def _order(self, number: int) -> dict[str, Any]:
         return {
             "type": 5,
-            "to_id": str(number % self.accounts),
+            "to_id": f"{self.prefix}{number % self.accounts}",
             "app": "higo",
             "title": "新订单",
             "message": f"您有一个新订单 {number}，请及时处理",
