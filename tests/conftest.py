@@ -13,6 +13,7 @@ from django.utils import translation
 from pymongo import MongoClient
 from pymongo.database import Database
 from pytest_django import Settings
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from chatscan import recalls
 from higo_push.running import embedded
@@ -21,6 +22,8 @@ from tests.environment import FOLDER, ends
 from tests.jobs import run_all_jobs
 from tests.redis_database import empty
 from tests.sandbox_process import Sandbox, running_sandbox
+
+DATABASE_FIXTURES = {"db", "transactional_db"}
 
 
 @pytest.fixture(scope="session")
@@ -31,11 +34,13 @@ def django_db_modify_db_settings() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """pytest-django keeps the rows that migrations made only if some test's own mark asks for it."""
+    """Mark each test of the database as one: the others are refused it, which saves them a transaction and, on MariaDB,
+    their run. A test with `transaction=True` ends by emptying every table: the next one gets the seeded rows back."""
     for item in items:
         mark = item.get_closest_marker("django_db")
-        if mark is not None:
-            item.add_marker(pytest.mark.django_db(**{**mark.kwargs, "serialized_rollback": True}), append=False)
+        if mark is not None or DATABASE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            kwargs = {} if mark is None else mark.kwargs
+            item.add_marker(pytest.mark.django_db(**{**kwargs, "serialized_rollback": True}), append=False)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,9 +49,20 @@ def forgotten_connections_are_reported() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def rows_of_migrations(django_db_serialized_rollback: None) -> None:
-    """A test with `transaction=True` ends by emptying every table: the next one gets the seeded policies back."""
+@pytest.fixture(scope="session", autouse=True)
+def static_files_are_found_once() -> Iterator[None]:
+    """Each new test client makes the middleware anew, and WhiteNoise would read every static file's name for it."""
+    find, found = WhiteNoiseMiddleware.add_files_from_finders, dict[str, Any]()
+
+    def find_once(middleware: WhiteNoiseMiddleware) -> None:
+        if not found:
+            find(middleware)
+            found.update(middleware.files)
+        middleware.files.update(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", find_once)
+        yield
 
 
 @pytest.fixture(autouse=True)

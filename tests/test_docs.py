@@ -53,7 +53,11 @@ def variables_read() -> dict[str, str | None]:
 
 
 def _is_reader(function: ast.expr) -> bool:
-    return isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) and function.value.id == "env"
+    return (
+        isinstance(function, ast.Attribute)
+        and isinstance(function.value, ast.Name)
+        and function.value.id in ("env", "database_url")
+    )
 
 
 def _default(call: ast.Call) -> str | None:
@@ -180,7 +184,7 @@ def test_every_path_that_ci_names_is_there():
     lists = re.search(r"^INDEPENDENT=.*?(?=^tests_on_sqlite)", (PROJECT / ".ci" / "run").read_text(), re.S | re.M)
     assert lists
     words = subprocess.run(
-        ["bash", "-c", f'{lists[0]}\nprintf "%s\\n" "${{INDEPENDENT[@]}}" "${{PROCESSES[@]}}"'],
+        ["bash", "-c", f'{lists[0]}\nprintf "%s\\n" "${{INDEPENDENT[@]}}" "${{PROCESSES[@]}}" "${{PAGES[@]}}"'],
         capture_output=True,
         text=True,
         check=True,
