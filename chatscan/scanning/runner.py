@@ -1,7 +1,6 @@
 """The loop around a scanner: doorbell and intervals, back-pressure, and recovery after outages."""
 
 import logging
-import math
 import threading
 import time
 from collections import deque
@@ -101,7 +100,6 @@ class Runner:
         self._ears = Ears()
         self._scanned_at: datetime | None = None
         self._look_back_at = self._look_aside_at = self._heartbeat_at = 0.0
-        self._looked_back_at = -math.inf
         self._outage: Outage | None = None
         self._unsaid_error: dict[str, Any] = {}
         self._is_prepared = False
@@ -135,8 +133,7 @@ class Runner:
         PASSING."""
         self._started_at = clocks.now()
         self._prepare()
-        accepted = self._scanner.look_back(clocks.now())
-        accepted += self._read_on()
+        accepted = self._read_on()
         accepted += self._scanner.look_back(clocks.now())
         self._odd = self._scanner.look_aside(clocks.now())
         self._report(Mode.STOPPED, force=True)
@@ -150,9 +147,6 @@ class Runner:
             self._report(Mode.BACKLOGGED, Note(Sentence.BACKLOG))
             self._stop.wait(BACKLOG_PAUSE_SECONDS)
             return
-        if time.monotonic() - self._looked_back_at > settings.CHAT_OVERLAP_SECONDS / 2:
-            # After a start, an outage or a backlog: the position is about to leave behind what came late meanwhile.
-            self._look_back()
         self._read_on()
         self._answer_ring()
         self._look_around()
@@ -183,15 +177,11 @@ class Runner:
             self._report(self._listening, self._bell_error)
         return accepted
 
-    def _look_back(self) -> None:
-        self._scanner.look_back(clocks.now())
-        self._looked_back_at = time.monotonic()
-        self._look_back_at = self._looked_back_at + self._interval
-
     def _look_around(self) -> None:
         now = time.monotonic()
         if now >= self._look_back_at:
-            self._look_back()
+            self._scanner.look_back(clocks.now())
+            self._look_back_at = time.monotonic() + self._interval
         if now >= self._look_aside_at:
             self._odd = self._scanner.look_aside(clocks.now())
             self._look_aside_at = now + settings.CHAT_ODD_SECONDS

@@ -2,10 +2,13 @@
 
 `forward` reads from the position on. `look_back` reads the last CHAT_OVERLAP_SECONDS before the position again, for
 documents that arrived late; dedupe keys make that harmless, and documents that this process has handled are not even
-fetched. `look_aside` finds documents that no position reaches. Nothing here waits.
+fetched. After a pause `forward` looks back first. `look_aside` finds documents that no position reaches. Nothing here
+waits.
 """
 
 import logging
+import math
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +16,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import transaction
 
 from chatscan.groups import Group, GroupDirectory
@@ -91,6 +95,7 @@ class Scanner:
         self._handled: dict[str, datetime] = {}
         self._forget_from = _FORGET_FROM
         self._odd: set[str] = set()
+        self._looked_back_at = -math.inf
         self._deserted = DesertedGroups(config)
 
     @property
@@ -118,22 +123,23 @@ class Scanner:
 
     def forward(self, now: datetime) -> Step:
         """Read and store one batch. Raises ChatStoreError, DatabaseError."""
+        late = self.look_back(now) if self._has_paused else 0
         mark = self._mark()
         items = [item for scale in Scale for item in self._read(scale, mark, now)]
         if not items:
-            return Step(0, 0, True, 0.0)
+            return Step(0, late, True, 0.0)
         full = {scale for scale, n in Counter(item.scale for item in items).items() if n >= self.config.batch}
         try:
             accepted = self._commit(mark, items, now)
         except PositionLostError:
             log.info("%s: another scanner was first; reading again from its position", self.config.kind)
-            return Step(0, 0, False, 0.0)
+            return Step(0, late, False, 0.0)
         ages = {item.identity: (now - at).total_seconds() for item in items if (at := item.sent_at)}
         lags = [ages[item.identity] for item in items if item.scale in full and item.identity in ages]
-        return Step(len(items), accepted, not full, max(lags, default=0.0), tuple(ages.values()))
+        return Step(len(items), late + accepted, not full, max(lags, default=0.0), tuple(ages.values()))
 
     def look_back(self, now: datetime) -> int:
-        """Push documents that arrived late; returns how many. Call it when `forward` has caught up."""
+        """Push documents that arrived late; returns how many. Call it at every interval, after `forward`."""
         mark = self._mark()
         missed = [key for scale, cursor in mark.cursors.items() for key in self._missed(scale, cursor, mark, now)]
         accepted = 0
@@ -145,6 +151,7 @@ class Scanner:
                 return accepted  # the next look back finds them again
             self._handled |= dict.fromkeys(map(documents.identity_of, ids), now)
         self._forget(now)
+        self._looked_back_at = time.monotonic()
         return accepted
 
     def look_aside(self, now: datetime) -> int:
@@ -181,6 +188,12 @@ class Scanner:
                 composed, refused = self._composed(items, now)
                 yield refused, [one.push for one in composed]
                 mark = replace(mark, cursors=_after(mark.cursors, items))
+
+    @property
+    def _has_paused(self) -> bool:
+        """Whether, after a start, an outage or a backlog, the position is about to leave behind what came late
+        meanwhile."""
+        return time.monotonic() - self._looked_back_at > settings.CHAT_OVERLAP_SECONDS / 2
 
     def _mark(self) -> Watermark:
         mark = watermarks.load(self.config.kind)

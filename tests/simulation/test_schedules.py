@@ -1,10 +1,10 @@
-"""Schedules by the hundred: no promise is broken, whatever fails. `python -m bench simulate` runs more of them."""
+"""Ten thousand schedules: no promise is broken, whatever fails. `python -m bench simulate` runs more of them."""
 
 import pytest
 
 from tests.simulation.world import Simulator
 
-BLOCK, BLOCKS = 100, 10
+BLOCK, BLOCKS = 500, 20
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))

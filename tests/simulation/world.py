@@ -18,8 +18,8 @@ from redis.exceptions import RedisError
 from chatscan.messages.config import scan_config
 from chatscan.messages.instants import Cursor, Scale
 from chatscan.mongo.chats import Key
+from chatscan.scanning import scanner as scanning
 from chatscan.scanning import watermarks
-from chatscan.scanning.scanner import Scanner
 from pushes import jobs, lanes, submit
 from pushes.broadcasts import lifecycle, watch
 from pushes.distribution import distribute, grace
@@ -221,16 +221,12 @@ class World:
             self.scheduler.rest(self.dice.uniform(0.05, 3))
 
     def _scan(self, process: Process) -> None:
-        scanner = Scanner(scan_config(Kind.PRIVATE), self, SimpleNamespace())  # type: ignore[arg-type]
-        pause, looked_back_at = 1.0, -1e9
+        scanner = scanning.Scanner(scan_config(Kind.PRIVATE), self, SimpleNamespace())  # type: ignore[arg-type]
+        pause = 1.0
         while True:
             try:
-                if self.scheduler.now - looked_back_at > SETTINGS["CHAT_OVERLAP_SECONDS"] / 2:
-                    scanner.look_back(clocks.now())
-                    looked_back_at = self.scheduler.now
                 if scanner.forward(clocks.now()).is_caught_up:
                     scanner.look_back(clocks.now())
-                    looked_back_at = self.scheduler.now
             except DatabaseError:
                 self.scheduler.note("the scanner tries again")
             self.scheduler.rest(pause)
@@ -425,7 +421,7 @@ def _replacements(here: Simulator, database: Database) -> Iterator[tuple[object,
         time=lambda: here.world.scheduler.machine_time().timestamp(),
         sleep=of("scheduler.pause"),
     )
-    for module in (clocks, conflicts, outcomes, shards, pulse, job, transport):
+    for module in (clocks, conflicts, outcomes, shards, pulse, job, transport, scanning):
         if hasattr(module, "time"):
             yield module, "time", timing
     yield clocks, "timezone", SimpleNamespace(now=of("scheduler.machine_time"))

@@ -169,6 +169,15 @@ def test_looking_back_after_a_restart_doubles_nothing(chats, start):
     assert PushRecord.objects.count() == 5
 
 
+def test_after_a_pause_what_came_late_is_read_before_the_position_moves_on(chats, start, settings):
+    settings.CHAT_OVERLAP_SECONDS = 5
+    scanner, now = start(), time.time()
+    chats.insert_one(group_document("read", at=now - 40))
+    assert read_all(scanner) == 1
+    chats.insert_many([group_document("late", at=now - 42), group_document("new", at=now - 1)])
+    assert read_all(start()) == 2
+
+
 def test_looking_back_never_passes_the_first_start(chats, start):
     chats.insert_many(group_document(at=time.time() - age) for age in (3, 2, 1))
     assert start().look_back(timezone.now()) == 0
