@@ -1,8 +1,7 @@
 -- What 0022_channels does to the delivery log, to be done before `migrate` (docs/operations.md, Upgrade).
--- A code that is missing would be an error in strict mode; so it becomes an empty text.
-SET STATEMENT sql_mode = '' FOR ALTER TABLE pushes_deliveryresult
+ALTER TABLE pushes_deliveryresult
     ADD COLUMN IF NOT EXISTS call_key varchar(63) NOT NULL DEFAULT '',
     ADD COLUMN IF NOT EXISTS http_status smallint unsigned NULL,
-    MODIFY provider_code varchar(40) NOT NULL DEFAULT '',
+    MODIFY provider_code varchar(40) NULL DEFAULT '',
     MODIFY provider_push_id varchar(63) NOT NULL DEFAULT '',
     MODIFY token varchar(512) NOT NULL;

@@ -250,14 +250,16 @@ def _said(row: DeliveryResult) -> str:
     return _("; the provider said: %(words)s") % {"words": words} if words else ""
 
 
-def code(stored: str) -> int | str | None:
+def code(stored: str | None) -> int | str | None:
     """Return a provider's code as the API and exports give it: a number where it is one, as all were before APNs and
     FCM; None without a code."""
+    if stored is None:
+        return None
     is_number = stored.isascii() and stored.removeprefix("-").isdecimal()
     return int(stored) if is_number and len(stored) < 10 else stored or None
 
 
-def said(http_status: int | None, code: str, text: str) -> str:
+def said(http_status: int | None, code: str | None, text: str) -> str:
     """Return a provider's refusal in its own words: status, code and text; "" for a plain success."""
     is_plain = http_status is None or 200 <= http_status < 300 or text.startswith(f"HTTP {http_status}")
     return " ".join(filter(None, ("" if is_plain else f"HTTP {http_status}", "" if code == "0" else code, text)))

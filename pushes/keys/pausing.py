@@ -33,7 +33,8 @@ def pause_key(key: AppKey, reason: Note, code: str = "", *, doubted_since: datet
     about the new ones.
     """
     kept = notes.stored(reason or Note(Sentence.REFUSED_BY_PROVIDER), most=200)
-    as_read = {name: getattr(key, name) for name in ("access_id", "secret_encrypted", "endpoint_url", "revision")}
+    own_id = "access_number" if key.access_number else "access_id"
+    as_read = {name: getattr(key, name) for name in (own_id, "secret_encrypted", "endpoint_url", "revision")}
     spell = {"doubted_since": doubted_since, "doubted_until": clocks.now()} if doubted_since else {}
     paused = AppKey.objects.filter(pk=key.pk, paused_at__isnull=True, **as_read).update(
         paused_at=clocks.now(), paused_reason=kept, paused_code=code, **spell

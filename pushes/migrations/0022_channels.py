@@ -11,13 +11,12 @@ from django.db import migrations, models
 from pushes.names import CHANNELS, DEFAULT_CHANNEL
 
 LOG = "pushes_deliveryresult"
-# A code that is missing would be an error in strict mode; so it becomes an empty text. Where the table was changed
-# beforehand, beside the running platform, this does nothing.
+# Where the table was changed beforehand, beside the running platform, this does nothing.
 ONE_PASS = f"""
-SET STATEMENT sql_mode = '' FOR ALTER TABLE {LOG}
+ALTER TABLE {LOG}
     ADD COLUMN IF NOT EXISTS call_key varchar(63) NOT NULL DEFAULT '',
     ADD COLUMN IF NOT EXISTS http_status smallint unsigned NULL,
-    MODIFY provider_code varchar(40) NOT NULL DEFAULT '',
+    MODIFY provider_code varchar(40) NULL DEFAULT '',
     MODIFY provider_push_id varchar(63) NOT NULL DEFAULT '',
     MODIFY token varchar(512) NOT NULL
 """
@@ -48,10 +47,11 @@ class InOnePass(migrations.SeparateDatabaseAndState):
         schema_editor.execute(BACK)
 
 
-def set_channels(apps: Any, _schema_editor: Any) -> None:
-    """Give each key the channel of its provider, and the devices of its scope the same."""
+def set_keys(apps: Any, _schema_editor: Any) -> None:
+    """Give each key its access id as a text and the channel of its provider, and the devices of its scope the same."""
     key_model, device_model = apps.get_model("pushes", "AppKey"), apps.get_model("pushes", "Device")
     for key in key_model.objects.all():
+        key_model.objects.filter(pk=key.pk).update(access_id=str(key.access_number))
         channel = CHANNELS.get(key.provider, DEFAULT_CHANNEL)
         if channel == DEFAULT_CHANNEL:
             continue
@@ -74,7 +74,9 @@ LOG_CHANGES = [
     migrations.AlterField(
         model_name="deliveryresult",
         name="provider_code",
-        field=models.CharField(blank=True, db_default="", default="", max_length=40, verbose_name="provider's code"),
+        field=models.CharField(
+            blank=True, db_default="", default="", max_length=40, null=True, verbose_name="provider's code"
+        ),
     ),
     migrations.AlterField(
         model_name="deliveryresult",
@@ -119,6 +121,7 @@ class Migration(migrations.Migration):
                     ("jpush", "JPush"),
                     ("huawei", "Huawei"),
                 ],
+                db_default="xinge",
                 default="xinge",
                 editable=False,
                 max_length=12,
@@ -148,10 +151,19 @@ class Migration(migrations.Migration):
             name="installation_id",
             field=models.CharField(blank=True, db_default="", default="", max_length=64, verbose_name="installation"),
         ),
+        # The number stays, for the former release; the text is a column of its own.
         migrations.AlterField(
             model_name="appkey",
             name="access_id",
-            field=models.CharField(max_length=128, verbose_name="access ID"),
+            field=models.PositiveBigIntegerField(db_column="access_id", db_default=0, default=0, editable=False),
+        ),
+        migrations.RenameField(model_name="appkey", old_name="access_id", new_name="access_number"),
+        migrations.AddField(
+            model_name="appkey",
+            name="access_id",
+            field=models.CharField(
+                db_column="access_name", db_default="", default="", max_length=128, verbose_name="access ID"
+            ),
         ),
         migrations.AlterField(
             model_name="appkey",
@@ -245,7 +257,7 @@ class Migration(migrations.Migration):
             model_name="device",
             index=models.Index(fields=["installation_id", "app"], name="device_installation"),
         ),
-        migrations.RunPython(set_channels, migrations.RunPython.noop),
+        migrations.RunPython(set_keys, migrations.RunPython.noop),
         migrations.AddConstraint(
             model_name="appkey",
             constraint=models.UniqueConstraint(

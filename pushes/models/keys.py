@@ -1,6 +1,7 @@
 """Provider credentials."""
 
 import secrets
+from collections.abc import Collection
 from typing import Any
 
 from django.db import models
@@ -14,6 +15,7 @@ from pushes.names import (
     DEFAULT_CHANNEL,
     DEFAULT_PROVIDER,
     MAX_TOKEN,
+    WITH_ACCESS_IDS,
     App,
     Channel,
     Environment,
@@ -39,8 +41,17 @@ class AppKey(models.Model):
     environment = models.CharField(_("environment"), max_length=12, choices=Environment, default=Environment.PRODUCTION)
     provider = models.CharField(_("provider"), max_length=12, choices=ProviderKind, default=DEFAULT_PROVIDER)
     # That of the provider; kept here so that a database constraint and the distribution can use it.
-    channel = models.CharField(_("channel"), max_length=12, choices=Channel, default=DEFAULT_CHANNEL, editable=False)
-    access_id = models.CharField(_("access ID"), max_length=128)
+    channel = models.CharField(
+        _("channel"),
+        max_length=12,
+        choices=Channel,
+        default=DEFAULT_CHANNEL,
+        db_default=DEFAULT_CHANNEL.value,
+        editable=False,
+    )
+    access_id = models.CharField(_("access ID"), max_length=128, default="", db_default="", db_column="access_name")
+    # The access ID as the releases before channels know it, 0 if it is no number. What they write here counts.
+    access_number = models.PositiveBigIntegerField(default=0, db_default=0, editable=False, db_column="access_id")
     secret_encrypted = models.TextField(_("secret (encrypted)"), editable=False)
     # A refusal concerns only the credentials of the call: another revision means other credentials.
     revision = models.CharField(max_length=16, editable=False, default=new_revision)
@@ -87,7 +98,17 @@ class AppKey(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.channel = CHANNELS[ProviderKind(self.provider)] if self.provider in ProviderKind.values else self.channel
+        self.access_number = _as_number(str(self.access_id)) if self.channel in WITH_ACCESS_IDS else 0
+        if {"access_id", "provider"} & set(kwargs.get("update_fields") or ()):
+            kwargs["update_fields"] = {*kwargs["update_fields"], "channel", "access_number"}
         super().save(*args, **kwargs)
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any) -> "AppKey":
+        key = super().from_db(db, field_names, values, **options)
+        if key.__dict__.get("access_number"):
+            key.access_id = str(key.access_number)
+        return key
 
     @property
     def scope(self) -> tuple[str, str, str, str]:
@@ -134,6 +155,12 @@ class AppKey(models.Model):
             environment=Environment(self.environment),
             secret=secret,
         )
+
+
+def _as_number(access_id: str) -> int:
+    """Return the number that is written like this; 0 if there is none that a column can hold."""
+    number = int(access_id) if access_id.isascii() and access_id.isdecimal() and len(access_id) < 19 else 0
+    return number if str(number) == access_id else 0
 
 
 class SuspectToken(models.Model):

@@ -126,7 +126,10 @@ class DeliveryResult(models.Model):
     may_have_arrived = models.BooleanField(_("may have arrived"), default=False, db_default=False)
     # Of the last call; None before it, and where no answer came.
     http_status = models.PositiveSmallIntegerField(_("HTTP status"), null=True)
-    provider_code = models.CharField(_("provider's code"), max_length=40, blank=True, default="", db_default="")
+    # NULL, too, is no code: the releases before channels write it, also on today's tables.
+    provider_code = models.CharField(  # noqa: DJ001
+        _("provider's code"), max_length=40, blank=True, null=True, default="", db_default=""
+    )
     # The idempotency key of the last call, for providers that push once however often a call is made.
     call_key = models.CharField(max_length=63, blank=True, default="", db_default="")
     provider_text = models.CharField(_("provider's message"), max_length=200, blank=True, default="", db_default="")

@@ -136,6 +136,8 @@ class World:
         self.clusters = clusters
         self.folder, self.database, self.valkey, self.mongod, self.sandbox = folder, database, valkey, mongod, sandbox
         self.accounts = [f"chaos{number:05}" for number in range(ACCOUNTS)]
+        # The releases before channels know no JPush.
+        self.has_keyed = (home / "pushes/providers/jpush.py").exists()
         self.keyed_accounts = [f"keyed{number:05}" for number in range(KEYED_ACCOUNTS)]
         self.environment, self.home = environment, home
         self.left = folder / "left"
@@ -154,15 +156,16 @@ class World:
         ini, devices, secret_file = (self.folder / name for name in ("keys.ini", "devices.csv", "keyed.secret"))
         ini.write_text("\n".join(lines))
         secret_file.write_text(keyed_secret)
-        rows = [*map(_device, self.accounts), *map(_keyed_device, self.keyed_accounts)]
-        devices.write_text("\n".join(["account_id,app,platform,environment,token,channel", *rows]))
+        rows = [*map(_device, self.accounts), *(map(_keyed_device, self.keyed_accounts) if self.has_keyed else ())]
+        columns = ["account_id", "app", "platform", "environment", "token", "channel"]
+        shown = columns if self.has_keyed else columns[:-1]
+        devices.write_text("\n".join([",".join(shown), *(",".join(row[: len(shown)]) for row in rows)]))
         keyed = ("higo", "android", "--provider", "jpush", "--app-key", KEYED_KEY)
+        imports = [("importappkeys", str(ini), "--endpoint", self.sandbox.url), ("importdevices", str(devices))]
+        if self.has_keyed:
+            master_secret = ("--master-secret-file", str(secret_file))
+            imports.append(("addappkey", *keyed, *master_secret, "--endpoint", self.sandbox.url))
         with ThreadPoolExecutor() as pool:
-            imports = (
-                ("importappkeys", str(ini), "--endpoint", self.sandbox.url),
-                ("addappkey", *keyed, "--master-secret-file", str(secret_file), "--endpoint", self.sandbox.url),
-                ("importdevices", str(devices)),
-            )
             list(pool.map(lambda words: self.manage(*words), imports))
         if self.environment["MONGO_URL"]:
             populate_chats(self.environment["MONGO_URL"], self.accounts, self.keyed_accounts)
@@ -355,16 +358,16 @@ def message_id(raw: bytes) -> str:
     return str(phpserialize.loads(raw)[b"msg_id"].decode())
 
 
-def _device(account: str) -> str:
+def _device(account: str) -> tuple[str, ...]:
     """A line for `importdevices`: every fifth has an iPhone."""
     digest = hashlib.sha256(account.encode()).hexdigest()
     is_iphone = int(digest[-1], 16) % 5 == 0
     platform, token = ("ios", digest) if is_iphone else ("android", digest[:40])
-    return f"{account},higo,{platform},production,{token},xinge"
+    return account, "higo", platform, "production", token, "xinge"
 
 
-def _keyed_device(account: str) -> str:
-    return f"{account},higo,android,production,{hashlib.sha256(account.encode()).hexdigest()[:19]},jpush"
+def _keyed_device(account: str) -> tuple[str, ...]:
+    return account, "higo", "android", "production", hashlib.sha256(account.encode()).hexdigest()[:19], "jpush"
 
 
 def environment_of(

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection
 from pymongo.database import Database
 
-from pushes.models import Account, ApiToken, DeliveryResult, Device, PushRecord
+from pushes.models import Account, ApiToken, AppKey, DeliveryResult, Device, PushRecord
 from pushes.names import Kind, RecordStatus, Status
 from tests.make import make_secret
 from tests.sandbox_process import Sandbox
@@ -87,7 +87,7 @@ def test_it_takes_in_sends_settles_and_shows(
     sandbox.add_key(ANDROID_KEY, secret)
     keys, devices = tmp_path / "keys.ini", tmp_path / "devices.csv"
     keys.write_text(f"android_higo_appid = {ANDROID_KEY}\nandroid_higo_skey = {secret}")
-    devices.write_text(f"account_id,app,platform,environment,token,channel\n7,higo,android,production,{token},xinge")
+    devices.write_text(f"account_id,app,platform,environment,token\n7,higo,android,production,{token}")
     mongo_db.private_chats.create_index([("createAt", 1), ("_id", 1)])
     for number in range(NUMBER):
         order = {"type": 55, "to_id": "7", "app": "higo", "message": f"php {number}", "msg_id": f"m{number}"}
@@ -102,6 +102,7 @@ def test_it_takes_in_sends_settles_and_shows(
     assert set(DeliveryResult.objects.values_list("status", "token")) == {(Status.ACCEPTED, token)}
     texts = {entry["content"] for entry in sandbox.received()}
     assert {f"{source} {n}" for source in ("php", "api") for n in range(NUMBER)} <= texts
+    assert AppKey.objects.get().access_id == str(ANDROID_KEY)
     assert Account.objects.get(account_id="9").pk
     assert Device.objects.filter(account__account_id="9").exists()
     assert ApiToken.objects.filter(name="old").exists()

@@ -18,9 +18,12 @@ def test_keys_and_their_devices_get_the_channel_of_the_provider():
     tpns, xinge = make_app_key(provider=ProviderKind.TPNS), make_app_key(App.HIGIRL, provider=ProviderKind.XINGE_V2)
     of_tpns, of_xinge = make_device(), make_device(app=App.HIGIRL)
     others = [make_device(platform=Platform.IOS), make_device(environment=Environment.LOCAL)]
-    AppKey.objects.update(channel=Channel.XINGE)
-    migration.set_channels(apps, None)
+    AppKey.objects.update(channel=Channel.XINGE, access_id="")
+    migration.set_keys(apps, None)
     assert dict(AppKey.objects.values_list("pk", "channel")) == {tpns.pk: "tpns", xinge.pk: "xinge"}
+    assert dict(AppKey.objects.values_list("access_id", "access_number")) == {
+        str(key.access_id): int(key.access_id) for key in (tpns, xinge)
+    }
     assert set(Device.objects.filter(channel=Channel.TPNS)) == {of_tpns}
     assert set(Device.objects.filter(channel=Channel.XINGE)) == {of_xinge, *others}
 
