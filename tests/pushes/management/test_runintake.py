@@ -52,6 +52,7 @@ def test_once_on_an_empty_list_is_fine(redis_client: Any, capsys: pytest.Capture
     assert capsys.readouterr().out == "0 received, 0 accepted, 0 duplicates, 0 dead letters\n"
 
 
+@pytest.mark.django_db
 def test_once_without_redis_says_so(settings: Settings):
     settings.REDIS_URL = f"redis://127.0.0.1:{processes.free_port()}/0"
     with pytest.raises(CommandError, match=r"the rest is still in Redis\. Error"):
