@@ -89,6 +89,11 @@ def test_an_empty_text_shows_nothing():
     assert is_blank("")
 
 
+def test_the_short_cut_of_is_blank_says_the_same_as_the_whole_rule():
+    everything = map(chr, range(0x110000))
+    assert [one for one in everything if is_blank(one) == bool(shown_from(one))] == []
+
+
 def test_a_text_begins_where_it_shows_something():
     assert shown_from("\u200b\u3164 \u202e" * 5_000 + "hi \u200b") == "hi \u200b"
     assert shown_from("\u2800" * 9) == ""
