@@ -56,7 +56,7 @@ def head_of(request: HttpRequest) -> Head:
     scheme, host, port, path = found.groups()
     origin, opening = _opening(scheme, host, port or "", request.connection)
     path_and_length = _string((path or "/").encode("ascii")) + _CONTENT_LENGTH + _string(b"%d" % len(request.body))
-    return Head(origin, opening + _PATH + path_and_length + _lines(request.headers))
+    return Head(origin, opening + _PATH + path_and_length + b"".join(map(_line, request.headers)))
 
 
 @lru_cache(maxsize=256)
@@ -68,11 +68,8 @@ def _opening(scheme: str, host: str, port: str, word: str) -> tuple[Origin, byte
     return origin, _POST + _SCHEMES[scheme] + _AUTHORITY + _string(authority.encode("ascii"))
 
 
-@lru_cache(maxsize=256)
-def _lines(headers: tuple[str, ...]) -> bytes:
-    return b"".join(map(_line, headers))
-
-
+# One by one: most are the same in every request, and one or two in none.
+@lru_cache(maxsize=1024)
 def _line(header: str) -> bytes:
     name, colon, value = (part.strip(" \t") for part in header.partition(":"))
     name = name.lower()
