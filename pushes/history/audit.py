@@ -15,8 +15,10 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from pushes.models import AppKey, DeliveryResult, PushRecord, live, policies
 from pushes.names import CLAIMABLE, TERMINAL, Reason, RecordStatus, Status, UnknownPolicy
+from pushes.storage import batches
 
 EXAMPLES = 5
+BATCH = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,14 +264,30 @@ def load(since: datetime) -> tuple[list[RecordFact], list[DeliveryFact]]:
     ]
 
 
-def receipts(entries: Iterable[Mapping[str, Any]], records: Sequence[RecordFact]) -> list[Receipt]:
+def receipts(entries: Iterable[Mapping[str, Any]], records: Sequence[RecordFact], since: datetime) -> list[Receipt]:
     """Return what the sandbox received, as receipts. Android's replace id is the record's id; iOS has none, so the
-    message id that producers put into `data` identifies the record."""
+    message id that producers put into `data` identifies the record. Receipts of pushes that were accepted before
+    `since` are left out: where a link was cut, the system goes on sending what a call had written, for longer than
+    the call lasts."""
     by_message = {record.message_id: record.record_id for record in records if record.message_id}
+    found = [(entry, entry["n_id"] or by_message.get(_message_id(entry), 0)) for entry in entries]
+    own = {record.record_id for record in records}
+    ids = _accepted_before(since, "id", {record_id for _, record_id in found} - own)
+    names = {_message_id(entry) for entry, record_id in found if not record_id}
+    messages = _accepted_before(since, "message_id", names)
     return [
-        Receipt(entry["seq"], entry["n_id"] or by_message.get(_message_id(entry), 0), entry["token"], entry["time"])
-        for entry in entries
+        Receipt(entry["seq"], record_id, entry["token"], entry["time"])
+        for entry, record_id in found
+        if record_id not in ids and (record_id or _message_id(entry) not in messages)
     ]
+
+
+def _accepted_before(since: datetime, column: str, values: set[Any]) -> set[Any]:
+    """Return those of the values that a push accepted before then has in this column."""
+    pushes = PushRecord.objects.filter(created_at__lt=since).order_by()
+    parts = batches.chunks(sorted(filter(None, values)), BATCH)
+    found = (pushes.filter(**{f"{column}__among": part}).values_list(column, flat=True) for part in parts)
+    return set().union(*found)
 
 
 def _message_id(entry: Mapping[str, Any]) -> str:

@@ -72,7 +72,7 @@ def _whole(since: datetime, options: dict[str, Any]) -> Report:
         records,
         deliveries,
         submitted=_submitted(options["submitted"]) if options["submitted"] else None,
-        receipts=_received(options["sandbox"], records) if options["sandbox"] else None,
+        receipts=_received(options["sandbox"], records, since) if options["sandbox"] else None,
         most_cut_off=options["most_cut_off"],
         most_unanswered=options["most_unanswered"],
         call_seconds=settings.CALL_TIMEOUT_SECONDS,
@@ -89,9 +89,9 @@ def _submitted(path: Path) -> frozenset[str]:
         raise CommandError(f"--submitted {str(path)!r} is not UTF-8 text") from None
 
 
-def _received(url: str, records: list[RecordFact]) -> list[Receipt]:
+def _received(url: str, records: list[RecordFact], since: datetime) -> list[Receipt]:
     try:
-        return audit.receipts(_entries(url), records)
+        return audit.receipts(_entries(url), records, since)
     except (requests.RequestException, KeyError) as error:
         raise CommandError(f"--sandbox {url!r} cannot be read: {error}") from None
 

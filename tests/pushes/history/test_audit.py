@@ -140,13 +140,14 @@ def test_a_receipt_long_after_the_expiry_is_a_fault() -> None:
     assert faults([record()], [row()], receipts=late, call_seconds=11) == {}
 
 
+@pytest.mark.django_db
 def test_receipts_name_their_record_by_replace_id_or_by_message_id() -> None:
     entries = [
         {"seq": 1, "time": 5.5, "n_id": 7, "token": "a", "custom": {}},
         {"seq": 2, "time": 6.0, "n_id": 0, "token": "b", "custom": {"message_id": "m8"}},
         {"seq": 3, "time": 7.0, "n_id": 0, "token": "c", "custom": None},
     ]
-    found = audit.receipts(entries, [record(7), record(8)])
+    found = audit.receipts(entries, [record(7), record(8)], NOON)
     assert found == [Receipt(1, 7, "a", 5.5), Receipt(2, 8, "b", 6.0), Receipt(3, 0, "c", 7.0)]
 
 
@@ -166,6 +167,28 @@ def stored_row(owner: PushRecord, **fields: Any) -> DeliveryResult:
     given |= {"due_at": owner.created_at, "expires_at": owner.expires_at, "created_at": owner.created_at}
     given |= {"status": Status.ACCEPTED, "finished_at": owner.created_at, "token": "a"}
     return DeliveryResult.objects.create(record=owner, **given | fields)
+
+
+@pytest.mark.django_db
+def test_receipts_of_what_was_accepted_before_are_not_compared() -> None:
+    """As calls of unknown fate that the system goes on sending when a cut link is back."""
+    since = clock.now()
+    before = stored_record(message_id="before", created_at=since - timedelta(seconds=1))
+    own = stored_record(message_id="own", created_at=since)
+    entries = [
+        {"seq": seq, "time": 0.0, "n_id": n_id, "token": "a", "custom": {"message_id": name}}
+        for seq, (n_id, name) in enumerate(
+            [(before.pk, ""), (0, "before"), (own.pk, ""), (0, "own"), (own.pk + 1, "before"), (0, "never"), (0, "")]
+        )
+    ]
+    found = audit.receipts(entries, audit.load(since)[0], since)
+    assert [(receipt.seq, receipt.record_id) for receipt in found] == [
+        (2, own.pk),
+        (3, own.pk),
+        (4, own.pk + 1),
+        (5, 0),
+        (6, 0),
+    ]
 
 
 def checked() -> dict[str, int]:
