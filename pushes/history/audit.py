@@ -204,7 +204,10 @@ def _target(key: tuple[int, str]) -> str:
 
 
 def _overtaken(evidence: Evidence, receipts: Sequence[Receipt]) -> list[str]:
-    """Return first receipts that came after one of a later message, by conversation and device."""
+    """Return first receipts that came after one of a later message, by conversation and device. What is in doubt keeps
+    no order: nobody waits for a call that was given up, and what it had written may still arrive."""
+    rows = (row for row in evidence.deliveries if row.may_have_arrived or row.status == Status.UNKNOWN)
+    doubted = {(row.record_id, row.token) for row in rows}
     conversations = {record.record_id: record.conversation for record in evidence.records if record.conversation}
     latest: dict[tuple[str, str], int] = {}
     seen: set[tuple[int, str]] = set()
@@ -212,7 +215,7 @@ def _overtaken(evidence: Evidence, receipts: Sequence[Receipt]) -> list[str]:
     for receipt in sorted(receipts, key=lambda receipt: receipt.seq):
         conversation = conversations.get(receipt.record_id)
         key = receipt.record_id, receipt.token
-        if conversation is None or key in seen:
+        if conversation is None or key in seen or key in doubted:
             continue
         seen.add(key)
         if latest.get((conversation, receipt.token), 0) > receipt.record_id:

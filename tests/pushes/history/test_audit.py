@@ -126,6 +126,15 @@ def test_a_message_that_overtook_its_conversation_is_a_fault() -> None:
     assert faults(records, [row(1), row(2)], receipts=overtaken) == {"out_of_order": 1}
 
 
+@pytest.mark.parametrize("doubt", [{"status": "unknown"}, {"may_have_arrived": True}])
+def test_what_is_in_doubt_keeps_no_order(doubt: dict[str, Any]) -> None:
+    """What its call had written may arrive after a later message's, when a cut link is back."""
+    records = [record(number, conversation="c") for number in (1, 2, 3)]
+    late = [Receipt(1, 2, "a"), Receipt(2, 1, "a"), Receipt(3, 3, "a")]
+    assert faults(records, [row(1, **doubt), row(2), row(3)], receipts=late) == {}
+    assert faults(records, [row(1), row(2), row(3, **doubt)], receipts=late) == {"out_of_order": 1}
+
+
 def test_order_is_judged_by_conversation_and_device() -> None:
     records = [record(1, conversation="c"), record(2, conversation="d")]
     assert faults(records, [row(1), row(2)], receipts=[Receipt(1, 2, "a"), Receipt(2, 1, "a")]) == {}
