@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
@@ -82,7 +82,9 @@ def running_vendor() -> Iterator[Vendor]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data)
+            # A caller with a short patience has gone.
+            with suppress(ConnectionError):
+                self.wfile.write(data)
 
         def log_message(self, *_args: object) -> None:
             pass
