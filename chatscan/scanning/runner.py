@@ -99,7 +99,8 @@ class Runner:
         self._rung: Any = None
         self._ears = Ears()
         self._scanned_at: datetime | None = None
-        self._look_back_at = self._look_aside_at = self._heartbeat_at = 0.0
+        self._look_aside_at = self._heartbeat_at = 0.0
+        self._must_look_back = False
         self._outage: Outage | None = None
         self._unsaid_error: dict[str, Any] = {}
         self._is_prepared = False
@@ -179,9 +180,9 @@ class Runner:
 
     def _look_around(self) -> None:
         now = time.monotonic()
-        if now >= self._look_back_at:
+        if self._must_look_back or now >= self._scanner.looked_back_at + self._interval:
             self._scanner.look_back(clocks.now())
-            self._look_back_at = time.monotonic() + self._interval
+            self._must_look_back = False
         if now >= self._look_aside_at:
             self._odd = self._scanner.look_aside(clocks.now())
             self._look_aside_at = now + settings.CHAT_ODD_SECONDS
@@ -223,7 +224,7 @@ class Runner:
     def _answer_ring(self) -> None:
         """Look for a document that rang but is not beyond the position: it must be before it (or nowhere)."""
         if self._rung is not None and not self._scanner.is_handled(self._rung):
-            self._look_back_at = 0.0
+            self._must_look_back = True
         self._rung = None
 
     def _open_bell(self) -> None:

@@ -95,7 +95,7 @@ class Scanner:
         self._handled: dict[str, datetime] = {}
         self._forget_from = _FORGET_FROM
         self._odd: set[str] = set()
-        self._looked_back_at = -math.inf
+        self.looked_back_at = -math.inf  # on the monotonic clock
         self._deserted = DesertedGroups(config)
 
     @property
@@ -151,7 +151,7 @@ class Scanner:
                 return accepted  # the next look back finds them again
             self._handled |= dict.fromkeys(map(documents.identity_of, ids), now)
         self._forget(now)
-        self._looked_back_at = time.monotonic()
+        self.looked_back_at = time.monotonic()
         return accepted
 
     def look_aside(self, now: datetime) -> int:
@@ -193,7 +193,7 @@ class Scanner:
     def _has_paused(self) -> bool:
         """Whether, after a start, an outage or a backlog, the position is about to leave behind what came late
         meanwhile."""
-        return time.monotonic() - self._looked_back_at > settings.CHAT_OVERLAP_SECONDS / 2
+        return time.monotonic() - self.looked_back_at > settings.CHAT_OVERLAP_SECONDS / 2
 
     def _mark(self) -> Watermark:
         mark = watermarks.load(self.config.kind)

@@ -359,7 +359,7 @@ def message_id(raw: bytes) -> str:
 
 
 def _device(account: str) -> tuple[str, ...]:
-    """A line for `importdevices`: every fifth has an iPhone."""
+    """A row for `importdevices`: every fifth account has an iPhone."""
     digest = hashlib.sha256(account.encode()).hexdigest()
     is_iphone = int(digest[-1], 16) % 5 == 0
     platform, token = ("ios", digest) if is_iphone else ("android", digest[:40])
